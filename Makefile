@@ -1,0 +1,56 @@
+# lossscape: `make demo` and `make test` set up all they need; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOSSSCAPE := $(BIN)/lossscape
+export MPLBACKEND := Agg
+.DEFAULT_GOAL := help
+.PHONY: help demo test train interpolate landscape report check bench-training schema clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/.user: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'lossscape needs Python 3.11 or newer with venv: make PYTHON=python3.12'; exit 1; }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lossscape needs Python 3.11 or newer; $(PYTHON) is older: rm -r $(VENV); make PYTHON=python3.12"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.user
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.user  ## train a small net on embedded digits, interpolate, draw a landscape, write the report
+	$(LOSSSCAPE) train configs/digits_mlp.yaml --name demo
+	$(LOSSSCAPE) interpolate runs/demo --points 201
+	$(LOSSSCAPE) landscape runs/demo --grid 31
+	$(LOSSSCAPE) report runs/demo
+
+test: $(VENV)/.dev  ## install what is missing and run the whole test suite
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.dev  ## lint, format and type checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+train: $(VENV)/.user  ## make train CONFIG=configs/mnist_mlp.yaml [ARGS='--set seed=1']
+	$(LOSSSCAPE) train $(or $(CONFIG),$(error name a config: make train CONFIG=configs/mnist_mlp.yaml)) --resume $(ARGS)
+
+interpolate: $(VENV)/.user  ## make interpolate RUN=runs/mnist_mlp [ARGS='--points 101']
+	$(LOSSSCAPE) interpolate $(or $(RUN),$(error name a run: make interpolate RUN=runs/mnist_mlp)) $(ARGS)
+
+landscape: $(VENV)/.user  ## make landscape RUN=runs/mnist_mlp [ARGS='--grid 25']
+	$(LOSSSCAPE) landscape $(or $(RUN),$(error name a run: make landscape RUN=runs/mnist_mlp)) $(ARGS)
+
+report: $(VENV)/.user  ## make report RUN='runs/mnist_mlp runs/other'
+	$(LOSSSCAPE) report $(or $(RUN),$(error name a run: make report RUN=runs/mnist_mlp)) $(ARGS)
+
+bench-training: $(VENV)/.dev  ## samples/s of the usual PyTorch loop and of lossscape, in one run (MNIST is needed)
+	$(BIN)/python -m benchmarks.training $(ARGS)
+
+schema: $(VENV)/.user  ## write configs/schema.json anew
+	$(LOSSSCAPE) schema > configs/schema.json
+
+clean:  ## remove the virtual environment and caches (runs stay)
+	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache build *.egg-info

@@ -1,0 +1,45 @@
+"""lossscape: how a neural network's loss behaves, on lines and planes through its parameters.
+
+The names below are the library; they are imported when first used, because torch takes a second to load.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lossscape.directions import between as between
+    from lossscape.directions import random_directions as random_directions
+    from lossscape.errors import BadInput as BadInput
+    from lossscape.errors import RunFailed as RunFailed
+    from lossscape.evaluate import Subspace as Subspace
+    from lossscape.evaluate import evaluate as evaluate
+    from lossscape.evaluate import grid_points as grid_points
+    from lossscape.evaluate import line_points as line_points
+    from lossscape.evaluate import table as table
+    from lossscape.objective import Objective as Objective
+    from lossscape.runs import Run as Run
+
+_HOMES = {
+    "BadInput": "errors",
+    "Objective": "objective",
+    "Run": "runs",
+    "RunFailed": "errors",
+    "Subspace": "evaluate",
+    "between": "directions",
+    "evaluate": "evaluate",
+    "grid_points": "evaluate",
+    "line_points": "evaluate",
+    "random_directions": "directions",
+    "table": "evaluate",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lossscape' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"lossscape.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

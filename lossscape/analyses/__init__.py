@@ -1,0 +1,6 @@
+"""Analyses: each chooses points, evaluates them and writes its result folder."""
+
+from lossscape.analyses.interpolation import interpolate
+from lossscape.analyses.landscape import landscape
+
+__all__ = ["interpolate", "landscape"]

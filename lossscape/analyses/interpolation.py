@@ -1,0 +1,148 @@
+"""Losses along the line between two checkpoints: θ(α) = (1 − α)·θ_A + α·θ_B.
+
+Goodfellow, Vinyals and Saxe, ICLR 2015 (arXiv:1412.6544).
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lossscape.analyses import certificate, folder, measures
+from lossscape.analyses.problem import Problem, choose_batch_norm, problem_of
+from lossscape.directions import between
+from lossscape.errors import BadInput
+from lossscape.evaluate import Subspace, line_points
+from lossscape.files import check_writable, write_text
+from lossscape.objective import Objective, Precision
+from lossscape.results import MEASURES
+from lossscape.runs import Point, point
+from lossscape.vectors import norm, subtract
+
+GAUSS_SAMPLES = 1_000
+"""Training samples, the first in file order, whose logits' paths are measured."""
+
+
+def interpolate(
+    start: Point,
+    end: Point,
+    *,
+    points: int = 1001,
+    low: float = 0.0,
+    high: float = 1.0,
+    split: str = "both",
+    batch_norm: str | None = None,
+    precision: Precision = "fp32",
+    device: str = "auto",
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> Path:
+    """Evaluate the line from `start` (α = 0) to `end` (α = 1) on the start's data; returns the result's folder.
+
+    points, low, high: of α; split: train, test or both; batch_norm: recompute (default), interpolated or frozen
+    (the start's statistics). A result that exists is completed. Raises BadInput, RunFailed or Interrupted.
+    """
+    alphas = line_points(points, low, high)
+    problem = problem_of(start, device)
+    policy = choose_batch_norm(
+        problem.model, batch_norm, "recompute", ("frozen", "interpolated", "recompute")
+    )
+    origin, buffers = problem.values(start)
+    target, target_buffers = problem.values(end)
+    if not norm(subtract(target, origin)):
+        raise BadInput(f"{start} and {end} are the same point: a line needs two")
+    line = Subspace(
+        origin,
+        [between(origin, target)],
+        buffers,
+        [between(buffers, target_buffers)] if policy == "interpolated" else (),
+    )
+    settings: dict[str, Any] = {
+        "analysis": "interpolate",
+        "start": start.settings(),
+        "end": end.settings(),
+        "points": points,
+        "range": [low, high],
+        **problem.settings(split, precision, policy),
+    }
+    place = start.run.results("interpolate") / folder.label(settings, _words(start, end, settings))
+    check_writable(place)
+    before = certificate.fingerprint(problem.model)
+    with folder.open_folder(place, settings, overwrite=overwrite):
+        objectives = problem.objectives(split, precision, folder.engine_plan(place))
+        values = folder.fill(
+            place, "curve.csv", ["alpha"], objectives, line, alphas,
+            statistics=problem.statistics(policy), quiet=quiet,
+        )  # fmt: skip
+        curve = {
+            name: measures.measure_curve(
+                np.array([point[0] for point in alphas]),
+                np.array([values[point][name].loss for point in alphas]),
+            )
+            for name in objectives
+        }
+        content = {
+            "distance": norm(line.directions[0]),
+            "distance_moved": measures.distance_moved(origin, target),
+            "gauss_length": _gauss_length(problem, line, policy),
+            **{name: asdict(found) for name, found in curve.items() if found is not None},
+        }
+        write_text(place / MEASURES, json.dumps(content, indent=2) + "\n")
+        checks = [
+            check
+            for point, alpha in ((start, 0.0), (end, 1.0))
+            if (alpha,) in values
+            for check in certificate.against_metrics(
+                point,
+                values[(alpha,)],
+                precision,
+                same_policy=policy in (None, "interpolated") or (policy == "frozen" and alpha == 0),
+            )
+            if point.run.path == start.run.path or point.run.config.dataset == start.run.config.dataset
+        ]
+        certificate.write(place, checks, unchanged=certificate.fingerprint(problem.model) == before)
+    return place
+
+
+def _gauss_length(problem: Problem, line: Subspace, policy: str | None) -> float | None:
+    """Of the logits on some training samples, in float64; None where the buffers at a point are not on the line."""
+    if policy == "recompute":
+        return None
+    train = problem.data.train
+    few = Objective(
+        problem.model,
+        "cross_entropy",
+        train.inputs[:GAUSS_SAMPLES],
+        train.targets[:GAUSS_SAMPLES],
+        precision="fp64",
+    )
+    return measures.gauss_length(few, line)
+
+
+def _words(start: Point, end: Point, settings: dict[str, Any]) -> list[str]:
+    """The readable part of the folder's name: both ends, then what differs from the defaults."""
+    far = end.checkpoint.label if end.run.path == start.run.path else f"{end.run.name}-{end.checkpoint.label}"
+    words = [start.checkpoint.label, "to", far]
+    if settings["points"] != 1001:
+        words.append(f"{settings['points']}-points")
+    if settings["range"] != [0.0, 1.0]:
+        words.append("from-{:g}-to-{:g}".format(*settings["range"]))
+    if settings["split"] != "both":
+        words.append(settings["split"])
+    if settings["batch_norm"] not in (None, "recompute"):
+        words.append(settings["batch_norm"])
+    if settings["precision"] != "fp32":
+        words.append(settings["precision"])
+    return words
+
+
+def pair(start: str, end: str | None) -> tuple[Point, Point]:
+    """The ends of a line from the command line's words; one run alone stands for its first and last checkpoint."""
+    if end is not None:
+        return point(start), point(end)
+    first = point(start, "first")
+    if first.checkpoint.label != first.run.checkpoint("first").label:
+        raise BadInput(f"{start}: a line needs two ends; name the run alone, or a second point")
+    return first, Point(first.run, first.run.checkpoint("last"))

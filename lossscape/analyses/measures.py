@@ -1,0 +1,89 @@
+"""Measures of a curve of losses between two points.
+
+Monotonicity, Gauss length and distance moved follow Lucas et al. (ICML 2021, arXiv:2104.11044); the barrier is
+given in both common forms, each by name.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lossscape.evaluate.subspace import Subspace, axis
+from lossscape.objective import Objective
+from lossscape.vectors import Params, norm, subtract
+
+
+@dataclass(frozen=True)
+class CurveMeasures:
+    """Measures of L(α) on α in [0, 1]."""
+
+    monotone: bool
+    """Whether L never rises from one point to the next."""
+    bump_height: float
+    """Largest rise max over α₁ < α₂ of L(α₂) − L(α₁); 0 for a monotone curve. The least Δ of Δ-monotonicity."""
+    bump_start: float
+    """α₁ of that rise."""
+    bump_peak: float
+    """α₂ of that rise."""
+    bump_width: float
+    """Length of the α after bump_start until L has come back to L(bump_start); to the end where it never does."""
+    convex_fraction: float
+    """Fraction of the inner points whose second difference is not negative; 1 for convex samples."""
+    barrier_chord: float
+    """max over α of L(α) − ((1 − α) L(0) + α L(1)) (Entezari et al., arXiv:2110.06296)."""
+    barrier_mean: float
+    """max over α of L(α) − (L(0) + L(1)) / 2 (Frankle et al., arXiv:1912.05671)."""
+
+
+def measure_curve(alpha: np.ndarray, loss: np.ndarray) -> CurveMeasures | None:
+    """Measures of a sampled curve, of its points in [0, 1]; None where 0 or 1 is not among them.
+
+    alpha: [P], ascending; loss: [P]. Every measure but the widths is in the units of the loss.
+    """
+    inside = (alpha >= 0) & (alpha <= 1)
+    alpha, loss = alpha[inside], loss[inside]
+    if len(alpha) < 3 or alpha[0] != 0 or alpha[-1] != 1:
+        return None
+    lowest = np.minimum.accumulate(loss)
+    peak = int(np.argmax(loss - lowest))
+    start = int(np.argmin(loss[: peak + 1]))
+    height = float(loss[peak] - loss[start])
+    back = np.nonzero(loss[peak:] <= loss[start])[0] if height > 0 else np.array([0])
+    end = peak + int(back[0]) if len(back) else len(alpha) - 1
+    steps = np.diff(alpha)
+    bends = np.diff(np.diff(loss) / steps)
+    noise = 1e-9 * max(1.0, float(np.abs(loss).max())) / steps.min()
+    return CurveMeasures(
+        monotone=height <= 0,
+        bump_height=height,
+        bump_start=float(alpha[start]) if height > 0 else 0.0,
+        bump_peak=float(alpha[peak]) if height > 0 else 0.0,
+        bump_width=float(alpha[end] - alpha[start]) if height > 0 else 0.0,
+        convex_fraction=float(np.mean(bends >= -noise)),
+        barrier_chord=float(np.max(loss - ((1 - alpha) * loss[0] + alpha * loss[-1]))),
+        barrier_mean=float(np.max(loss - (loss[0] + loss[-1]) / 2)),
+    )
+
+
+def gauss_length(objective: Objective, subspace: Subspace, points: int = 51) -> float:
+    """Mean Gauss length of the logits' paths, in radians: how much they turn on the way from α = 0 to 1.
+
+    For each sample of the objective the logits z(α) at `points` values of α make a polygon in [C] dimensions; its
+    Gauss length is the sum of the angles between neighbouring edges: 0 for a straight path, 2π for a circle
+    (Lucas et al., §4). Compute it in float64, where close points do not drown in rounding.
+    """
+    paths = torch.stack([objective.outputs(*subspace.at((alpha,))) for alpha in axis(points, 0.0, 1.0)])
+    edges = paths.diff(dim=0)
+    a, b = edges[:-1], edges[1:]
+    lengths = a.norm(dim=2) * b.norm(dim=2)
+    # 2·atan2(|â − b̂|, |â + b̂|) keeps its digits at small angles, where acos of a cosine loses half of them
+    a_hat, b_hat = torch.nn.functional.normalize(a, dim=2), torch.nn.functional.normalize(b, dim=2)
+    angles = 2 * torch.atan2((a_hat - b_hat).norm(dim=2), (a_hat + b_hat).norm(dim=2))
+    return float(torch.where(lengths > 0, angles, 0.0).sum(0).mean())
+
+
+def distance_moved(start: Params, end: Params) -> float:
+    """‖θ_end − θ_start‖ / ‖θ_start‖, Lucas et al.'s normalised distance moved."""
+    length = norm(start)
+    return norm(subtract(end, start)) / length if length else float("inf")

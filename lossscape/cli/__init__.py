@@ -1,0 +1,78 @@
+"""The command line: one file per command, torch imported inside commands only."""
+
+import errno
+import os
+import sys
+import traceback
+
+import typer
+
+from lossscape.cli import doctor, interpolate, landscape, new, report, runs, schema, train
+from lossscape.errors import BadInput, RunFailed
+from lossscape.signals import Interrupted
+
+_INPUT_ERRNOS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.ENOENT,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+}
+
+app = typer.Typer(
+    name="lossscape",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, interpolate, landscape, report, runs, doctor, new, schema):
+    app.command(name=command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
+
+
+@app.callback()
+def common(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    """Show how a neural network's loss behaves: train, interpolate, draw landscapes, report.
+
+    A point is RUN[@CHECKPOINT]: runs/a, runs/a@first, runs/a@best, runs/a@ema, runs/a@12 (epoch), runs/a@step-1200.
+    """
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 failed while running, 2 bad input, 130 and 143 interrupted."""
+    debug = "--debug" in sys.argv or bool(os.environ.get("LOSSSCAPE_DEBUG"))
+    sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word != "--debug")]
+    try:
+        app()
+    except Exception as error:  # the last stop: every error becomes a message and an exit code
+        if debug:
+            traceback.print_exc()
+        code, message = _told(error)
+        print(f"lossscape: {message}", file=sys.stderr, flush=True)
+        sys.exit(code)
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """The exit code and the message of an error."""
+    if isinstance(error, BadInput):
+        return 2, str(error)
+    if isinstance(error, Interrupted):
+        return error.exit_code, f"interrupted; continue with: {error}"
+    if isinstance(error, RunFailed):
+        return 1, str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename else ""
+        if error.errno in _INPUT_ERRNOS:
+            return 2, f"{where}{error.strerror}"
+        return (
+            1,
+            f"{where}{error.strerror}; what was written before stays readable, run the command again to continue",
+        )
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return 1, f"not enough memory: {error}"
+    return 1, f"{type(error).__name__}: {error} (unexpected; --debug shows where)"

@@ -1,0 +1,38 @@
+"""What commands share: options, their parsing, and how results are told."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from lossscape.errors import BadInput
+
+Precision = Literal["fp64", "fp32", "bf16"]
+Split = Literal["train", "test", "both"]
+POINT_HELP = "RUN[@CHECKPOINT]: runs/a, runs/a@first, @last, @best, @ema, @12 (epoch), @step-1200"
+QUIET = typer.Option(False, "--quiet", "-q", help="No progress; only where the results lie.")
+OVERWRITE = typer.Option(False, "--overwrite", help="Delete what is there and begin anew.")
+DEVICE = typer.Option("auto", "--device", help="auto, cpu, cuda or cuda:N.")
+PRECISION = typer.Option("fp32", "--precision", help="Of the arithmetic; losses are summed in fp64 always.")
+SPLIT_HELP = "Which inputs."
+LOG = typer.Option(False, "--log", help="Draw losses on a logarithmic scale.")
+
+
+def grid_of(text: str, dims: int) -> tuple[int, int]:
+    """The points of `--grid N` or `NxM`. Raises BadInput."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if match is None:
+        raise BadInput(f"--grid {text}: write N or NxM, as in --grid 51 or --grid 101x51")
+    grid = int(match[1]), int(match[2] or match[1])
+    total = grid[0] * (grid[1] if dims == 2 else 1)
+    if min(grid) < 2 or total > 10_000_000:
+        raise BadInput(f"--grid {text}: needs at least 2 points an axis and at most 10 million in all")
+    return grid
+
+
+def tell(**places: Path | str) -> None:
+    """Print where results lie, one a line."""
+    width = max(len(name) for name in places)
+    for name, place in places.items():
+        typer.echo(f"{name.replace('_', ' '):<{width}}  {place}")

@@ -1,0 +1,72 @@
+"""lossscape interpolate"""
+
+import typer
+
+from lossscape.cli.common import (
+    DEVICE,
+    LOG,
+    OVERWRITE,
+    POINT_HELP,
+    PRECISION,
+    QUIET,
+    SPLIT_HELP,
+    Precision,
+    Split,
+    tell,
+)
+
+EXAMPLES = """\b
+Examples:
+    lossscape interpolate runs/mnist_mlp
+    lossscape interpolate runs/mnist_mlp@1 runs/mnist_mlp@20 --points 101
+    lossscape interpolate runs/a runs/b --range -0.5 1.5 --log
+"""
+
+
+def command(
+    start: str = typer.Argument(metavar="A", help=POINT_HELP),
+    end: str | None = typer.Argument(
+        None, metavar="[B]", help="The same; without it the line is A@first to A@last."
+    ),
+    points: int = typer.Option(1001, "--points", help="Values of α."),
+    ends: tuple[float, float] = typer.Option(
+        (0.0, 1.0), "--range", metavar="LO HI", help="Of α; may go past the ends."
+    ),
+    split: Split = typer.Option("both", "--split", help=SPLIT_HELP),
+    batch_norm: str | None = typer.Option(
+        None,
+        "--batch-norm",
+        help="recompute (default), interpolated or frozen statistics, where the net has any.",
+    ),
+    precision: Precision = PRECISION,
+    device: str = DEVICE,
+    log: bool = LOG,
+    overwrite: bool = OVERWRITE,
+    quiet: bool = QUIET,
+) -> None:
+    """Loss and accuracy along the line between two checkpoints.
+
+    Writes curve.csv, curve.png and the curve's measures; a second call completes or redraws the same result.
+    """
+    from lossscape.analyses import interpolate
+    from lossscape.analyses.interpolation import pair
+    from lossscape.report.curves import draw_curve
+    from lossscape.results import read_curve
+
+    a, b = pair(start, end)
+    folder = interpolate(
+        a, b, points=points, low=ends[0], high=ends[1], split=split, batch_norm=batch_norm,
+        precision=precision, device=device, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+    curve = read_curve(folder)
+    draw_curve([curve], folder / "curve.png", log=log)
+    if not quiet:
+        for name in curve.splits:
+            measured = curve.measures.get(name)
+            if measured:
+                shape = "falls or stays everywhere" if measured["monotone"] else "is not monotone"
+                typer.echo(
+                    f"{name} loss {shape}: largest rise {measured['bump_height']:.4g}, barrier against the chord "
+                    f"{measured['barrier_chord']:.4g}, against the mean of the ends {measured['barrier_mean']:.4g}"
+                )
+    tell(curve=folder / "curve.csv", figure=folder / "curve.png", measures=folder / "measures.json")

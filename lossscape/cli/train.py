@@ -1,0 +1,55 @@
+"""lossscape train"""
+
+from pathlib import Path
+
+import typer
+
+from lossscape.cli.common import QUIET, tell
+
+EXAMPLES = """\b
+Examples:
+    lossscape train configs/digits_mlp.yaml
+    lossscape train configs/mnist_mlp.yaml --set optimizer.lr=0.1 --set seed=1 --name mnist_lr0.1
+    lossscape train runs/mnist_mlp/config.yaml --resume
+    torchrun --nproc-per-node 2 -m lossscape train configs/cifar10_resnet50.yaml
+"""
+
+
+def command(
+    config: Path = typer.Argument(help="YAML file of the experiment."),
+    settings: list[str] = typer.Option(
+        [], "--set", help="key=value laid over the file, as in optimizer.lr=0.1."
+    ),
+    name: str | None = typer.Option(None, "--name", help="Name of the run, in place of the file's."),
+    folder: Path = typer.Option(Path("runs"), "--runs", help="Folder that holds the runs."),
+    device: str | None = typer.Option(
+        None, "--device", help="auto, cpu, cuda or cuda:N, in place of the file's."
+    ),
+    resume: bool = typer.Option(
+        False,
+        "--resume",
+        help="Continue to the same bits; starts a run that is absent. (Also what happens without.)",
+    ),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Delete a run of this name and begin anew."),
+    tensorboard: bool = typer.Option(False, "--tensorboard", help="Also write TensorBoard event files."),
+    quiet: bool = QUIET,
+) -> None:
+    """Train a net from a YAML file, with a checkpoint per epoch and metrics.csv.
+
+    The same config under the same name continues where it stopped, or does nothing where it is finished; another
+    config under that name is refused. SIGINT and SIGTERM finish the step, save, and print how to continue.
+    """
+    from lossscape.config import read_experiment
+    from lossscape.errors import BadInput
+    from lossscape.runs import Run
+    from lossscape.train import train
+
+    if resume and overwrite:
+        raise BadInput("--resume continues and --overwrite deletes: give one of them")
+    device_setting = [f"device={device}"] if device is not None else []
+    experiment = read_experiment(config, [*settings, *device_setting], name)
+    before = Run(folder / experiment.name).state().get("state")
+    run = train(experiment, folder, overwrite=overwrite, quiet=quiet, tensorboard=tensorboard)
+    if before == "finished" and not overwrite:
+        typer.echo(f"{run.path} is already done")
+    tell(run=run.path, metrics=run.metrics_file, checkpoints=run.checkpoint("last").path.parent)

@@ -1,0 +1,258 @@
+"""An experiment: the pydantic models of a config file, and reading one with every error at once.
+
+`read_experiment` turns a YAML file and `--set key=value` texts into an Experiment; a refusal lists all that is
+wrong, each line as `file:line:column: key: what is wrong, allowed values`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from lossscape import data, losses, models, optimizers, schedules, yamlfile
+from lossscape.errors import BadInput, one_of
+from lossscape.families import Component, Count, Family, Fraction, Rate, Section, is_custom
+from lossscape.yamlfile import Location
+
+if TYPE_CHECKING:
+    from lossscape.data import DataOptions as Dataset
+    from lossscape.losses import LossOptions as LossSpec
+    from lossscape.models import ModelOptions as Model
+    from lossscape.optimizers import OptimizerOptions as Optimizer
+    from lossscape.schedules import ScheduleOptions as Schedule
+else:  # at run time: any member of the family, with its own options
+    Dataset, LossSpec, Model = data.FAMILY.type, losses.FAMILY.type, models.FAMILY.type
+    Optimizer, Schedule = optimizers.FAMILY.type, schedules.FAMILY.type
+
+
+class EarlyStopping(Section):
+    """Stop when a metric of the test split has not improved for some epochs."""
+
+    patience: Count
+    metric: Literal["test_loss", "test_accuracy"] = "test_loss"
+
+
+class Training(Section):
+    """How long, in what batches, and what is kept."""
+
+    epochs: Annotated[int, Field(ge=0, le=1_000_000)]
+    batch_size: Count = 100
+    """Samples a step; under torchrun the sum over all processes."""
+    accumulate: Count = 1
+    """Batches whose gradients are averaged into one step."""
+    micro_batch: Count | None = None
+    """Samples that pass through the net at once; null: chosen so that activations stay in cache (same gradient)."""
+    checkpoint_every: Annotated[int, Field(ge=0)] = 1
+    """Epochs between checkpoints; 0: only the initial and the last values."""
+    checkpoint_every_steps: Count | None = None
+    clip_norm: Rate | None = None
+    """g ← g·v/‖g‖ where ‖g‖ > v."""
+    clip_value: Rate | None = None
+    """Each element of the gradient into [−v, v]."""
+    early_stopping: EarlyStopping | None = None
+    ema: Fraction | Literal["polyak"] | None = None
+    """Decay of an exponential moving average of the weights, or polyak for their plain mean: the point @ema."""
+
+
+class Experiment(Section):
+    """Everything that a training run is made from."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    dataset: Dataset
+    model: Model
+    loss: LossSpec = losses.LossOptions(name="cross_entropy")
+    optimizer: Optimizer
+    schedule: Schedule = schedules.ScheduleOptions(name="constant")
+    training: Training
+    teacher: None = None
+    """A run whose outputs are the targets; this version trains on the data's labels only."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder_name(cls, name: str) -> str:
+        wrong = [sign for sign in "/\\@\0" if sign in name]
+        if wrong or name.startswith(".") or name != name.strip() or not name.isprintable():
+            raise ValueError(
+                "a run name is a folder name without / \\ @, spaces at its ends or a leading dot"
+            )
+        if len(name.encode()) > 200:
+            raise ValueError("longer than 200 bytes, which file systems refuse")
+        return name
+
+    def resolved(self) -> dict[str, Any]:
+        """Plain data with every default filled in: what `config.yaml` of a run holds."""
+        return self.model_dump(mode="python", serialize_as_any=True)
+
+
+FAMILIES: dict[str, Family] = {
+    "dataset": data.FAMILY,
+    "model": models.FAMILY,
+    "loss": losses.FAMILY,
+    "optimizer": optimizers.FAMILY,
+    "schedule": schedules.FAMILY,
+}
+
+
+def read_experiment(
+    path: str | Path, settings: list[str] | None = None, name: str | None = None
+) -> Experiment:
+    """The experiment of a YAML file, with `key.sub=value` settings and a name laid over it.
+
+    Raises BadInput that lists every error of the file and of the settings, one a line.
+    """
+    document = yamlfile.read(Path(path))
+    if not isinstance(document.data, dict):
+        raise BadInput(f"{path}:1:1: a config is a mapping with name, dataset, model, optimizer and training")
+    origins = _lay_over(document.data, settings or [])
+    if name is not None:
+        document.data["name"] = name
+        origins[("name",)] = "--name"
+    try:
+        return experiment_from(document.data)
+    except ValidationError as error:
+        raise BadInput(_all_errors(error, document, origins)) from None
+
+
+def experiment_from(data: dict[str, Any]) -> Experiment:
+    """The experiment of plain data. Raises pydantic's ValidationError."""
+    return Experiment.model_validate(data)
+
+
+def _lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:
+    """Apply `--set` texts to the data; returns which one each location came from."""
+    origins: dict[Location, str] = {}
+    for text in settings:
+        key, separator, value = text.partition("=")
+        path = tuple(key.strip().split("."))
+        if not separator or not all(path):
+            raise BadInput(f"--set {text}: write key=value, as in --set optimizer.lr=0.1")
+        section = data
+        for step in path[:-1]:
+            if not isinstance(section.get(step), dict):
+                section[step] = {}
+            section = section[step]
+        section[path[-1]] = yamlfile.scalar(value)
+        origins[path] = f"--set {text}"
+    return origins
+
+
+def _where(location: Location, document: yamlfile.Document, origins: dict[Location, str]) -> str:
+    for path, origin in origins.items():
+        if location[: len(path)] == path:
+            return origin
+    return document.position(location)
+
+
+def _all_errors(error: ValidationError, document: yamlfile.Document, origins: dict[Location, str]) -> str:
+    """Every error as a line `where: key: what is wrong`; the branches of a union share a line."""
+    reasons: dict[str, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        location, section = _location_and_section(detail["loc"], document.data)
+        key = ".".join(str(step) for step in location)
+        if detail["type"].startswith("union_tag") and location[0] in FAMILIES:
+            location += ("name",)
+        elif detail["type"] == "missing":
+            location = location[:-1]  # the section where it should stand
+        place = f"{_where(location, document, origins)}: {key}: "
+        reasons.setdefault(place, []).append(_reason(detail, key, section))
+    lines = [place + ", or ".join(dict.fromkeys(found)) for place, found in reasons.items()]
+    return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])
+
+
+def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> str:
+    given = detail.get("input")
+    last = key.rpartition(".")[2]
+    match detail["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return one_of("key", last, section.model_fields if section else [])
+        case "union_tag_invalid":
+            family = FAMILIES.get(key)
+            if family is None or not isinstance(given, dict):
+                return detail["msg"]
+            return one_of(key, given.get("name"), [*family.members, "package.module:function"])
+        case "union_tag_not_found":
+            return (
+                f"needs a name; allowed: {', '.join(FAMILIES[key].members)}"
+                if key in FAMILIES
+                else "needs a name"
+            )
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return f"needs a mapping, got {given!r}"
+        case "literal_error":
+            allowed = detail.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ")
+            return one_of("value", given, allowed.split(", "))
+        case "string_pattern_mismatch" if last == "device":
+            return f"{given!r} is not a device; allowed: auto, cpu, cuda, cuda:N"
+        case "none_required":
+            return f"{given!r} is not possible in this version; allowed: null"
+        case "custom_function":
+            return detail["msg"]
+        case _:
+            message = detail["msg"].removeprefix("Value error, ")
+            return f"{message[0].lower()}{message[1:]}, got {given!r}"
+
+
+def _location_and_section(raw: Location, data: Any) -> tuple[Location, type[Section] | None]:
+    """A pydantic location without the tags of unions, and the section that holds its last key."""
+    location: list[str | int] = []
+    section: type[Section] | None = Experiment
+    family: Family | None = None
+    for index, step in enumerate(raw):
+        last = index == len(raw) - 1
+        if family is not None and isinstance(step, str) and (step in family.models or step == "custom"):
+            section, family = family.models.get(step), None
+            continue
+        if isinstance(step, str) and _is_union_branch(step, section, last):
+            continue
+        location.append(step)
+        if last:
+            break
+        family = FAMILIES.get(str(step)) if len(location) == 1 else None
+        if location == ["model", "init"]:
+            family = models.INITIAL_VALUES
+        if family is None:
+            section = _subsection(section, step)
+    return tuple(location), section
+
+
+def _is_union_branch(step: str, section: type[Section] | None, last: bool) -> bool:
+    """Whether a step names a branch of a union (`float`, `literal['polyak']`, `Augment`) and not a key."""
+    if section is not None and step in section.model_fields:
+        return False
+    kinds = ("int", "float", "str", "none", "bool", "constrained-int", "constrained-float", "constrained-str")
+    return "[" in step or step in kinds or (step[:1].isupper() and not last)
+
+
+def _subsection(section: type[Section] | None, step: str | int) -> type[Section] | None:
+    if section is None or not isinstance(step, str) or step not in section.model_fields:
+        return None
+    annotation = section.model_fields[step].annotation
+    for option in getattr(annotation, "__args__", (annotation,)):
+        if isinstance(option, type) and issubclass(option, Section):
+            return option
+    return None
+
+
+def describe(spec: Component) -> str:
+    """A component in one phrase: its name and the options that differ from the defaults."""
+    fields = type(spec).model_fields
+    shown = [
+        f"{key} {value}"
+        for key in fields
+        if key != "name"
+        and (value := getattr(spec, key)) != fields[key].default
+        and not isinstance(value, Section)
+    ]
+    name = spec.name.rpartition(":")[2] if is_custom(spec.name) else spec.name
+    return f"{name} ({', '.join(shown)})" if shown else name
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a config file, for editors."""
+    return Experiment.model_json_schema()

@@ -1,0 +1,37 @@
+"""Data sets by name. A new one is a function that returns RawData and a line in DATASETS."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from lossscape.data.digits import digits
+from lossscape.data.image_folder import image_folder
+from lossscape.data.options import DataOptions
+from lossscape.data.prepare import prepare, where_data_is
+from lossscape.data.split import Data, RawData, Split
+from lossscape.data.synthetic import synthetic
+from lossscape.data.torchvision_sets import cifar10, cifar100, fashion_mnist, mnist
+from lossscape.families import Family
+
+__all__ = ["DATASETS", "FAMILY", "Data", "DataOptions", "RawData", "Split", "load", "where_data_is"]
+
+DATASETS: dict[str, Callable[..., RawData]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "image_folder": image_folder,
+    "synthetic": synthetic,
+}
+FAMILY = Family(DATASETS, DataOptions, given=("root",))
+
+
+def load(spec: DataOptions, device: torch.device | str = "cpu") -> Data:
+    """The data set that a config's `dataset` section names, as tensors on `device`.
+
+    Raises BadInput where files are missing or corrupt, or a user's function returns something else.
+    """
+    function: Callable[..., Any] = FAMILY.function(spec)
+    return prepare(function, FAMILY.arguments(spec), spec, torch.device(device))

@@ -1,0 +1,98 @@
+"""Whether what a data-set function returned is a data set."""
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossscape.data.split import RawData, Split
+from lossscape.errors import BadInput
+
+FORM = "RawData or (train_inputs, train_targets, test_inputs, test_targets)"
+
+
+def checked(returned: Any, name: str) -> RawData:
+    """What a data-set function returned as RawData on the CPU: inputs uint8 or float32, targets int64.
+
+    Raises BadInput, naming the data set and the tensor, where it is no data set.
+    """
+    if isinstance(returned, RawData):
+        parts = (*returned.train, *returned.test)
+    elif isinstance(returned, tuple | list) and len(returned) == 4:
+        parts = tuple(returned)
+    else:
+        raise BadInput(f"dataset {name}: it must return {FORM}, not {_kind(returned)}")
+    names = ("train_inputs", "train_targets", "test_inputs", "test_targets")
+    for part, label in zip(parts, names, strict=True):
+        if not isinstance(part, Tensor):
+            raise BadInput(f"dataset {name}: {label} is {_kind(part)}, not a torch.Tensor")
+    train_inputs, test_inputs = (_inputs(parts[i], f"dataset {name}: {names[i]}") for i in (0, 2))
+    train_targets, test_targets = (_targets(parts[i], f"dataset {name}: {names[i]}") for i in (1, 3))
+    train, test = Split(train_inputs, train_targets), Split(test_inputs, test_targets)
+    _check_together(train, test, name)
+    highest = int(max(train_targets.max(), test_targets.max()))
+    classes = returned.classes if isinstance(returned, RawData) else [str(i) for i in range(highest + 1)]
+    if highest >= len(classes):
+        raise BadInput(f"dataset {name}: target {highest} is beyond the {len(classes)} classes")
+    note = returned.note if isinstance(returned, RawData) else ""
+    return RawData(train, test, [str(label) for label in classes], str(note))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"{type(value).__module__}.{type(value).__name__}"
+
+
+def _inputs(tensor: Tensor, what: str) -> Tensor:
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.uint8:
+        if tensor.dim() != 4:
+            raise BadInput(
+                f"{what} is uint8 of shape {list(tensor.shape)}; pictures are [N, C, H, W] "
+                "(x[:, None] adds a channel), anything else is float"
+            )
+    elif not tensor.is_floating_point():
+        raise BadInput(f"{what} is {tensor.dtype}; inputs are uint8 pictures (0 to 255) or float")
+    if tensor.dim() < 2 or tensor.numel() == 0:
+        raise BadInput(f"{what} has shape {list(tensor.shape)}; it must be [N, ...] with at least one sample")
+    if tensor.dtype == torch.uint8:
+        return tensor
+    tensor = tensor.to(torch.float32)
+    if not all(bool(bound.isfinite()) for bound in torch.aminmax(tensor)):
+        raise BadInput(f"{what} has values that are NaN or infinite (in float32)")
+    return tensor
+
+
+def _targets(tensor: Tensor, what: str) -> Tensor:
+    tensor = tensor.detach().cpu()
+    if tensor.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        raise BadInput(f"{what} is {tensor.dtype}; targets are integer classes from 0 on")
+    if tensor.dim() != 1 or tensor.numel() == 0:
+        raise BadInput(f"{what} has shape {list(tensor.shape)}; it must be [N], one class per sample")
+    if int(tensor.min()) < 0:
+        raise BadInput(f"{what} has the class {int(tensor.min())}; classes count from 0")
+    return tensor.to(torch.int64)
+
+
+def _check_together(train: Split, test: Split, name: str) -> None:
+    for label, split in (("train", train), ("test", test)):
+        if len(split.inputs) != len(split.targets):
+            raise BadInput(
+                f"dataset {name}: {label} has {len(split.inputs)} inputs and {len(split.targets)} targets"
+            )
+    if train.inputs.shape[1:] != test.inputs.shape[1:] or train.inputs.dtype != test.inputs.dtype:
+        raise BadInput(
+            f"dataset {name}: train inputs are {train.inputs.dtype} {list(train.inputs.shape[1:])}, "
+            f"test inputs {test.inputs.dtype} {list(test.inputs.shape[1:])}; they must be alike"
+        )
+
+
+def check_memory(needed: int, what: str) -> None:
+    """Refuse what this machine's memory cannot hold, before the system ends the process for it."""
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
+        raise BadInput(
+            f"{what} need {needed / 1e9:.3g} GB, and this machine has {available / 1e9:.3g} GB of memory"
+        )

@@ -1,0 +1,124 @@
+"""Many picture files into one array, on all cores."""
+
+import mmap
+import multiprocessing
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
+
+from lossscape.data.check import check_memory
+from lossscape.errors import BadInput, RunFailed
+
+Pixels = NDArray[np.uint8]
+
+GREY = ("1", "L", "LA")
+DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+BLOCK = 250
+PROCESSES_FROM = 2000
+"""Files from which processes pay: a small one costs more Python than decoding, which holds threads up."""
+
+
+def decode(paths: list[str], what: str) -> Pixels:
+    """Pictures [N, C, H, W] in the order of `paths`: grey (C = 1) where all of them are, else RGB (C = 3).
+
+    Transparency is dropped, palettes are resolved, the first frame is taken, rotation tags are not followed.
+    what: the name that errors begin with. Raises BadInput that names the file which cannot be decoded, has
+    more than 8 bits per channel, or has another size than the first.
+    """
+    height, width = _decode_one(paths[0], what)[0].shape[:2]
+    size = len(paths) * 3 * height * width
+    check_memory(size, f"{what}: {len(paths)} pictures of {width}×{height} pixels")
+    # shared with forked processes, and not held to the size of /dev/shm
+    pictures = np.frombuffer(mmap.mmap(-1, size), np.uint8).reshape(len(paths), 3, height, width)
+    blocks = [range(start, min(start + BLOCK, len(paths))) for start in range(0, len(paths), BLOCK)]
+    grey = True
+    with _progress(len(paths)) as advance, _pool(partial(_decode_block, paths, pictures, what)) as run:
+        for block, all_grey in zip(blocks, run(blocks), strict=True):
+            grey = grey and all_grey
+            advance(len(block))
+    return np.ascontiguousarray(pictures[:, :1]) if grey else pictures
+
+
+def _decode_block(paths: list[str], pictures: Pixels, what: str, block: range) -> bool:
+    """Decode some of the files into their places, and say whether all of them were grey."""
+    grey = True
+    for index in block:
+        picture, is_grey = _decode_one(paths[index], what)
+        if picture.shape[:2] != pictures.shape[2:]:
+            (height, width), (other_height, other_width) = pictures.shape[2:], picture.shape[:2]
+            raise BadInput(
+                f"{what}: pictures must be equal in size; {paths[0]} has {width}×{height} pixels, "
+                f"{paths[index]} has {other_width}×{other_height}; resize them first"
+            )
+        pictures[index] = picture if is_grey else picture.transpose(2, 0, 1)
+        grey = grey and is_grey
+    return grey
+
+
+def _decode_one(path: str, what: str) -> tuple[Pixels, bool]:
+    """The pixels [H, W] of a grey picture or [H, W, 3] of another, and whether it is grey."""
+    try:
+        with Image.open(path) as image:
+            if image.mode in DEEP:
+                raise BadInput(f"{what}: {path} has more than 8 bits per channel; convert it to 8 bits")
+            if image.mode in GREY:
+                return np.asarray(image.convert("L")), True
+            if image.mode == "P" and "transparency" in image.info:
+                return np.asarray(image.convert("RGBA").convert("RGB")), False
+            return np.asarray(image.convert("RGB")), False
+    except BadInput:
+        raise
+    except Exception as error:  # decoders raise many kinds on broken bytes, and all mean the same here
+        raise BadInput(f"{what}: {path} cannot be decoded ({error}); replace or remove it") from None
+
+
+Job = Callable[[range], bool]
+_inherited: list[Job] = []
+"""The job of a forked process: handed over by the fork, as sending it would copy every path and picture."""
+
+
+def _run_inherited(block: range) -> bool:
+    return _inherited[-1](block)
+
+
+@contextmanager
+def _pool(job: "partial[bool]") -> Iterator[Callable[[Iterable[range]], Iterator[bool]]]:
+    """Something that maps a job over blocks, in order, on all cores."""
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pool: Executor
+    if sys.platform == "linux" and workers > 1 and len(job.args[0]) >= PROCESSES_FROM:
+        # fork: a spawned process would import torch, and run the script of a caller without a main guard
+        context = multiprocessing.get_context("fork")
+        pool = ProcessPoolExecutor(workers, context, initializer=_inherited.append, initargs=(job,))
+        task: Job = _run_inherited
+    else:
+        pool, task = ThreadPoolExecutor(workers), job
+    with pool, warnings.catch_warnings():
+        # Python 3.12 warns of a fork beside threads; these processes use nothing but PIL and NumPy
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        try:
+            yield lambda blocks: pool.map(task, blocks)
+        except BrokenExecutor as error:
+            raise RunFailed(
+                "a process that decoded pictures was ended from outside (out of memory?)"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("decoding pictures", total=total)
+        yield lambda done: progress.advance(task, done)

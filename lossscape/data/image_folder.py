@@ -1,0 +1,144 @@
+"""Pictures in class folders, decoded once and then kept as one tensor file in the cache folder."""
+
+import contextlib
+import hashlib
+import os
+import pickle
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from lossscape.data.decode import decode
+from lossscape.data.places import Place, cache_folder
+from lossscape.data.split import RawData, Split
+from lossscape.errors import BadInput
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+WHAT = "dataset image_folder"
+SPLITS = ("train", "test")
+
+
+class Listing(NamedTuple):
+    """The picture files of a split, classes in alphabetical order, with what tells a changed file."""
+
+    classes: list[str]
+    paths: list[str]
+    targets: list[int]
+    stamps: list[str]
+
+
+def image_folder(root: Path, *, note: str = "") -> RawData:
+    """Pictures of equal size in root/train/CLASS/ and root/test/CLASS/, in torchvision's ImageFolder order.
+
+    note: said wherever a figure comes from this data, e.g. "JPEG copy".
+    The tensors are kept in the cache folder and used while paths, sizes and times of all files stay the same.
+    Raises BadInput for a missing folder, an empty class, other classes in test than in train, a picture that
+    cannot be decoded, or pictures of unequal size.
+    """
+    train, test = (_list(root / split) for split in SPLITS)
+    if train.classes != test.classes:
+        differing = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
+        raise BadInput(f"{WHAT}: {root}/train and /test must have the same classes; only in one: {differing}")
+    stamp = _sha256("\n".join(train.stamps + test.stamps))
+    cached = _cache_file(root)
+    pictures = _read(cached, stamp, len(train.paths) + len(test.paths))
+    if pictures is None:
+        pictures = torch.from_numpy(decode(train.paths + test.paths, WHAT))
+        _write(cached, {"stamp": stamp, "pictures": pictures})
+    size = len(train.paths)
+    return RawData(
+        train=Split(pictures[:size], torch.tensor(train.targets)),
+        test=Split(pictures[size:], torch.tensor(test.targets)),
+        classes=train.classes,
+        note=note,
+    )
+
+
+def place_of_pictures(root: Path) -> Place:
+    """The folder that image_folder looks at when a config gives no root, and what it lacks."""
+    return Place("image_folder", root, [split for split in SPLITS if not (root / split).is_dir()])
+
+
+def _list(folder: Path) -> Listing:
+    if not folder.is_dir():
+        raise BadInput(
+            f"{WHAT}: there is no folder {folder}; dataset.root must hold train/CLASS/ and test/CLASS/"
+        )
+    found = Listing([], [], [], [])
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != ".")
+        for target, name in enumerate(names):
+            files = sorted(_files(str(folder / name)))
+            if not files:
+                raise BadInput(f"{WHAT}: {folder / name} has no pictures ({' '.join(EXTENSIONS)})")
+            found.classes.append(name)
+            for parent, file, size, changed in files:
+                path = f"{parent}/{file}"  # texts: 60,000 Path objects would take a second
+                found.paths.append(path)
+                found.stamps.append(f"{path}\t{size}\t{changed}")
+            found.targets.extend([target] * len(files))
+    except OSError as error:
+        raise BadInput(f"{WHAT}: {error.filename or folder} cannot be read: {error.strerror}") from None
+    if not found.classes:
+        raise BadInput(f"{WHAT}: {folder} has no class folders, one folder of pictures per class")
+    return found
+
+
+def _files(folder: str) -> list[tuple[str, str, int, int]]:
+    """(folder, name, bytes, time changed in ns) of each picture at any depth; hidden names are left out."""
+    files, inner = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name[0] == ".":
+                continue
+            if entry.is_dir():
+                inner.append(entry.path)
+            elif entry.name.lower().endswith(EXTENSIONS):
+                status = entry.stat()
+                files.append((folder, entry.name, status.st_size, status.st_mtime_ns))
+    for path in inner:
+        files += _files(path)
+    return files
+
+
+def _cache_file(root: Path) -> Path:
+    """One file per folder of pictures, so that a changed folder replaces its old tensors."""
+    place = root.resolve()
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "_", place.name)[:40]
+    return cache_folder() / "image_folder" / f"{slug}-{_sha256(str(place))[:12]}.pt"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _read(path: Path, stamp: str, count: int) -> torch.Tensor | None:
+    """The cached pictures; None where there are none, they are of other files, or the cache is broken."""
+    try:
+        kept = torch.load(path, mmap=True, weights_only=True)
+        pictures = kept["pictures"]
+        fits = kept["stamp"] == stamp and len(pictures) == count and pictures.dtype == torch.uint8
+        return pictures if fits and pictures.dim() == 4 else None
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError):
+        return None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Keep decoded pictures; where the folder does not let us, say so and go on without."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, beside)
+        os.replace(beside, path)
+    except (OSError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        print(
+            f"lossscape: decoded pictures cannot be kept in {path.parent} ({error}); the next start decodes "
+            "them again, unless LOSSSCAPE_CACHE names a writable folder",
+            file=sys.stderr,
+        )

@@ -1,0 +1,30 @@
+"""Where data and caches lie."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+DEFAULT = "~/.cache/lossscape"
+
+
+class Place(NamedTuple):
+    """The folder that a data set is looked for in, and the files it lacks."""
+
+    name: str
+    folder: Path
+    missing: list[str]
+
+    @property
+    def there(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
+
+
+def data_root(root: str | None) -> Path:
+    """The folder of data files: `root` of the config, else $LOSSSCAPE_DATA, else ~/.cache/lossscape."""
+    return Path(root or os.environ.get("LOSSSCAPE_DATA") or DEFAULT).expanduser()
+
+
+def cache_folder() -> Path:
+    """Where decoded pictures are kept: $LOSSSCAPE_CACHE, else ~/.cache/lossscape."""
+    return Path(os.environ.get("LOSSSCAPE_CACHE") or DEFAULT).expanduser()

@@ -1,0 +1,160 @@
+"""From a data set as it was read to the tensors that a net sees: checked, subset, noised, normalised."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossscape.data.check import checked
+from lossscape.data.image_folder import place_of_pictures
+from lossscape.data.labels import noisy, stratified
+from lossscape.data.options import DataOptions
+from lossscape.data.places import Place, data_root
+from lossscape.data.split import Data, RawData, Split
+from lossscape.data.torchvision_sets import STORED, place_of
+from lossscape.errors import BadInput
+from lossscape.families import is_custom
+
+TRAIN_SUBSET, TEST_SUBSET, LABEL_NOISE = 1, 2, 3
+"""Second seeds, so that no two choices share a random stream."""
+CHUNK = 1 << 19
+"""Numbers turned into 64 bits at a time: 4 MB, which stay in the cache."""
+
+
+def prepare(
+    function: Callable[..., Any], arguments: Mapping[str, Any], spec: DataOptions, device: torch.device
+) -> Data:
+    """The data set that `function(**arguments)` reads, as the options of `spec` want it, on `device`.
+
+    function: returns RawData or (train_inputs, train_targets, test_inputs, test_targets); it is handed `root`
+    (the folder of the files) and `seed` where its signature names them.
+    Raises BadInput where files are missing or corrupt, they are no data set, or an option does not fit.
+    """
+    raw = checked(_call(function, arguments, spec), spec.name)
+    _check_augmentation(raw, spec)
+    train = _subset(raw.train, spec.train_size, "train_size", spec, TRAIN_SUBSET)
+    test = _subset(raw.test, spec.test_size, "test_size", spec, TEST_SUBSET)
+    targets, redrawn = noisy(train.targets, spec.label_noise, len(raw.classes), spec.seed, LABEL_NOISE)
+    changed = int((targets != train.targets).sum())
+    train = Split(train.inputs, targets)
+    mean, std = statistics(train.inputs) if spec.normalize else (None, None)
+    facts = {
+        "name": spec.name,
+        "shape": list(train.inputs.shape[1:]),
+        "classes": len(raw.classes),
+        "train_size": len(train),
+        "test_size": len(test),
+        "mean": mean,
+        "std": std,
+        "labels_redrawn": redrawn,
+        "labels_changed": changed,
+        "note": raw.note,
+        "sha256": fingerprint(train, test),
+    }
+    return Data(
+        train=Split(_as_seen(train.inputs, mean, std, device), train.targets.to(device)),
+        test=Split(_as_seen(test.inputs, mean, std, device), test.targets.to(device)),
+        classes=raw.classes,
+        facts=facts,
+    )
+
+
+def where_data_is(root: str | None = None) -> list[Place]:
+    """For each data set of files: the folder looked at, and what is missing there. Nothing is downloaded."""
+    folder = data_root(root)
+    return [place_of(name, folder) for name in STORED] + [place_of_pictures(folder)]
+
+
+def statistics(inputs: Tensor) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation (of the population) per channel; of pictures, after division by 255.
+
+    inputs: [N, C, ...], one mean per channel, or vectors [N, D], one mean for all. Sums are exact for
+    pictures and in float64 for floats. A deviation below what float32 resolves at that mean is given as 1.
+    """
+    rows = inputs.reshape(len(inputs), inputs.shape[1] if inputs.dim() > 2 else 1, -1)
+    parts = rows.split(max(1, CHUNK // rows[0].numel()))
+    if inputs.dtype == torch.uint8:
+        counts = np.sum([_histograms(part) for part in parts], axis=0)
+        shares, values = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+        mean = shares @ values
+        variance = (shares * (values - mean[:, None]) ** 2).sum(1)
+    else:
+        size = rows.shape[0] * rows.shape[2]
+        mean = sum(part.double().sum((0, 2)) for part in parts).numpy() / size
+        centred = (part.double().sub_(torch.from_numpy(mean)[:, None]) for part in parts)
+        variance = sum(part.square_().sum((0, 2)) for part in centred).numpy() / size
+    std = np.sqrt(variance)
+    resolved = std > np.abs(mean) * np.finfo(np.float32).eps
+    return mean.tolist(), np.where(resolved, std, 1.0).tolist()
+
+
+def fingerprint(train: Split, test: Split) -> str:
+    """SHA-256 over dtype, shape and bytes of inputs (before normalisation) and targets of both splits."""
+    digest = hashlib.sha256()
+    for tensor in (*train, *test):
+        digest.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _histograms(rows: Tensor) -> NDArray[np.int64]:
+    """How often each value occurs in each channel [C, 256] of rows [N, C, ...]."""
+    return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in rows.numpy().swapaxes(0, 1)])
+
+
+def _as_seen(
+    inputs: Tensor, mean: list[float] | None, std: list[float] | None, device: torch.device
+) -> Tensor:
+    """A float32 copy on the device: pictures divided by 255, then (x − mean) / std per channel."""
+    seen = inputs.to(device=device, dtype=torch.float32, copy=True)
+    if inputs.dtype == torch.uint8:
+        seen.div_(255)
+    if mean is not None and std is not None:
+        per_channel = [1, len(mean)] + [1] * (inputs.dim() - 2)
+        seen.sub_(torch.tensor(mean, device=device).reshape(per_channel))
+        seen.div_(torch.tensor(std, device=device).reshape(per_channel))
+    return seen
+
+
+def _call(function: Callable[..., Any], arguments: Mapping[str, Any], spec: DataOptions) -> Any:
+    handed = {"root": data_root(spec.root), "seed": spec.seed}
+    wanted = inspect.signature(function).parameters
+    keywords = {key: value for key, value in handed.items() if key in wanted} | dict(arguments)
+    if not is_custom(spec.name):
+        return function(**keywords)
+    try:
+        return function(**keywords)
+    except BadInput:
+        raise
+    except Exception as error:  # whatever the user's function raises is the user's to read
+        raise BadInput(f"dataset {spec.name}: it raised {type(error).__name__}: {error}") from error
+
+
+def _subset(split: Split, size: int | None, key: str, spec: DataOptions, stream: int) -> Split:
+    if size is None:
+        return split
+    if size > len(split):
+        raise BadInput(
+            f"dataset.{key}: {size} samples asked for, {spec.name} has {len(split)}; "
+            f"give at most {len(split)}, or null for all"
+        )
+    chosen = stratified(split.targets, size, spec.seed, stream)
+    return Split(split.inputs[chosen], split.targets[chosen])
+
+
+def _check_augmentation(raw: RawData, spec: DataOptions) -> None:
+    if spec.augment == "none":
+        return
+    shape = list(raw.train.inputs.shape[1:])
+    if len(shape) != 3:
+        raise BadInput(f"dataset.augment: needs pictures [C, H, W]; inputs of {spec.name} are {shape}")
+    if spec.augment.crop >= min(shape[1:]):
+        raise BadInput(
+            f"dataset.augment.crop: {spec.augment.crop} pixels of padding could leave nothing of pictures of "
+            f"{shape[1]}×{shape[2]}; give less than {min(shape[1:])}"
+        )

@@ -1,0 +1,42 @@
+"""Random data of any shape, for trials where no real data is needed."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from lossscape.data.check import check_memory
+from lossscape.data.split import RawData, Split
+from lossscape.families import Count, NonNegative, Size
+
+
+def synthetic(
+    root: Path,
+    seed: int = 0,
+    *,
+    shape: Annotated[list[Size], Field(min_length=1, max_length=8)],
+    classes: Size = 10,
+    train: Count = 1000,
+    test: Count = 200,
+    separation: NonNegative = 4.0,
+) -> RawData:
+    """Normal noise of standard deviation 1 around one random mean per class, in turn, shuffled.
+
+    shape: of one input; separation: ‖mean‖₂ of each class, in standard deviations of the noise, so two
+    classes lie about √2 · separation apart whatever the shape; 0 gives labels that cannot be learned.
+    `root` is not looked at; `seed` is that of the config's dataset section.
+    """
+    numbers = 2 * (train + test + classes) * math.prod(shape)  # as they are made, and as the net sees them
+    check_memory(4 * numbers, "dataset synthetic: this shape and these sizes")
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    means = torch.randn(classes, *shape, generator=generator)
+    norms = means.flatten(1).norm(dim=1).clamp_min(torch.finfo(means.dtype).tiny)
+    means *= (separation / norms).reshape(-1, *[1] * len(shape))
+
+    def split(size: int) -> Split:
+        targets = (torch.arange(size) % classes)[torch.randperm(size, generator=generator)]
+        return Split(torch.randn(size, *shape, generator=generator).add_(means[targets]), targets)
+
+    return RawData(split(train), split(test), [str(label) for label in range(classes)])

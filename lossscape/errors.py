@@ -1,0 +1,20 @@
+"""The two ways lossscape says no; `cli` turns them into one line on stderr and an exit code."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(Exception):
+    """Something the user gave is wrong and nothing was changed: exit code 2. Say what, where and the remedy."""
+
+
+class RunFailed(Exception):
+    """Work that had begun could not be finished; what was written stays readable: exit code 1."""
+
+
+def one_of(what: str, given: object, allowed: Iterable[str]) -> str:
+    """A sentence that refuses `given`, names the nearest allowed value and lists all of them."""
+    allowed = [str(value) for value in allowed]
+    near = difflib.get_close_matches(str(given), allowed, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{what} {given!r} is not known{hint}; allowed: {', '.join(allowed)}"

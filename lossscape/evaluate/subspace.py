@@ -1,0 +1,59 @@
+"""An affine subspace of the parameters: an origin and directions, one a line, two a plane."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+
+from lossscape.errors import BadInput
+from lossscape.vectors import Params, combine
+
+Coordinates = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """θ(c) = θ₀ + Σ cᵢ dᵢ; buffers stay at the origin's unless they are given directions of their own."""
+
+    origin: Params
+    directions: Sequence[Params]
+    buffers: Params = field(default_factory=dict)
+    buffer_directions: Sequence[Params] = ()
+    """BatchNorm statistics that move with the coordinates (one mapping per direction), or none."""
+
+    def at(self, coordinates: Sequence[float]) -> tuple[Params, Params]:
+        """Parameters and buffers at a point. A moved variance is kept at 0 or above."""
+        buffers = self.buffers
+        if self.buffer_directions:
+            buffers = combine(self.buffers, self.buffer_directions, coordinates)
+            for name, value in buffers.items():
+                if name.endswith("running_var"):
+                    buffers[name] = value.clamp(min=0)
+        return combine(self.origin, self.directions, coordinates), buffers
+
+
+def line_points(points: int, low: float, high: float) -> list[Coordinates]:
+    """`points` coordinates from low to high, both included; a 0 or 1 that lies on the grid is exact."""
+    return [(value,) for value in axis(points, low, high)]
+
+
+def grid_points(
+    shape: tuple[int, int], x_range: tuple[float, float], y_range: tuple[float, float]
+) -> list[Coordinates]:
+    """The (x, y) of a grid with shape[0] values of x and shape[1] of y; y runs fastest."""
+    return list(product(axis(shape[0], *x_range), axis(shape[1], *y_range)))
+
+
+def axis(points: int, low: float, high: float) -> list[float]:
+    """Evenly spaced values, ends exact. Raises BadInput for an empty or non-finite range or too few points."""
+    if not np.isfinite([low, high]).all() or not low < high:
+        raise BadInput(f"range {low:g} {high:g}: needs two finite numbers, the smaller one first")
+    if points < 2:
+        raise BadInput(f"{points} points: a range needs at least 2")
+    steps = np.arange(points)
+    values = (low * (points - 1 - steps) + high * steps) / (
+        points - 1
+    )  # symmetric: the middle of ±r is exactly 0
+    values[0], values[-1] = low, high
+    return [float(value) for value in values]

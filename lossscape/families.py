@@ -1,0 +1,203 @@
+"""A family (data sets, models, optimizers, …) is a dict of plain functions whose signature is its schema.
+
+The keyword-only parameters of a function, with their annotations and defaults, become the keys that a
+config may give: `options_of` makes a pydantic model of them. `load` finds a user's own function by
+`package.module:function` or `path/to/file.py:function`, and its signature is checked the same way.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from lossscape.errors import BadInput
+
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
+"""A width, a number of channels, a batch: at least 1, and small enough to be meant."""
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""A dropout probability, a momentum, a decay factor: from 0 to just under 1."""
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+_NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Section(BaseModel):
+    """A mapping of a config: unknown keys are refused, types are not bent (no "5" for 5, no true for 1)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Component(Section):
+    """A member of a family, chosen by name, with its options."""
+
+    name: str
+
+
+def options_of(name: str, function: Callable[..., Any], base: type[Component]) -> type[Component]:
+    """The pydantic model of a function's keyword-only parameters, on top of a family's common keys."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {"name": (Literal[name], ...)}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    return create_model(name, __base__=base, __doc__=inspect.getdoc(function), **fields)
+
+
+def load(path: str) -> Callable[..., Any]:
+    """The function that `package.module:function` or `path/to/file.py:function` names.
+
+    Raises BadInput with what was tried: a missing file or module, an error while importing it, no such name.
+    """
+    module_name, _, function_name = path.rpartition(":")
+    if not module_name or not function_name.isidentifier():
+        raise BadInput(f"{path!r} is not of the form package.module:function or path/to/file.py:function")
+    try:
+        module = _module_at(Path(module_name)) if module_name.endswith(".py") else _module_named(module_name)
+    except BadInput:
+        raise
+    except Exception as error:  # whatever the user's module raises is the user's to read
+        raise BadInput(f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        names = [key for key, value in vars(module).items() if inspect.isfunction(value)]
+        raise BadInput(
+            f"{module_name!r} has no function {function_name!r}; it has: {', '.join(names) or 'none'}"
+        )
+    return function
+
+
+def _module_named(name: str) -> Any:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # a console script does not see the current folder by itself
+    return importlib.import_module(name)
+
+
+def _module_at(path: Path) -> Any:
+    if not path.is_file():
+        raise BadInput(f"there is no file {str(path)!r} (looked from {Path.cwd()})")
+    name = f"lossscape_user_{path.stem}_{abs(hash(str(path.resolve()))):x}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+class Custom(Component):
+    """Your own function, named `package.module:function` or `path/to/file.py:function`."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    name: Annotated[str, Field(pattern=r"^.+:[A-Za-z_]\w*$")]
+
+
+def is_custom(name: str) -> bool:
+    """Whether a name points to the user's own function."""
+    return ":" in name
+
+
+def _checked_custom(base: type[Component], skip: tuple[str, ...]) -> Any:
+    def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Component:
+        """Check the options of a user's function against its own signature."""
+        if isinstance(value, Component):
+            return value
+        try:
+            function = load(str(value["name"]))
+        except BadInput as error:
+            raise ValidationError.from_exception_data(
+                "custom",
+                [
+                    InitErrorDetails(
+                        type=PydanticCustomError("custom_function", "{why}", {"why": str(error)}),
+                        loc=("name",),
+                        input=value["name"],
+                    )
+                ],
+            ) from error
+        return own_options(str(value["name"]), function, base, skip).model_validate(value)
+
+    return WrapValidator(check)
+
+
+def own_options(
+    name: str, function: Callable[..., Any], base: type[Component], skip: tuple[str, ...]
+) -> type[Component]:
+    """Like options_of for a user's function, whose options may also be ordinary named parameters.
+
+    Parameters called as in `skip` are what lossscape itself hands over (say shape and classes).
+    """
+    fields: dict[str, Any] = {}
+    hints = typing.get_type_hints(function, include_extras=True) if hasattr(function, "__module__") else {}
+    allow_more = False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            allow_more = True
+        elif parameter.name not in (*skip, *base.model_fields) and parameter.kind in _NAMED:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    model = create_model("Custom", __base__=base, name=(str, ...), **fields)
+    if allow_more:
+        model.model_config["extra"] = "allow"
+        model.model_rebuild(force=True)
+    return model
+
+
+def _tag(value: Any) -> str | None:
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+    return "custom" if isinstance(name, str) and is_custom(name) else name
+
+
+class Family:
+    """The functions of a family, one pydantic model for each, and the type of a config field that takes any."""
+
+    def __init__(
+        self, members: Mapping[str, Callable[..., Any]], base: type[Component], *, given: tuple[str, ...] = ()
+    ) -> None:
+        """members: the functions by name; base: the keys that all share; given: what user functions are handed."""
+        self.members = members
+        self.base = base
+        self.models = {name: options_of(name, function, base) for name, function in members.items()}
+        choices: Any = typing.Union[  # noqa: UP007 (built from a list at run time)
+            tuple(
+                [Annotated[model, Tag(name)] for name, model in self.models.items()]
+                + [Annotated[Custom, _checked_custom(base, given), Tag("custom")]]
+            )
+        ]
+        self.type: Any = Annotated[choices, Discriminator(_tag)]
+
+    def function(self, spec: Component) -> Callable[..., Any]:
+        """The member that a spec names, or the user's own function."""
+        return load(spec.name) if is_custom(spec.name) else self.members[spec.name]
+
+    def arguments(self, spec: Component) -> dict[str, Any]:
+        """The keyword arguments that a spec gives to its function (the shared keys are not among them)."""
+        values = {key: getattr(spec, key) for key in type(spec).model_fields} | (spec.model_extra or {})
+        return {key: value for key, value in values.items() if key not in self.base.model_fields}

@@ -1,0 +1,96 @@
+"""Initial values: functions that fill a model in place.
+
+They set linear and convolution layers. The layers of normalisation and activation keep torch's values
+(scale 1, shift 0, slope of prelu 0.25), as does every parameter that a model holds in some other way.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from lossscape.errors import BadInput
+from lossscape.families import Component, Family, Rate
+
+
+class InitOptions(Component):
+    """What all initial values share: nothing but the name."""
+
+
+def default(module: nn.Module) -> None:
+    """The values that the layers themselves draw: for linear and convolution U(±1/√n_in), biases too."""
+
+
+def constant(module: nn.Module, *, value: float) -> None:
+    """Every weight and bias is `value`: all units of a layer are equal, and stay so in training."""
+    for layer in _layers(module):
+        nn.init.constant_(layer.weight, value)
+        if layer.bias is not None:
+            nn.init.constant_(layer.bias, value)
+
+
+def normal(module: nn.Module, *, std: Rate) -> None:
+    """Weights N(0, std²), biases 0."""
+    _normal(module, lambda n_in, n_out: std)
+
+
+def xavier(module: nn.Module) -> None:
+    """Weights N(0, 2/(n_in + n_out)), biases 0; for tanh and sigmoid (Glorot and Bengio, AISTATS 2010)."""
+    _normal(module, lambda n_in, n_out: math.sqrt(2 / (n_in + n_out)))
+
+
+def he(module: nn.Module) -> None:
+    """Weights N(0, 2/n_in), biases 0; for ReLU (He et al., arXiv:1502.01852)."""
+    _normal(module, lambda n_in, n_out: math.sqrt(2 / n_in))
+
+
+def lecun(module: nn.Module) -> None:
+    """Weights N(0, 1/n_in), biases 0 (LeCun et al., Efficient BackProp, 1998)."""
+    _normal(module, lambda n_in, n_out: math.sqrt(1 / n_in))
+
+
+Layer = nn.Linear | nn.modules.conv._ConvNd
+
+
+def _layers(module: nn.Module) -> Iterator[Layer]:
+    return (layer for layer in module.modules() if isinstance(layer, Layer))
+
+
+def _normal(module: nn.Module, spread: Callable[[int, int], float]) -> None:
+    """Normal weights with σ = spread(n_in, n_out), and zero biases."""
+    for layer in _layers(module):
+        nn.init.normal_(layer.weight, 0.0, spread(*_fans(layer)))
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+def _fans(layer: Layer) -> tuple[int, int]:
+    """How many inputs a unit of the layer sums, and how many units one of its inputs reaches (stride 1)."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features, layer.out_features
+    window = math.prod(layer.kernel_size)
+    return layer.in_channels // layer.groups * window, layer.out_channels // layer.groups * window
+
+
+INITIAL: dict[str, Callable[..., None]] = {
+    "default": default,
+    "constant": constant,
+    "normal": normal,
+    "xavier": xavier,
+    "he": he,
+    "lecun": lecun,
+}
+FAMILY = Family(INITIAL, InitOptions, given=("module",))
+
+
+def initialise(model: nn.Module, spec: Component) -> None:
+    """Fill `model` in place with the initial values that `spec` names, from torch's global generator.
+
+    Raises BadInput where a layer has no size yet (nn.LazyLinear and its like).
+    """
+    lazy = [name for name, value in model.named_parameters() if nn.parameter.is_lazy(value)]
+    if lazy:
+        raise BadInput(f"the parameters {', '.join(lazy)} have no size yet; give lazy layers their sizes")
+    with torch.no_grad():
+        FAMILY.function(spec)(model, **FAMILY.arguments(spec))

@@ -1,0 +1,216 @@
+"""Optimizers by their standard names and arguments; torch.optim does the work.
+
+Weight decay is the L2 term weight_decay·θ added to the gradient, in adamw the decoupled one of
+arXiv:1711.05101; it acts on every parameter. In torch's momentum the learning rate multiplies the velocity,
+v ← αv + g, θ ← θ − ηv, so a schedule acts on past gradients too.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+from lossscape.errors import BadInput
+from lossscape.families import Component, Family, Fraction, NonNegative, Rate, is_custom
+
+Parameters = Iterable[nn.Parameter]
+Betas = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
+BETAS = [0.9, 0.999]
+
+
+class OptimizerOptions(Component):
+    """What every optimizer shares: nothing but the name."""
+
+
+def sgd(parameters: Parameters, *, lr: Rate, weight_decay: NonNegative = 0.0) -> Optimizer:
+    """θ ← θ − η g."""
+    return _sgd(parameters, lr=lr, weight_decay=weight_decay)
+
+
+def momentum(
+    parameters: Parameters,
+    *,
+    lr: Rate,
+    momentum: Fraction = 0.9,
+    dampening: Fraction = 0.0,
+    weight_decay: NonNegative = 0.0,
+) -> Optimizer:
+    """v ← α v + (1 − dampening) g (v = g at first), θ ← θ − η v."""
+    return _sgd(parameters, lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay)
+
+
+def nesterov(
+    parameters: Parameters,
+    *,
+    lr: Rate,
+    momentum: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9,
+    weight_decay: NonNegative = 0.0,
+) -> Optimizer:
+    """v ← α v + g, θ ← θ − η (g + α v): Nesterov's momentum on Θ = θ + αv (arXiv:1212.0901)."""
+    return _sgd(parameters, lr=lr, momentum=momentum, nesterov=True, weight_decay=weight_decay)
+
+
+def adagrad(
+    parameters: Parameters,
+    *,
+    lr: Rate = 0.01,
+    lr_decay: NonNegative = 0.0,
+    weight_decay: NonNegative = 0.0,
+    initial_accumulator_value: NonNegative = 0.0,
+    eps: NonNegative = 1e-10,
+) -> Optimizer:
+    """h ← h + g², θ ← θ − η_t g / (√h + ε) with η_t = η / (1 + (t − 1) lr_decay)."""
+    parameters = list(parameters)
+    return Adagrad(
+        parameters,
+        lr=lr,
+        lr_decay=lr_decay,
+        weight_decay=weight_decay,
+        initial_accumulator_value=initial_accumulator_value,
+        eps=eps,
+        fused=_fusible(parameters),
+    )
+
+
+def adadelta(
+    parameters: Parameters,
+    *,
+    lr: Rate = 1.0,
+    rho: Fraction = 0.9,
+    eps: NonNegative = 1e-6,
+    weight_decay: NonNegative = 0.0,
+) -> Optimizer:
+    """h ← ρ h + (1 − ρ) g², Δ = g √(u + ε) / √(h + ε), u ← ρ u + (1 − ρ) Δ², θ ← θ − η Δ.
+
+    Source: Zeiler, arXiv:1212.5701.
+    """
+    return Adadelta(parameters, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+
+
+def rmsprop(
+    parameters: Parameters,
+    *,
+    lr: Rate = 0.01,
+    alpha: Fraction = 0.99,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    momentum: Fraction = 0.0,
+    centered: bool = False,
+) -> Optimizer:
+    """h ← α h + (1 − α) g², θ ← θ − η g / (√h + ε). `centered`: h less the square of the mean gradient."""
+    return RMSprop(
+        parameters,
+        lr=lr,
+        alpha=alpha,
+        eps=eps,
+        weight_decay=weight_decay,
+        momentum=momentum,
+        centered=centered,
+    )
+
+
+def adam(
+    parameters: Parameters,
+    *,
+    lr: Rate = 1e-3,
+    betas: Betas = BETAS,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.0,
+    amsgrad: bool = False,
+) -> Optimizer:
+    """m ← β₁ m + (1 − β₁) g, h ← β₂ h + (1 − β₂) g², θ ← θ − η m̂ / (√ĥ + ε) (arXiv:1412.6980)."""
+    parameters, (beta1, beta2) = list(parameters), betas
+    return Adam(
+        parameters,
+        lr=lr,
+        betas=(beta1, beta2),
+        eps=eps,
+        weight_decay=weight_decay,
+        amsgrad=amsgrad,
+        fused=_fusible(parameters),
+    )
+
+
+def adamw(
+    parameters: Parameters,
+    *,
+    lr: Rate = 1e-3,
+    betas: Betas = BETAS,
+    eps: NonNegative = 1e-8,
+    weight_decay: NonNegative = 0.01,
+    amsgrad: bool = False,
+) -> Optimizer:
+    """θ ← θ − η λ θ in front of Adam's step (arXiv:1711.05101)."""
+    parameters, (beta1, beta2) = list(parameters), betas
+    return AdamW(
+        parameters,
+        lr=lr,
+        betas=(beta1, beta2),
+        eps=eps,
+        weight_decay=weight_decay,
+        amsgrad=amsgrad,
+        fused=_fusible(parameters),
+    )
+
+
+def _fusible(parameters: list[nn.Parameter]) -> bool | None:
+    """True where torch's fused CPU step applies; None leaves the choice to torch.
+
+    On a small net that step takes a third of the time. It reads memory in order, and is wrong without a word
+    where the layouts of a parameter and its gradient differ: it is for plain contiguous parameters only.
+    """
+    plain = (p.device.type == "cpu" and p.is_floating_point() and p.is_contiguous() for p in parameters)
+    return True if all(plain) else None
+
+
+def _sgd(parameters: Parameters, *, lr: float, dampening: float = 0.0, **options: float) -> Optimizer:
+    """torch's SGD, fused where that is safe."""
+    parameters = list(parameters)
+    fused = None if dampening else _fusible(parameters)
+    optimizer = SGD(parameters, lr=lr, dampening=dampening, fused=fused, **options)  # type: ignore[arg-type]
+    if fused and options.get("momentum"):
+        for parameter in parameters:  # v = 0, or a parameter whose first gradient comes late would fail
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": sgd,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "adagrad": adagrad,
+    "adadelta": adadelta,
+    "rmsprop": rmsprop,
+    "adam": adam,
+    "adamw": adamw,
+}
+FAMILY = Family(OPTIMIZERS, OptimizerOptions, given=("parameters", "params"))
+
+
+def build(spec: Component, parameters: Parameters) -> Optimizer:
+    """The optimizer of `parameters` that a config's `optimizer` section names.
+
+    A user's own function gets the parameters first and returns a torch.optim.Optimizer whose groups have `lr`
+    and whose step needs no closure; a class such as `torch.optim:RAdam` is such a function.
+    Raises BadInput where it fails or returns something else.
+    """
+    function, arguments = FAMILY.function(spec), FAMILY.arguments(spec)
+    if not is_custom(spec.name):
+        return function(parameters, **arguments)
+    try:
+        optimizer = function(parameters, **arguments)
+    except Exception as error:  # whatever the user's function raises is the user's to read
+        raise BadInput(f"optimizer {spec.name!r} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(optimizer, Optimizer):
+        what = type(optimizer).__name__
+        raise BadInput(f"optimizer {spec.name!r} returned {what}, not a torch.optim.Optimizer")
+    if not all("lr" in group for group in optimizer.param_groups):
+        raise BadInput(f"optimizer {spec.name!r} has parameter groups without 'lr', which schedules multiply")
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise BadInput(f"optimizer {spec.name!r} needs a closure in step(), which training does not give")
+    return optimizer

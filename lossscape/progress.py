@@ -1,0 +1,100 @@
+"""How far long work has come: a bar on a terminal, plain lines elsewhere, nothing when quiet.
+
+Everything goes to stderr, so that stdout holds results only.
+"""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+PLAIN_EVERY_SECONDS = 10.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 0.4 s, 12 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Counts work done out of a total, with a rate, the time left and a changing text."""
+
+    def __init__(self, title: str, total: int, unit: str, *, done: int = 0, quiet: bool = False) -> None:
+        """total, done: in `unit`s (samples, points, epochs)."""
+        self.title, self.total, self.unit, self.done = title, total, unit, done
+        self.text = ""
+        self._began_with = done
+        self._start = time.monotonic()
+        self._last_line = self._start
+        self._quiet = quiet
+        self._bar: Any = None
+        self._lines = 0
+
+    def __enter__(self) -> "Progress":
+        """Show the bar where stderr is a terminal."""
+        if not self._quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.fields[text]}"), TimeElapsedColumn(),
+                console=Console(stderr=True), refresh_per_second=4, transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task(self.title, total=self.total, completed=self.done, text="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away; the last plain line stays."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, amount: int) -> None:
+        """Count work that has just been done."""
+        self.done += amount
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, text=self._summary())
+        elif not self._quiet and self._line_is_due(now):
+            self.line(f"{self.title}: {100 * self.done / max(self.total, 1):.0f} %, {self._summary()}")
+            self._last_line = now
+
+    def say(self, text: str) -> None:
+        """The text shown beside the bar and in plain lines."""
+        self.text = text
+
+    def line(self, text: str) -> None:
+        """A line for logs: printed where there is no bar, which shows the same while it changes."""
+        if self._bar is None:
+            self.announce(text)
+            self._lines += 1
+
+    def announce(self, text: str) -> None:
+        """Print a line that stays, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False, markup=False)
+        elif not self._quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def _line_is_due(self, now: float) -> bool:
+        """The first line comes within half a second, so that the time left is known at once."""
+        first = self._lines == 0 and now - self._start > 0.5
+        return first or now - self._last_line > PLAIN_EVERY_SECONDS
+
+    def _summary(self) -> str:
+        seconds = time.monotonic() - self._start
+        rate = (self.done - self._began_with) / max(seconds, 1e-9)
+        left = duration((self.total - self.done) / rate) if rate > 0 else "?"
+        parts = [self.text, f"{rate:,.0f} {self.unit}/s", f"{left} left"]
+        return ", ".join(part for part in parts if part)

@@ -1,0 +1,319 @@
+"""The run directory: the only code that knows its files' names.
+
+`Run.open(path)` gives the model with a checkpoint's values, the data as the net sees it, and the metrics;
+`point("runs/a@12")` reads the command line's notation RUN[@CHECKPOINT].
+"""
+
+import json
+import pickle
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lossscape import data, models
+from lossscape.config import Experiment, read_experiment
+from lossscape.errors import BadInput
+from lossscape.files import is_held, sha256, whole_lines
+from lossscape.vectors import Params
+
+METRICS = (
+    "epoch", "step", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy",
+    "batch_loss", "grad_norm", "seconds",
+)  # fmt: skip
+_CHECKPOINT = re.compile(r"(epoch|step)-(\d+)\.pt")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file of a run that holds a model's state_dict."""
+
+    path: Path
+    epoch: int | None = None
+    step: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name without the ending: epoch-0012, step-00001200, best, ema."""
+        return self.path.stem
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes."""
+        return sha256(self.path)
+
+    def state(self) -> dict[str, Tensor]:
+        """Parameters and buffers, on the CPU.
+
+        Raises BadInput where the file is truncated, holds code instead of tensors, or is no state_dict.
+        """
+        try:
+            state: Any = torch.load(self.path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            raise BadInput(f"{self.path}: no such checkpoint") from None
+        except pickle.UnpicklingError as error:
+            why = str(error).splitlines()[0]
+            raise BadInput(
+                f"{self.path}: holds pickled code or other than tensors, which lossscape does not load ({why})"
+            ) from None
+        except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BadInput(
+                f"{self.path}: truncated or not a checkpoint ({why}); train again or take another"
+            ) from None
+        if not isinstance(state, dict) or not all(
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+        ):
+            raise BadInput(
+                f"{self.path}: not a state_dict (a mapping of names to tensors), but {type(state).__name__}"
+            )
+        return state
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Put a state_dict into a model. Raises BadInput that names what does not fit."""
+    wanted = model.state_dict()
+    missing = [name for name in wanted if name not in state]
+    extra = [name for name in state if name not in wanted]
+    shapes = [
+        f"{name} is {list(state[name].shape)}, the model has {list(value.shape)}"
+        for name, value in wanted.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if missing or extra or shapes:
+        what = (
+            [f"lacks {missing[0]}"] * bool(missing)
+            + [f"has an unknown {extra[0]}"] * bool(extra)
+            + shapes[:1]
+        )
+        raise BadInput(f"{source}: belongs to another model: {', '.join(what)}")
+    model.load_state_dict(state)
+
+
+class Run:
+    """A run directory, by name of its files."""
+
+    def __init__(self, path: str | Path) -> None:
+        """path: the run directory, which need not exist yet."""
+        self.path = Path(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """A run that exists. Raises BadInput where the folder is missing or is no run."""
+        run = cls(path)
+        if not run.path.is_dir():
+            raise BadInput(f"{run.path}: no such run{_known_runs(run.path)}")
+        if not run.config_file.is_file():
+            raise BadInput(f"{run.path}: not a run, it has no config.yaml{_known_runs(run.path)}")
+        return run
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved experiment."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, device, threads, seed, git commit, command, the model's size and the data's facts."""
+        return self.path / "environment.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row per epoch, epoch 0 first."""
+        return self.path / "metrics.csv"
+
+    @property
+    def resume_file(self) -> Path:
+        """What an exact continuation needs."""
+        return self.path / "resume.pt"
+
+    @property
+    def state_file(self) -> Path:
+        """Where the run stands: {state, epoch, step, message}."""
+        return self.path / "state.json"
+
+    @property
+    def tensorboard_folder(self) -> Path:
+        """Event files, where TensorBoard is asked for."""
+        return self.path / "tensorboard"
+
+    def epoch_file(self, epoch: int) -> Path:
+        """The checkpoint after an epoch; 0: the initial values."""
+        return self.path / "checkpoints" / f"epoch-{epoch:04d}.pt"
+
+    def step_file(self, step: int) -> Path:
+        """The checkpoint after a step."""
+        return self.path / "checkpoints" / f"step-{step:08d}.pt"
+
+    def named_file(self, name: Literal["best", "ema"]) -> Path:
+        """The checkpoint with the best test accuracy, or the averaged weights."""
+        return self.path / "checkpoints" / f"{name}.pt"
+
+    def results(self, kind: Literal["interpolate", "landscape"]) -> Path:
+        """The folder of an analysis' results."""
+        return self.path / kind
+
+    @property
+    def report_folder(self) -> Path:
+        """Where `lossscape report` writes."""
+        return self.path / "report"
+
+    @cached_property
+    def config(self) -> Experiment:
+        """The experiment it was made from."""
+        return read_experiment(self.config_file)
+
+    def environment(self) -> dict[str, Any]:
+        """What environment.json says; empty where it is missing or torn."""
+        return _json(self.environment_file)
+
+    def state(self) -> dict[str, Any]:
+        """What state.json says; empty where it is missing or torn."""
+        return _json(self.state_file)
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Every checkpoint: epochs in order, then steps in order, then best and ema."""
+        found = []
+        for file in (self.path / "checkpoints").glob("*.pt"):
+            if match := _CHECKPOINT.fullmatch(file.name):
+                number = int(match[2])
+                found.append(
+                    Checkpoint(file, epoch=number) if match[1] == "epoch" else Checkpoint(file, step=number)
+                )
+            elif file.name in ("best.pt", "ema.pt"):
+                found.append(Checkpoint(file))
+        return sorted(found, key=lambda c: (c.epoch is None, c.step is None, c.epoch or c.step or 0, c.label))
+
+    def checkpoint(self, name: str = "last") -> Checkpoint:
+        """first, last, best, ema, an epoch's number, or step-N. Raises BadInput that lists what is there."""
+        known = self.checkpoints()
+        epochs = [checkpoint for checkpoint in known if checkpoint.epoch is not None]
+        if name in ("first", "last") and epochs:
+            return epochs[0] if name == "first" else epochs[-1]
+        for checkpoint in known:
+            wanted = {checkpoint.label, str(checkpoint.epoch), f"step-{checkpoint.step}"}
+            if name in wanted - {"None", "step-None"}:
+                return checkpoint
+        have = [str(c.epoch) if c.epoch is not None else c.label for c in known]
+        shown = have if len(have) <= 12 else [*have[:5], "…", *have[-5:]]
+        raise BadInput(
+            f"{self.path} has no checkpoint {name!r}; it has: {', '.join(shown) or 'none'} (or first, last)"
+        )
+
+    def dataset(self, device: torch.device | str = "cpu") -> data.Data:
+        """The data set as the net sees it."""
+        return data.load(self.config.dataset, device)
+
+    def tensors(self, split: Literal["train", "test"]) -> data.Split:
+        """Inputs as the net sees them [N, ...], and targets [N]."""
+        return self._data.train if split == "train" else self._data.test
+
+    def model(self, checkpoint: str | Checkpoint = "last") -> nn.Module:
+        """A module on the CPU, in eval mode, with a checkpoint's values."""
+        if isinstance(checkpoint, str):
+            checkpoint = self.checkpoint(checkpoint)
+        facts = self.environment().get("data") or self._data.facts
+        model = models.build(self.config.model, tuple(facts["shape"]), facts["classes"], self.config.seed)
+        load_state(model, checkpoint.state(), str(checkpoint.path))
+        return model.eval()
+
+    @cached_property
+    def _data(self) -> data.Data:
+        return self.dataset()
+
+
+@dataclass(frozen=True)
+class Point:
+    """RUN@CHECKPOINT: a place in the space of a model's parameters."""
+
+    run: Run
+    checkpoint: Checkpoint
+
+    def __str__(self) -> str:
+        """As on the command line, with the run's name only."""
+        return f"{self.run.name}@{self.checkpoint.label}"
+
+    def settings(self) -> dict[str, str]:
+        """What a result's settings say of it."""
+        return {"run": self.run.name, "checkpoint": self.checkpoint.label, "sha256": self.checkpoint.sha256}
+
+
+def point(text: str, default: str = "last") -> Point:
+    """The point that `RUN[@CHECKPOINT]` names. Raises BadInput."""
+    path, checkpoint = text, ""
+    if "@" in text.rpartition("/")[2]:
+        path, _, checkpoint = text.rpartition("@")
+    run = Run.open(path)
+    return Point(run, run.checkpoint(checkpoint or default))
+
+
+def split_state(model: nn.Module) -> tuple[Params, Params]:
+    """A module's parameters and its buffers, detached copies."""
+    parameters = {name: value.detach().clone() for name, value in model.named_parameters()}
+    return parameters, {name: value.detach().clone() for name, value in model.named_buffers()}
+
+
+def list_runs(folder: Path) -> list[Run]:
+    """The runs in a folder, by name."""
+    return [Run(path.parent) for path in sorted(folder.glob("*/config.yaml"))]
+
+
+def _known_runs(path: Path) -> str:
+    near = [run.name for run in list_runs(path.parent)][:8]
+    return f"; runs in {path.parent}: {', '.join(near)}" if near else ""
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def standing(run: Run) -> str:
+    """finished, running, interrupted, failed, or stopped for one that says running but nobody works on."""
+    word = str(run.state().get("state", "unknown"))
+    return "stopped" if word == "running" and not is_held(run.path) else word
+
+
+def summary(run: Run) -> tuple[str, ...]:
+    """Name, data, model, optimizer, epochs done, final losses and accuracies, and state, as text."""
+    try:
+        config = run.config
+    except BadInput:
+        return (run.name, *["?"] * 8, "config.yaml cannot be read")
+    rows = last_metrics(run)
+    numbers = [
+        f"{float(rows[key]):.1%}" if key.endswith("accuracy") else f"{float(rows[key]):.4f}"
+        for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+        if rows.get(key)
+    ]
+    done = f"{rows.get('epoch', 0)}/{config.training.epochs}"
+    filled = numbers if len(numbers) == 4 else ["-"] * 4
+    return (
+        run.name,
+        config.dataset.name,
+        config.model.name,
+        config.optimizer.name,
+        done,
+        *filled,
+        standing(run),
+    )
+
+
+def last_metrics(run: Run) -> dict[str, str]:
+    """The last whole row of metrics.csv; empty where there is none."""
+    lines = whole_lines(run.metrics_file)
+    if len(lines) < 2:
+        return {}
+    return dict(zip(lines[0].strip().split(","), lines[-1].strip().split(","), strict=True))

@@ -1,0 +1,5 @@
+"""Training: one visible loop, checkpoints, and exact continuation."""
+
+from lossscape.train.start import train
+
+__all__ = ["train"]

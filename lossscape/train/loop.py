@@ -1,0 +1,253 @@
+"""The training loop, whole on one page: forward, backward, clip, schedule, step, evaluate, keep."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
+
+from lossscape import schedules
+from lossscape.config import Experiment
+from lossscape.data import Data
+from lossscape.data.augment import augment
+from lossscape.errors import RunFailed
+from lossscape.files import CsvLog
+from lossscape.losses import Loss, smooth
+from lossscape.objective import Metrics, Objective
+from lossscape.runs import Run
+from lossscape.seeds import derive, generator, seed_device
+from lossscape.signals import Interrupted, StopRequest
+from lossscape.train.parallel import World, unsynchronised
+from lossscape.train.state import State, is_finished, save_average, save_checkpoint, save_resume
+from lossscape.train.watch import Watch
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What stays fixed while a run trains."""
+
+    experiment: Experiment
+    run: Run
+    data: Data
+    module: nn.Module
+    """What is called in training steps: the model, or its data-parallel replica."""
+    loss: Loss
+    objectives: dict[str, Objective]
+    """Train and test split (this process's share), for the metrics of an epoch."""
+    device: torch.device
+    world: World
+    micro_batch: int
+
+    @property
+    def step_size(self) -> int:
+        """Samples of one optimizer step, over all processes."""
+        return self.experiment.training.batch_size * self.experiment.training.accumulate
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, a shorter last one included."""
+        return math.ceil(len(self.data.train) / self.step_size)
+
+
+def run_epochs(setup: Setup, state: State, log: CsvLog | None, watch: Watch, stop: StopRequest) -> None:
+    """Train from where `state` stands to the end. Raises Interrupted on a signal, RunFailed on a non-finite loss."""
+    clock = Clock(state)
+    if state.epoch == 0 and state.step == 0 and not setup.run.resume_file.exists():
+        finish_epoch(setup, state, log, watch, clock)
+    while not is_finished(setup.experiment, state):
+        begin_epoch(setup, state)
+        for batch in remaining_batches(setup, state):
+            take_step(setup, state, batch)
+            watch.step(setup, state, len(batch))
+            number = setup.world.agree(stop.number)
+            if number is not None:
+                check_finite(setup, state)
+                clock.stop()
+                if setup.world.writes:
+                    save_resume(setup.run, state)
+                raise Interrupted(number, f"lossscape train {setup.run.config_file} --resume")
+        check_finite(setup, state)
+        state.epoch += 1
+        finish_epoch(setup, state, log, watch, clock)
+
+
+def begin_epoch(setup: Setup, state: State) -> None:
+    """Make room for the epoch's losses, unless it is continued in its middle."""
+    setup.module.train()
+    if len(state.losses) != setup.steps_per_epoch or state.step == state.epoch * setup.steps_per_epoch:
+        state.losses = torch.zeros(setup.steps_per_epoch)
+        state.norms = torch.zeros(setup.steps_per_epoch)
+    state.losses, state.norms = state.losses.to(setup.device), state.norms.to(setup.device)
+
+
+def remaining_batches(setup: Setup, state: State) -> Iterator[Tensor]:
+    """Indices of the samples of each step that the epoch still has, in an order drawn from the seed."""
+    samples = len(setup.data.train)
+    order = torch.randperm(samples, generator=generator(setup.experiment.seed, "shuffle", state.epoch))
+    done = state.step - state.epoch * setup.steps_per_epoch
+    yield from order.to(setup.device).split(setup.step_size)[done:]
+
+
+def take_step(setup: Setup, state: State, batch: Tensor) -> None:
+    """One optimizer step on a batch of sample indices."""
+    training, seed = setup.experiment.training, setup.experiment.seed
+    seed_device(setup.device, derive(seed, "dropout", state.step, setup.world.rank))
+    schedule = schedules.factor(setup.experiment.schedule, state.step, setup.steps_per_epoch, training.epochs)
+    for group in state.optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * schedule
+
+    loss = backward(setup, state, batch)
+
+    gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
+    norm = get_total_norm(gradients)
+    if training.clip_norm is not None:
+        clip_grads_with_norm_(state.model.parameters(), training.clip_norm, norm)
+    if training.clip_value is not None:
+        clip_grad_value_(state.model.parameters(), training.clip_value)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.averaged is not None:
+        state.averaged.update_parameters(state.model)
+
+    place = state.step % setup.steps_per_epoch
+    state.losses[place], state.norms[place] = loss, norm
+    state.step += 1
+    every = training.checkpoint_every_steps
+    keep = every is not None and state.step % every == 0
+    if setup.device.type == "cpu" or keep:  # on CUDA looking at a number waits for the device: once an epoch
+        check_finite(setup, state)
+    if keep and setup.world.writes:
+        save_checkpoint(setup.run.step_file(state.step), state)
+
+
+def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
+    """Leave the gradient of the batch's mean loss in the parameters; returns that loss.
+
+    The batch goes through the net in micro-batches, whose gradients add up to the same mean.
+    """
+    mine = setup.world.share(batch)
+    weight = setup.world.size / len(batch)  # data parallel averages the gradients of the processes
+    if len(mine) == 0:  # fewer samples than processes: take part, with weight 0
+        mine, weight = batch[:1], 0.0
+    inputs = setup.data.train.inputs.index_select(0, mine)
+    targets = setup.data.train.targets.index_select(0, mine)
+    options = setup.experiment.dataset.augment
+    if options != "none":
+        inputs = augment(
+            inputs,
+            options,
+            generator(setup.experiment.seed, "augment", state.step, setup.world.rank, device=setup.device),
+        )
+    if setup.experiment.loss.label_smoothing:
+        targets = smooth(targets, len(setup.data.classes), setup.experiment.loss.label_smoothing)
+    if inputs.ndim == 4 and setup.device.type == "cpu":
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+
+    total = torch.zeros((), device=setup.device)
+    parts = list(zip(inputs.split(setup.micro_batch), targets.split(setup.micro_batch), strict=True))
+    for index, (x, y) in enumerate(parts):
+        with unsynchronised(setup.module, index < len(parts) - 1):
+            with torch.autocast(
+                setup.device.type, torch.bfloat16, enabled=setup.experiment.precision == "bf16"
+            ):
+                outputs = setup.module(x)
+            loss = setup.loss(outputs.float(), y).sum() * weight
+            loss.backward()
+        total += loss.detach()
+    return setup.world.sum(total) / setup.world.size
+
+
+def check_finite(setup: Setup, state: State) -> None:
+    """Raise RunFailed that says where the first non-finite loss of the epoch came up."""
+    done = state.step - state.epoch * setup.steps_per_epoch
+    recent = state.losses[:done] if setup.device.type != "cpu" else state.losses[done - 1 : done]
+    if bool(torch.isfinite(recent).all()):
+        return
+    place = int(torch.nonzero(~torch.isfinite(state.losses[:done]))[0])
+    step = state.epoch * setup.steps_per_epoch + place
+    rate = state.optimizer.param_groups[0]["initial_lr"] * schedules.factor(
+        setup.experiment.schedule, step, setup.steps_per_epoch, setup.experiment.training.epochs
+    )
+    raise RunFailed(
+        f"the loss is {float(state.losses[place])} in epoch {state.epoch + 1}, step {step + 1} "
+        f"(learning rate {rate:g}, gradient norm {float(state.norms[place]):g}, "
+        f"a step earlier {float(state.norms[max(place - 1, 0)]):g}); lower optimizer.lr, clip with "
+        f"training.clip_norm or add schedule.warmup_epochs. All up to epoch {state.epoch} is kept in {setup.run.path}"
+    )
+
+
+def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, clock: "Clock") -> None:
+    """Evaluate both splits, add the row to metrics.csv, keep checkpoints, look at early stopping."""
+    training = setup.experiment.training
+    train, test = (measure(setup, state, split) for split in ("train", "test"))
+    if not all(math.isfinite(value) for value in (train.loss, test.loss)):
+        raise RunFailed(
+            f"after epoch {state.epoch} (step {state.step}, learning rate {state.optimizer.param_groups[0]['lr']:g}) "
+            f"the loss is {train.loss} on train and {test.loss} on test; lower optimizer.lr"
+        )
+    trained = state.epoch > 0
+    keep_best(setup, state, test)
+    watched = training.early_stopping
+    if watched is not None and trained:
+        value = -test.loss if watched.metric == "test_loss" else test.accuracy
+        improved = state.watched is None or value > state.watched
+        state.watched, state.stale = (value, 0) if improved else (state.watched, state.stale + 1)
+        state.stopped_early = state.stale >= watched.patience
+    clock.stop()
+    row = {
+        "epoch": state.epoch, "step": state.step, "lr": state.optimizer.param_groups[0]["lr"],
+        "train_loss": train.loss, "train_accuracy": train.accuracy,
+        "test_loss": test.loss, "test_accuracy": test.accuracy,
+        "batch_loss": _mean_over_samples(setup, state.losses) if trained else None,
+        "grad_norm": float(state.norms.double().mean()) if trained else None, "seconds": state.seconds,
+    }  # fmt: skip
+    if log is not None:  # this process writes
+        every = training.checkpoint_every
+        if is_finished(setup.experiment, state) or (state.epoch % every == 0 if every else state.epoch == 0):
+            save_checkpoint(setup.run.epoch_file(state.epoch), state)
+            save_average(setup.run.named_file("ema"), state)
+        log.append(row)
+        save_resume(setup.run, state)
+    watch.epoch(setup, state, row)
+
+
+def measure(setup: Setup, state: State, split: str) -> Metrics:
+    """Loss and accuracy of a whole split at the present weights, in eval mode."""
+    objective = setup.objectives[split]
+    share = objective.metrics(dict(state.model.named_parameters()), dict(state.model.named_buffers()))
+    means = torch.tensor([*share, 1.0], dtype=torch.float64, device=setup.device)
+    loss, right, samples = setup.world.sum(means * len(objective)).tolist()
+    return Metrics(loss / samples, right / samples)
+
+
+def keep_best(setup: Setup, state: State, test: Metrics) -> None:
+    """Write best.pt where the test accuracy is the highest so far (at a tie, where the test loss is lower)."""
+    value = [test.accuracy, -test.loss]
+    if value > state.best:
+        state.best = value
+        if setup.world.writes:
+            save_checkpoint(setup.run.named_file("best"), state)
+
+
+def _mean_over_samples(setup: Setup, losses: Tensor) -> float:
+    """The mean over samples of the steps' mean losses: the last step may hold fewer samples."""
+    samples, size = len(setup.data.train), setup.step_size
+    weights = torch.full((len(losses),), float(size), dtype=torch.float64)
+    weights[-1] = samples - size * (len(losses) - 1)
+    return float((losses.double().cpu() * weights).sum() / samples)
+
+
+class Clock:
+    """Adds the time since it was last looked at to the state's seconds."""
+
+    def __init__(self, state: State, now: Callable[[], float] = time.perf_counter) -> None:
+        self._state, self._now, self._last = state, now, now()
+
+    def stop(self) -> None:
+        """Bring the state's seconds up to now."""
+        now = self._now()
+        self._state.seconds += now - self._last
+        self._last = now

@@ -1,0 +1,254 @@
+"""Start, continue or refuse a run: everything is checked before anything is written."""
+
+import contextlib
+import dataclasses
+import functools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lossscape import data, devices, losses, models, optimizers, yamlfile
+from lossscape.config import Experiment
+from lossscape.errors import BadInput, RunFailed
+from lossscape.files import check_writable, held, write_text
+from lossscape.losses import Loss
+from lossscape.objective import Objective, cache_chunk, has_convolutions
+from lossscape.progress import Progress
+from lossscape.runs import Run
+from lossscape.signals import Interrupted, stop_on_signals
+from lossscape.train import parallel
+from lossscape.train.environment import record
+from lossscape.train.loop import Setup, run_epochs
+from lossscape.train.state import (
+    State,
+    average_of,
+    is_finished,
+    load_resume,
+    open_metrics,
+    say_state,
+)  # fmt: skip
+from lossscape.train.watch import Watch, summary_writer
+
+
+def train(
+    experiment: Experiment,
+    folder: str | Path = "runs",
+    *,
+    overwrite: bool = False,
+    quiet: bool = True,
+    tensorboard: bool = False,
+) -> Run:
+    """Train the experiment in `folder`/name and return its run; one that exists is continued or, done, left alone.
+
+    Raises BadInput (nothing was changed), RunFailed (a non-finite loss; everything before it is kept) or
+    Interrupted (SIGINT or SIGTERM; the step was finished and saved).
+    """
+    run = Run(Path(folder) / experiment.name)
+    device = devices.pick(experiment.device)
+    with parallel.world(device.type) as world:
+        if device.type == "cuda" and world.size > 1:
+            device = devices.pick(f"cuda:{world.local_rank}")
+        check_place(run, experiment, overwrite)
+        setup, state = prepare(experiment, run, device, world)
+        if not world.writes:
+            return follow(setup, state)
+        with held(run.path, "training"):
+            return lead(setup, state, overwrite=overwrite, quiet=quiet, tensorboard=tensorboard)
+
+
+def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
+    """Raise BadInput where the run's folder holds another experiment, something else, or cannot be written."""
+    check_writable(run.path)
+    if overwrite or not run.path.exists():
+        return
+    if not run.config_file.exists():
+        if any(entry.name != ".lock" for entry in run.path.iterdir()):
+            raise BadInput(f"{run.path} exists and is no run: choose another --name")
+        return
+    different = differences(run.config.resolved(), experiment.resolved())
+    if different:
+        raise BadInput(
+            f"{run.path} was made with another config ({'; '.join(different[:4])}): "
+            "choose another --name, or --overwrite to delete that run"
+        )
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two resolved configs, as `key: old, now new`."""
+    found = []
+    for key in dict.fromkeys([*old, *new]):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a}, now {b}")
+    return found
+
+
+def prepare(
+    experiment: Experiment, run: Run, device: torch.device, world: parallel.World
+) -> tuple[Setup, State]:
+    """Load the data and build model, loss and optimizer. Raises BadInput where they do not fit together."""
+    loaded = data.load(experiment.dataset, device)
+    model = models.build(experiment.model, loaded.shape, len(loaded.classes), experiment.seed).to(device)
+    conv = has_convolutions(model)
+    if conv:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    loss: Loss = functools.partial(
+        losses.FAMILY.function(experiment.loss), **losses.FAMILY.arguments(experiment.loss)
+    )
+    check_outputs(model, loss, loaded)
+    optimizer = optimizers.build(experiment.optimizer, model.parameters())
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    state = State(model, optimizer, average_of(model, experiment.training.ema))
+    setup = Setup(
+        experiment=experiment,
+        run=run,
+        data=loaded,
+        module=parallel.replicate(model, world),
+        loss=loss,
+        objectives={
+            name: Objective(
+                model, loss, part.inputs[world.rank :: world.size], part.targets[world.rank :: world.size]
+            )
+            for name, part in (("train", loaded.train), ("test", loaded.test))
+        },
+        device=device,
+        world=world,
+        micro_batch=micro_batch(experiment, model, loaded.shape, device),
+    )
+    return setup, state
+
+
+def micro_batch(
+    experiment: Experiment, model: nn.Module, shape: tuple[int, ...], device: torch.device
+) -> int:
+    """Samples that pass through the net at once in a training step.
+
+    The whole batch, except for convolutional nets on the CPU, which run faster on as many samples as stay in the
+    cache; with BatchNorm the batch is part of the model and stays whole.
+    """
+    training = experiment.training
+    if training.micro_batch is not None:
+        return min(training.micro_batch, training.batch_size)
+    batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if device.type != "cpu" or batch_norm or not has_convolutions(model):
+        return training.batch_size
+    return min(cache_chunk(model, shape, device), training.batch_size)
+
+
+def check_outputs(model: nn.Module, loss: Loss, loaded: data.Data) -> None:
+    """Raise BadInput where model and loss do not give one output per class and one loss per sample."""
+    classes = len(loaded.classes)
+    outputs = models.summarise(model, loaded.shape).outputs
+    if outputs != (classes,):
+        raise BadInput(
+            f"the model gives outputs of shape {['N', *outputs]}; "
+            f"the data has {classes} classes, so [N, {classes}] is needed"
+        )
+    targets = loaded.train.targets[:2]
+    try:
+        shape = tuple(loss(torch.zeros(len(targets), classes, device=targets.device), targets).shape)
+    except Exception as error:  # whatever a user's loss raises is the user's to read
+        raise BadInput(f"the loss fails on outputs [2, {classes}] and class numbers [2]: {error}") from error
+    if shape != (len(targets),):
+        raise BadInput(
+            f"the loss gives shape {list(shape)} for {len(targets)} samples; one loss each is needed"
+        )
+
+
+def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, tensorboard: bool) -> Run:
+    """Train as the process that writes."""
+    run, experiment = setup.run, setup.experiment
+    writer = summary_writer(str(run.tensorboard_folder)) if tensorboard else None
+    if overwrite:
+        empty(run.path)
+    if begin_or_continue(setup, state):
+        return run
+    summary = models.summarise(state.model, setup.data.shape)
+    write_text(run.config_file, yamlfile.dump(experiment.resolved()))
+    record(
+        run,
+        setup.device,
+        {
+            "seed": experiment.seed,
+            "model": dataclasses.asdict(summary),
+            "data": setup.data.facts,
+            "micro_batch": setup.micro_batch,
+            "processes": setup.world.size,
+        },
+    )
+    say_state(run, "running", state)
+    progress = announce(setup, state, summary, quiet)
+    log = open_metrics(run, state)
+    try:
+        with stop_on_signals() as stop, progress:
+            run_epochs(setup, state, log, Watch(progress, writer), stop)
+        say_state(run, "finished", state, "stopped early" if state.stopped_early else "")
+    except Interrupted:
+        say_state(run, "interrupted", state)
+        raise
+    except (RunFailed, OSError) as error:
+        with contextlib.suppress(OSError):  # the disk may be what failed
+            say_state(run, "failed", state, str(error))
+        raise
+    finally:
+        log.close()
+        if writer is not None:
+            writer.close()
+    return run
+
+
+def follow(setup: Setup, state: State) -> Run:
+    """Train as one of the other processes of a data parallel run, which write nothing."""
+    if not begin_or_continue(setup, state):
+        with stop_on_signals() as stop:
+            run_epochs(setup, state, None, Watch(None), stop)
+    return setup.run
+
+
+def begin_or_continue(setup: Setup, state: State) -> bool:
+    """Load what an earlier session left, in every process; returns whether the run is finished."""
+    setup.world.wait()  # the writing process may have had something to delete
+    exists = setup.run.resume_file.exists()
+    if exists:
+        load_resume(setup.run, state)
+    setup.world.wait()
+    return exists and is_finished(setup.experiment, state)
+
+
+def empty(folder: Path) -> None:
+    """Delete what is in a folder, except the lock that this process holds."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != ".lock":
+            entry.unlink()
+
+
+def announce(setup: Setup, state: State, summary: models.Summary, quiet: bool) -> Progress:
+    """Say what is about to happen, and make the progress display."""
+    experiment = setup.experiment
+    samples = len(setup.data.train)
+    progress = Progress(
+        setup.run.name,
+        experiment.training.epochs * samples,
+        "samples",
+        done=min(state.step * setup.step_size, experiment.training.epochs * samples),
+        quiet=quiet,
+    )
+    progress.announce(
+        f"{setup.run.path}: {experiment.dataset.name} ({samples:,} train, {len(setup.data.test):,} test), "
+        f"{experiment.model.name} ({summary.parameters:,} parameters, {summary.layers} layers, "
+        f"{summary.multiply_adds:,} multiply-adds a sample), {experiment.optimizer.name}, "
+        f"{devices.name_of(setup.device)}, {experiment.precision}, {torch.get_num_threads()} threads"
+    )
+    if state.step:
+        progress.announce(f"continuing after epoch {state.epoch}, step {state.step}")
+    if experiment.precision == "bf16" and not devices.fast_bf16(setup.device.type):
+        progress.announce("note: this device has no bf16 arithmetic; it is emulated and slower than fp32")
+    return progress

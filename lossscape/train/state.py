@@ -1,0 +1,116 @@
+"""Everything that a run carries from step to step, and its files."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lossscape.config import Experiment
+from lossscape.errors import BadInput
+from lossscape.files import CsvLog, save_tensors, write_text
+from lossscape.runs import METRICS, Run
+
+
+@dataclass
+class State:
+    """Where a run stands: after `step` steps, of which `epoch` whole epochs."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    averaged: AveragedModel | None
+    epoch: int = 0
+    step: int = 0
+    losses: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Mean training loss of each step of the epoch under way."""
+    norms: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Gradient norm of each of these steps, before clipping."""
+    best: list[float] = field(default_factory=lambda: [-1.0, float("-inf")])
+    """Highest test accuracy so far and minus the test loss there."""
+    watched: float | None = None
+    """Best value so far of the metric that early stopping watches (losses with a minus)."""
+    stale: int = 0
+    """Epochs since that value improved."""
+    seconds: float = 0.0
+    """Time spent in training and evaluating, over all sessions."""
+    stopped_early: bool = False
+
+
+def average_of(model: nn.Module, ema: float | str | None) -> AveragedModel | None:
+    """torch's AveragedModel: an exponential moving average of the weights, or their mean (Polyak)."""
+    if ema is None:
+        return None
+    return AveragedModel(model, multi_avg_fn=None if ema == "polyak" else get_ema_multi_avg_fn(float(ema)))
+
+
+def plain(state: dict[str, Any]) -> dict[str, Tensor]:
+    """A state_dict as contiguous CPU tensors, so that its bytes depend on the values only."""
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def save_resume(run: Run, state: State) -> None:
+    """Write what an exact continuation needs, as tensors and plain values only."""
+    content = {
+        "model": plain(state.model.state_dict()),
+        "optimizer": state.optimizer.state_dict(),
+        "averaged": None if state.averaged is None else plain(state.averaged.state_dict()),
+        "losses": state.losses.cpu(),
+        "norms": state.norms.cpu(),
+        **{key: getattr(state, key) for key in _PLAIN},
+    }
+    save_tensors(run.resume_file, content)
+
+
+def load_resume(run: Run, state: State) -> None:
+    """Continue `state` from the run's resume file. Raises BadInput where it cannot be read."""
+    try:
+        content = torch.load(run.resume_file, map_location="cpu", weights_only=True)
+        state.model.load_state_dict(content["model"])
+        state.optimizer.load_state_dict(content["optimizer"])
+        if state.averaged is not None:
+            state.averaged.load_state_dict(content["averaged"])
+        state.losses, state.norms = content["losses"], content["norms"]
+        for key in _PLAIN:
+            setattr(state, key, content[key])
+    except Exception as error:  # torch.load has no common error for truncated, foreign and unsafe files
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(
+            f"{run.resume_file}: cannot be continued from ({why}); start anew with --overwrite"
+        ) from error
+
+
+_PLAIN = ("epoch", "step", "best", "watched", "stale", "seconds", "stopped_early")
+
+
+def save_checkpoint(file: Path, state: State) -> None:
+    """Write the weights as a checkpoint: a plain state_dict, the same bytes for the same values."""
+    save_tensors(file, plain(state.model.state_dict()))
+
+
+def save_average(file: Path, state: State) -> None:
+    """Write the averaged weights, where an average is kept, as a checkpoint of the same form."""
+    if state.averaged is not None:
+        save_tensors(file, plain(state.averaged.module.state_dict()))
+
+
+def open_metrics(run: Run, state: State) -> CsvLog:
+    """metrics.csv, cut back to the epochs that `state` has behind it."""
+    log = CsvLog(run.metrics_file, METRICS)
+    log.keep(lambda row: int(row["epoch"]) <= state.epoch and int(row["step"]) <= state.step)
+    return log
+
+
+def say_state(run: Run, word: str, state: State | None = None, message: str = "") -> None:
+    """Write state.json: running, interrupted, failed or finished."""
+    where = {} if state is None else {"epoch": state.epoch, "step": state.step}
+    write_text(
+        run.state_file, json.dumps({"state": word, **where, "message": message}, ensure_ascii=False) + "\n"
+    )
+
+
+def is_finished(experiment: Experiment, state: State) -> bool:
+    """Whether nothing is left to train."""
+    return state.stopped_early or state.epoch >= experiment.training.epochs

@@ -1,0 +1,62 @@
+"""What a user sees while a run trains: progress, lines, TensorBoard."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from lossscape.errors import BadInput
+from lossscape.progress import Progress
+
+if TYPE_CHECKING:
+    from lossscape.train.loop import Setup
+    from lossscape.train.state import State
+
+LOOK_EVERY_SECONDS = 0.25
+"""Looking at a loss on CUDA waits for the device, so it is done a few times a second only."""
+
+
+class Watch:
+    """Shows steps and epochs of one run."""
+
+    def __init__(self, progress: Progress | None, tensorboard: Any = None) -> None:
+        """progress: None in the silent processes of data parallel training; tensorboard: a SummaryWriter."""
+        self._progress, self._tensorboard = progress, tensorboard
+        self._looked = 0.0
+        self._accuracy = ""
+
+    def step(self, setup: "Setup", state: "State", samples: int) -> None:
+        """After a step on `samples` samples."""
+        if self._progress is None:
+            return
+        now = time.monotonic()
+        if now - self._looked > LOOK_EVERY_SECONDS:
+            self._looked = now
+            loss = float(state.losses[(state.step - 1) % setup.steps_per_epoch])
+            epochs = setup.experiment.training.epochs
+            self._progress.say(f"epoch {state.epoch + 1}/{epochs}, loss {loss:.4f}{self._accuracy}")
+        self._progress.advance(samples)
+
+    def epoch(self, setup: "Setup", state: "State", row: dict[str, Any]) -> None:
+        """After an epoch's metrics."""
+        self._accuracy = f", test accuracy {row['test_accuracy']:.2%}"
+        if self._progress is not None:
+            self._progress.line(
+                f"epoch {row['epoch']}/{setup.experiment.training.epochs}: "
+                f"train loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.2%}; "
+                f"test loss {row['test_loss']:.4f}, accuracy {row['test_accuracy']:.2%}"
+            )
+        if self._tensorboard is not None:
+            for key, value in row.items():
+                if key not in ("epoch", "step") and value is not None:
+                    self._tensorboard.add_scalar(key.replace("_", "/", 1), value, row["epoch"])
+            self._tensorboard.flush()
+
+
+def summary_writer(folder: str) -> Any:
+    """TensorBoard's SummaryWriter. Raises BadInput where the extra is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise BadInput(
+            f"TensorBoard is not installed ({error}): pip install 'lossscape[tensorboard]'"
+        ) from None
+    return SummaryWriter(folder)

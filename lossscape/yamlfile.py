@@ -1,0 +1,109 @@
+"""YAML with positions, so that an error can say file, line and column.
+
+Scalars follow YAML 1.2's core schema: `1e-3` is a number, only true and false are booleans (a run may be
+called `no` or `on`), dates stay text. What is dumped reads back as it was.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lossscape.errors import BadInput
+
+Location = tuple[str | int, ...]
+
+_SCALARS = {
+    "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "tag:yaml.org,2002:int": (r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    "tag:yaml.org,2002:float": (
+        r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "tag:yaml.org,2002:null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+}
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as the base class declares it)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value}: given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as the base class declares it)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _tag, (_pattern, _first) in _SCALARS.items():
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+class Document:
+    """A YAML text: `data` (mappings, lists, scalars) and the line and column of every key."""
+
+    def __init__(self, text: str, source: str) -> None:
+        """Parse `text`; `source` names it in errors. Raises BadInput where the YAML itself is malformed."""
+        self.source = source
+        loader = _Loader(text)
+        try:
+            self._node = loader.get_single_node()
+            self.data: Any = None if self._node is None else loader.construct_document(self._node)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
+            raise BadInput(f"{where}: {error.problem or error.context}") from error
+        except yaml.YAMLError as error:  # a character that no YAML holds
+            raise BadInput(f"{source}: {str(error).splitlines()[0]}") from error
+        finally:
+            loader.dispose()
+
+    def position(self, location: Location) -> str:
+        """`file:line:column` of the deepest part of `location` that is in the text."""
+        node, mark = self._node, None if self._node is None else self._node.start_mark
+        for step in location:
+            if isinstance(node, yaml.MappingNode):
+                for key, value in node.value:
+                    if key.value == step:
+                        node, mark = value, key.start_mark
+                        break
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                mark = node.start_mark
+        return self.source if mark is None else f"{self.source}:{mark.line + 1}:{mark.column + 1}"
+
+
+def read(path: Path) -> Document:
+    """Read a YAML file. Raises BadInput where it is missing, unreadable, not UTF-8 or malformed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: not a UTF-8 text: {error}") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    return Document(text, str(path))
+
+
+def scalar(text: str) -> Any:
+    """The value that a piece of YAML stands for, as in `--set optimizer.lr=1e-3`."""
+    return Document(text, "value").data
+
+
+def dump(data: Any) -> str:
+    """YAML text of plain data, keys in the order given, that `read` gives back as it was."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)

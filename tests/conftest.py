@@ -1,0 +1,76 @@
+"""What all tests share: one torch thread, the command line called in-process, and small runs to work on."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from lossscape.cli import main
+from lossscape.config import read_experiment
+from lossscape.runs import Run
+from lossscape.train import train
+
+os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+torch.set_num_threads(1)
+
+DIGITS = """\
+name: digits
+dataset: {name: digits, train_size: 300, test_size: 100}
+model: {name: mlp, hidden: [12], dropout: 0.2}
+optimizer: {name: momentum, lr: 0.05}
+training: {epochs: 3, batch_size: 32}
+"""
+
+
+class Answer(NamedTuple):
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Call the command line in this process."""
+
+    def call(*words: object) -> Answer:
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", ["lossscape", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        out, err = capfd.readouterr()
+        return Answer(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A config file that trains in a tenth of a second."""
+    file = tmp_path / "digits.yaml"
+    file.write_text(DIGITS)
+    return file
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run, not to be changed: copy it with `own_run`."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "digits.yaml").write_text(DIGITS)
+    return train(read_experiment(folder / "digits.yaml"), folder / "runs")
+
+
+@pytest.fixture
+def own_run(trained: Run, tmp_path: Path) -> Iterator[Run]:
+    """A finished run of the test's own."""
+    shutil.copytree(trained.path, tmp_path / "runs" / "digits")
+    yield Run(tmp_path / "runs" / "digits")

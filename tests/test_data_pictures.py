@@ -1,0 +1,297 @@
+"""Folders of pictures: order, colours, the cache, and folders that are refused."""
+
+import importlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases_data import picture_files, random_bytes
+from PIL import Image
+
+from lossscape.data import decode
+from lossscape.data.vision import torchvision
+from lossscape.errors import BadInput, RunFailed
+
+image_folder = importlib.import_module(
+    "lossscape.data.image_folder"
+)  # the package gives the function that name
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder of a test."""
+    monkeypatch.setenv("LOSSSCAPE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "image_folder"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A small folder of RGB pictures."""
+    picture_files(tmp_path / "pictures")
+    return tmp_path / "pictures"
+
+
+def read(root: Path, **options: Any) -> Any:
+    return image_folder.image_folder(root, **options)
+
+
+def decoding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures each call from now on decodes."""
+    calls: list[int] = []
+    original = decode.decode
+
+    def counted(paths: list[str], what: str) -> Any:
+        calls.append(len(paths))
+        return original(paths, what)
+
+    monkeypatch.setattr(image_folder, "decode", counted)
+    return calls
+
+
+def single_cache(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
+
+
+# what is read
+
+
+@pytest.mark.parametrize("processes_from", [1, 10**9], ids=["processes", "threads"])
+def test_same_as_torchvision(root: Path, processes_from: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "PROCESSES_FROM", processes_from)
+    monkeypatch.setattr(decode, "BLOCK", 5)
+    deeper = root / "train/ant/more"
+    shutil.copytree(root / "train/cat", deeper)
+    shutil.move(deeper / "1.png", root / "train/ant/Z.PNG")
+    result = read(root)
+    for split, folder in ((result.train, "train"), (result.test, "test")):
+        theirs = torchvision().datasets.ImageFolder(root / folder)
+        assert result.classes == theirs.classes
+        assert split.targets.tolist() == theirs.targets
+        expected = np.stack([np.asarray(picture) for picture, _ in theirs])
+        assert torch.equal(split.inputs, torch.from_numpy(expected).permute(0, 3, 1, 2))
+
+
+def test_hidden_and_other_files_are_left_out(root: Path) -> None:
+    (root / "train/ant/notes.txt").write_text("no picture")
+    (root / "train/ant/._0.png").write_bytes(b"left by another system")
+    (root / "train/.trash").mkdir()
+    assert len(read(root).train) == 12
+
+
+COLOURS: dict[str, tuple[Callable[[], Image.Image], Callable[[Image.Image], Image.Image]]] = {
+    "grey with transparency": (
+        lambda: Image.fromarray(random_bytes(5, 7, 2), "LA"),
+        lambda p: p.getchannel("L"),
+    ),
+    "black and white": (lambda: Image.fromarray(random_bytes(5, 7)).convert("1"), lambda p: p.convert("L")),
+    "transparent": (
+        lambda: Image.fromarray(random_bytes(5, 7, 4)),
+        lambda p: Image.merge("RGB", p.split()[:3]),
+    ),
+    "palette": (lambda: Image.fromarray(random_bytes(5, 7, 3)).quantize(16), lambda p: p.convert("RGB")),
+}
+
+
+@pytest.mark.parametrize("kind", COLOURS)
+def test_colours(kind: str, tmp_path: Path) -> None:
+    make, expected = COLOURS[kind]
+    for split in ("train", "test"):
+        (tmp_path / split / "only").mkdir(parents=True)
+        make().save(tmp_path / split / "only/0.png")
+    pixels = np.asarray(expected(make()))
+    pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    assert torch.equal(read(tmp_path).train.inputs[0], torch.from_numpy(pixels.copy()))
+
+
+def test_transparent_palette(tmp_path: Path) -> None:
+    palette = Image.fromarray(random_bytes(5, 7, 3)).quantize(8)
+    for split in ("train", "test"):
+        (tmp_path / split / "only").mkdir(parents=True)
+        palette.save(tmp_path / split / "only/0.png", transparency=bytes([0, 128, 255]))
+    pixels = np.asarray(palette.convert("RGB")).transpose(2, 0, 1)
+    assert torch.equal(read(tmp_path).train.inputs[0], torch.from_numpy(pixels.copy()))
+
+
+def test_grey_among_colours_becomes_colour(root: Path) -> None:
+    grey = random_bytes(5, 7)
+    Image.fromarray(grey).save(root / "test/bee/1.png")
+    inputs = read(root).test.inputs
+    assert inputs.shape == (6, 3, 5, 7)
+    assert torch.equal(inputs[3], torch.from_numpy(grey).expand(3, 5, 7))
+
+
+def test_grey_stays_grey(tmp_path: Path) -> None:
+    picture_files(tmp_path, mode="L", size=(4, 4))
+    result = read(tmp_path, note="scans")
+    assert result.train.inputs.shape == (12, 1, 4, 4)
+    assert result.note == "scans"
+    with Image.open(tmp_path / "train/cat/3.png") as picture:
+        assert torch.equal(result.train.inputs[11, 0], torch.from_numpy(np.array(picture)))
+
+
+# the cache
+
+
+def test_second_time_nothing_is_decoded(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, calls = read(root), decoding(monkeypatch)
+    again = read(root)
+    assert calls == []
+    assert torch.equal(first.train.inputs, again.train.inputs)
+    assert torch.equal(first.test.inputs, again.test.inputs)
+    assert single_cache(cache).name.startswith("pictures-")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "another time": lambda root: os.utime(root / "train/ant/0.png", ns=(0, 10**18)),
+    "another size": lambda root: Image.fromarray(np.zeros((5, 7, 3), np.uint8)).save(root / "test/cat/0.png"),
+    "another name": lambda root: (root / "train/ant/0.png").rename(root / "train/ant/9.png"),
+    "one less": lambda root: (root / "train/bee/2.png").unlink(),
+    "moved to test": lambda root: (root / "train/bee/2.png").rename(root / "test/bee/2.png"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_folder_is_read_again(
+    change: str, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(root)
+    CHANGES[change](root)
+    calls = decoding(monkeypatch)
+    result = read(root)
+    assert calls == [len(result.train) + len(result.test)]
+    read(root)
+    assert len(calls) == 1
+    single_cache(cache)  # in the place of the old one
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, -1], ids=["empty", "ten bytes", "half", "all but one byte"])
+def test_broken_cache_is_made_again(
+    kept: float, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = read(root)
+    whole = single_cache(cache).read_bytes()
+    single_cache(cache).write_bytes(whole[: int(len(whole) * kept) if isinstance(kept, float) else kept])
+    calls = decoding(monkeypatch)
+    assert torch.equal(read(root).train.inputs, first.train.inputs)
+    assert calls == [18]
+    read(root)
+    assert calls == [18]
+
+
+def test_two_folders_do_not_share_a_cache(root: Path, tmp_path: Path) -> None:
+    """Even where names, sizes and times are the same."""
+    other = tmp_path / "b" / "pictures"
+    shutil.copytree(root, other)
+    status = (root / "train/ant/0.png").stat()
+    Image.open(root / "train/ant/0.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+        other / "train/ant/0.bmp"
+    )
+    assert not torch.equal(read(root).train.inputs, read(other).train.inputs)
+    assert (root / "train/ant/0.png").stat() == status
+
+
+def test_no_place_for_a_cache(root: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert len(read(root).train) == 12
+    output = capsys.readouterr()
+    assert "LOSSSCAPE_CACHE" in output.err
+    assert output.out == ""
+
+
+def test_nothing_is_written_beside_the_pictures(root: Path) -> None:
+    before = sorted(root.rglob("*"))
+    read(root)
+    assert sorted(root.rglob("*")) == before
+
+
+# what is refused
+
+
+def replace(path: Path, picture: Image.Image) -> None:
+    picture.save(path)
+
+
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no train": (
+        lambda root: shutil.rmtree(root / "train"),
+        r"there is no folder .*/train; dataset.root must",
+    ),
+    "no test": (lambda root: shutil.rmtree(root / "test"), r"there is no folder .*/test"),
+    "no classes": (
+        lambda root: [shutil.rmtree(p) for p in (root / "train").iterdir()],
+        "has no class folders",
+    ),
+    "empty class": (
+        lambda root: [p.unlink() for p in (root / "test/cat").iterdir()],
+        "test/cat has no pictures",
+    ),
+    "other classes": (lambda root: (root / "test/cat").rename(root / "test/dog"), "only in one: cat, dog"),
+    "no picture": (
+        lambda root: (root / "train/bee/1.png").write_bytes(b"?" * 99),
+        "bee/1.png cannot be decoded",
+    ),
+    "truncated": (
+        lambda root: (root / "test/ant/1.png").write_bytes((root / "test/ant/1.png").read_bytes()[:-30]),
+        "test/ant/1.png cannot be decoded",
+    ),
+    "empty": (lambda root: (root / "train/ant/0.png").write_bytes(b""), "train/ant/0.png cannot be decoded"),
+    "unequal": (
+        lambda root: replace(root / "test/bee/0.png", Image.new("RGB", (7, 6))),
+        r"train/ant/0.png has 7×5 pixels, .*/test/bee/0.png has 7×6; resize",
+    ),
+    "turned": (lambda root: replace(root / "train/cat/0.png", Image.new("RGB", (5, 7))), "cat/0.png has 5×7"),
+    "16 bits": (
+        lambda root: replace(root / "train/cat/0.png", Image.new("I;16", (7, 5))),
+        "more than 8 bits",
+    ),
+}
+
+
+@pytest.mark.parametrize("processes_from", [1, 10**9], ids=["processes", "threads"])
+@pytest.mark.parametrize("key", WRONG)
+def test_refused(
+    key: str, processes_from: int, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "PROCESSES_FROM", processes_from)
+    harm, message = WRONG[key]
+    harm(root)
+    with pytest.raises(BadInput, match=message) as caught:
+        read(root)
+    assert str(caught.value).startswith("dataset image_folder: ")
+    assert "\n" not in str(caught.value)
+    assert not cache.exists()
+
+
+def test_unreadable_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(image_folder, "_files", refuse)
+    with pytest.raises(BadInput, match="train/ant cannot be read: Permission denied"):
+        read(root)
+
+
+def test_more_pictures_than_memory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: 20)
+    with pytest.raises(BadInput, match="18 pictures of 7×5 pixels need .* GB"):
+        read(root)
+
+
+def test_worker_that_is_killed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, original = os.getpid(), decode._decode_one
+
+    def die(path: str, what: str) -> Any:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), 9)
+        return original(path, what)
+
+    monkeypatch.setattr(decode, "PROCESSES_FROM", 1)
+    monkeypatch.setattr(decode, "_decode_one", die)
+    with pytest.raises(RunFailed, match="out of memory"):
+        read(root)
