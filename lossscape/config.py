@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from lossscape import data, losses, models, optimizers, schedules, yamlfile
-from lossscape.errors import BadInput, one_of
+from lossscape.errors import BadInput, one_of, short
 from lossscape.families import Component, Count, Family, Fraction, Rate, Section, is_custom
 from lossscape.yamlfile import Location
 
@@ -85,7 +85,14 @@ class Experiment(Section):
 
     def resolved(self) -> dict[str, Any]:
         """Plain data with every default filled in: what `config.yaml` of a run holds."""
-        return self.model_dump(mode="python", serialize_as_any=True)
+        return _listed(self.model_dump(mode="python", serialize_as_any=True))
+
+
+def _listed(value: Any) -> Any:
+    """Plain data with lists for tuples, as YAML gives it back."""
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 FAMILIES: dict[str, Family] = {
@@ -95,12 +102,17 @@ FAMILIES: dict[str, Family] = {
     "optimizer": optimizers.FAMILY,
     "schedule": schedules.FAMILY,
 }
+_KEYS = FAMILIES | {"model.init": models.INITIAL_VALUES}
+"""Every key of a config that names a member of a family."""
 
 
 def read_experiment(
-    path: str | Path, settings: list[str] | None = None, name: str | None = None
+    path: str | Path,
+    settings: list[str] | None = None,
+    name: str | None = None,
+    device: str | None = None,
 ) -> Experiment:
-    """The experiment of a YAML file, with `key.sub=value` settings and a name laid over it.
+    """The experiment of a YAML file, with `key.sub=value` settings, a name and a device laid over it.
 
     Raises BadInput that lists every error of the file and of the settings, one a line.
     """
@@ -108,9 +120,10 @@ def read_experiment(
     if not isinstance(document.data, dict):
         raise BadInput(f"{path}:1:1: a config is a mapping with name, dataset, model, optimizer and training")
     origins = _lay_over(document.data, settings or [])
-    if name is not None:
-        document.data["name"] = name
-        origins[("name",)] = "--name"
+    for key, value in (("name", name), ("device", device)):
+        if value is not None:
+            document.data[key] = value
+            origins[(key,)] = f"--{key} {value}"
     try:
         return experiment_from(document.data)
     except ValidationError as error:
@@ -135,7 +148,7 @@ def _lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:
             if not isinstance(section.get(step), dict):
                 section[step] = {}
             section = section[step]
-        section[path[-1]] = yamlfile.scalar(value)
+        section[path[-1]] = yamlfile.scalar(value, f"--set {text}")
         origins[path] = f"--set {text}"
     return origins
 
@@ -144,16 +157,24 @@ def _where(location: Location, document: yamlfile.Document, origins: dict[Locati
     for path, origin in origins.items():
         if location[: len(path)] == path:
             return origin
+    section = location[:-1] or location
+    if section not in document:  # a --set made it
+        for path, origin in origins.items():
+            if path[: len(section)] == section:
+                return origin
     return document.position(location)
 
 
 def _all_errors(error: ValidationError, document: yamlfile.Document, origins: dict[Location, str]) -> str:
     """Every error as a line `where: key: what is wrong`; the branches of a union share a line."""
     reasons: dict[str, list[str]] = {}
-    for detail in error.errors(include_url=False):
-        location, section = _location_and_section(detail["loc"], document.data)
+    details = error.errors(include_url=False)
+    for detail in details:
+        if _says_less(detail, details):
+            continue
+        location, section = _location_and_section(detail)
         key = ".".join(str(step) for step in location)
-        if detail["type"].startswith("union_tag") and location[0] in FAMILIES:
+        if detail["type"].startswith("union_tag") and key in _KEYS and isinstance(detail["input"], dict):
             location += ("name",)
         elif detail["type"] == "missing":
             location = location[:-1]  # the section where it should stand
@@ -163,43 +184,47 @@ def _all_errors(error: ValidationError, document: yamlfile.Document, origins: di
     return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])
 
 
+def _says_less(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
+    """Whether a mapping is only refused for not being a word, where another branch says what is wrong in it."""
+    if detail["type"] != "literal_error" or not isinstance(detail["input"], dict):
+        return False
+    place = detail["loc"][:-1]
+    return any(other is not detail and other["loc"][: len(place)] == place for other in others)
+
+
 def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> str:
-    given = detail.get("input")
+    given, shown = detail["input"], short(detail["input"])
     last = key.rpartition(".")[2]
     match detail["type"]:
         case "missing":
             return "is required"
         case "extra_forbidden":
-            return one_of("key", last, section.model_fields if section else [])
+            if section is None:  # a user's own function
+                return f"key {last!r} is not a parameter of the function"
+            return one_of("key", last, section.model_fields)
         case "union_tag_invalid":
-            family = FAMILIES.get(key)
-            if family is None or not isinstance(given, dict):
-                return detail["msg"]
-            return one_of(key, given.get("name"), [*family.members, "package.module:function"])
+            return one_of(last, given.get("name"), [*_KEYS[key].members, "package.module:function"])
         case "union_tag_not_found":
-            return (
-                f"needs a name; allowed: {', '.join(FAMILIES[key].members)}"
-                if key in FAMILIES
-                else "needs a name"
-            )
+            return f"needs a name; allowed: {', '.join(_KEYS[key].members)}"
         case "model_attributes_type" | "model_type" | "dict_type":
-            return f"needs a mapping, got {given!r}"
+            return f"needs a mapping, got {shown}"
         case "literal_error":
             allowed = detail.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ")
             return one_of("value", given, allowed.split(", "))
         case "string_pattern_mismatch" if last == "device":
             return f"{given!r} is not a device; allowed: auto, cpu, cuda, cuda:N"
         case "none_required":
-            return f"{given!r} is not possible in this version; allowed: null"
+            return f"{shown} is not possible in this version; allowed: null"
         case "custom_function":
             return detail["msg"]
         case _:
             message = detail["msg"].removeprefix("Value error, ")
-            return f"{message[0].lower()}{message[1:]}, got {given!r}"
+            return f"{message[0].lower()}{message[1:]}, got {shown}"
 
 
-def _location_and_section(raw: Location, data: Any) -> tuple[Location, type[Section] | None]:
-    """A pydantic location without the tags of unions, and the section that holds its last key."""
+def _location_and_section(detail: ErrorDetails) -> tuple[Location, type[Section] | None]:
+    """Where an error is, without the tags of unions, and the section that holds its last key."""
+    raw, is_key = detail["loc"], detail["type"] in ("missing", "extra_forbidden", "invalid_key")
     location: list[str | int] = []
     section: type[Section] | None = Experiment
     family: Family | None = None
@@ -208,25 +233,23 @@ def _location_and_section(raw: Location, data: Any) -> tuple[Location, type[Sect
         if family is not None and isinstance(step, str) and (step in family.models or step == "custom"):
             section, family = family.models.get(step), None
             continue
-        if isinstance(step, str) and _is_union_branch(step, section, last):
+        if isinstance(step, str) and not (last and is_key) and _is_union_branch(step, section):
             continue
         location.append(step)
         if last:
             break
-        family = FAMILIES.get(str(step)) if len(location) == 1 else None
-        if location == ["model", "init"]:
-            family = models.INITIAL_VALUES
+        family = _KEYS.get(".".join(map(str, location)))
         if family is None:
             section = _subsection(section, step)
     return tuple(location), section
 
 
-def _is_union_branch(step: str, section: type[Section] | None, last: bool) -> bool:
+def _is_union_branch(step: str, section: type[Section] | None) -> bool:
     """Whether a step names a branch of a union (`float`, `literal['polyak']`, `Augment`) and not a key."""
     if section is not None and step in section.model_fields:
         return False
     kinds = ("int", "float", "str", "none", "bool", "constrained-int", "constrained-float", "constrained-str")
-    return "[" in step or step in kinds or (step[:1].isupper() and not last)
+    return "[" in step or step in kinds or step[:1].isupper()
 
 
 def _subsection(section: type[Section] | None, step: str | int) -> type[Section] | None:

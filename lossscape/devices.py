@@ -2,6 +2,7 @@
 
 import functools
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from lossscape.errors import BadInput
 
 def pick(device: str) -> torch.device:
     """The device that `auto`, `cpu`, `cuda` or `cuda:N` names. Raises BadInput where it is absent."""
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", device):
+        raise BadInput(f"device {device!r} is not known; allowed: auto, cpu, cuda, cuda:N")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda"):

@@ -1,6 +1,7 @@
 """The two ways lossscape says no; `cli` turns them into one line on stderr and an exit code."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -12,9 +13,18 @@ class RunFailed(Exception):
     """Work that had begun could not be finished; what was written stays readable: exit code 1."""
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 120, 120, 120
+
+
+def short(given: object) -> str:
+    """What the user gave, as Python writes it, cut where it is long or deep."""
+    return _SHORT.repr(given)
+
+
 def one_of(what: str, given: object, allowed: Iterable[str]) -> str:
     """A sentence that refuses `given`, names the nearest allowed value and lists all of them."""
     allowed = [str(value) for value in allowed]
-    near = difflib.get_close_matches(str(given), allowed, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(short(given).strip("'"), allowed, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{what} {given!r} is not known{hint}; allowed: {', '.join(allowed)}"
+    return f"{what} {short(given)} is not known{hint}; allowed: {', '.join(allowed)}"

@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -77,7 +78,7 @@ def load(path: str) -> Callable[..., Any]:
         module = _module_at(Path(module_name)) if module_name.endswith(".py") else _module_named(module_name)
     except BadInput:
         raise
-    except Exception as error:  # whatever the user's module raises is the user's to read
+    except (Exception, SystemExit) as error:  # whatever the user's module raises is the user's to read
         raise BadInput(f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -130,7 +131,7 @@ def _checked_custom(base: type[Component], skip: tuple[str, ...]) -> Any:
         if isinstance(value, Component):
             return value
         try:
-            function = load(str(value["name"]))
+            model = own_options(load(str(value["name"])), base, skip)
         except BadInput as error:
             raise ValidationError.from_exception_data(
                 "custom",
@@ -142,32 +143,63 @@ def _checked_custom(base: type[Component], skip: tuple[str, ...]) -> Any:
                     )
                 ],
             ) from error
-        return own_options(str(value["name"]), function, base, skip).model_validate(value)
+        return model.model_validate(value)
 
     return WrapValidator(check)
 
 
 def own_options(
-    name: str, function: Callable[..., Any], base: type[Component], skip: tuple[str, ...]
+    function: Callable[..., Any], base: type[Component], skip: tuple[str, ...]
 ) -> type[Component]:
     """Like options_of for a user's function, whose options may also be ordinary named parameters.
 
-    Parameters called as in `skip` are what lossscape itself hands over (say shape and classes).
+    Parameters called as in `skip` are what lossscape itself hands over (say shape and classes). One whose default
+    no config can hold (a class, a tensor) keeps that default and is no option. Raises BadInput where the
+    parameters cannot be made out.
     """
     fields: dict[str, Any] = {}
-    hints = typing.get_type_hints(function, include_extras=True) if hasattr(function, "__module__") else {}
-    allow_more = False
-    for parameter in inspect.signature(function).parameters.values():
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError as error:  # some functions written in C
+        raise BadInput(f"the options of {function} cannot be made out: {error}") from error
+    hints = _hints(function)
+    more: Literal["allow", "forbid"] = "forbid"
+    for parameter in parameters:
         if parameter.kind is parameter.VAR_KEYWORD:
-            allow_more = True
+            more = "allow"
         elif parameter.name not in (*skip, *base.model_fields) and parameter.kind in _NAMED:
             default = ... if parameter.default is parameter.empty else parameter.default
-            fields[parameter.name] = (hints.get(parameter.name, Any), default)
-    model = create_model("Custom", __base__=base, name=(str, ...), **fields)
-    if allow_more:
-        model.model_config["extra"] = "allow"
-        model.model_rebuild(force=True)
-    return model
+            if default is ... or _is_plain(default):
+                fields[parameter.name] = (_from_yaml(hints.get(parameter.name, Any)), default)
+    # a type that pydantic does not know is checked with isinstance
+    config = ConfigDict(extra=more, arbitrary_types_allowed=True, protected_namespaces=())
+    own = type("Own", (base,), {"model_config": config, "__module__": __name__})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an option called as a method of pydantic, say `copy`
+        return create_model("Custom", __base__=own, name=(str, ...), **fields)
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a user's function; none where one of them is a name that only type checkers see."""
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError):
+        return {}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a config can hold a value."""
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _from_yaml(hint: Any) -> Any:
+    """The annotation of an option that a config gives as a list where the function wants a tuple."""
+    is_tuple = hint is tuple or typing.get_origin(hint) is tuple
+    return Annotated[hint, Field(strict=False)] if is_tuple else hint
 
 
 def _tag(value: Any) -> str | None:

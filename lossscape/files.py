@@ -4,12 +4,13 @@ import csv
 import fcntl
 import hashlib
 import io
+import itertools
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lossscape.errors import BadInput
 
@@ -33,13 +34,23 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
+    except OSError as error:
+        error.filename = str(path)  # the name that the user knows
+        raise
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Like write_bytes, in UTF-8."""
     write_bytes(path, text.encode())
+
+
+def sweep(folder: Path) -> None:
+    """Delete what write_bytes had begun in a folder when a process was killed; nobody else may be writing there."""
+    for beside in folder.glob(".*.part"):
+        beside.unlink(missing_ok=True)
 
 
 def save_tensors(path: Path, value: Any) -> None:
@@ -101,61 +112,85 @@ def text_of(value: Any) -> str:
 
 
 class CsvLog:
-    """An append-only CSV of numbers: every row is flushed, a torn last line is cut off when it is opened again."""
+    """An append-only CSV of numbers: every row is on its way to the disk at once, and a torn last line is cut off."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        """Open or begin the file. Raises BadInput where it has other columns."""
+        """Open or begin the file. Raises BadInput where it has other columns.
+
+        rows: what the file held, as text.
+        """
         self.columns = list(columns)
-        self.rows: list[dict[str, str]] = []
-        self._file: IO[str]
-        kept = whole_lines(path)
-        if kept and kept[0].rstrip("\n").split(",") != self.columns:
-            raise BadInput(
-                f"{path} has columns {kept[0].strip()}, not {','.join(self.columns)}: move it away"
-            )
-        if kept:
-            self.rows = list(csv.DictReader(kept))
+        self.rows = read_rows(path, columns)
+        lines = whole_lines(path)
+        self._ends = list(itertools.accumulate(len(line.encode()) for line in lines))
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("r+" if path.exists() else "w", encoding="utf-8", newline="")
-        self._file.truncate(sum(len(line.encode()) for line in kept))
-        self._file.seek(0, os.SEEK_END)
-        if not kept:
-            self._file.write(",".join(self.columns) + "\n")
-            self._file.flush()
+        self._file = path.open("r+b" if path.exists() else "xb", buffering=0)
+        if lines:
+            self._cut(len(lines))
+        else:
+            self._file.truncate(0)
+            self._write(",".join(self.columns))
 
     def keep(self, wanted: Callable[[dict[str, str]], bool]) -> None:
         """Drop all rows from the first unwanted one on."""
-        count = next((index for index, row in enumerate(self.rows) if not wanted(row)), len(self.rows))
-        if count < len(self.rows):
-            self.rows = self.rows[:count]
-            self._file.seek(0)
-            lines = [self._file.readline() for _ in range(count + 1)]
-            self._file.seek(0)
-            self._file.truncate(sum(len(line.encode()) for line in lines))
-            self._file.seek(0, os.SEEK_END)
+        self.rows = list(itertools.takewhile(wanted, self.rows))
+        self._cut(len(self.rows) + 1)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row and flush it."""
-        self._file.write(",".join(text_of(row.get(column)) for column in self.columns) + "\n")
-        self._file.flush()
+        """Write a row, whole or not at all."""
+        self._write(",".join(text_of(row.get(column)) for column in self.columns))
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _cut(self, lines: int) -> None:
+        del self._ends[lines:]
+        self._file.truncate(self._ends[-1])
+        self._file.seek(0, os.SEEK_END)
+
+    def _write(self, line: str) -> None:
+        begin, rest = self._file.tell(), (line + "\n").encode()
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:  # a full disk may have taken half of it
+            with suppress(OSError):
+                self._file.truncate(begin)
+            error.filename = str(self._file.name)
+            raise
+        self._ends.append(self._file.tell())
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The whole rows of a CSV, as text; none where there is no file. Raises BadInput where it has other columns."""
+    lines = whole_lines(path)
+    if lines and lines[0].rstrip("\n").split(",") != list(columns):
+        raise BadInput(f"{path} has columns {lines[0].strip()}, not {','.join(columns)}: move it away")
+    return list(csv.DictReader(lines))
+
 
 def whole_lines(path: Path) -> list[str]:
-    """The lines that end in a newline and have as many cells as the header."""
+    """The header and the lines of as many numbers (or empty cells) as it has names, up to the first that is torn."""
     if not path.exists():
         return []
     lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
-    cells = lines[0].count(",") if lines else 0
-    kept = []
-    for line in lines:
-        if not line.endswith("\n") or line.count(",") != cells:
-            break
-        kept.append(line)
-    return kept
+    cells = lines[0].count(",") + 1 if lines else 0
+    rows = itertools.takewhile(lambda line: _is_row(line, cells), lines[1:])
+    return [*lines[:1], *rows] if lines and lines[0].endswith("\n") else []
+
+
+def _is_row(line: str, cells: int) -> bool:
+    values = line.rstrip("\n").split(",")
+    return line.endswith("\n") and len(values) == cells and all(not v or _is_number(v) for v in values)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

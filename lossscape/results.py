@@ -1,5 +1,6 @@
 """Results as read back from their folders: curves, lines and surfaces with the settings that made them."""
 
+import csv
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,12 +79,12 @@ class Surface(Result):
 def read_curve(folder: Path) -> Curve:
     """A finished interpolation or random line. Raises BadInput where it is unfinished or torn."""
     name = "curve.csv" if (folder / "curve.csv").exists() else "line.csv"
-    return Curve(folder, read_settings(folder), _table(folder / name))
+    return Curve(folder, read_settings(folder), read_table(folder / name))
 
 
 def read_surface(folder: Path) -> Surface:
     """A finished landscape over a plane. Raises BadInput where it is unfinished or torn."""
-    return Surface(folder, read_settings(folder), _table(folder / "surface.csv"))
+    return Surface(folder, read_settings(folder), read_table(folder / "surface.csv"))
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -101,13 +102,32 @@ def finished(folder: Path, file: str) -> list[Path]:
     )
 
 
-def _table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, *, live: bool = False) -> pd.DataFrame:
+    """A CSV of numbers, exactly as they were written, in float64; NaN for empty cells.
+
+    live: a file that is still appended to, of which a torn last line is left out. Raises BadInput where it is
+    missing, torn or holds other than numbers.
+    """
     try:
-        return pd.read_csv(path, float_precision="round_trip")
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; the result is not finished, run the command again") from None
     except (ValueError, OSError) as error:
         raise BadInput(f"{path}: cannot be read as CSV: {error}") from None
+    rows = list(csv.reader(lines))
+    torn = not rows or len(rows[-1]) != len(rows[0]) or not lines[-1].endswith("\n")
+    if torn and not live:
+        raise BadInput(f"{path}: torn in its last line; run the command again")
+    if torn:
+        rows = rows[:-1]
+    if not rows:
+        return pd.DataFrame()
+    try:
+        # not pandas' own parser: before version 3.1 its default is off in the last digit
+        numbers = [[float(cell) if cell else np.nan for cell in row] for row in rows[1:]]
+        return pd.DataFrame(numbers, columns=rows[0], dtype=float)
+    except ValueError as error:
+        raise BadInput(f"{path}: not a table of numbers: {error}") from None
 
 
 def _json(path: Path) -> dict[str, Any]:

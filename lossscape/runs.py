@@ -7,6 +7,7 @@
 import json
 import pickle
 import re
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,25 +53,37 @@ class Checkpoint:
         Raises BadInput where the file is truncated, holds code instead of tensors, or is no state_dict.
         """
         try:
-            state: Any = torch.load(self.path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore"
+                )  # torch doubts protocols and storages that it then refuses or reads
+                state: Any = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             raise BadInput(f"{self.path}: no such checkpoint") from None
         except pickle.UnpicklingError as error:
-            why = str(error).splitlines()[0]
+            found = re.search(r"GLOBAL (\S+)", str(error))
             raise BadInput(
-                f"{self.path}: holds pickled code or other than tensors, which lossscape does not load ({why})"
+                f"{self.path}: holds pickled code or objects{f' ({found[1]})' if found else ''}, which lossscape does "
+                "not load; store model.state_dict(), which is tensors only"
             ) from None
-        except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except (
+            Exception
+        ) as error:  # torch.load has no common error for files that are truncated or something else
+            why = str(error).split(". ")[0] or type(error).__name__
             raise BadInput(
                 f"{self.path}: truncated or not a checkpoint ({why}); train again or take another"
             ) from None
-        if not isinstance(state, dict) or not all(
-            isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-        ):
+        if not isinstance(state, dict):
             raise BadInput(
                 f"{self.path}: not a state_dict (a mapping of names to tensors), but {type(state).__name__}"
             )
+        for key, value in state.items():
+            if not isinstance(key, str) or not isinstance(value, Tensor):
+                raise BadInput(
+                    f"{self.path}: not a state_dict (a mapping of names to tensors): {key!r} is {type(value).__name__}"
+                )
+            if value.layout != torch.strided or value.is_meta:
+                raise BadInput(f"{self.path}: {key} holds no plain numbers ({value.layout}, {value.device})")
         return state
 
 
@@ -79,19 +92,25 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
     wanted = model.state_dict()
     missing = [name for name in wanted if name not in state]
     extra = [name for name in state if name not in wanted]
-    shapes = [
-        f"{name} is {list(state[name].shape)}, the model has {list(value.shape)}"
+    unlike = [
+        f"{name} is {_form(state[name])}, the model has {_form(value)}"
         for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
+        if name in state and _form(state[name]) != _form(value)
     ]
-    if missing or extra or shapes:
-        what = (
-            [f"lacks {missing[0]}"] * bool(missing)
-            + [f"has an unknown {extra[0]}"] * bool(extra)
-            + shapes[:1]
-        )
+    what = (
+        [f"lacks {name}" for name in missing[:1]]
+        + [f"has an unknown {name}" for name in extra[:1]]
+        + unlike[:1]
+    )
+    if what:
         raise BadInput(f"{source}: belongs to another model: {', '.join(what)}")
     model.load_state_dict(state)
+
+
+def _form(value: Tensor) -> str:
+    """A tensor's kind of number and shape: floats of any precision fit one another."""
+    kind = "complex" if value.is_complex() else "float" if value.is_floating_point() else "integer"
+    return f"{kind} {list(value.shape)}"
 
 
 class Run:
@@ -249,11 +268,11 @@ class Point:
 
 def point(text: str, default: str = "last") -> Point:
     """The point that `RUN[@CHECKPOINT]` names. Raises BadInput."""
-    path, checkpoint = text, ""
+    path, checkpoint = text, default
     if "@" in text.rpartition("/")[2]:
         path, _, checkpoint = text.rpartition("@")
     run = Run.open(path)
-    return Point(run, run.checkpoint(checkpoint or default))
+    return Point(run, run.checkpoint(checkpoint))
 
 
 def split_state(model: nn.Module) -> tuple[Params, Params]:

@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM ask for a stop; the loop finishes its step, saves, and then stops."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,8 +29,14 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Note the first SIGINT or SIGTERM instead of dying of it; a second one is taken as usual."""
+    """Note the first SIGINT or SIGTERM instead of dying of it; a second one is taken as usual.
+
+    Signals reach the main thread only, so elsewhere nothing is noted.
+    """
     request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: FrameType | None) -> None:

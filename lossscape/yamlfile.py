@@ -32,12 +32,23 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refusal("a key is a word, not a list or a mapping", key)
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value}: given twice", key.start_mark
-                )
+                raise _refusal(f"{key.value}: given twice", key)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError) as error:  # a tag as in `!!int abc`, or 5,000 digits
+            kind = node.tag.rpartition(":")[2]
+            raise _refusal(f"cannot be read as a YAML {kind}: {error}", node) from error
+
+
+def _refusal(what: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -58,7 +69,15 @@ class Document:
     def __init__(self, text: str, source: str) -> None:
         """Parse `text`; `source` names it in errors. Raises BadInput where the YAML itself is malformed."""
         self.source = source
-        loader = _Loader(text)
+        self._node: yaml.Node | None = None
+        try:
+            loader = _Loader(text)
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            column = error.position - text.rfind("\n", 0, error.position)
+            raise BadInput(
+                f"{source}:{line}:{column}: the character U+{error.character:04X}, which YAML does not allow"
+            ) from error
         try:
             self._node = loader.get_single_node()
             self.data: Any = None if self._node is None else loader.construct_document(self._node)
@@ -66,24 +85,37 @@ class Document:
             mark = error.problem_mark or error.context_mark
             where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
             raise BadInput(f"{where}: {error.problem or error.context}") from error
-        except yaml.YAMLError as error:  # a character that no YAML holds
-            raise BadInput(f"{source}: {str(error).splitlines()[0]}") from error
+        except RecursionError as error:
+            raise BadInput(f"{source}: lists and mappings lie too deep in one another") from error
         finally:
             loader.dispose()
 
+    def __contains__(self, location: Location) -> bool:
+        """Whether the text has all of `location`."""
+        return len(self._marks(location)) == len(location)
+
     def position(self, location: Location) -> str:
         """`file:line:column` of the deepest part of `location` that is in the text."""
-        node, mark = self._node, None if self._node is None else self._node.start_mark
+        if self._node is None:
+            return self.source
+        mark = [self._node.start_mark, *self._marks(location)][-1]
+        return f"{self.source}:{mark.line + 1}:{mark.column + 1}"
+
+    def _marks(self, location: Location) -> list[yaml.Mark]:
+        """Where each step of `location` begins, as far as the text has them."""
+        node, marks = self._node, []
         for step in location:
             if isinstance(node, yaml.MappingNode):
-                for key, value in node.value:
-                    if key.value == step:
-                        node, mark = value, key.start_mark
-                        break
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-                node = node.value[step]
-                mark = node.start_mark
-        return self.source if mark is None else f"{self.source}:{mark.line + 1}:{mark.column + 1}"
+                found = [(key.start_mark, value) for key, value in node.value if key.value == str(step)]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+                found = [(value.start_mark, value) for value in node.value[step : step + 1]]
+            else:
+                found = []
+            if not found:
+                break
+            mark, node = found[0]
+            marks.append(mark)
+        return marks
 
 
 def read(path: Path) -> Document:
@@ -99,9 +131,9 @@ def read(path: Path) -> Document:
     return Document(text, str(path))
 
 
-def scalar(text: str) -> Any:
-    """The value that a piece of YAML stands for, as in `--set optimizer.lr=1e-3`."""
-    return Document(text, "value").data
+def scalar(text: str, source: str) -> Any:
+    """The value that a piece of YAML stands for, as in `--set optimizer.lr=1e-3`. Raises BadInput, naming source."""
+    return Document(text, source).data
 
 
 def dump(data: Any) -> str:

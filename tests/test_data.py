@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from cases_data import DATA_CASES, DataCase
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from lossscape import data
@@ -77,7 +80,10 @@ def test_what_comes_out(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
         assert split.targets.dtype == torch.int64
         assert set(split.targets.tolist()) <= set(range(case.classes))
     assert first.facts == again.facts
-    assert all(torch.equal(a, b) for a, b in zip((*first.train, *first.test), (*again.train, *again.test)))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip((*first.train, *first.test), (*again.train, *again.test), strict=True)
+    )
     assert first.facts["shape"] == list(case.shape)
     assert (first.facts["train_size"], first.facts["test_size"]) == (case.train, case.test)
     assert first.facts["note"] == case.options.get("note", "")
@@ -291,9 +297,8 @@ def test_own_function_of_a_file(tmp_path: Path) -> None:
         "    return x, torch.arange(6) % 3, x, torch.arange(6) % 3\n"
     )
     name = f"{tmp_path / 'mine.py'}:rings"
-    spec = DataOptions.model_validate({"name": name, "root": "~/here", "seed": 4, "normalize": False})
-    function = FAMILY.function(spec)
-    result = prepare(function, {"width": 5, "scale": 0.5}, spec, torch.device("cpu"))
+    options = {"root": "~/here", "seed": 4, "normalize": False, "width": 5, "scale": 0.5}
+    result = data.load(TypeAdapter(FAMILY.type).validate_python({"name": name, **options}))
     assert result.shape == (5,)
     assert result.classes == ["0", "1", "2"]
     assert result.train.inputs.unique().tolist() == [2.0]
@@ -382,13 +387,34 @@ def test_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert data_root(None) == Path.home() / ".cache/lossscape"
 
 
+def test_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every config in docs/data.md is valid, and its function does what it says."""
+    text = (Path(__file__).parents[1] / "docs/data.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my_data.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    configs = [
+        yaml.safe_load(block)["dataset"] for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    ]
+    specs = [TypeAdapter(FAMILY.type).validate_python(config) for config in configs]
+    assert [spec.name for spec in specs] == [
+        "mnist",
+        "cifar10",
+        "image_folder",
+        "synthetic",
+        "my_data.py:rings",
+    ]
+    assert data.load(specs[-1]).train.inputs.shape == (100, 5)
+    assert data.load(specs[-2]).shape == (3, 8, 8)
+
+
 # augmentation
 
 
 def by_hand(pictures: Tensor, options: Augment, seed: int) -> Tensor:
     """The same, one pixel row and picture at a time."""
     generator = torch.Generator().manual_seed(seed)
-    count, channels, height, width = pictures.shape
+    count, _, height, width = pictures.shape
     shifts = torch.randint(0, 2 * options.crop + 1, (2, count), generator=generator) if options.crop else None
     coins = torch.randint(0, 2, (count,), generator=generator) if options.flip else torch.zeros(count)
     result = pictures.clone()

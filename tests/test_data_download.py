@@ -176,7 +176,7 @@ def test_download_that_comes_out_wrong(
     packed_idx_files(folder, monkeypatch)
     mirrors(monkeypatch, address)
     (folder / f"{NAMES[1]}.gz").write_bytes(b"<html>log in first</html>")
-    with pytest.raises(BadInput, match="train-labels-idx1-ubyte.gz"):
+    with pytest.raises(BadInput, match=r"train-labels-idx1-ubyte\.gz"):
         load("mnist", tmp_path)
     assert left_over(tmp_path) == []
     assert [path.name for path in (tmp_path / "MNIST/raw").iterdir()] == [NAMES[0]]  # whole, and kept

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_values_by_hand() -> None:
     cosine = factors("cosine", final=0.2)
     assert cosine[0] == 1.0
     assert cosine[TOTAL // 2] == pytest.approx(0.6)
-    assert all(a > b for a, b in zip(cosine, cosine[1:], strict=False))
+    assert all(a > b for a, b in pairwise(cosine))
     assert cosine[-1] == pytest.approx(0.2 + 0.4 * (1 + math.cos(math.pi * 59 / 60)))
     assert factors("multistep", milestones=[1])[4:6] == [1.0, 0.1]
     assert set(factors("constant")) == {1.0}

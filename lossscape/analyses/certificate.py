@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch import nn
 
 from lossscape.errors import RunFailed
 from lossscape.files import write_text
 from lossscape.objective import Metrics, Precision
-from lossscape.results import CERTIFICATE
+from lossscape.results import CERTIFICATE, read_table
 from lossscape.runs import Point
 
 RELATIVE = {"fp64": 1e-5, "fp32": 1e-5, "bf16": 5e-2}
@@ -40,8 +39,8 @@ def against_metrics(
     """
     if point.checkpoint.epoch is None or not point.run.metrics_file.exists():
         return []
-    table = pd.read_csv(point.run.metrics_file, float_precision="round_trip")
-    rows = table[table["epoch"] == point.checkpoint.epoch]
+    table = read_table(point.run.metrics_file, live=True)
+    rows = table[table["epoch"] == point.checkpoint.epoch] if len(table) else table
     if rows.empty:
         return []
     checks = []

@@ -1,5 +1,6 @@
 """The folder of a result: named by its settings, filled as points finish, finished by one sorted CSV."""
 
+import csv
 import hashlib
 import json
 import re
@@ -14,7 +15,7 @@ from lossscape import devices, yamlfile
 from lossscape.evaluate import Subspace, evaluate
 from lossscape.evaluate.engine import Statistics
 from lossscape.evaluate.subspace import Coordinates
-from lossscape.files import CsvLog, csv_text, held, write_text
+from lossscape.files import CsvLog, csv_text, held, whole_lines, write_text
 from lossscape.objective import Metrics, Objective, Plan
 from lossscape.progress import Progress
 from lossscape.results import ENGINE, POINTS, SETTINGS
@@ -70,6 +71,7 @@ def fill(
     columns = [*axes, *(f"{split}_{metric}" for split in objectives for metric in Metrics._fields)]
     known = _read(folder / file, columns, axes, objectives)
     if set(points) <= set(known):
+        (folder / POINTS).unlink(missing_ok=True)  # a process that was killed may have left it
         return known
     plan = next(iter(objectives.values())).plan
     engine = {
@@ -79,7 +81,7 @@ def fill(
     write_text(folder / ENGINE, json.dumps(engine, indent=2) + "\n")
     log = CsvLog(folder / POINTS, columns)
     try:
-        known = _values(log.rows, axes, objectives)
+        known |= _values(log.rows, axes, objectives)
         missing = [point for point in points if point not in known]
         samples = sum(len(objective) for objective in objectives.values())
         with (
@@ -105,7 +107,7 @@ def _watch(progress: Progress, stop: StopRequest, points: int, samples: int) -> 
     def done(amount: int) -> None:
         if stop.number is not None:
             raise Interrupted(
-                stop.number, "the finished points are kept; run the same command again to continue"
+                stop.number, "the same command once more (the finished points are kept)"
             )
         progress.say(f"point {min(progress.done // samples + 1, points)}/{points}")
         progress.advance(amount)
@@ -132,8 +134,7 @@ def _values(
 def _read(
     path: Path, columns: Sequence[str], axes: Sequence[str], splits: Mapping[str, Any]
 ) -> dict[Coordinates, Values]:
-    if not path.exists():
+    lines = whole_lines(path)
+    if not lines or lines[0].strip() != ",".join(columns):
         return {}
-    log = CsvLog(path, columns)
-    log.close()
-    return _values(log.rows, axes, splits)
+    return _values(list(csv.DictReader(lines)), axes, splits)

@@ -74,7 +74,7 @@ def interpolate(
         objectives = problem.objectives(split, precision, folder.engine_plan(place))
         values = folder.fill(
             place, "curve.csv", ["alpha"], objectives, line, alphas,
-            statistics=problem.statistics(policy), quiet=quiet,
+            statistics=problem.statistics(policy, precision), quiet=quiet,
         )  # fmt: skip
         curve = {
             name: measures.measure_curve(

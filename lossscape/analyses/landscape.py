@@ -75,7 +75,7 @@ def landscape(
     with folder.open_folder(place, settings, overwrite=overwrite):
         save_tensors(place / DIRECTIONS, _on_cpu(directions))
         objectives = problem.objectives(split, precision, folder.engine_plan(place))
-        statistics = problem.statistics(policy)
+        statistics = problem.statistics(policy, precision)
         values = folder.fill(
             place, "surface.csv" if dims == 2 else "line.csv", AXES[:dims], objectives,
             Subspace(origin, directions, buffers), points, statistics=statistics, quiet=quiet,

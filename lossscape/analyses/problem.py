@@ -10,6 +10,7 @@ from torch import nn
 from lossscape import devices, losses
 from lossscape.data import Data
 from lossscape.errors import BadInput, one_of
+from lossscape.evaluate.engine import Statistics
 from lossscape.evaluate.statistics import recomputed_statistics, tracks_statistics
 from lossscape.objective import Objective, Plan, Precision
 from lossscape.runs import Point, Run, load_state, split_state
@@ -46,11 +47,12 @@ class Problem:
             plan = found[name].plan
         return found
 
-    def statistics(self, batch_norm: str | None) -> Any:
+    def statistics(self, batch_norm: str | None, precision: Precision) -> Statistics | None:
         """The function that gives the buffers at a point under `recompute`, else None."""
         if batch_norm != "recompute":
             return None
-        return recomputed_statistics(self.model, self.data.train.inputs)
+        dtype = torch.float64 if precision == "fp64" else torch.float32
+        return recomputed_statistics(self.model, self.data.train.inputs, dtype)
 
     def settings(self, split: str, precision: str, batch_norm: str | None) -> dict[str, Any]:
         """What is computed, apart from the points: data, split, loss, policy, precision."""

@@ -13,6 +13,7 @@ from lossscape.signals import Interrupted
 
 _INPUT_ERRNOS = {
     errno.EACCES,
+    errno.EEXIST,
     errno.EPERM,
     errno.EROFS,
     errno.ENOTDIR,
@@ -20,6 +21,8 @@ _INPUT_ERRNOS = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
 }
+_MEMORY = ("out of memory", "can't allocate memory")
+"""Torch says so in a RuntimeError, of CUDA and of the CPU."""
 
 app = typer.Typer(
     name="lossscape",
@@ -73,6 +76,6 @@ def _told(error: Exception) -> tuple[int, str]:
             1,
             f"{where}{error.strerror}; what was written before stays readable, run the command again to continue",
         )
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY):
         return 1, f"not enough memory: {error}"
     return 1, f"{type(error).__name__}: {error} (unexpected; --debug shows where)"

@@ -10,6 +10,7 @@ from lossscape.errors import BadInput
 
 Precision = Literal["fp64", "fp32", "bf16"]
 Split = Literal["train", "test", "both"]
+MAX_POINTS = 10_000_000
 POINT_HELP = "RUN[@CHECKPOINT]: runs/a, runs/a@first, @last, @best, @ema, @12 (epoch), @step-1200"
 QUIET = typer.Option(False, "--quiet", "-q", help="No progress; only where the results lie.")
 OVERWRITE = typer.Option(False, "--overwrite", help="Delete what is there and begin anew.")
@@ -21,12 +22,13 @@ LOG = typer.Option(False, "--log", help="Draw losses on a logarithmic scale.")
 
 def grid_of(text: str, dims: int) -> tuple[int, int]:
     """The points of `--grid N` or `NxM`. Raises BadInput."""
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
-    if match is None:
-        raise BadInput(f"--grid {text}: write N or NxM, as in --grid 51 or --grid 101x51")
+    match = re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", text)
+    if match is None or (dims == 1 and match[2]):
+        form = "N or NxM, as in --grid 51 or --grid 101x51" if dims == 2 else "N for a line, as in --grid 201"
+        raise BadInput(f"--grid {text}: write {form}")
     grid = int(match[1]), int(match[2] or match[1])
     total = grid[0] * (grid[1] if dims == 2 else 1)
-    if min(grid) < 2 or total > 10_000_000:
+    if min(grid) < 2 or total > MAX_POINTS:
         raise BadInput(f"--grid {text}: needs at least 2 points an axis and at most 10 million in all")
     return grid
 

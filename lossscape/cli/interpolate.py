@@ -5,6 +5,7 @@ import typer
 from lossscape.cli.common import (
     DEVICE,
     LOG,
+    MAX_POINTS,
     OVERWRITE,
     POINT_HELP,
     PRECISION,
@@ -28,7 +29,7 @@ def command(
     end: str | None = typer.Argument(
         None, metavar="[B]", help="The same; without it the line is A@first to A@last."
     ),
-    points: int = typer.Option(1001, "--points", help="Values of α."),
+    points: int = typer.Option(1001, "--points", min=2, max=MAX_POINTS, help="Values of α."),
     ends: tuple[float, float] = typer.Option(
         (0.0, 1.0), "--range", metavar="LO HI", help="Of α; may go past the ends."
     ),

@@ -5,8 +5,19 @@ from typing import Literal
 import typer
 
 from lossscape.cli.common import (
-    DEVICE, LOG, OVERWRITE, POINT_HELP, PRECISION, QUIET, SPLIT_HELP, Precision, Split, grid_of, tell,
+    DEVICE,
+    LOG,
+    OVERWRITE,
+    POINT_HELP,
+    PRECISION,
+    QUIET,
+    SPLIT_HELP,
+    Precision,
+    Split,
+    grid_of,
+    tell,
 )  # fmt: skip
+from lossscape.errors import BadInput
 
 EXAMPLES = """\b
 Examples:
@@ -56,7 +67,11 @@ def command(
 
     Writes surface.csv, directions.pt, contour.png and surface.png; a second call completes or redraws the same result.
     """
-    points = grid_of(grid or ("51" if dims == 2 else "201"), dims)
+    if grid is None:
+        grid = "51" if dims == 2 else "201"
+    points = grid_of(grid, dims)
+    if dims == 1 and y_range is not None:
+        raise BadInput("--y-range: a line has no y; leave it out, or draw a plane with --dims 2")
     from lossscape.analyses import landscape
     from lossscape.report.curves import draw_curve
     from lossscape.report.surfaces import draw_contour, draw_surface

@@ -22,8 +22,9 @@ def command(
     from importlib import resources
 
     from lossscape.errors import BadInput
-    from lossscape.files import write_bytes
+    from lossscape.files import check_writable, write_bytes
 
+    check_writable(path.parent)
     if path.exists():
         raise BadInput(f"{path} exists: choose another name")
     write_bytes(path, (resources.files("lossscape") / "cli" / "example.yaml").read_bytes())

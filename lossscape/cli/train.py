@@ -21,7 +21,11 @@ def command(
         [], "--set", help="key=value laid over the file, as in optimizer.lr=0.1."
     ),
     name: str | None = typer.Option(None, "--name", help="Name of the run, in place of the file's."),
-    folder: Path = typer.Option(Path("runs"), "--runs", help="Folder that holds the runs."),
+    folder: Path | None = typer.Option(
+        None,
+        "--runs",
+        help="Folder that holds the runs: runs, or where the run lies whose config.yaml is given.",
+    ),
     device: str | None = typer.Option(
         None, "--device", help="auto, cpu, cuda or cuda:N, in place of the file's."
     ),
@@ -46,10 +50,20 @@ def command(
 
     if resume and overwrite:
         raise BadInput("--resume continues and --overwrite deletes: give one of them")
-    device_setting = [f"device={device}"] if device is not None else []
-    experiment = read_experiment(config, [*settings, *device_setting], name)
+    experiment = read_experiment(config, settings, name, device)
+    folder = folder or _home(config, experiment.name)
     before = Run(folder / experiment.name).state().get("state")
     run = train(experiment, folder, overwrite=overwrite, quiet=quiet, tensorboard=tensorboard)
     if before == "finished" and not overwrite:
         typer.echo(f"{run.path} is already done")
     tell(run=run.path, metrics=run.metrics_file, checkpoints=run.checkpoint("last").path.parent)
+
+
+def _home(config: Path, name: str) -> Path:
+    """The folder of runs that a run's own config.yaml lies in, else runs."""
+    from lossscape.runs import Run
+
+    run = Run(config.resolve().parent)
+    if config.name != run.config_file.name or run.name != name or not run.environment_file.exists():
+        return Path("runs")
+    return config.parent.parent if config.parent.name == name else run.path.parent

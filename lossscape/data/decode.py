@@ -3,6 +3,7 @@
 import mmap
 import multiprocessing
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -87,6 +88,12 @@ _inherited: list[Job] = []
 """The job of a forked process: handed over by the fork, as sending it would copy every path and picture."""
 
 
+def _inherit(job: Job) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent to answer, once
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _inherited.append(job)
+
+
 def _run_inherited(block: range) -> bool:
     return _inherited[-1](block)
 
@@ -99,7 +106,7 @@ def _pool(job: "partial[bool]") -> Iterator[Callable[[Iterable[range]], Iterator
     if sys.platform == "linux" and workers > 1 and len(job.args[0]) >= PROCESSES_FROM:
         # fork: a spawned process would import torch, and run the script of a caller without a main guard
         context = multiprocessing.get_context("fork")
-        pool = ProcessPoolExecutor(workers, context, initializer=_inherited.append, initargs=(job,))
+        pool = ProcessPoolExecutor(workers, context, initializer=_inherit, initargs=(job,))
         task: Job = _run_inherited
     else:
         pool, task = ThreadPoolExecutor(workers), job

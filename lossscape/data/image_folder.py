@@ -67,7 +67,7 @@ def _list(folder: Path) -> Listing:
         raise BadInput(
             f"{WHAT}: there is no folder {folder}; dataset.root must hold train/CLASS/ and test/CLASS/"
         )
-    found = Listing([], [], [], [])
+    found, start = Listing([], [], [], []), len(str(folder))
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != ".")
@@ -79,7 +79,7 @@ def _list(folder: Path) -> Listing:
             for parent, file, size, changed in files:
                 path = f"{parent}/{file}"  # texts: 60,000 Path objects would take a second
                 found.paths.append(path)
-                found.stamps.append(f"{path}\t{size}\t{changed}")
+                found.stamps.append(f"{folder.name}{path[start:]}\t{size}\t{changed}")
             found.targets.extend([target] * len(files))
     except OSError as error:
         raise BadInput(f"{WHAT}: {error.filename or folder} cannot be read: {error.strerror}") from None

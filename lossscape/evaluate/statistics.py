@@ -18,10 +18,12 @@ def tracks_statistics(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) and module.track_running_stats for module in model.modules())
 
 
-def recomputed_statistics(model: nn.Module, inputs: Tensor) -> Callable[[Params, Params], Params]:
+def recomputed_statistics(
+    model: nn.Module, inputs: Tensor, dtype: torch.dtype = torch.float32
+) -> Callable[[Params, Params], Params]:
     """A function (parameters, buffers) -> buffers whose BatchNorm statistics are those of `inputs`.
 
-    inputs: [N, ...]. The statistics are the cumulative average over batches of 1,000 in file order, with dropout
+    inputs: [N, ...]; dtype: of the arithmetic. The statistics are the cumulative average over batches of 1,000 in file order, with dropout
     off, as in Izmailov et al. 2018 (arXiv:1803.05407, §3.2). The model is left as it is.
     """
     private = copy.deepcopy(model).to(inputs.device).requires_grad_(False).eval()
@@ -32,14 +34,18 @@ def recomputed_statistics(model: nn.Module, inputs: Tensor) -> Callable[[Params,
 
     @torch.no_grad()
     def statistics(parameters: Params, buffers: Params) -> Params:
-        dtype = next(iter(parameters.values())).dtype
-        fresh = {name: _reset(name, value.detach().clone()) for name, value in buffers.items()}
+        values = {name: value.to(dtype) for name, value in parameters.items()}
+        fresh = {name: _reset(name, _in(value, dtype).clone()) for name, value in buffers.items()}
         for batch in inputs.split(BATCH):
             # BatchNorm updates the buffers it is given in place
-            torch.func.functional_call(private, parameters | fresh, (batch.to(dtype),))
+            torch.func.functional_call(private, values | fresh, (_in(batch, dtype),))
         return fresh
 
     return statistics
+
+
+def _in(value: Tensor, dtype: torch.dtype) -> Tensor:
+    return value.detach().to(dtype) if value.is_floating_point() else value
 
 
 def _reset(name: str, value: Tensor) -> Tensor:

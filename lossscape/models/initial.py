@@ -6,8 +6,10 @@ They set linear and convolution layers. The layers of normalisation and activati
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from lossscape.errors import BadInput
@@ -22,7 +24,7 @@ def default(module: nn.Module) -> None:
     """The values that the layers themselves draw: for linear and convolution U(±1/√n_in), biases too."""
 
 
-def constant(module: nn.Module, *, value: float) -> None:
+def constant(module: nn.Module, *, value: Annotated[float, Field(allow_inf_nan=False)]) -> None:
     """Every weight and bias is `value`: all units of a layer are equal, and stay so in training."""
     for layer in _layers(module):
         nn.init.constant_(layer.weight, value)

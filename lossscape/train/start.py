@@ -1,4 +1,4 @@
-"""Start, continue or refuse a run: everything is checked before anything is written."""
+"""Start, continue or refuse a run."""
 
 import contextlib
 import dataclasses
@@ -12,14 +12,15 @@ from torch import nn
 
 from lossscape import data, devices, losses, models, optimizers, yamlfile
 from lossscape.config import Experiment
-from lossscape.errors import BadInput, RunFailed
-from lossscape.files import check_writable, held, write_text
+from lossscape.errors import RunFailed
+from lossscape.files import held, sweep, write_text
 from lossscape.losses import Loss
 from lossscape.objective import Objective, cache_chunk, has_convolutions
 from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
+from lossscape.train.checks import check_batches, check_outputs, check_place, check_schedule
 from lossscape.train.environment import record
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.state import (
@@ -48,6 +49,7 @@ def train(
     """
     run = Run(Path(folder) / experiment.name)
     device = devices.pick(experiment.device)
+    writer = summary_writer() if tensorboard else None
     with parallel.world(device.type) as world:
         if device.type == "cuda" and world.size > 1:
             device = devices.pick(f"cuda:{world.local_rank}")
@@ -56,36 +58,7 @@ def train(
         if not world.writes:
             return follow(setup, state)
         with held(run.path, "training"):
-            return lead(setup, state, overwrite=overwrite, quiet=quiet, tensorboard=tensorboard)
-
-
-def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
-    """Raise BadInput where the run's folder holds another experiment, something else, or cannot be written."""
-    check_writable(run.path)
-    if overwrite or not run.path.exists():
-        return
-    if not run.config_file.exists():
-        if any(entry.name != ".lock" for entry in run.path.iterdir()):
-            raise BadInput(f"{run.path} exists and is no run: choose another --name")
-        return
-    different = differences(run.config.resolved(), experiment.resolved())
-    if different:
-        raise BadInput(
-            f"{run.path} was made with another config ({'; '.join(different[:4])}): "
-            "choose another --name, or --overwrite to delete that run"
-        )
-
-
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two resolved configs, as `key: old, now new`."""
-    found = []
-    for key in dict.fromkeys([*old, *new]):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            found += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            found.append(f"{prefix}{key}: {a}, now {b}")
-    return found
+            return lead(setup, state, overwrite=overwrite, quiet=quiet, writer=writer)
 
 
 def prepare(
@@ -121,6 +94,8 @@ def prepare(
         world=world,
         micro_batch=micro_batch(experiment, model, loaded.shape, device),
     )
+    check_batches(setup, model)
+    check_schedule(setup)
     return setup, state
 
 
@@ -141,34 +116,17 @@ def micro_batch(
     return min(cache_chunk(model, shape, device), training.batch_size)
 
 
-def check_outputs(model: nn.Module, loss: Loss, loaded: data.Data) -> None:
-    """Raise BadInput where model and loss do not give one output per class and one loss per sample."""
-    classes = len(loaded.classes)
-    outputs = models.summarise(model, loaded.shape).outputs
-    if outputs != (classes,):
-        raise BadInput(
-            f"the model gives outputs of shape {['N', *outputs]}; "
-            f"the data has {classes} classes, so [N, {classes}] is needed"
-        )
-    targets = loaded.train.targets[:2]
-    try:
-        shape = tuple(loss(torch.zeros(len(targets), classes, device=targets.device), targets).shape)
-    except Exception as error:  # whatever a user's loss raises is the user's to read
-        raise BadInput(f"the loss fails on outputs [2, {classes}] and class numbers [2]: {error}") from error
-    if shape != (len(targets),):
-        raise BadInput(
-            f"the loss gives shape {list(shape)} for {len(targets)} samples; one loss each is needed"
-        )
-
-
-def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, tensorboard: bool) -> Run:
-    """Train as the process that writes."""
+def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: Any) -> Run:
+    """Train as the process that writes. writer: TensorBoard's SummaryWriter, the class, or None."""
     run, experiment = setup.run, setup.experiment
-    writer = summary_writer(str(run.tensorboard_folder)) if tensorboard else None
     if overwrite:
         empty(run.path)
     if begin_or_continue(setup, state):
+        if run.state().get("state") != "finished":  # killed when only this was left to be said
+            say_state(run, "finished", state, "stopped early" if state.stopped_early else "")
         return run
+    sweep(run.path)
+    sweep(run.path / "checkpoints")
     summary = models.summarise(state.model, setup.data.shape)
     write_text(run.config_file, yamlfile.dump(experiment.resolved()))
     record(
@@ -185,9 +143,10 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, tensorboar
     say_state(run, "running", state)
     progress = announce(setup, state, summary, quiet)
     log = open_metrics(run, state)
+    board = writer(str(run.tensorboard_folder)) if writer is not None else None
     try:
         with stop_on_signals() as stop, progress:
-            run_epochs(setup, state, log, Watch(progress, writer), stop)
+            run_epochs(setup, state, log, Watch(progress, board), stop)
         say_state(run, "finished", state, "stopped early" if state.stopped_early else "")
     except Interrupted:
         say_state(run, "interrupted", state)
@@ -198,8 +157,8 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, tensorboar
         raise
     finally:
         log.close()
-        if writer is not None:
-            writer.close()
+        if board is not None:
+            board.close()
     return run
 
 

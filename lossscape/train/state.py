@@ -99,7 +99,8 @@ def save_average(file: Path, state: State) -> None:
 def open_metrics(run: Run, state: State) -> CsvLog:
     """metrics.csv, cut back to the epochs that `state` has behind it."""
     log = CsvLog(run.metrics_file, METRICS)
-    log.keep(lambda row: int(row["epoch"]) <= state.epoch and int(row["step"]) <= state.step)
+    begun = run.resume_file.exists()  # killed before it was first written, epoch 0 is done again
+    log.keep(lambda row: begun and int(row["epoch"]) <= state.epoch and int(row["step"]) <= state.step)
     return log
 
 

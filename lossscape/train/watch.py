@@ -51,12 +51,12 @@ class Watch:
             self._tensorboard.flush()
 
 
-def summary_writer(folder: str) -> Any:
-    """TensorBoard's SummaryWriter. Raises BadInput where the extra is not installed."""
+def summary_writer() -> Any:
+    """TensorBoard's class SummaryWriter. Raises BadInput where the extra is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise BadInput(
             f"TensorBoard is not installed ({error}): pip install 'lossscape[tensorboard]'"
         ) from None
-    return SummaryWriter(folder)
+    return SummaryWriter

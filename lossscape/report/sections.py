@@ -1,0 +1,194 @@
+"""The results of a run as sections of the page: read, checked, drawn, with copies of their files."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+from urllib.parse import quote
+
+from matplotlib.figure import Figure
+
+from lossscape.errors import BadInput
+from lossscape.files import write_bytes
+from lossscape.report import captions, words
+from lossscape.report.curves import build_curve
+from lossscape.report.style import save
+from lossscape.report.surfaces import build_contour, build_surface, surface_words
+from lossscape.report.text import number
+from lossscape.results import CERTIFICATE, ENGINE, MEASURES, POINTS, SETTINGS, Curve, Result, Surface
+from lossscape.results import read_curve, read_settings, read_surface, read_table
+
+if TYPE_CHECKING:
+    from lossscape.runs import Run
+
+UNREADABLE = (BadInput, KeyError, TypeError, ValueError, AttributeError, OSError)
+"""What reading a file that others may have changed can raise."""
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the page."""
+
+    source: str
+    """Relative address, percent-encoded."""
+    alt: str
+    caption: str
+    panels: int = 1
+    """Side by side, which need more room."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one result."""
+
+    title: str
+    pictures: list[Picture]
+    files: list[tuple[str, str]]
+    """Name and relative address of each copied file."""
+    result: Result
+    verdict: str
+    checks: list[list[str]]
+    geometry: list[list[str]]
+    measures: list[words.Row] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file or result that is left out."""
+
+    name: str
+    reason: str
+
+
+class Pages:
+    """The report folder: files are put below it under safe names, and addressed relative to it."""
+
+    def __init__(self, folder: Path) -> None:
+        """folder: where index.html will lie."""
+        self.folder = folder
+        self._taken: set[str] = set()
+
+    def place(self, name: str) -> Path:
+        """A folder of its own for a name of any characters, the same one for the same sequence of calls."""
+        safe = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "unnamed"
+        count, unique = 1, safe
+        while unique.casefold() in self._taken:
+            count += 1
+            unique = f"{safe}-{count}"
+        self._taken.add(unique.casefold())
+        return self.folder / "files" / unique
+
+    def address(self, path: Path) -> str:
+        """The relative address of a file."""
+        return quote(path.relative_to(self.folder).as_posix())
+
+    def draw(self, figure: Figure, path: Path, alt: str, caption: str) -> Picture:
+        """Save a figure as PNG."""
+        save(figure, path)
+        panels = 2 if figure.get_figwidth() > 8 else 1
+        return Picture(self.address(path), alt, caption, panels)
+
+    def copy(self, source: Path, path: Path) -> tuple[str, str]:
+        """Copy a file; returns its name and address."""
+        write_bytes(path, source.read_bytes())
+        return path.name, self.address(path)
+
+
+def sections_of(
+    run: "Run", kind: Literal["interpolate", "landscape"], pages: Pages, place: Path, log: bool
+) -> tuple[list[Section], list[Problem]]:
+    """Every finished result of a run as a section with its files below `place`, and why others are left out."""
+    sections, problems = [], []
+    for folder in sorted(path.parent for path in run.results(kind).glob(f"*/{SETTINGS}")):
+        try:
+            result = read_result(folder)
+            sections.append(_section(result, pages, place / kind / folder.name, log))
+        except UNREADABLE as error:
+            problems.append(Problem(f"{kind}/{folder.name}", reason_of(error)))
+    return sections, problems
+
+
+def reason_of(error: Exception) -> str:
+    """What to tell a reader of an error."""
+    return str(error) if isinstance(error, BadInput | OSError) else f"not readable ({type(error).__name__}: {error})"
+
+
+def read_result(folder: Path) -> Curve | Surface:
+    """A finished curve, random line or surface, all of its points there. Raises BadInput where it is not."""
+    settings = read_settings(folder)
+    count = int(settings["points"]) if settings["analysis"] == "interpolate" else 1
+    for points in settings.get("grid", []):
+        count *= int(points)
+    if not any((folder / name).exists() for name in ("curve.csv", "line.csv", "surface.csv")):
+        live = folder / POINTS
+        done = len(read_table(live, live=True)) if live.exists() else 0
+        raise BadInput(f"not finished: {done:,} of {count:,} points; run the command again to complete it")
+    plane = (folder / "surface.csv").exists()
+    result: Curve | Surface = read_surface(folder) if plane else read_curve(folder)
+    if len(result.table) != count or not result.splits:
+        raise BadInput(f"{result.folder.name}: holds {len(result.table):,} of {count:,} points; run the command again")
+    return result
+
+
+def _section(result: Curve | Surface, pages: Pages, place: Path, log: bool) -> Section:
+    draw: Callable[..., list[Picture]] = _surface_pictures if isinstance(result, Surface) else _curve_pictures
+    pictures = draw(result, pages, place, log)
+    curve = isinstance(result, Curve) and result.coordinate == "alpha"
+    return Section(
+        title=_title(result),
+        pictures=pictures,
+        files=_copies(result, pages, place),
+        result=result,
+        verdict=words.verdict(result.certificate),
+        checks=words.check_rows(result.certificate),
+        geometry=words.geometry_rows(result.certificate),
+        measures=words.measure_rows(result) if curve else [],
+        splits=words.measured_splits(result) if curve else [],
+    )
+
+
+def _title(result: Curve | Surface) -> str:
+    settings = result.settings
+    if "start" in settings:
+        ends = [settings[end] for end in ("start", "end")]
+        same = ends[0]["run"] == ends[1]["run"]
+        names = [str(end["checkpoint"]) if same else f"{end['run']}@{end['checkpoint']}" for end in ends]
+        low, high = settings["range"]
+        beyond = "" if [low, high] == [0, 1] else f", α from {number(low)} to {number(high)}"
+        return " to ".join(names) + beyond
+    what = "plane" if isinstance(result, Surface) else "line"
+    made = settings["directions"]
+    return f"{made['kind']} {what} around {settings['centre']['checkpoint']}, seed {made['seed']}"
+
+
+def _curve_pictures(curve: Curve, pages: Pages, place: Path, log: bool) -> list[Picture]:
+    figure = build_curve([curve], log=log, captioned=False)
+    name = "curve.png" if curve.coordinate == "alpha" else "line.png"
+    return [
+        pages.draw(
+            figure, place / name, captions.curve_alt(curve), captions.curve_caption([curve], [str(curve.folder.name)])
+        )
+    ]
+
+
+def _surface_pictures(surface: Surface, pages: Pages, place: Path, log: bool) -> list[Picture]:
+    pictures = []
+    for split in surface.splits:
+        caption = surface_words(surface, split, log)
+        suffix = "" if split == surface.splits[0] else f"-{split}"
+        contour = build_contour(surface, split=split, log=log, captioned=False)
+        alt = f"Contours of the {split} loss over two directions. {captions.extremes(surface, split)}"
+        pictures.append(pages.draw(contour, place / f"contour{suffix}.png", alt, f"{caption} ★ marks the centre."))
+        solid = build_surface(surface, split=split, log=log, captioned=False)
+        alt = f"The {split} loss over two directions as a surface in three dimensions."
+        pictures.append(pages.draw(solid, place / f"surface{suffix}.png", alt, f"The same {split} losses as a surface."))
+    return pictures
+
+
+def _copies(result: Result, pages: Pages, place: Path) -> list[tuple[str, str]]:
+    tables = [path.name for path in sorted(result.folder.glob("*.csv")) if path.name != POINTS]
+    names = [*tables, SETTINGS, ENGINE, CERTIFICATE, MEASURES]
+    return [pages.copy(result.folder / name, place / name) for name in names if (result.folder / name).exists()]

@@ -1,0 +1,155 @@
+"""How every figure looks: settings, colours, fonts, captions, and saving it whole or not at all."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from lossscape.files import write_bytes
+from lossscape.report.text import DPI, columns_of, fonts, number, wrapped
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too pale on white)."""
+MARKERS = ("", "o", "s", "^", "D", "v")
+"""Told apart by these where there are more lines than colours."""
+DASHES = {"train": "-", "test": (0, (4, 1.6))}
+LIMIT = 1e30
+"""Losses beyond this are treated like infinite ones: an axis up to them shows nothing else."""
+CAPTION_POINTS, CAPTION_LEADING, MARGIN_INCHES = 8.0, 1.35, 0.12
+
+_SETTINGS: dict[str, Any] = {
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "text.parse_math": False,  # a $ in a name is a dollar
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The project's matplotlib settings, whatever a matplotlibrc says; also a decorator."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS | {"font.family": fonts()})
+        yield
+
+
+def sheet(width: float, height: float, title: str, caption: str | None, key: Sequence[Line2D] = ()) -> tuple[Figure, SubFigure]:
+    """A figure with a title on top, a legend below its panels and a caption in small print.
+
+    Returns it with the part that the panels go into; width, height: of that part without the legend, in inches.
+    """
+    rows, columns = _legend_shape(key, width)
+    height += 0.2 * rows
+    lines = wrapped(caption, 72 * (width - 2 * MARGIN_INCHES), CAPTION_POINTS) if caption else []
+    below = len(lines) * CAPTION_POINTS * CAPTION_LEADING / 72 + MARGIN_INCHES
+    figure = Figure(figsize=(width, height + below), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+    panel, foot = figure.subfigures(2, 1, height_ratios=[height, below], hspace=0)
+    foot.text(
+        MARGIN_INCHES / width, 1.0, "\n".join(lines),
+        size=CAPTION_POINTS, color="0.3", va="top", linespacing=CAPTION_LEADING,
+    )  # fmt: skip
+    panel.suptitle(title, x=MARGIN_INCHES / width, ha="left", size=12)
+    if key:
+        labels = [_shown(str(handle.get_label())) for handle in key]
+        panel.legend(key, labels, loc="outside lower center", ncols=columns)
+    return figure, panel
+
+
+def _legend_shape(key: Sequence[Line2D], width: float) -> tuple[int, int]:
+    """Rows and columns of a legend in a figure `width` inches wide."""
+    if not key:
+        return 0, 1
+    longest = max(columns_of(str(handle.get_label())) for handle in key)
+    columns = max(1, min(len(key), int(12 * width / (longest + 8))))
+    return -(-len(key) // columns), columns
+
+
+def settle(figure: Figure) -> Figure:
+    """Lay a figure out once: its ticks are chosen for this layout, so the one of the picture fits their labels."""
+    figure.draw_without_rendering()
+    return figure
+
+
+@style()
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+
+
+def line_style(index: int, points: int) -> dict[str, Any]:
+    """Colour and marker of the line with this index among several, each with so many points."""
+    marker = MARKERS[index // len(COLOURS) % len(MARKERS)]
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": marker or ("o" if points <= 12 else ""),
+        "markersize": 4 if points > 1 else 6,
+        "markevery": max(points // 12, 1),
+    }
+
+
+def split_key(splits: Sequence[str], colours: Sequence[str]) -> list[Line2D]:
+    """Legend entries that say which lines are train and which are test."""
+    return [
+        Line2D([], [], color=colour, linestyle=DASHES[split], label=split)
+        for split, colour in zip(splits, colours, strict=True)
+    ]
+
+
+def _shown(label: str) -> str:
+    """matplotlib leaves labels out of a legend that begin with an underscore."""
+    return f" {label}" if label.startswith("_") else label
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The values with NaN for those that cannot be drawn."""
+    values = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(values) & (np.abs(values) <= LIMIT), values, np.nan)
+
+
+def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
+    """Scale and tick labels of an axis of losses; values: all that is drawn on it, NaN for gaps."""
+    every = np.concatenate([np.ravel(value) for value in values]) if values else np.empty(0)
+    every = every[np.isfinite(every)]
+    if log and (every > 0).any():
+        every = every[every > 0]
+        axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        decades = np.log10(every.max() / every.min())
+        if decades >= 0.5:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 3 else (1.0, 2.0, 5.0)))
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(6))
+    steady(axes, every)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def steady(axes: Axes, values: np.ndarray) -> None:
+    """Limits that do not blow rounding up, around values [N] (finite) that are all but equal."""
+    if values.size and np.ptp(values) <= 1e-6 * np.abs(values).max():
+        middle = float(values.mean())
+        spread = abs(middle) * 0.1 or 1.0
+        axes.set_ylim(middle - spread, middle + spread)

@@ -1,0 +1,103 @@
+"""Text that can be drawn: any name in the fonts that are installed, numbers, lines that fit."""
+
+import functools
+import unicodedata
+from collections.abc import Sequence
+
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+DPI = 150
+"""Of every picture; text is a little wider at lower ones."""
+FONTS = (
+    "DejaVu Sans",  # comes with matplotlib
+    "Noto Sans CJK JP", "Noto Sans JP", "Source Han Sans JP", "IPAexGothic", "IPAGothic", "TakaoGothic", "VL Gothic",
+    "Hiragino Sans", "Yu Gothic", "Meiryo", "MS Gothic", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Microsoft YaHei",
+    "PingFang SC", "Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo", "Noto Sans Thai",
+    "Noto Sans Devanagari", "Arial Unicode MS",
+)  # fmt: skip
+"""Tried in this order for each character, as far as they are installed."""
+
+
+@functools.cache
+def fonts() -> list[str]:
+    """The families of FONTS that are installed."""
+    installed = {entry.name for entry in fontManager.ttflist}
+    return [family for family in FONTS if family in installed]
+
+
+@functools.cache
+def _has_glyph(character: str) -> bool:
+    return any(get_font(findfont(family)).get_char_index(ord(character)) for family in fonts())
+
+
+def drawable(text: str) -> str:
+    r"""`text` with every character that no installed font can draw as its Python escape, as in \u5b9f."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() and _has_glyph(c) else ascii(c)[1:-1] for c in text)
+
+
+def shortened(text: str, columns: int = 44) -> str:
+    """Drawable text with its middle left out where it is longer than so many columns (a wide character takes two)."""
+    text = drawable(text)
+    if columns_of(text) <= columns:
+        return text
+    head, tail = text, text
+    while columns_of(head) > columns // 2:
+        head = head[:-1]
+    while columns_of(tail) > columns - columns // 2 - 1:
+        tail = tail[1:]
+    return f"{head}…{tail}"
+
+
+def columns_of(text: str) -> int:
+    """How wide a text is in characters; a wide one counts twice."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names shortened, with a number behind those that would read the same."""
+    short = [shortened(name) for name in names]
+    return [f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name for i, name in enumerate(short)]
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number for people: at most `digits` significant digits, 1e-5 for 1e-05."""
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    return (f"{mantissa}e{int(exponent)}" if e else mantissa).replace("-", "−")
+
+
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """The paragraphs of `text` in lines of at most `width` points at a font size in points.
+
+    Words too long for a line are cut.
+    """
+    return [line for paragraph in text.split("\n") for line in _lines(drawable(paragraph), width, size)]
+
+
+def _lines(text: str, width: float, size: float) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if _width(longer, size) <= width:
+            lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        for character in word:
+            if _width(lines[-1] + character, size) > width:
+                lines.append("")
+            lines[-1] += character
+    return lines
+
+
+@functools.cache
+def _renderer() -> RendererAgg:
+    return RendererAgg(1, 1, dpi=DPI)
+
+
+def _width(text: str, size: float) -> float:
+    """Points that a text takes."""
+    width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(family=fonts(), size=size), False)
+    return float(width) * 72 / DPI

@@ -1,0 +1,109 @@
+"""Whether a run can be trained: all of it is checked before anything is written."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from lossscape import data, models, schedules
+from lossscape.config import Experiment
+from lossscape.errors import BadInput, RunFailed
+from lossscape.files import check_writable
+from lossscape.losses import Loss
+from lossscape.runs import Run
+from lossscape.train.loop import Setup
+
+
+def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
+    """Raise BadInput where the run's folder holds another experiment, something else, or cannot be written."""
+    check_writable(run.path)
+    if not run.path.exists():
+        return
+    if not run.config_file.exists():  # a process killed at once leaves nothing but hidden files
+        if any(not entry.name.startswith(".") for entry in run.path.iterdir()):
+            raise BadInput(f"{run.path} exists and is no run: choose another --name")
+        return
+    if overwrite:
+        return
+    different = differences(run.config.resolved(), experiment.resolved())
+    if different:
+        raise BadInput(
+            f"{run.path} was made with another config ({'; '.join(different[:4])}): "
+            "choose another --name, or --overwrite to delete that run"
+        )
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two resolved configs, as `key: old, now new`."""
+    found = []
+    for key in dict.fromkeys([*old, *new]):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found.append(f"{prefix}{key}: {a}, now {b}")
+    return found
+
+
+def check_outputs(model: nn.Module, loss: Loss, loaded: data.Data) -> None:
+    """Raise BadInput where model and loss do not give one output per class and one loss per sample."""
+    classes = len(loaded.classes)
+    outputs = models.summarise(model, loaded.shape).outputs
+    if outputs != (classes,):
+        raise BadInput(
+            f"the model gives outputs of shape {['N', *outputs]}; "
+            f"the data has {classes} classes, so [N, {classes}] is needed"
+        )
+    targets = loaded.train.targets[:2]
+    zeros = torch.zeros(len(targets), classes, device=targets.device, requires_grad=True)
+    try:
+        value = loss(zeros, targets)
+        shape, has_gradient = tuple(value.shape), value.requires_grad
+    except Exception as error:  # whatever a user's loss raises is the user's to read
+        raise BadInput(
+            f"the loss fails on outputs {list(zeros.shape)} and class numbers {list(targets.shape)}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if shape != (len(targets),):
+        raise BadInput(
+            f"the loss gives shape {list(shape)} for {len(targets)} samples; one loss each is needed"
+        )
+    if not has_gradient:
+        raise BadInput("the loss has no gradient: it must be computed from the outputs by torch's functions")
+
+
+def check_batches(setup: Setup, model: nn.Module) -> None:
+    """Raise BadInput where BatchNorm would be given one value per channel, of which it has no variance."""
+    batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if not batch_norm or smallest_part(setup) > 1:
+        return
+    try:
+        copy.deepcopy(model).to("meta").train()(torch.zeros(1, *setup.data.shape, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise BadInput(
+                f"BatchNorm cannot train on a single sample, and {len(setup.data.train):,} training samples in "
+                f"steps of {setup.step_size:,} leave one alone; change training.batch_size or dataset.train_size"
+            ) from error
+    except Exception:  # a forward that looks at its numbers cannot run without any
+        return
+
+
+def smallest_part(setup: Setup) -> int:
+    """The fewest samples that pass through the net at once in any training step."""
+    samples, processes = len(setup.data.train), setup.world.size
+    steps = {min(setup.step_size, samples), samples % setup.step_size} - {0}
+    shares = {max(size // processes, 1) for size in steps} | {-(-size // processes) for size in steps}
+    return min(
+        {min(setup.micro_batch, share) for share in shares} | {s % setup.micro_batch for s in shares} - {0}
+    )
+
+
+def check_schedule(setup: Setup) -> None:
+    """Raise BadInput where the schedule fails at the first step."""
+    experiment = setup.experiment
+    try:
+        schedules.factor(experiment.schedule, 0, setup.steps_per_epoch, experiment.training.epochs)
+    except RunFailed as error:
+        raise BadInput(str(error)) from error

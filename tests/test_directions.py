@@ -1,0 +1,135 @@
+"""Directions: normal numbers, orthogonal, scaled as their names say; a test against each way others got it wrong."""
+
+import math
+
+import pytest
+import torch
+from cases_models import MODEL_CASES, ModelCase
+from scipy import stats
+
+from lossscape.directions import NORMALIZATIONS, between, kinds_of_parameters, random_directions
+from lossscape.vectors import Params, combine, cosine, dot, norm, parameters_of
+
+CASES = {
+    name: case for name, case in MODEL_CASES.items() if "resnet" not in name
+}  # millions of numbers add nothing
+case_table = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def rows(value: torch.Tensor) -> torch.Tensor:
+    return value.flatten(1) if value.ndim > 1 else value.reshape(1, -1)
+
+
+def test_numbers_are_normal_and_not_uniform() -> None:
+    drawn = random_directions({"w": torch.zeros(200, 300)}, 1, normalize="none")[0]["w"].double().flatten()
+    assert stats.kstest(drawn.numpy(), "norm").pvalue > 0.01
+
+
+@case_table
+@pytest.mark.parametrize("normalize", NORMALIZATIONS)
+def test_two_directions_are_orthogonal(case: ModelCase, normalize: str) -> None:
+    origin = parameters_of(case.model())
+    first, second = random_directions(origin, 2, normalize=normalize)
+    singles = sum(value.numel() for value in origin.values() if rows(value).numel() == 1)
+    assert abs(cosine(first, second)) < (1e-6 if not singles else 0.3)
+    for name, value in first.items():
+        a, b = rows(value.double()), rows(second[name].double())
+        if a.shape[1] > 1:
+            torch.testing.assert_close(
+                (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)),
+                torch.zeros(len(a)).double(),
+                atol=1e-5,
+                rtol=0,
+            )
+
+
+@case_table
+def test_filter_normalisation_gives_each_filter_its_norm(case: ModelCase) -> None:
+    origin = parameters_of(case.model())
+    for direction in random_directions(origin, 2, normalize="filter"):
+        for name, value in direction.items():
+            torch.testing.assert_close(
+                rows(value).norm(dim=1), rows(origin[name]).norm(dim=1), rtol=1e-4, atol=1e-7
+            )
+
+
+@case_table
+def test_other_normalisations(case: ModelCase) -> None:
+    origin = parameters_of(case.model())
+    layer = random_directions(origin, 1, normalize="layer")[0]
+    for name, value in layer.items():
+        assert float(value.norm()) == pytest.approx(float(origin[name].norm()), rel=1e-4)
+    assert norm(random_directions(origin, 1, normalize="global")[0]) == pytest.approx(norm(origin), rel=1e-6)
+    assert norm(random_directions(origin, 1, normalize="unit")[0]) == pytest.approx(1, rel=1e-6)
+    free = norm(random_directions(origin, 1, normalize="none")[0])
+    size = sum(value.numel() for value in origin.values())
+    assert free == pytest.approx(math.sqrt(size), rel=5 / math.sqrt(size))
+
+
+@case_table
+def test_kinds_of_parameters(case: ModelCase) -> None:
+    model = case.model()
+    kinds = kinds_of_parameters(model)
+    assert list(kinds) and set(kinds) == {name for name, _ in model.named_parameters()}
+    for name, value in model.named_parameters():
+        assert kinds[name] == "weight" if value.ndim > 1 else kinds[name] in ("bias", "norm")
+    norms = {
+        f"{path}.{name}"
+        for path, module in model.named_modules()
+        if "Norm" in type(module).__name__
+        for name, _ in module.named_parameters(recurse=False)
+    }
+    assert {name for name, kind in kinds.items() if kind == "norm"} == norms
+
+
+@case_table
+def test_ignored_parameters_and_buffers_stay_put(case: ModelCase) -> None:
+    model = case.model()
+    origin = parameters_of(model)
+    ignored = [name for name, kind in kinds_of_parameters(model).items() if kind in ("bias", "norm")]
+    for direction in random_directions(origin, 2, ignored=ignored):
+        assert set(direction) == set(origin)  # no running_mean or running_var
+        for name, value in direction.items():
+            assert bool((value == 0).all()) == (name in ignored)
+            assert torch.isfinite(value).all()
+
+
+def test_seeds_and_indices_give_their_own_streams() -> None:
+    origin = {"w": torch.ones(20, 30)}
+    a = random_directions(origin, 2, seed=0)
+    assert all(
+        torch.equal(x["w"], y["w"]) for x, y in zip(a, random_directions(origin, 2, seed=0), strict=True)
+    )
+    assert torch.equal(a[0]["w"], random_directions(origin, 1, seed=0)[0]["w"])
+    others = [random_directions(origin, 1, seed=seed)[0] for seed in range(1, 6)]
+    assert all(abs(cosine(a[0], other)) < 0.2 for other in [a[1], *others])
+
+
+def test_biases_are_not_copied_into_both_directions() -> None:
+    first, second = random_directions({"bias": torch.randn(50)}, 2, normalize="filter")
+    assert abs(cosine(first, second)) < 1e-6
+
+
+def test_zero_filters_stay_finite() -> None:
+    origin = {"w": torch.zeros(3, 4), "b": torch.zeros(3)}
+    for normalize in ("filter", "layer", "global"):
+        for direction in random_directions(origin, 2, normalize=normalize):
+            assert norm(direction) == 0
+
+
+def test_between_reaches_both_ends_to_the_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    a = {"w": torch.randn(100, 100, generator=generator)}
+    b = {"w": torch.randn(100, 100, generator=generator) * 1e-3}
+    d = between(a, b)
+    assert torch.equal(combine(a, [d], [0.0])["w"], a["w"])
+    assert torch.equal(combine(a, [d], [1.0])["w"].float(), b["w"])
+
+
+def test_vectors_against_explicit_sums() -> None:
+    a: Params = {"x": torch.tensor([1.0, 2.0]), "y": torch.tensor([[3.0]])}
+    b: Params = {"x": torch.tensor([4.0, -1.0]), "y": torch.tensor([[0.5]])}
+    assert dot(a, b) == 1 * 4 - 2 * 1 + 3 * 0.5
+    assert norm(a) == math.sqrt(14)
+    assert cosine(a, b) == pytest.approx(3.5 / (math.sqrt(14) * math.sqrt(17.25)))
+    assert combine(a, [b, a], [2.0, -1.0])["x"].tolist() == [8.0, -2.0]

@@ -1,0 +1,425 @@
+"""Training: the same bytes twice, exact continuation, gradients of micro-batches, and what is kept of a run."""
+
+import copy
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lossscape import devices
+from lossscape.config import Experiment, experiment_from
+from lossscape.errors import BadInput, RunFailed
+from lossscape.runs import Run
+from lossscape.signals import Interrupted, StopRequest
+from lossscape.train import loop, start, train
+from lossscape.train.parallel import World
+
+CPU = torch.device("cpu")
+
+
+def experiment(name: str = "run", **sections: Any) -> Experiment:
+    """A small experiment; sections are laid over its own."""
+    data: dict[str, Any] = {
+        "name": name,
+        "dataset": {"name": "digits", "train_size": 110, "test_size": 50},
+        "model": {"name": "mlp", "hidden": [10]},
+        "optimizer": {"name": "momentum", "lr": 0.05},
+        "training": {"epochs": 2, "batch_size": 32},
+    }
+    for key, value in sections.items():
+        data[key] = data.get(key, {}) | value if isinstance(value, dict) and "name" not in value else value
+    return experiment_from(data)
+
+
+def files(run: Run) -> dict[str, bytes]:
+    """Every checkpoint's bytes."""
+    return {checkpoint.path.name: checkpoint.path.read_bytes() for checkpoint in run.checkpoints()}
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    """metrics.csv without the seconds."""
+    with run.metrics_file.open() as file:
+        return [
+            {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
+        ]
+
+
+EXACT = {
+    "plain": {},
+    "dropout, augmentation, ema": {
+        "dataset": {"augment": {"crop": 1, "flip": True}},
+        "model": {"name": "cnn", "channels": [6, 10], "dropout": 0.3, "batch_norm": True},
+        "training": {"ema": 0.9, "checkpoint_every_steps": 3},
+    },
+    "adam, cosine, warm-up, polyak": {
+        "optimizer": {"name": "adam", "lr": 0.01},
+        "schedule": {"name": "cosine", "warmup_epochs": 0.5},
+        "training": {"ema": "polyak", "clip_norm": 0.5},
+    },
+    "adagrad, accumulation, smoothing": {
+        "optimizer": {"name": "adagrad", "lr": 0.05},
+        "loss": {"label_smoothing": 0.1, "name": "cross_entropy"},
+        "training": {"accumulate": 2, "batch_size": 16},
+    },
+}
+
+
+@pytest.mark.parametrize("sections", EXACT.values(), ids=EXACT.keys())
+@pytest.mark.parametrize("stop_after", [1, 4, 6])
+def test_two_runs_and_an_interrupted_one_give_the_same_bytes(
+    sections: dict[str, Any], stop_after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = experiment(**sections)
+    whole = train(config, tmp_path / "a")
+    again = train(config, tmp_path / "b")
+    assert files(whole) == files(again)
+    taken = 0
+    take_step = loop.take_step
+
+    def counted(*arguments: Any) -> None:
+        nonlocal taken
+        take_step(*arguments)
+        taken += 1
+        if taken == stop_after:
+            os.kill(os.getpid(), 2)  # SIGINT, as from the keyboard
+
+    monkeypatch.setattr(loop, "take_step", counted)
+    with pytest.raises(Interrupted, match="--resume") as stopped:
+        train(config, tmp_path / "c")
+    assert stopped.value.exit_code == 130
+    parts = Run(tmp_path / "c" / "run")
+    assert parts.state()["state"] == "interrupted"
+    assert parts.state()["step"] == stop_after
+    resumed = train(config, tmp_path / "c")
+    assert files(resumed) == files(whole)
+    assert rows(resumed) == rows(whole)
+    assert len(resumed.environment()["resumed"]) == 1
+
+
+def test_another_seed_gives_other_bytes(tmp_path: Path) -> None:
+    first = train(experiment(), tmp_path)
+    second = train(experiment("other", seed=1), tmp_path)
+    assert files(first)["epoch-0000.pt"] != files(second)["epoch-0000.pt"]
+
+
+def test_a_run_made_from_its_own_config_has_the_same_bytes(own_run: Run, cli: Any, tmp_path: Path) -> None:
+    answer = cli("train", own_run.config_file, "--name", "again", "--runs", tmp_path, "--quiet")
+    assert answer.code == 0
+    assert files(Run(tmp_path / "again")) == files(own_run)
+
+
+def test_what_a_run_keeps(tmp_path: Path) -> None:
+    run = train(experiment(training={"checkpoint_every_steps": 3, "ema": 0.5}), tmp_path)
+    names = [checkpoint.label for checkpoint in run.checkpoints()]
+    assert names == [
+        "epoch-0000",
+        "epoch-0001",
+        "epoch-0002",
+        "step-00000003",
+        "step-00000006",
+        "best",
+        "ema",
+    ]
+    state = torch.load(run.epoch_file(2), weights_only=True)
+    assert type(state) is dict
+    assert list(state) == list(run.model().state_dict())
+    found = rows(run)
+    assert [row["epoch"] for row in found] == ["0", "1", "2"]
+    assert [row["step"] for row in found] == ["0", "4", "8"]
+    assert found[0]["batch_loss"] == found[0]["grad_norm"] == ""
+    assert run.state() == {"state": "finished", "epoch": 2, "step": 8, "message": ""}
+    environment = run.environment()
+    assert environment["threads"] == torch.get_num_threads()
+    assert environment["versions"]["torch"] == torch.__version__
+    assert environment["model"]["parameters"] == 64 * 10 + 10 + 10 * 10 + 10
+    assert environment["data"]["train_size"] == 110
+    assert environment["seed"] == 0
+
+
+@pytest.mark.parametrize(("every", "kept"), [(0, [0, 5]), (2, [0, 2, 4, 5])])
+def test_checkpoints_every_n_epochs_and_always_the_last(every: int, kept: list[int], tmp_path: Path) -> None:
+    run = train(experiment(training={"epochs": 5, "checkpoint_every": every}), tmp_path)
+    assert [checkpoint.epoch for checkpoint in run.checkpoints() if checkpoint.epoch is not None] == kept
+
+
+def test_rows_are_losses_of_whole_splits_in_eval_mode(tmp_path: Path) -> None:
+    config = experiment(
+        model={"name": "mlp", "hidden": [10], "dropout": 0.5},
+        loss={"name": "cross_entropy", "label_smoothing": 0.2},
+        optimizer={"name": "momentum", "lr": 0.05, "weight_decay": 0.1},
+    )
+    run = train(config, tmp_path)
+    for epoch, row in enumerate(rows(run)):
+        model = run.model(str(epoch)).double()
+        for split in ("train", "test"):
+            inputs, targets = run.tensors(split)
+            outputs = model(inputs.double()).detach()
+            assert float(row[f"{split}_loss"]) == pytest.approx(
+                float(nn.functional.cross_entropy(outputs, targets)), rel=1e-5
+            )
+            assert float(row[f"{split}_accuracy"]) == float((outputs.argmax(1) == targets).double().mean())
+
+
+def explicit_run(run: Run, epochs: int, batch: int, lr: float, momentum: float) -> nn.Module:
+    """The textbook loop in float64 on the samples in the order that the run drew."""
+    model = run.model("first").double().train()
+    inputs, targets = run.tensors("train")
+    velocity = [torch.zeros_like(p) for p in model.parameters()]
+    for epoch in range(epochs):
+        order = torch.randperm(len(inputs), generator=loop.generator(run.config.seed, "shuffle", epoch))
+        for part in order.split(batch):
+            model.zero_grad()
+            nn.functional.cross_entropy(model(inputs[part].double()), targets[part]).backward()
+            with torch.no_grad():
+                for p, v in zip(model.parameters(), velocity, strict=True):
+                    v.mul_(momentum).add_(p.grad)
+                    p.sub_(lr * v)
+    return model.eval()
+
+
+def test_the_loop_is_the_textbook_loop(tmp_path: Path) -> None:
+    run = train(experiment(), tmp_path)
+    truth = explicit_run(run, 2, 32, 0.05, 0.9)
+    for found, expected in zip(run.model().parameters(), truth.parameters(), strict=True):
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def prepared(tmp_path: Path, **sections: Any) -> tuple[loop.Setup, Any]:
+    """A setup and state ready for their first step."""
+    setup, state = start.prepare(experiment(**sections), Run(tmp_path / "x"), CPU, World())
+    loop.begin_epoch(setup, state)
+    return setup, state
+
+
+def gradients(tmp_path: Path, **sections: Any) -> tuple[float, list[torch.Tensor]]:
+    """Loss and gradients of the first 50 samples."""
+    setup, state = prepared(tmp_path, **sections)
+    loss = loop.backward(setup, state, torch.arange(50))
+    return float(loss), [p.grad.clone() for p in state.model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize(
+    "model", [{"name": "mlp", "hidden": [10]}, {"name": "cnn", "channels": [6, 10]}], ids=str
+)
+def test_micro_batches_give_the_gradient_of_the_batch(model: dict[str, Any], tmp_path: Path) -> None:
+    loss, whole = gradients(
+        tmp_path, model=model, training={"epochs": 1, "batch_size": 50, "micro_batch": 50}
+    )
+    for micro in (1, 7, 49):
+        part, pieces = gradients(
+            tmp_path, model=model, training={"epochs": 1, "batch_size": 50, "micro_batch": micro}
+        )
+        assert part == pytest.approx(loss, rel=1e-5)
+        for a, b in zip(whole, pieces, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_convolutions_go_in_cache_sized_parts_unless_batch_norm_needs_the_batch(tmp_path: Path) -> None:
+    wide = {"name": "cnn", "channels": [64, 10]}
+    data = {"name": "synthetic", "shape": [3, 32, 32], "train": 40, "test": 10}
+    setup, _ = prepared(tmp_path, dataset=data, model=wide, training={"epochs": 1, "batch_size": 40})
+    assert setup.micro_batch == 16  # 16 x 64 x 32 x 32 x 4 bytes are 4 MiB
+    setup, _ = prepared(
+        tmp_path, dataset=data, model=wide | {"batch_norm": True}, training={"epochs": 1, "batch_size": 40}
+    )
+    assert setup.micro_batch == 40
+    setup, _ = prepared(tmp_path)
+    assert setup.micro_batch == 32
+
+
+def test_gradients_agree_with_finite_differences(tmp_path: Path) -> None:
+    setup, state = prepared(tmp_path, model={"name": "mlp", "hidden": [6], "activation": "tanh"})
+    loop.backward(setup, state, torch.arange(50))
+    inputs, targets = setup.data.train.inputs[:50].double(), setup.data.train.targets[:50]
+    model = copy.deepcopy(state.model).double()
+    for found, moved in zip(state.model.parameters(), model.parameters(), strict=True):
+        place = (0,) * moved.ndim
+        with torch.no_grad():
+            moved[place] += 1e-5
+            up = nn.functional.cross_entropy(model(inputs), targets)
+            moved[place] -= 2e-5
+            down = nn.functional.cross_entropy(model(inputs), targets)
+            moved[place] += 1e-5
+        assert found.grad is not None
+        assert float(found.grad[place]) == pytest.approx(float(up - down) / 2e-5, rel=1e-3, abs=1e-7)
+
+
+def test_clipping(tmp_path: Path) -> None:
+    size = 0.01
+    setup, state = prepared(
+        tmp_path,
+        optimizer={"name": "sgd", "lr": 1.0},
+        training={"epochs": 1, "batch_size": 50, "clip_norm": size},
+    )
+    before = [p.detach().clone() for p in state.model.parameters()]
+    loop.take_step(setup, state, torch.arange(50))
+    steps = torch.cat(
+        [(b - p.detach()).flatten() for b, p in zip(before, state.model.parameters(), strict=True)]
+    )
+    assert float(steps.norm()) == pytest.approx(size, rel=1e-3)
+    assert float(state.norms[0]) > size  # the norm before clipping
+    setup, state = prepared(
+        tmp_path,
+        optimizer={"name": "sgd", "lr": 1.0},
+        training={"epochs": 1, "batch_size": 50, "clip_value": size},
+    )
+    before = [p.detach().clone() for p in state.model.parameters()]
+    loop.take_step(setup, state, torch.arange(50))
+    steps = torch.cat(
+        [(b - p.detach()).flatten() for b, p in zip(before, state.model.parameters(), strict=True)]
+    )
+    assert float(steps.abs().max()) == pytest.approx(size, rel=1e-3)
+
+
+def test_averages_of_the_weights(tmp_path: Path) -> None:
+    run = train(experiment(training={"epochs": 1, "ema": "polyak", "checkpoint_every_steps": 1}), tmp_path)
+    states = [run.checkpoint(f"step-{n}").state() for n in range(1, 5)]
+    for name, value in run.checkpoint("ema").state().items():
+        torch.testing.assert_close(value, torch.stack([state[name] for state in states]).mean(0))
+    moving = train(
+        experiment("moving", training={"epochs": 1, "ema": 0.7, "checkpoint_every_steps": 1}), tmp_path
+    )
+    for name, value in moving.checkpoint("ema").state().items():
+        expected = moving.checkpoint("step-1").state()[
+            name
+        ]  # the average begins with the weights of the first step
+        for n in range(2, 5):
+            expected = 0.7 * expected + 0.3 * moving.checkpoint(f"step-{n}").state()[name]
+        torch.testing.assert_close(value, expected)
+
+
+def test_early_stopping_and_the_best_checkpoint(tmp_path: Path) -> None:
+    config = experiment(
+        optimizer={"name": "sgd", "lr": 0.3},
+        training={"epochs": 400, "batch_size": 32, "early_stopping": {"patience": 3}},
+    )
+    run = train(config, tmp_path)
+    found = rows(run)
+    losses = [float(row["test_loss"]) for row in found[1:]]
+    assert len(losses) < 400
+    assert losses.index(min(losses)) == len(losses) - 4
+    assert run.state()["message"] == "stopped early"
+    accuracies = [(float(row["test_accuracy"]), -float(row["test_loss"])) for row in found]
+    best = accuracies.index(max(accuracies))
+    assert run.named_file("best").read_bytes() == run.epoch_file(best).read_bytes()
+    assert train(config, tmp_path).state()["epoch"] == len(losses)  # finished: nothing more is trained
+    assert rows(run) == found
+
+
+def test_a_diverging_run_stops_and_stays_readable(tmp_path: Path) -> None:
+    config = experiment(
+        optimizer={"name": "sgd", "lr": 1e30}, loss={"name": "mse"}, training={"epochs": 50, "batch_size": 32}
+    )
+    with pytest.raises(RunFailed, match=r"in epoch 1, step \d+ \(learning rate 1e\+30, gradient norm"):
+        train(config, tmp_path)
+    run = Run(tmp_path / "run")
+    assert run.state()["state"] == "failed"
+    assert [row["epoch"] for row in rows(run)] == ["0"]
+    assert all(torch.isfinite(value).all() for value in run.checkpoint("last").state().values())
+
+
+def test_the_last_steps_share_of_the_mean_is_its_samples(tmp_path: Path) -> None:
+    setup, _ = prepared(tmp_path)  # 110 samples in steps of 32, 32, 32, 14
+    means = torch.tensor([1.0, 2.0, 3.0, 10.0])
+    assert loop._mean_over_samples(setup, means) == pytest.approx((32 * 6 + 14 * 10) / 110)
+
+
+def test_bf16_trains_and_keeps_fp32_weights(tmp_path: Path) -> None:
+    run = train(experiment(precision="bf16"), tmp_path)
+    assert all(value.dtype == torch.float32 for value in run.checkpoint("last").state().values())
+    assert float(rows(run)[-1]["train_loss"]) < float(rows(run)[0]["train_loss"])
+
+
+def test_own_model_loss_and_optimizer(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "import torch\n"
+        "def net(shape, classes, width: int = 4):\n"
+        "    n = torch.Size(shape).numel()\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(n, width), torch.nn.Linear(width, classes))\n"
+        "def hinge(outputs, targets, margin: float = 1.0):\n"
+        "    right = outputs.gather(1, targets[:, None])\n"
+        "    return torch.relu(margin + outputs - right).sum(1) - margin\n"
+    )
+    config = experiment(
+        model={"name": f"{mine}:net", "width": 7},
+        loss={"name": f"{mine}:hinge", "margin": 0.5},
+        optimizer={"name": "torch.optim:RAdam", "lr": 0.01},
+    )
+    run = train(config, tmp_path / "runs")
+    assert run.environment()["model"]["parameters"] == 64 * 7 + 7 + 7 * 10 + 10
+    inputs, targets = run.tensors("test")
+    outputs = run.model()(inputs).detach()
+    hinge = torch.relu(0.5 + outputs - outputs.gather(1, targets[:, None])).sum(1) - 0.5
+    assert float(rows(run)[-1]["test_loss"]) == pytest.approx(float(hinge.mean()), rel=1e-5)
+
+
+def test_tensorboard_files_are_written(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train(experiment(), tmp_path, tensorboard=True)
+    events = EventAccumulator(str(run.tensorboard_folder))
+    events.Reload()
+    assert [event.value for event in events.Scalars("test/loss")] == pytest.approx(
+        [float(row["test_loss"]) for row in rows(run)], rel=1e-6
+    )
+
+
+def test_absent_devices_are_refused(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(BadInput, match="no CUDA device is available"):
+        train(experiment(device="cuda"), tmp_path)
+    assert devices.pick("auto") == CPU
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.timeout(180)
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    sections: dict[str, Any] = {
+        "dataset": {"name": "digits", "train_size": 320, "test_size": 60},
+        "training": {"epochs": 5, "batch_size": 32},
+    }
+    alone = train(experiment(**sections), tmp_path / "alone")
+    (tmp_path / "two.yaml").write_text(alone.config_file.read_text())
+    words = ["train", str(tmp_path / "two.yaml"), "--runs", str(tmp_path / "two"), "--quiet"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "lossscape",
+    ]
+    answer = subprocess.run([*launch, *words], capture_output=True, text=True, timeout=150, check=False)
+    assert answer.returncode == 0, answer.stderr
+    both = Run(tmp_path / "two" / "run")
+    assert json.loads(both.environment_file.read_text())["processes"] == 2
+    assert rows(both)[-1]["step"] == "50"
+    for name, value in both.checkpoint("last").state().items():
+        torch.testing.assert_close(value, alone.checkpoint("last").state()[name], rtol=1e-5, atol=1e-5)
+    for found, expected in zip(rows(both), rows(alone), strict=True):
+        for key in ("train_loss", "test_loss", "grad_norm", "batch_loss"):
+            if expected[key]:
+                assert float(found[key]) == pytest.approx(float(expected[key]), rel=1e-3)
+
+
+def test_a_second_signal_is_taken_as_usual() -> None:
+    from lossscape.signals import stop_on_signals
+
+    with stop_on_signals() as stop:
+        assert isinstance(stop, StopRequest)
+        os.kill(os.getpid(), 2)
+        assert stop.number == 2
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), 2)
