@@ -48,9 +48,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what write_bytes had begun in a folder when a process was killed; nobody else may be writing there."""
+    """Delete what write_bytes had begun in a folder when its process was killed."""
     for beside in folder.glob(".*.part"):
-        beside.unlink(missing_ok=True)
+        process = beside.name.split(".")[-2]
+        if not process.isdecimal() or not _is_alive(int(process)):
+            beside.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def save_tensors(path: Path, value: Any) -> None:
@@ -73,7 +85,7 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def held(folder: Path, doing: str) -> Iterator[None]:
-    """Hold a folder for one writer; the lock goes with the process, however it ends.
+    """Hold a folder for one writer; the lock goes with the process, however it ends, and its leavings are swept out.
 
     Raises BadInput that says who holds it.
     """
@@ -89,6 +101,7 @@ def held(folder: Path, doing: str) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()} ({doing})\n")
         file.flush()
+        sweep(folder)
         yield
 
 

@@ -6,7 +6,7 @@ float64 from the net's outputs and summed in float64, so the mean is that of all
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -39,6 +39,8 @@ class Plan:
     chunk: int
     """Samples that pass through the net at once."""
     channels_last: bool
+    name: Literal["dense", "factored"] = "dense"
+    """dense: a forward pass a point; factored: the first layer's products once, then one multiply-add a point."""
 
 
 def has_convolutions(model: nn.Module) -> bool:
@@ -88,10 +90,11 @@ class Objective:
         self.dtype = torch.float64 if precision == "fp64" else torch.float32
         self.precision = precision
         self.inputs, self.targets = inputs, targets
-        self._model = copy.deepcopy(model).to(self.device).requires_grad_(False).eval()
+        # a private copy: nothing may change it, and calls override its values
+        self.model = copy.deepcopy(model).to(self.device).requires_grad_(False).eval()
         if precision == "fp64":
-            self._model.double()
-        self.plan = plan or choose_plan(self._model, tuple(inputs.shape[1:]), self.device)
+            self.model.double()
+        self.plan = plan or choose_plan(self.model, tuple(inputs.shape[1:]), self.device)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -99,11 +102,11 @@ class Objective:
 
     def parameters(self) -> Params:
         """The values that the model had when it was handed over, in the objective's precision."""
-        return dict(self._model.named_parameters())
+        return dict(self.model.named_parameters())
 
     def buffers(self) -> Params:
         """Likewise its buffers (BatchNorm's statistics among them)."""
-        return dict(self._model.named_buffers())
+        return dict(self.model.named_buffers())
 
     def metrics(
         self,
@@ -116,26 +119,30 @@ class Objective:
         done: called after each chunk with its number of samples. Without class targets accuracy is that of the
         largest target. A loss that is not finite is returned as it is.
         """
-        values = self._prepared(parameters, buffers)
+        values = self.prepared(parameters, buffers)
+        return self.mean(
+            (self.forward(values, inputs) for inputs in self.inputs.split(self.plan.chunk)), done
+        )
+
+    def mean(self, outputs: Iterable[Tensor], done: Callable[[int], None] | None = None) -> Metrics:
+        """Mean loss and accuracy of the net's outputs, given chunk by chunk of the plan's size."""
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         right = torch.zeros((), dtype=torch.int64, device=self.device)
-        for inputs, targets in zip(
-            self.inputs.split(self.plan.chunk), self.targets.split(self.plan.chunk), strict=True
-        ):
-            outputs = self._outputs(values, inputs)
-            loss += self.loss(outputs, targets).sum(dtype=torch.float64)
+        for z, targets in zip(outputs, self.targets.split(self.plan.chunk), strict=True):
+            loss += self.loss(z, targets).sum(dtype=torch.float64)
             labels = targets if targets.ndim == 1 else targets.argmax(1)
-            right += (outputs.argmax(1) == labels).sum()
+            right += (z.argmax(1) == labels).sum()
             if done is not None:
-                done(len(inputs))
+                done(len(z))
         return Metrics(float(loss) / len(self), float(right) / len(self))
 
     def outputs(self, parameters: Params | None = None, buffers: Params | None = None) -> Tensor:
         """The net's outputs for all samples, [N, C] in float64."""
-        values = self._prepared(parameters, buffers)
-        return torch.cat([self._outputs(values, inputs) for inputs in self.inputs.split(self.plan.chunk)])
+        values = self.prepared(parameters, buffers)
+        return torch.cat([self.forward(values, inputs) for inputs in self.inputs.split(self.plan.chunk)])
 
-    def _prepared(self, parameters: Params | None, buffers: Params | None) -> Params:
+    def prepared(self, parameters: Params | None, buffers: Params | None) -> Params:
+        """Parameters and buffers on the objective's device, in its precision and memory layout."""
         given = (parameters or {}) | (buffers or {})
         values = {
             name: value.to(self.device, self.dtype if value.is_floating_point() else None)
@@ -149,11 +156,12 @@ class Objective:
         return values
 
     @torch.no_grad()
-    def _outputs(self, values: Params, inputs: Tensor) -> Tensor:
+    def forward(self, values: Params, inputs: Tensor, module: nn.Module | None = None) -> Tensor:
+        """Outputs in float64 for one chunk, with values from `prepared`; module: a part of the model in its place."""
         inputs = inputs.to(self.dtype) if inputs.is_floating_point() else inputs
         if self.plan.channels_last and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         exact = torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
         with exact, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            outputs: Tensor = torch.func.functional_call(self._model, values, (inputs,))
+            outputs: Tensor = torch.func.functional_call(module or self.model, values, (inputs,))
         return outputs.double()

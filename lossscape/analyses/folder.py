@@ -47,7 +47,7 @@ def engine_plan(folder: Path) -> Plan | None:
     """The plan that a result was begun with, so that it goes on with the same bits."""
     try:
         plan = json.loads((folder / ENGINE).read_text(encoding="utf-8"))["plan"]
-        return Plan(chunk=int(plan["chunk"]), channels_last=bool(plan["channels_last"]))
+        return Plan(int(plan["chunk"]), bool(plan["channels_last"]), plan["name"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -75,7 +75,7 @@ def fill(
         return known
     plan = next(iter(objectives.values())).plan
     engine = {
-        "plan": {"name": "dense", **asdict(plan)},
+        "plan": asdict(plan),
         **devices.facts(next(iter(objectives.values())).device),
     }
     write_text(folder / ENGINE, json.dumps(engine, indent=2) + "\n")
@@ -87,7 +87,7 @@ def fill(
         with (
             stop_on_signals() as stop,
             Progress(
-                folder.name, len(points) * samples, "samples", done=len(known) * samples, quiet=quiet
+                folder.parent.name, len(points) * samples, "samples", done=len(known) * samples, quiet=quiet
             ) as progress,
         ):
             progress.announce(f"{len(missing):,} of {len(points):,} points x {samples:,} samples to evaluate")
@@ -106,9 +106,7 @@ def fill(
 def _watch(progress: Progress, stop: StopRequest, points: int, samples: int) -> Callable[[int], None]:
     def done(amount: int) -> None:
         if stop.number is not None:
-            raise Interrupted(
-                stop.number, "the same command once more (the finished points are kept)"
-            )
+            raise Interrupted(stop.number, "the same command once more (the finished points are kept)")
         progress.say(f"point {min(progress.done // samples + 1, points)}/{points}")
         progress.advance(amount)
 

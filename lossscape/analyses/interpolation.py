@@ -71,7 +71,7 @@ def interpolate(
     check_writable(place)
     before = certificate.fingerprint(problem.model)
     with folder.open_folder(place, settings, overwrite=overwrite):
-        objectives = problem.objectives(split, precision, folder.engine_plan(place))
+        objectives = problem.objectives(split, precision, folder.engine_plan(place), directions=1)
         values = folder.fill(
             place, "curve.csv", ["alpha"], objectives, line, alphas,
             statistics=problem.statistics(policy, precision), quiet=quiet,

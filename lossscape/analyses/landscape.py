@@ -74,7 +74,7 @@ def landscape(
     before = certificate.fingerprint(problem.model)
     with folder.open_folder(place, settings, overwrite=overwrite):
         save_tensors(place / DIRECTIONS, _on_cpu(directions))
-        objectives = problem.objectives(split, precision, folder.engine_plan(place))
+        objectives = problem.objectives(split, precision, folder.engine_plan(place), directions=dims)
         statistics = problem.statistics(policy, precision)
         values = folder.fill(
             place, "surface.csv" if dims == 2 else "line.csv", AXES[:dims], objectives,

@@ -11,6 +11,7 @@ from lossscape import devices, losses
 from lossscape.data import Data
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Statistics
+from lossscape.evaluate.plans import plan_for
 from lossscape.evaluate.statistics import recomputed_statistics, tracks_statistics
 from lossscape.objective import Objective, Plan, Precision
 from lossscape.runs import Point, Run, load_state, split_state
@@ -34,17 +35,21 @@ class Problem:
         load_state(self.model, point.checkpoint.state(), str(point.checkpoint.path))
         return split_state(self.model)
 
-    def objectives(self, split: str, precision: Precision, plan: Plan | None) -> dict[str, Objective]:
-        """One objective per split, all under one plan."""
+    def objectives(
+        self, split: str, precision: Precision, plan: Plan | None, directions: int
+    ) -> dict[str, Objective]:
+        """One objective per split, all under one plan; without one the fastest for so many directions is chosen."""
         spec = self.run.config.loss
         loss = functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
-        found: dict[str, Objective] = {}
-        for name in SPLITS[split]:
-            part = self.data.train if name == "train" else self.data.test
-            found[name] = Objective(
-                self.model, loss, part.inputs, part.targets, precision=precision, plan=plan
-            )
-            plan = found[name].plan
+        parts = {name: self.data.train if name == "train" else self.data.test for name in SPLITS[split]}
+        found = {
+            name: Objective(self.model, loss, part.inputs, part.targets, precision=precision, plan=plan)
+            for name, part in parts.items()
+        }
+        if plan is None:
+            plan = plan_for(next(iter(found.values())), directions, sum(len(part) for part in parts.values()))
+            for objective in found.values():
+                objective.plan = plan
         return found
 
     def statistics(self, batch_norm: str | None, precision: Precision) -> Statistics | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from lossscape.evaluate.plans import evaluator
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Metrics, Objective
 from lossscape.vectors import Params
@@ -21,11 +22,12 @@ def evaluate(
     objectives: by the name of their split; statistics: gives the buffers at a point in place of the subspace's;
     done: called with the number of samples that have just been evaluated. Inf and NaN are results.
     """
+    evaluators = {split: evaluator(objective, subspace) for split, objective in objectives.items()}
     for coordinates in points:
         parameters, buffers = subspace.at(coordinates)
         if statistics is not None:
             buffers = statistics(parameters, buffers)
         yield (
             coordinates,
-            {split: objective.metrics(parameters, buffers, done) for split, objective in objectives.items()},
+            {split: metrics(coordinates, parameters, buffers, done) for split, metrics in evaluators.items()},
         )

@@ -58,5 +58,10 @@ def build(spec: ModelOptions, shape: tuple[int, ...], classes: int, seed: int = 
             raise BadInput(f"model {spec.name!r} failed: {type(error).__name__}: {error}") from error
         if not isinstance(model, nn.Module):
             raise BadInput(f"model {spec.name!r} returned {type(model).__name__}, not a torch.nn.Module")
-        initialise(model, spec.init)
+        try:
+            initialise(model, spec.init)
+        except Exception as error:  # likewise
+            if isinstance(error, BadInput) or not is_custom(spec.init.name):
+                raise
+            raise BadInput(f"init {spec.init.name!r} failed: {type(error).__name__}: {error}") from error
     return model

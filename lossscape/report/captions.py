@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lossscape.report.text import number, shortened
+from lossscape.report.text import finite, number, shortened
 from lossscape.results import Curve, Surface
 
 Settings = Mapping[str, Any]
@@ -26,9 +26,9 @@ NORMALIZATIONS = {
 IGNORED = {"bias": "biases", "norm": "normalisation layers"}
 
 
-def place(point: Settings) -> str:
+def place(point: Settings, columns: int = 44) -> str:
     """run@checkpoint of a point in settings."""
-    return shortened(f"{point['run']}@{point['checkpoint']}")
+    return shortened(f"{point['run']}@{point['checkpoint']}", columns)
 
 
 def loss_name(settings: Settings) -> str:
@@ -72,7 +72,7 @@ def conditions(settings: Settings, splits: Sequence[str], anchor: str) -> list[s
         f"Loss: {loss_name(settings)}.",
     ]
     if policy := settings.get("batch_norm"):
-        words.append(f"BatchNorm statistics {BATCH_NORM.get(policy, policy).format(anchor=anchor)}.")
+        words.append(f"BatchNorm statistics {BATCH_NORM.get(policy, str(policy)).format(anchor=anchor)}.")
     words.append(f"Precision: {settings['precision']}.")
     return words
 
@@ -81,7 +81,9 @@ def direction_words(settings: Settings, count: int) -> str:
     """How the directions were made, as sentences."""
     made = settings["directions"]
     how = NORMALIZATIONS.get(made["normalize"], (made["normalize"], made["normalize"]))[1]
-    words = [f"{str(made['kind']).capitalize()} direction{'s'[: count - 1]}, seed {made['seed']}: normal numbers"]
+    words = [
+        f"{str(made['kind']).capitalize()} direction{'s'[: count - 1]}, seed {made['seed']}: normal numbers"
+    ]
     if count > 1:
         words.append(", the second orthogonal to the first filter by filter")
     words.append(f"; {how}")
@@ -106,24 +108,28 @@ def curve_title(curves: Sequence[Curve]) -> str:
     if curves[0].coordinate == "x":
         return f"Along a random direction from {place(settings['centre'])}"
     if len(curves) == 1:
-        return f"On the line from {place(settings['start'])} to {place(settings['end'])}"
+        return f"On the line from {place(settings['start'], 34)} to {place(settings['end'], 34)}"
     return f"On the line between two checkpoints, {len(curves)} curves"
 
 
-def curve_caption(curves: Sequence[Curve], names: Sequence[str]) -> str:
+def curve_caption(curves: Sequence[Curve], names: Sequence[str], log: bool) -> str:
     """The caption of a figure of curves; what they share is said once."""
-    told = [_of_curve(curve) for curve in curves]
-    shared = [sentence for sentence in told[0] if all(sentence in other for other in told)] if len(told) > 1 else []
+    told = [_of_curve(curve, alone=len(curves) == 1) for curve in curves]
+    shared = (
+        [sentence for sentence in told[0] if all(sentence in other for other in told)]
+        if len(told) > 1
+        else []
+    )
     parts = [
         f"{name}: {' '.join(own)}" if len(curves) > 1 else " ".join(own)
         for name, sentences in zip(names, told, strict=True)
         if (own := [sentence for sentence in sentences if sentence not in shared])
     ]
-    together = " ".join([*shared, *_gaps(curves)])
+    together = " ".join([*shared, *_gaps(curves, log)])
     return "\n".join([together, *parts]) if len(curves) > 1 else f"{parts[0]} {together}".strip()
 
 
-def _of_curve(curve: Curve) -> list[str]:
+def _of_curve(curve: Curve, *, alone: bool) -> list[str]:
     settings = curve.settings
     size = f"{len(curve.table):,} points."
     if curve.coordinate == "x":
@@ -132,21 +138,27 @@ def _of_curve(curve: Curve) -> list[str]:
             f"Loss at θ + x·d around θ = {centre}.", size, direction_words(settings, 1),
             *conditions(settings, curve.splits, "the centre"),
         ]  # fmt: skip
+    both = [settings["start"], settings["end"]]
+    named = alone or both[0]["run"] != both[1]["run"]
+    ends = [place(end) if named else shortened(str(end["checkpoint"])) for end in both]
+    of = "" if named else " of the run"
     return [
         "θ(α) = (1 − α)·A + α·B.",
-        f"A = {place(settings['start'])}, B = {place(settings['end'])}.",
+        f"A = {ends[0]}, B = {ends[1]}{of}.",
         size,
         *conditions(settings, curve.splits, "A"),
     ]
 
 
-def _gaps(curves: Sequence[Curve]) -> list[str]:
-    from lossscape.report.style import finite
-
-    lost = sum(
-        int(np.isnan(finite(curve.table[f"{split}_loss"].to_numpy())).sum()) for curve in curves for split in curve.splits
-    )
-    return [f"{lost:,} losses are infinite, undefined or above 1e30 and leave gaps."] if lost else []
+def _gaps(curves: Sequence[Curve], log: bool) -> list[str]:
+    drawn = [curve.table[f"{split}_loss"].to_numpy() for curve in curves for split in curve.splits]
+    losses = finite(np.concatenate(drawn))
+    words = []
+    if lost := int(np.isnan(losses).sum()):
+        words.append(f"Gaps: {lost:,} losses are infinite, undefined or above 1e30.")
+    if log and (below := int((losses <= 0).sum())) and (losses > 0).any():
+        words.append(f"{below:,} losses are not positive and have no place on the logarithmic axis.")
+    return words
 
 
 def surface_caption(surface: Surface, split: str, *notes: str) -> str:
@@ -169,6 +181,8 @@ def extremes(surface: Surface, split: str) -> str:
     if table.empty:
         return ""
     loss = table[f"{split}_loss"]
+    if loss.min() == loss.max():
+        return ""
     least, most = table.loc[loss.idxmin()], table.loc[loss.idxmax()]
     centre = table[(table["x"] == 0) & (table["y"] == 0)]
     words = [f"Loss {number(centre.iloc[0][f'{split}_loss'])} at the centre;"] if len(centre) else ["Loss"]
@@ -178,19 +192,17 @@ def extremes(surface: Surface, split: str) -> str:
     return " ".join(words)
 
 
-def curve_alt(result: Curve) -> str:
+def curve_alt(curve: Curve) -> str:
     """What a reader who cannot see the figure of one curve should know."""
-    coordinate = result.coordinate
-    sign = "α" if coordinate == "alpha" else coordinate
+    sign = "α" if curve.coordinate == "alpha" else curve.coordinate
     words = []
-    for split in result.splits:
-        table = result.table[np.isfinite(result.table[f"{split}_loss"])]
+    for split in curve.splits:
+        table = curve.table[np.isfinite(curve.table[f"{split}_loss"])]
         if len(table):
             loss = table[f"{split}_loss"]
-            first, last, top = table.iloc[0], table.iloc[-1], table.loc[loss.idxmax()]
-            words.append(
-                f"The {split} loss goes from {number(first[f'{split}_loss'])} at {sign} = {number(first[coordinate])} to "
-                f"{number(last[f'{split}_loss'])} at {sign} = {number(last[coordinate])}, at most "
-                f"{number(top[f'{split}_loss'])} at {sign} = {number(top[coordinate])}."
-            )
-    return f"Loss and accuracy against {sign}. " + " ".join(words)
+            at = [
+                f"{number(row[f'{split}_loss'])} at {sign} = {number(row[curve.coordinate])}"
+                for row in (table.iloc[0], table.iloc[-1], table.loc[loss.idxmax()])
+            ]
+            words.append(f"The {split} loss goes from {at[0]} to {at[1]}; the greatest is {at[2]}.")
+    return " ".join([f"Loss and accuracy against {sign}.", *words])

@@ -11,8 +11,19 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lossscape.errors import BadInput
 from lossscape.report import captions
-from lossscape.report.style import COLOURS, DASHES, finite, line_style, loss_axis, save, settle, sheet, split_key, steady, style
-from lossscape.report.text import distinct, number, shortened
+from lossscape.report.style import (
+    COLOURS,
+    DASHES,
+    line_style,
+    loss_axis,
+    save,
+    settle,
+    sheet,
+    split_key,
+    steady,
+    style,
+)
+from lossscape.report.text import distinct, finite, number, shortened
 from lossscape.results import Curve
 
 
@@ -35,7 +46,7 @@ def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool =
         raise BadInput("curves between checkpoints and along random directions cannot share an axis")
     names = names_of(curves)
     splits = [split for split in ("train", "test") if any(split in curve.splits for curve in curves)]
-    caption = captions.curve_caption(curves, names) if captioned else None
+    caption = captions.curve_caption(curves, names, log) if captioned else None
     figure, panel = sheet(10, 4.2, captions.curve_title(curves), caption, _key(curves, names, splits))
     left, right = panel.subplots(1, 2)
     drawn = []

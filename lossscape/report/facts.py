@@ -41,7 +41,11 @@ class Facts:
     @property
     def last(self) -> dict[str, float]:
         """The last row of the metrics; empty before the first."""
-        return {} if self.metrics.empty else {str(key): float(value) for key, value in self.metrics.iloc[-1].items()}
+        return (
+            {}
+            if self.metrics.empty
+            else {str(key): float(value) for key, value in self.metrics.iloc[-1].items()}
+        )
 
     @property
     def words(self) -> str:
@@ -52,7 +56,7 @@ class Facts:
 
 
 def facts_of(run: "Run") -> Facts:
-    """Read config.yaml, environment.json, state.json and metrics.csv. Raises BadInput where one is not what it should be."""
+    """Read config.yaml, environment.json, state.json and metrics.csv. Raises BadInput for one that is none."""
     config, environment, state = yamlfile.read(run.config_file).data, run.environment(), run.state()
     try:
         optimizer, training = config["optimizer"], config["training"]
@@ -76,7 +80,9 @@ def facts_of(run: "Run") -> Facts:
             metrics=metrics,
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{run.config_file}: not the config of a run ({type(error).__name__}: {error})") from None
+        raise BadInput(
+            f"{run.config_file}: not the config of a run ({type(error).__name__}: {error})"
+        ) from None
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
@@ -117,6 +123,7 @@ def _data(dataset: dict[str, Any], facts: dict[str, Any]) -> str:
 
 def _model(model: dict[str, Any]) -> str:
     sizes = model.get("hidden") or model.get("channels")
-    extras = [word for key, word in (("batch_norm", "BatchNorm"), ("dropout", f"dropout {model.get('dropout')}")) if model.get(key)]
+    words = {"batch_norm": "BatchNorm", "dropout": f"dropout {model.get('dropout')}"}
+    extras = [word for key, word in words.items() if model.get(key)]
     shape = " " + "-".join(str(size) for size in sizes) if sizes else ""
     return ", ".join([f"{model['name']}{shape}", *extras])

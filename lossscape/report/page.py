@@ -13,7 +13,8 @@ from lossscape.report import captions, words
 from lossscape.report.curves import build_curve, names_of
 from lossscape.report.facts import Facts, facts_of
 from lossscape.report.facts import names_of as names_of_runs
-from lossscape.report.sections import UNREADABLE, Pages, Picture, Problem, Section, reason_of, sections_of
+from lossscape.report.reading import UNREADABLE, Problem, read_bytes, reason_of
+from lossscape.report.sections import Pages, Picture, Section, sections_of
 from lossscape.report.text import number
 from lossscape.report.training import build_training, training_alt, training_caption
 from lossscape.results import Curve
@@ -61,17 +62,24 @@ def _named(runs: "Sequence[Run]") -> "list[tuple[Run, str]]":
     """Runs with their names, with the folder they lie in where two share a name."""
     names = [run.name for run in runs]
     folders = [run.path.resolve().parent.name for run in runs]
-    full = [f"{folder}/{name}" if names.count(name) > 1 else name for folder, name in zip(folders, names, strict=True)]
+    full = [
+        f"{folder}/{name}" if names.count(name) > 1 else name
+        for folder, name in zip(folders, names, strict=True)
+    ]
     return list(zip(runs, full, strict=True))
 
 
 def _part(run: "Run", name: str, index: int, pages: Pages, log: bool) -> RunPart:
     place = pages.place(name)
-    facts, training, files, problems = None, None, [], []
+    facts, training, config, files, problems = None, None, "", [], []
     for file in (run.metrics_file, run.config_file, run.environment_file):
         if file.exists():
-            files.append(pages.copy(file, place / file.name))
+            try:
+                files.append(pages.copy(file, place / file.name))
+            except BadInput as error:
+                problems.append(Problem(file.name, reason_of(error)))
     try:
+        config = read_bytes(run.config_file).decode(errors="replace")
         facts = facts_of(run)
         caption = training_caption([facts], names_of_runs([run]))
         figure = build_training([run], log=log, captioned=False)
@@ -84,7 +92,7 @@ def _part(run: "Run", name: str, index: int, pages: Pages, log: bool) -> RunPart
         anchor=f"run-{index}",
         name=name,
         facts=facts,
-        config=run.config_file.read_text(encoding="utf-8", errors="replace"),
+        config=config,
         environment=words.flat_rows(run.environment()),
         training=training,
         files=files,
@@ -110,8 +118,10 @@ def _comparison(
             pictures.append(pages.draw(figure, place / "training.png", alt, caption))
         for index, curves in enumerate(_curves_together(parts), 1):
             figure = build_curve(curves, log=log, captioned=False)
-            caption = captions.curve_caption(curves, names_of(curves))
-            alt = f"Loss and accuracy against α of {len(curves)} curves. " + " ".join(map(captions.curve_alt, curves))
+            caption = captions.curve_caption(curves, names_of(curves), log)
+            alt = f"Loss and accuracy against α of {len(curves)} curves. " + " ".join(
+                map(captions.curve_alt, curves)
+            )
             pictures.append(pages.draw(figure, place / f"curve-{index}.png", alt, caption))
     except UNREADABLE as error:
         problems.append(Problem("comparison", reason_of(error)))

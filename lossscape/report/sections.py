@@ -1,30 +1,33 @@
 """The results of a run as sections of the page: read, checked, drawn, with copies of their files."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
-from lossscape.errors import BadInput
 from lossscape.files import write_bytes
 from lossscape.report import captions, words
 from lossscape.report.curves import build_curve
+from lossscape.report.reading import UNREADABLE, Problem, read_bytes, read_result, reason_of
 from lossscape.report.style import save
-from lossscape.report.surfaces import build_contour, build_surface, surface_words
+from lossscape.report.surfaces import build_contour, build_surface, contour_caption
 from lossscape.report.text import number
-from lossscape.results import CERTIFICATE, ENGINE, MEASURES, POINTS, SETTINGS, Curve, Result, Surface
-from lossscape.results import read_curve, read_settings, read_surface, read_table
+from lossscape.results import (
+    CERTIFICATE,
+    ENGINE,
+    MEASURES,
+    POINTS,
+    SETTINGS,
+    Curve,
+    Result,
+    Surface,
+)
 
 if TYPE_CHECKING:
     from lossscape.runs import Run
-
-UNREADABLE = (BadInput, KeyError, TypeError, ValueError, AttributeError, OSError)
-"""What reading a file that others may have changed can raise."""
-R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,6 @@ class Section:
     geometry: list[list[str]]
     measures: list[words.Row] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A file or result that is left out."""
-
-    name: str
-    reason: str
 
 
 class Pages:
@@ -92,8 +87,8 @@ class Pages:
         return Picture(self.address(path), alt, caption, panels)
 
     def copy(self, source: Path, path: Path) -> tuple[str, str]:
-        """Copy a file; returns its name and address."""
-        write_bytes(path, source.read_bytes())
+        """Copy a file; returns its name and address. Raises BadInput where it cannot be read."""
+        write_bytes(path, read_bytes(source))
         return path.name, self.address(path)
 
 
@@ -111,32 +106,11 @@ def sections_of(
     return sections, problems
 
 
-def reason_of(error: Exception) -> str:
-    """What to tell a reader of an error."""
-    return str(error) if isinstance(error, BadInput | OSError) else f"not readable ({type(error).__name__}: {error})"
-
-
-def read_result(folder: Path) -> Curve | Surface:
-    """A finished curve, random line or surface, all of its points there. Raises BadInput where it is not."""
-    settings = read_settings(folder)
-    count = int(settings["points"]) if settings["analysis"] == "interpolate" else 1
-    for points in settings.get("grid", []):
-        count *= int(points)
-    if not any((folder / name).exists() for name in ("curve.csv", "line.csv", "surface.csv")):
-        live = folder / POINTS
-        done = len(read_table(live, live=True)) if live.exists() else 0
-        raise BadInput(f"not finished: {done:,} of {count:,} points; run the command again to complete it")
-    plane = (folder / "surface.csv").exists()
-    result: Curve | Surface = read_surface(folder) if plane else read_curve(folder)
-    if len(result.table) != count or not result.splits:
-        raise BadInput(f"{result.folder.name}: holds {len(result.table):,} of {count:,} points; run the command again")
-    return result
-
-
 def _section(result: Curve | Surface, pages: Pages, place: Path, log: bool) -> Section:
-    draw: Callable[..., list[Picture]] = _surface_pictures if isinstance(result, Surface) else _curve_pictures
-    pictures = draw(result, pages, place, log)
-    curve = isinstance(result, Curve) and result.coordinate == "alpha"
+    if isinstance(result, Surface):
+        pictures, curve = _surface_pictures(result, pages, place, log), None
+    else:
+        pictures, curve = _curve_pictures(result, pages, place, log), result
     return Section(
         title=_title(result),
         pictures=pictures,
@@ -145,8 +119,8 @@ def _section(result: Curve | Surface, pages: Pages, place: Path, log: bool) -> S
         verdict=words.verdict(result.certificate),
         checks=words.check_rows(result.certificate),
         geometry=words.geometry_rows(result.certificate),
-        measures=words.measure_rows(result) if curve else [],
-        splits=words.measured_splits(result) if curve else [],
+        measures=words.measure_rows(curve) if curve else [],
+        splits=words.measured_splits(curve) if curve else [],
     )
 
 
@@ -169,7 +143,7 @@ def _curve_pictures(curve: Curve, pages: Pages, place: Path, log: bool) -> list[
     name = "curve.png" if curve.coordinate == "alpha" else "line.png"
     return [
         pages.draw(
-            figure, place / name, captions.curve_alt(curve), captions.curve_caption([curve], [str(curve.folder.name)])
+            figure, place / name, captions.curve_alt(curve), captions.curve_caption([curve], [""], log)
         )
     ]
 
@@ -177,18 +151,21 @@ def _curve_pictures(curve: Curve, pages: Pages, place: Path, log: bool) -> list[
 def _surface_pictures(surface: Surface, pages: Pages, place: Path, log: bool) -> list[Picture]:
     pictures = []
     for split in surface.splits:
-        caption = surface_words(surface, split, log)
         suffix = "" if split == surface.splits[0] else f"-{split}"
         contour = build_contour(surface, split=split, log=log, captioned=False)
         alt = f"Contours of the {split} loss over two directions. {captions.extremes(surface, split)}"
-        pictures.append(pages.draw(contour, place / f"contour{suffix}.png", alt, f"{caption} ★ marks the centre."))
+        pictures.append(
+            pages.draw(contour, place / f"contour{suffix}.png", alt, contour_caption(surface, split, log))
+        )
         solid = build_surface(surface, split=split, log=log, captioned=False)
         alt = f"The {split} loss over two directions as a surface in three dimensions."
-        pictures.append(pages.draw(solid, place / f"surface{suffix}.png", alt, f"The same {split} losses as a surface."))
+        pictures.append(pages.draw(solid, place / f"surface{suffix}.png", alt, f"The same {split} losses."))
     return pictures
 
 
 def _copies(result: Result, pages: Pages, place: Path) -> list[tuple[str, str]]:
     tables = [path.name for path in sorted(result.folder.glob("*.csv")) if path.name != POINTS]
     names = [*tables, SETTINGS, ENGINE, CERTIFICATE, MEASURES]
-    return [pages.copy(result.folder / name, place / name) for name in names if (result.folder / name).exists()]
+    return [
+        pages.copy(result.folder / name, place / name) for name in names if (result.folder / name).exists()
+    ]

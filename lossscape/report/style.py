@@ -10,19 +10,19 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from lossscape.files import write_bytes
-from lossscape.report.text import DPI, columns_of, fonts, number, wrapped
+from lossscape.report.text import DPI, columns_of, digits_of, fonts, number, wrapped
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too pale on white)."""
 MARKERS = ("", "o", "s", "^", "D", "v")
 """Told apart by these where there are more lines than colours."""
-DASHES = {"train": "-", "test": (0, (4, 1.6))}
-LIMIT = 1e30
-"""Losses beyond this are treated like infinite ones: an axis up to them shows nothing else."""
+NOTHING = "no finite loss"
+DASHES: dict[str, Any] = {"train": "-", "test": (0, (4, 1.6))}
 CAPTION_POINTS, CAPTION_LEADING, MARGIN_INCHES = 8.0, 1.35, 0.12
 
 _SETTINGS: dict[str, Any] = {
@@ -50,11 +50,14 @@ def style() -> Iterator[None]:
     """The project's matplotlib settings, whatever a matplotlibrc says; also a decorator."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS | {"font.family": fonts()})
+        settings: Any = _SETTINGS | {"font.family": fonts()}
+        matplotlib.rcParams.update(settings)
         yield
 
 
-def sheet(width: float, height: float, title: str, caption: str | None, key: Sequence[Line2D] = ()) -> tuple[Figure, SubFigure]:
+def sheet(
+    width: float, height: float, title: str, caption: str | None, key: Sequence[Line2D] = ()
+) -> tuple[Figure, SubFigure]:
     """A figure with a title on top, a legend below its panels and a caption in small print.
 
     Returns it with the part that the panels go into; width, height: of that part without the legend, in inches.
@@ -62,12 +65,12 @@ def sheet(width: float, height: float, title: str, caption: str | None, key: Seq
     rows, columns = _legend_shape(key, width)
     height += 0.2 * rows
     lines = wrapped(caption, 72 * (width - 2 * MARGIN_INCHES), CAPTION_POINTS) if caption else []
-    below = len(lines) * CAPTION_POINTS * CAPTION_LEADING / 72 + MARGIN_INCHES
-    figure = Figure(figsize=(width, height + below), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
-    panel, foot = figure.subfigures(2, 1, height_ratios=[height, below], hspace=0)
+    below = len(lines) * CAPTION_POINTS * CAPTION_LEADING / 72 + 1.5 * MARGIN_INCHES
+    figure = Figure(figsize=(width, height + below), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    parts: Any = figure.subfigures(2, 1, height_ratios=[height, below], hspace=0)
+    panel, foot = parts
     foot.text(
-        MARGIN_INCHES / width, 1.0, "\n".join(lines),
+        MARGIN_INCHES / width, 1 - MARGIN_INCHES / 2 / below, "\n".join(lines),
         size=CAPTION_POINTS, color="0.3", va="top", linespacing=CAPTION_LEADING,
     )  # fmt: skip
     panel.suptitle(title, x=MARGIN_INCHES / width, ha="left", size=12)
@@ -88,7 +91,9 @@ def _legend_shape(key: Sequence[Line2D], width: float) -> tuple[int, int]:
 
 def settle(figure: Figure) -> Figure:
     """Lay a figure out once: its ticks are chosen for this layout, so the one of the picture fits their labels."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
     return figure
 
 
@@ -124,16 +129,14 @@ def _shown(label: str) -> str:
     return f" {label}" if label.startswith("_") else label
 
 
-def finite(values: np.ndarray) -> np.ndarray:
-    """The values with NaN for those that cannot be drawn."""
-    values = np.asarray(values, dtype=float)
-    return np.where(np.isfinite(values) & (np.abs(values) <= LIMIT), values, np.nan)
-
-
 def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
     """Scale and tick labels of an axis of losses; values: all that is drawn on it, NaN for gaps."""
     every = np.concatenate([np.ravel(value) for value in values]) if values else np.empty(0)
     every = every[np.isfinite(every)]
+    if not every.size:
+        axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center")
+        axes.set_yticks([])
+        return
     if log and (every > 0).any():
         every = every[every > 0]
         axes.set_yscale("log", nonpositive="mask")
@@ -144,7 +147,8 @@ def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
         else:
             axes.yaxis.set_major_locator(MaxNLocator(6))
     steady(axes, every)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    digits = digits_of(axes.get_ylim())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, digits)))
 
 
 def steady(axes: Axes, values: np.ndarray) -> None:

@@ -1,12 +1,16 @@
 """Text that can be drawn: any name in the fonts that are installed, numbers, lines that fit."""
 
 import functools
+import math
 import unicodedata
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
+LIMIT = 1e30
+"""Losses beyond this are treated like infinite ones: an axis up to them shows nothing else."""
 DPI = 150
 """Of every picture; text is a little wider at lower ones."""
 FONTS = (
@@ -59,13 +63,28 @@ def columns_of(text: str) -> int:
 def distinct(names: Sequence[str]) -> list[str]:
     """The names shortened, with a number behind those that would read the same."""
     short = [shortened(name) for name in names]
-    return [f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name for i, name in enumerate(short)]
+    return [
+        f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name
+        for i, name in enumerate(short)
+    ]
 
 
 def number(value: float, digits: int = 4) -> str:
     """A number for people: at most `digits` significant digits, 1e-5 for 1e-05."""
-    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    mantissa, e, exponent = f"{value + 0.0:.{digits}g}".partition("e")
     return (f"{mantissa}e{int(exponent)}" if e else mantissa).replace("-", "−")
+
+
+def digits_of(values: Sequence[float]) -> int:
+    """Significant digits that tell numbers over the range of `values` apart, at least 4."""
+    greatest, span = max(map(abs, values), default=0.0), max(values, default=0.0) - min(values, default=0.0)
+    return max(4, math.ceil(math.log10(greatest / span)) + 3) if span > 0 else 4
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The values with NaN for those that cannot be drawn."""
+    values = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(values) & (np.abs(values) <= LIMIT), values, np.nan)
 
 
 def wrapped(text: str, width: float, size: float) -> list[str]:
@@ -77,18 +96,22 @@ def wrapped(text: str, width: float, size: float) -> list[str]:
 
 
 def _lines(text: str, width: float, size: float) -> list[str]:
-    lines = [""]
+    lines, taken, space = [""], 0.0, text_width(" ", size)
     for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if _width(longer, size) <= width:
-            lines[-1] = longer
+        wide = text_width(word, size)
+        if lines[-1] and taken + space + wide <= width:
+            lines[-1] += f" {word}"
+            taken += space + wide
             continue
         if lines[-1]:
             lines.append("")
-        for character in word:
-            if _width(lines[-1] + character, size) > width:
-                lines.append("")
-            lines[-1] += character
+        lines[-1], taken = word, wide
+        while taken > width:
+            fits = next(
+                n for n in range(len(lines[-1]), 0, -1) if n == 1 or text_width(lines[-1][:n], size) <= width
+            )
+            lines[-1:] = [lines[-1][:fits], lines[-1][fits:]]
+            taken = text_width(lines[-1], size)
     return lines
 
 
@@ -97,7 +120,12 @@ def _renderer() -> RendererAgg:
     return RendererAgg(1, 1, dpi=DPI)
 
 
-def _width(text: str, size: float) -> float:
-    """Points that a text takes."""
-    width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(family=fonts(), size=size), False)
+@functools.lru_cache(maxsize=4096)
+def text_width(text: str, size: float) -> float:
+    """Points that a text takes at a font size in points."""
+    if not text:
+        return 0.0
+    width, _, _ = _renderer().get_text_width_height_descent(
+        text, FontProperties(family=fonts(), size=size), False
+    )
     return float(width) * 72 / DPI

@@ -13,8 +13,19 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from lossscape.errors import BadInput
 from lossscape.report.captions import LOSSES
 from lossscape.report.facts import Facts, facts_of, names_of
-from lossscape.report.style import COLOURS, DASHES, finite, line_style, loss_axis, save, settle, sheet, split_key, steady, style
-from lossscape.report.text import number, shortened
+from lossscape.report.style import (
+    COLOURS,
+    DASHES,
+    line_style,
+    loss_axis,
+    save,
+    settle,
+    sheet,
+    split_key,
+    steady,
+    style,
+)
+from lossscape.report.text import finite, number, shortened
 
 if TYPE_CHECKING:
     from lossscape.runs import Run
@@ -57,8 +68,8 @@ def training_caption(facts: Sequence[Facts], names: Sequence[str]) -> str:
     """Data, net, optimizer and epochs of each run, and what the values are."""
     parts = ["Means over whole splits in eval mode, epoch 0 before training."]
     for each, name in zip(facts, names, strict=True):
-        epochs = f"{each.epochs_done} of {each.epochs} epochs" if each.epochs is not None else f"{each.epochs_done} epochs"
-        parts.append(f"{name}: {each.words}; {epochs}.")
+        planned = "" if each.epochs is None else f" of {each.epochs}"
+        parts.append(f"{name}: {each.words}; {each.epochs_done}{planned} epochs.")
     return (" " if len(facts) == 1 else "\n").join(parts)
 
 

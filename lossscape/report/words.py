@@ -15,7 +15,11 @@ CURVE_MEASURES = {
     "bump_start": ("beginning of the rise", "α", "α₁ of the largest rise"),
     "bump_peak": ("top of the rise", "α", "α₂ of the largest rise"),
     "bump_width": ("width of the rise", "α", "from α₁ until the loss is back at L(α₁), or to the end"),
-    "convex_fraction": ("convex fraction", "", "share of the inner points with a second difference ≥ 0; 1 for a convex curve"),
+    "convex_fraction": (
+        "convex fraction",
+        "",
+        "share of inner points with second difference ≥ 0; 1 if convex",
+    ),
     "barrier_chord": (
         "barrier against the chord",
         "loss",

@@ -20,8 +20,9 @@ def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
     check_writable(run.path)
     if not run.path.exists():
         return
-    if not run.config_file.exists():  # a process killed at once leaves nothing but hidden files
-        if any(not entry.name.startswith(".") for entry in run.path.iterdir()):
+    if not run.config_file.exists():
+        left = (".lock", ".part")  # of a process that was killed at once
+        if any(not entry.name.endswith(left) for entry in run.path.iterdir()):
             raise BadInput(f"{run.path} exists and is no run: choose another --name")
         return
     if overwrite:

@@ -121,12 +121,11 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     run, experiment = setup.run, setup.experiment
     if overwrite:
         empty(run.path)
+    sweep(run.path / "checkpoints")
     if begin_or_continue(setup, state):
         if run.state().get("state") != "finished":  # killed when only this was left to be said
             say_state(run, "finished", state, "stopped early" if state.stopped_early else "")
         return run
-    sweep(run.path)
-    sweep(run.path / "checkpoints")
     summary = models.summarise(state.model, setup.data.shape)
     write_text(run.config_file, yamlfile.dump(experiment.resolved()))
     record(

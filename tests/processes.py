@@ -1,0 +1,193 @@
+"""Commands as processes of their own, to be killed, stopped, and starved of disk.
+
+Each is forked from one process that has imported everything and computed nothing, so it starts in milliseconds.
+"""
+
+import itertools
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+class At(NamedTuple):
+    """A signal that a process sends itself: after its `number`th `what`.
+
+    what: "step", an optimizer step; "row", a row appended to a CSV; or "write": just before and after a file is
+    moved to its place, and before, in the middle of, and after a line is appended to a CSV.
+    number 0: never, but their count is told on stderr.
+    """
+
+    what: str
+    number: int
+    signal: int
+
+
+class Ended(NamedTuple):
+    """How a process ended: its exit code, or minus the signal that ended (or stopped) it."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Processes:
+    """Runs the command line in forked processes."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | ONE_THREAD | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        )  # fmt: skip
+
+    def start(self, *words: object, cwd: Path, file_size: int | None = None, at: At | None = None) -> int:
+        """Start a command; returns its process id. file_size: the most bytes that any file may have."""
+        return int(self._ask("start", list(map(str, words)), str(cwd), file_size, at))
+
+    def wait(self, process: int) -> Ended:
+        """Wait until a process ends or is stopped; what it said comes with its end."""
+        return Ended(*self._ask("wait", process))
+
+    def run(self, *words: object, cwd: Path, file_size: int | None = None, at: At | None = None) -> Ended:
+        """Start a command and wait for it."""
+        return self.wait(self.start(*words, cwd=cwd, file_size=file_size, at=at))
+
+    def close(self) -> None:
+        """End the server."""
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.close()
+        self._server.stdout.close()
+        self._server.wait(30)
+
+    def _ask(self, *request: Any) -> Any:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        return json.loads(self._server.stdout.readline())
+
+
+def serve() -> None:
+    """Answer the requests of a Processes on stdin."""
+    import lossscape.results
+    import lossscape.train  # noqa: F401
+    from lossscape.analyses import interpolation, landscape  # noqa: F401
+    from lossscape.models import summarise
+    from lossscape.models.mlp import mlp
+
+    summarise(mlp((2,), 2, hidden=[2], dropout=0.5), (2,))  # torch imports a thousand modules for it
+    for room in ("curves", "surfaces"):  # a second for each figure, and figures are not what is tested
+        stage = types.ModuleType(room)
+        stage.__dict__.update(dict.fromkeys(("draw_curve", "draw_contour", "draw_surface"), _draw))
+        sys.modules[f"lossscape.report.{room}"] = stage
+
+    pipes: dict[int, tuple[int, int]] = {}
+    for line in sys.stdin:
+        what, *request = json.loads(line)
+        answer: Any
+        if what == "start":
+            (out, child_out), (err, child_err) = os.pipe(), os.pipe()
+            answer = os.fork()
+            if not answer:
+                os.dup2(child_out, 1)
+                os.dup2(child_err, 2)
+                os.closerange(3, 100)
+                _be(*request)
+            os.close(child_out)
+            os.close(child_err)
+            pipes[answer] = (out, err)
+        else:
+            _, status = os.waitpid(request[0], os.WUNTRACED)
+            if os.WIFSTOPPED(status):
+                answer = (-os.WSTOPSIG(status), "", "")
+            else:
+                answer = (os.waitstatus_to_exitcode(status), *map(_read, pipes.pop(request[0])))
+        print(json.dumps(answer), flush=True)
+
+
+def _read(pipe: int) -> str:
+    with os.fdopen(pipe, encoding="utf-8") as file:
+        return file.read()
+
+
+def _draw(result: object, path: Path, **options: object) -> None:
+    path.write_text("a picture")
+
+
+def _be(words: list[str], cwd: str, file_size: int | None, at: list[Any] | None) -> None:
+    """Run a command in this process and end it."""
+    from lossscape.cli import main
+
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdout, sys.stderr = os.fdopen(1, "w", encoding="utf-8"), os.fdopen(2, "w", encoding="utf-8")
+    os.chdir(cwd)
+    if file_size is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY))
+    ticks = _arm(At(*at)) if at is not None else None
+    sys.argv = ["lossscape", *words]
+    code = 0
+    try:
+        main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    if ticks is not None:
+        print("ticks", next(ticks) - 1, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _arm(at: At) -> "itertools.count[int]":
+    """Have this process send itself a signal; returns what counts the moments."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    from lossscape.files import CsvLog
+
+    ticks = itertools.count(1)
+    replace, write, append = os.replace, CsvLog._write, CsvLog.append
+
+    def tick() -> None:
+        if next(ticks) == at.number:
+            os.kill(os.getpid(), at.signal)
+
+    def move(source: Any, target: Any) -> None:
+        tick()
+        replace(source, target)
+        tick()
+
+    def write_line(log: CsvLog, line: str) -> None:
+        tick()
+        end = log._file.tell()
+        log._file.write(line[: len(line) // 2].encode())
+        tick()
+        log._file.truncate(end)
+        log._file.seek(end)
+        write(log, line)
+        tick()
+
+    def append_row(log: CsvLog, row: Any) -> None:
+        append(log, row)
+        tick()
+
+    if at.what == "step":
+        register_optimizer_step_post_hook(lambda *_: tick())
+    elif at.what == "row":
+        CsvLog.append = append_row  # type: ignore[method-assign]
+    else:
+        os.replace = move
+        CsvLog._write = write_line  # type: ignore[method-assign]
+    return ticks
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    serve()

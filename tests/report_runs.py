@@ -1,0 +1,137 @@
+"""Run directories written by hand, with results whose losses are known functions."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lossscape import yamlfile
+from lossscape.runs import METRICS, Run
+
+Function = Callable[..., Any]
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[float]]) -> str:
+    """A CSV as lossscape writes it."""
+    lines = [",".join(columns), *(",".join("" if v is None else repr(float(v)) for v in row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def write_run(folder: Path, name: str = "a", epochs: int = 3, state: str = "finished", note: str = "") -> Run:
+    """A run of `epochs` epochs with a loss of 2/(1 + epoch) on train and 3/(1 + epoch) on test."""
+    run = Run(folder / name)
+    run.path.mkdir(parents=True)
+    config = {
+        "name": name,
+        "dataset": {"name": "mnist", "label_noise": 0.0},
+        "model": {"name": "mlp", "hidden": [100, 100], "dropout": 0.5},
+        "loss": {"name": "cross_entropy"},
+        "optimizer": {"name": "momentum", "lr": 0.1},
+        "schedule": {"name": "constant"},
+        "training": {"epochs": 10, "batch_size": 100},
+    }
+    run.config_file.write_text(yamlfile.dump(config))
+    facts = {"data": {"train_size": 60000, "test_size": 10000, "note": note}, "model": {"parameters": 89610}}
+    run.environment_file.write_text(json.dumps({"seed": 0, "versions": {"torch": "2.9"}, **facts}))
+    run.state_file.write_text(json.dumps({"state": state, "message": ""}))
+    columns = [*METRICS]
+    rows = [
+        [e, 600 * e, 0.1, 2 / (1 + e), e / 10, 3 / (1 + e), e / 20, 1.0 if e else None, 0.5 if e else None, e]
+        for e in range(epochs + 1)
+    ]
+    run.metrics_file.write_text(table(columns, rows))
+    return run
+
+
+def common_settings(splits: Sequence[str], note: str) -> dict[str, Any]:
+    """What the settings of every result hold."""
+    return {
+        "dataset": {"name": "mnist", "label_noise": 0.0},
+        "data_note": note,
+        "samples": {split: {"train": 60000, "test": 10000}[split] for split in splits},
+        "split": "both" if len(splits) == 2 else splits[0],
+        "targets": "labels",
+        "model": "mlp",
+        "loss": "cross_entropy",
+        "batch_norm": None,
+        "precision": "fp32",
+    }
+
+
+def write_curve(
+    run: Run,
+    loss: Function = lambda a: 2 - 1.5 * a,
+    *,
+    points: int = 11,
+    low: float = 0.0,
+    high: float = 1.0,
+    splits: Sequence[str] = ("train", "test"),
+    ends: tuple[str, str] = ("epoch-0001", "epoch-0003"),
+    label: str = "line",
+    note: str = "",
+    **changes: Any,
+) -> Path:
+    """An interpolation with loss(α) on train and loss(α) + 0.1 on test, accuracy α and α/2."""
+    folder = run.path / "interpolate" / label
+    folder.mkdir(parents=True)
+    start, end = ({"run": run.name, "checkpoint": name, "sha256": "0" * 64} for name in ends)
+    settings = {"analysis": "interpolate", "start": start, "end": end, "points": points, "range": [low, high]}
+    (folder / "settings.yaml").write_text(yamlfile.dump(settings | common_settings(splits, note) | changes))
+    alpha = np.linspace(low, high, points)
+    with np.errstate(all="ignore"):
+        rows = [
+            [a, *(v for i in range(len(splits)) for v in (loss(a) + 0.1 * i, a / (1 + i)))] for a in alpha
+        ]
+    columns = ["alpha", *(f"{split}_{metric}" for split in splits for metric in ("loss", "accuracy"))]
+    (folder / "curve.csv").write_text(table(columns, rows))
+    found = {
+        "monotone": True,
+        "bump_height": 0.0,
+        "convex_fraction": 1.0,
+        "barrier_chord": 0.25,
+        "barrier_mean": 0.75,
+    }
+    measures = {"distance": 7.5, "distance_moved": 2.0, "gauss_length": None, "train": found, "test": found}
+    (folder / "measures.json").write_text(json.dumps(measures))
+    check = {"name": f"train loss at {run.name}@{ends[0]}", "value": 1.0, "reference": 1.0, "passed": True}
+    certificate = {"passed": True, "checks": [check], "model_unchanged": True}
+    (folder / "certificate.json").write_text(json.dumps(certificate))
+    return folder
+
+
+def write_landscape(
+    run: Run,
+    loss: Function = lambda x, y: 0.1 + x * x + y * y,
+    *,
+    grid: Sequence[int] = (9, 7),
+    x_range: tuple[float, float] = (-1.0, 1.0),
+    y_range: tuple[float, float] = (-1.0, 1.0),
+    splits: Sequence[str] = ("train",),
+    label: str = "plane",
+    **changes: Any,
+) -> Path:
+    """A landscape with loss(x, y), or with loss(x, 0) along a line where the grid has one number."""
+    folder = run.path / "landscape" / label
+    folder.mkdir(parents=True)
+    made = {"kind": "random", "seed": 0, "normalize": "filter", "ignore": ["bias", "norm"]}
+    settings = {
+        "analysis": "landscape",
+        "centre": {"run": run.name, "checkpoint": "epoch-0003", "sha256": "0" * 64},
+        "grid": list(grid),
+        "directions": made,
+    }
+    (folder / "settings.yaml").write_text(yamlfile.dump(settings | common_settings(splits, "") | changes))
+    axes = [np.linspace(*x_range, grid[0])] + ([np.linspace(*y_range, grid[1])] if len(grid) == 2 else [])
+    with np.errstate(all="ignore"):
+        rows = [
+            [*place, *(v for _ in splits for v in (loss(*place, *[0.0] * (2 - len(place))), 0.5))]
+            for place in np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+        ]
+    columns = ["x", "y"][: len(grid)] + [f"{split}_{m}" for split in splits for m in ("loss", "accuracy")]
+    (folder / ("surface.csv" if len(grid) == 2 else "line.csv")).write_text(table(columns, rows))
+    facts = {"centre_norm": 9.0, "direction_norms": [9.0, 9.0], "cosine": 1e-11}
+    certificate = {"passed": True, "checks": [], "model_unchanged": True, **facts}
+    (folder / "certificate.json").write_text(json.dumps(certificate))
+    return folder

@@ -1,0 +1,66 @@
+"""What README and docs show is run: commands, Python, and every piece of YAML."""
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lossscape import yamlfile
+from lossscape.config import Experiment, experiment_from
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+BASE = {
+    "name": "docs",
+    "dataset": {"name": "digits"},
+    "model": {"name": "mlp"},
+    "optimizer": {"name": "sgd", "lr": 0.1},
+    "training": {"epochs": 1},
+}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+
+
+@by_page
+def test_commands_and_python_run(
+    page: Path, cli: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = [line for block in blocks(page, "bash") for line in block.splitlines() if line.strip()]
+    code = blocks(page, "python")
+    if not commands and not code:
+        pytest.skip("nothing to run on this page")
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        program, *words = shlex.split(command, comments=True)
+        assert program == "lossscape", f"a block of {page.name} that is run shows {program}"
+        code_, out, err = cli(*words)
+        assert code_ == 0, f"{command}: {err}"
+        for written in re.findall(r"^\S.*?  (runs/\S+\.(?:png|csv|json|pt|html))$", out, flags=re.M):
+            assert (tmp_path / written).is_file(), f"{command} says that it wrote {written}"
+    for source in code:
+        exec(compile(source, page.name, "exec"), {"__name__": "docs"})
+
+
+@by_page
+def test_yaml_is_valid(page: Path) -> None:
+    for text in blocks(page, "yaml"):
+        shown = yamlfile.Document(text, page.name).data
+        if isinstance(shown, dict) and set(shown) <= set(Experiment.model_fields) and "…" not in text:
+            own = any(":" in str(section.get("name", "")) for section in shown.values() if isinstance(section, dict))
+            if not own:  # a user's own function is not here to be loaded
+                experiment_from({**BASE, **shown})
+
+
+@by_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in link:
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
