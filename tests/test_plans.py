@@ -6,7 +6,7 @@ import pytest
 import torch
 from cases_models import MODEL_CASES, ModelCase
 
-from lossscape.directions import between, random_directions
+from lossscape.directions import between
 from lossscape.evaluate import Subspace, evaluate
 from lossscape.evaluate.plans import KEPT_BYTES, first_layer, plan_for
 from lossscape.objective import Objective
@@ -24,7 +24,10 @@ def objective_of(case: ModelCase, precision: str) -> Objective:
 
 def plane_of(objective: Objective) -> Subspace:
     origin: Params = {name: value.clone() for name, value in objective.parameters().items()}
-    directions = random_directions(origin, 2)
+    generator = torch.Generator().manual_seed(3)
+    directions = [
+        {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()} for _ in "xy"
+    ]
     directions[0] = between(origin, directions[0])  # one of them in float64, as on a line between checkpoints
     return Subspace(origin, directions, dict(objective.buffers()))
 

@@ -49,8 +49,8 @@ def interpolate(
     policy = choose_batch_norm(
         problem.model, batch_norm, "recompute", ("frozen", "interpolated", "recompute")
     )
-    origin, buffers = problem.values(start)
-    target, target_buffers = problem.values(end)
+    origin, buffers = problem.values(start, precision)
+    target, target_buffers = problem.values(end, precision)
     if not norm(subtract(target, origin)):
         raise BadInput(f"{start} and {end} are the same point: a line needs two")
     line = Subspace(

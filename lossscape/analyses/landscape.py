@@ -53,7 +53,7 @@ def landscape(
     points = grid_points(grid, x_range, y_range) if dims == 2 else line_points(grid[0], *x_range)
     problem = problem_of(centre, device)
     policy = choose_batch_norm(problem.model, batch_norm, "frozen", ("frozen", "recompute"))
-    origin, buffers = problem.values(centre)
+    origin, buffers = problem.values(centre, precision)
     ignored = [name for name, kind in kinds_of_parameters(problem.model).items() if kind in ignore]
     directions = random_directions(origin, dims, seed=seed, normalize=normalize, ignored=ignored)
     if not all(norm(direction) > 0 for direction in directions):

@@ -30,10 +30,16 @@ class Problem:
     data: Data
     device: torch.device
 
-    def values(self, point: Point) -> tuple[Params, Params]:
-        """Parameters and buffers of a checkpoint, on the device. Raises BadInput where it is of another model."""
+    def values(self, point: Point, precision: Precision) -> tuple[Params, Params]:
+        """Parameters (float64 under fp64, so that points between are too) and buffers of a checkpoint, on the device.
+
+        Raises BadInput where it is of another model.
+        """
         load_state(self.model, point.checkpoint.state(), str(point.checkpoint.path))
-        return split_state(self.model)
+        parameters, buffers = split_state(self.model)
+        if precision == "fp64":
+            parameters = {name: value.double() for name, value in parameters.items()}
+        return parameters, buffers
 
     def objectives(
         self, split: str, precision: Precision, plan: Plan | None, directions: int

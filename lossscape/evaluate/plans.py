@@ -29,7 +29,7 @@ def first_layer(model: nn.Module) -> tuple[str, nn.Linear, nn.Sequential] | None
     """
     if type(model) is not nn.Sequential or len(model) < 2:
         return None
-    children = list(model.named_children())
+    children = list(model._modules.items())  # named_children() leaves out a module that is used twice
     place = 1 if type(children[0][1]) is nn.Flatten and children[0][1].start_dim == 1 else 0
     if place >= len(children) - 1:
         return None

@@ -16,8 +16,8 @@ from lossscape.report.style import (
     DASHES,
     line_style,
     loss_axis,
+    numbers,
     save,
-    settle,
     sheet,
     split_key,
     steady,
@@ -57,10 +57,11 @@ def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool =
     left.set_ylabel(captions.loss_label([curve.settings for curve in curves], only))
     right.set_ylabel(f"{only} accuracy (%)".strip())
     loss_axis(left, [loss for loss, _ in drawn], log)
+    numbers(right.yaxis)
     steady(right, np.concatenate([accuracy for _, accuracy in drawn]))
     for axes in (left, right):
         _mark(axes, curves)
-    return settle(figure)
+    return figure
 
 
 def names_of(curves: Sequence[Curve]) -> list[str]:

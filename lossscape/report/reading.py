@@ -43,7 +43,9 @@ def read_result(folder: Path) -> Curve | Surface:
         raise BadInput(f"not finished: {done:,} of {count:,} points; run the command again to complete it")
     plane = (folder / "surface.csv").exists()
     result: Curve | Surface = read_surface(folder) if plane else read_curve(folder)
-    if len(result.table) != count or not result.splits:
+    if not result.splits:
+        raise BadInput(f"{result.folder.name}: its CSV has no losses")
+    if len(result.table) != count:
         raise BadInput(
             f"{result.folder.name}: holds {len(result.table):,} of {count:,} points; run the command again"
         )

@@ -9,6 +9,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -27,7 +29,6 @@ CAPTION_POINTS, CAPTION_LEADING, MARGIN_INCHES = 8.0, 1.35, 0.12
 
 _SETTINGS: dict[str, Any] = {
     "figure.dpi": DPI,
-    "savefig.dpi": DPI,
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -89,19 +90,11 @@ def _legend_shape(key: Sequence[Line2D], width: float) -> tuple[int, int]:
     return -(-len(key) // columns), columns
 
 
-def settle(figure: Figure) -> Figure:
-    """Lay a figure out once: its ticks are chosen for this layout, so the one of the picture fits their labels."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-    return figure
-
-
 @style()
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, the same bytes for the same figure."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # savefig draws twice
     write_bytes(path, buffer.getvalue())
 
 
@@ -137,18 +130,21 @@ def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
         axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center")
         axes.set_yticks([])
         return
-    if log and (every > 0).any():
-        every = every[every > 0]
+    log = log and bool((every > 0).any())
+    every = every[every > 0] if log else every
+    if log:
         axes.set_yscale("log", nonpositive="mask")
         axes.yaxis.set_minor_formatter(NullFormatter())
-        decades = np.log10(every.max() / every.min())
-        if decades >= 0.5:
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 3 else (1.0, 2.0, 5.0)))
-        else:
-            axes.yaxis.set_major_locator(MaxNLocator(6))
     steady(axes, every)
-    digits = digits_of(axes.get_ylim())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, digits)))
+    numbers(axes.yaxis, digits=digits_of(axes.get_ylim()))
+    if log and (decades := np.log10(every.max() / every.min())) >= 0.5:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 3 else (1.0, 2.0, 5.0), numticks=8))
+
+
+def numbers(axis: Axis, most: int = 6, digits: int = 4, integer: bool = False) -> None:
+    """At most so many round numbers on an axis, whatever its length is, so that a layout need not be done twice."""
+    axis.set_major_locator(MaxNLocator(most, integer=integer, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, digits)))
 
 
 def steady(axes: Axes, values: np.ndarray) -> None:

@@ -10,15 +10,14 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.errors import BadInput, one_of
 from lossscape.report import captions
 from lossscape.report.levels import Scale, choose_scale
-from lossscape.report.style import NOTHING, save, settle, sheet, style
-from lossscape.report.text import number
+from lossscape.report.style import NOTHING, numbers, save, sheet, style
 from lossscape.results import Surface
 
 COLOURS = "viridis"
@@ -80,7 +79,7 @@ def build_contour(
     axes.set_xlabel(captions.axis_label(surface.settings, "x", 1))
     axes.set_ylabel(captions.axis_label(surface.settings, "y", 2))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        numbers(axis, 8)
     sides = np.ptp(surface.x) / np.ptp(surface.y)
     axes.set_aspect("equal" if 1 / LONGEST_SIDES <= sides <= LONGEST_SIDES else "auto")
     _thin_out(figure, axes, labels)
@@ -108,8 +107,7 @@ def build_surface(
             cmap=COLOURS, norm=_norm(scale), linewidth=0.2, edgecolor=(0, 0, 0, 0.25),
         )  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        numbers(axis, 5)
     axes.set_xlim(surface.x[0], surface.x[-1])
     axes.set_ylim(surface.y[0], surface.y[-1])
     axes.set_zlim(scale.ticks[0], scale.ticks[-1])
@@ -195,7 +193,10 @@ def _bands(panel: SubFigure, axes: Axes, surface: Surface, split: str, scale: Sc
 
 def _thin_out(figure: Figure, axes: Axes, labels: list[Text]) -> None:
     """Hide labels that stick out of the axes, lie on the centre or on another label."""
-    settle(figure)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # it is laid out
     axes.apply_aspect()
     inside = axes.get_window_extent()
     x, y = axes.transData.transform((0, 0))

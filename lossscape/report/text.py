@@ -3,6 +3,7 @@
 import functools
 import math
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -107,10 +108,10 @@ def _lines(text: str, width: float, size: float) -> list[str]:
             lines.append("")
         lines[-1], taken = word, wide
         while taken > width:
-            fits = next(
-                n for n in range(len(lines[-1]), 0, -1) if n == 1 or text_width(lines[-1][:n], size) <= width
-            )
-            lines[-1:] = [lines[-1][:fits], lines[-1][fits:]]
+            word = lines[-1]
+            sizes = range(1, len(word) + 1)
+            fits = max(1, bisect_right(sizes, width, key=lambda n: text_width(word[:n], size)))
+            lines[-1:] = [word[:fits], word[fits:]]
             taken = text_width(lines[-1], size)
     return lines
 

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lossscape.errors import BadInput
 from lossscape.report.captions import LOSSES
@@ -18,8 +17,8 @@ from lossscape.report.style import (
     DASHES,
     line_style,
     loss_axis,
+    numbers,
     save,
-    settle,
     sheet,
     split_key,
     steady,
@@ -58,10 +57,10 @@ def build_training(runs: "Sequence[Run]", *, log: bool = False, captioned: bool 
         _steps(grid[1, 0], grid[1, 1], facts[0])
     for axes in grid.flat:
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        numbers(axes.xaxis, 8, digits=9, integer=True)
     if all(each.metrics.empty for each in facts):
         grid[0, 0].text(0.5, 0.5, "no epoch yet", transform=grid[0, 0].transAxes, ha="center")
-    return settle(figure)
+    return figure
 
 
 def training_caption(facts: Sequence[Facts], names: Sequence[str]) -> str:
@@ -106,6 +105,7 @@ def _losses(left: Axes, right: Axes, facts: Sequence[Facts], log: bool) -> None:
     left.set_ylabel(f"loss ({names.pop()}, mean per sample)" if len(names) == 1 else "loss (mean per sample)")
     right.set_ylabel("accuracy (%)")
     loss_axis(left, losses, log)
+    numbers(right.yaxis)
     if accuracies:
         steady(right, np.concatenate(accuracies))
 
@@ -115,7 +115,7 @@ def _steps(rate: Axes, norm: Axes, facts: Facts) -> None:
     rate.set_ylabel("learning rate\n(last step of the epoch)")
     norm.set_ylabel("gradient norm (before clipping,\nmean over the epoch's steps)")
     for axes in (rate, norm):
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        numbers(axes.yaxis)
     trained = facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
     for axes, column in ((rate, "lr"), (norm, "grad_norm")):
         if len(trained):

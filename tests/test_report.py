@@ -1,0 +1,296 @@
+"""The report: what a reader finds on the page, whatever state the runs and their files are in."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import pytest
+
+from lossscape.analyses import interpolate, landscape
+from lossscape.errors import BadInput
+from lossscape.files import write_bytes
+from lossscape.report import facts_of, sections, style, write_report
+from lossscape.report.page import _curves_together
+from lossscape.report.words import verdict
+from lossscape.results import read_curve
+from lossscape.runs import Run, point
+from tests.report_runs import write_curve, write_landscape, write_run
+
+
+class Page(HTMLParser):
+    """A page as a browser sees it: its elements with their attributes, and its text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """What is read, with single spaces."""
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def local_files(self) -> list[Path]:
+        """The files that the page shows or links to."""
+        addresses = [a["src"] for a in self.all("img")] + [a["href"] for a in self.all("a")]
+        return [self.path.parent / unquote(address) for address in addresses if not address.startswith("#")]
+
+
+def assert_stands_alone(page: Page) -> None:
+    """The page needs nothing but its folder, and says in words what its pictures show."""
+    files = page.local_files()
+    assert files
+    for file in files:
+        assert file.is_file()
+        assert page.path.parent.resolve() in file.resolve().parents
+    assert page.all("html") == [{"lang": "en"}]
+    assert {"script", "link", "iframe", "object"}.isdisjoint(name for name, _ in page.elements)
+    assert all(len(image["alt"]) > 20 for image in page.all("img"))
+    assert "://" not in page.source
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are built but not rendered, for tests that look at the words."""
+    monkeypatch.setattr(sections, "save", lambda figure, path: write_bytes(path, b""))
+
+
+def test_a_run_with_everything(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "mnist", note="JPEG copy")
+    curve = write_curve(run, note="JPEG copy")
+    write_landscape(run, splits=("train", "test"))
+    write_landscape(run, grid=[5], label="line")
+    page = Page(write_report([run], run.report_folder))
+    assert page.path == run.path / "report" / "index.html"
+    assert_stands_alone(page)
+    assert page.text.count("lossscape report: mnist") == 2
+    assert len(page.all("img")) == 1 + 1 + 4 + 1
+    for words in (
+        "89,610", "3 of 10", "momentum, lr 0.1", "mnist (JPEG copy), 60,000 train and 10,000 test samples",
+        "barrier against the chord 0.25 0.25 nats max over α of L(α) − ((1 − α)·L(0) + α·L(1)) (Entezari",
+        "barrier against the mean of the ends 0.75 0.75 nats max over α of L(α) − (L(0) + L(1))/2 (Frankle",
+        "not defined with recomputed BatchNorm statistics", "passed: the model is unchanged, and 1 of its losses agree",
+        "train loss at mnist@epoch-0001 1 1 agrees", "cosine between the directions 1e−11", "versions.torch 2.9",
+        "batch_size: 100",
+    ):  # fmt: skip
+        assert words in page.text
+    copies = {file.name: file for file in page.local_files()}
+    assert {
+        "curve.csv",
+        "surface.csv",
+        "line.csv",
+        "metrics.csv",
+        "config.yaml",
+        "settings.yaml",
+    } <= copies.keys()
+    assert copies["curve.csv"].read_bytes() == (curve / "curve.csv").read_bytes()
+
+
+def test_results_of_the_analyses_themselves(own_run: Run) -> None:
+    interpolate(point(f"{own_run.path}@first"), point(str(own_run.path)), points=5)
+    landscape(point(str(own_run.path)), grid=(3, 3))
+    landscape(point(str(own_run.path)), dims=1, grid=(5, 1))
+    page = Page(write_report([own_run], own_run.report_folder))
+    assert_stands_alone(page)
+    assert "Left out" not in page.text
+    assert len(page.all("img")) == 1 + 1 + 2 + 1
+    assert "4 of its losses agree with metrics.csv" in page.text
+    assert "Gauss length" in page.text
+    assert facts_of(own_run).last["test_loss"] > 0
+
+
+def test_writing_again_changes_nothing(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    write_curve(run)
+
+    def content() -> dict[Path, bytes]:
+        write_report([run], tmp_path / "page")
+        return {path: path.read_bytes() for path in (tmp_path / "page").rglob("*") if path.is_file()}
+
+    first = content()
+    assert content() == first
+    assert not [path for path in first if path.name.endswith(".part")]
+
+
+@pytest.mark.usefixtures("unseen")
+def test_a_run_that_still_trains(tmp_path: Path) -> None:
+    run = write_run(tmp_path, epochs=2, state="running")
+    with run.metrics_file.open("a") as file:
+        file.write("3,1800,0.1,0.12")
+    folder = write_curve(run, points=5)
+    (folder / "points.csv").write_text("alpha,train_loss\n0.0,1.0\n0.25,0.9\n0.5")
+    (folder / "curve.csv").unlink()
+    page = Page(write_report([run], run.report_folder))
+    assert_stands_alone(page)
+    assert "not finished (running or killed) 2 of 10" in page.text
+    assert "interpolate/line : not finished: 2 of 5 points; run the command again to complete it" in page.text
+    run.metrics_file.unlink()
+    run.state_file.unlink()
+    run.environment_file.write_text("{")
+    page = Page(write_report([run], run.report_folder))
+    assert "none yet" in page.text
+    assert "environment.json is missing or cannot be read" in page.text
+
+
+@pytest.mark.usefixtures("unseen")
+def test_what_cannot_be_read_is_listed_and_the_rest_is_shown(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    write_curve(run, label="good")
+    torn = write_curve(run, label="torn") / "curve.csv"
+    torn.write_bytes(torn.read_bytes()[:-5])
+    short = write_curve(run, label="short") / "curve.csv"
+    short.write_text("".join(short.read_text().splitlines(keepends=True)[:-3]))
+    (write_curve(run, label="words") / "curve.csv").write_text("alpha,train_loss,train_accuracy\nzero,1,1\n")
+    (write_curve(run, label="header") / "curve.csv").write_text("alpha\n" + "0\n" * 11)
+    (write_curve(run, label="yaml") / "settings.yaml").write_text("a: [")
+    (write_curve(run, label="other") / "settings.yaml").write_text("analysis: interpolate\npoints: 11\n")
+    surface = write_landscape(run, label="twice") / "surface.csv"
+    lines = surface.read_text().splitlines(keepends=True)
+    surface.write_text("".join([*lines[:-1], lines[-2]]))
+    page = Page(write_report([run], tmp_path / "page"))
+    assert_stands_alone(page)
+    assert len(page.all("img")) == 2
+    for words in (
+        "torn in its last line",
+        "holds 8 of 11 points",
+        "not a table of numbers",
+        "holds 11 of 11 points",
+    ):
+        assert words in page.text or words == "holds 11 of 11 points"
+    for label in ("torn", "short", "words", "header", "yaml", "other"):
+        assert f"interpolate/{label}" in page.text
+    assert "landscape/twice" in page.text
+    assert "interpolate/good" not in page.text
+
+
+@pytest.mark.usefixtures("unseen")
+def test_a_failed_certificate_stands_out(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    folder = write_curve(run)
+    check = {"name": "train loss at a@epoch-0001", "value": 1.0, "reference": 2.0, "passed": False}
+    (folder / "certificate.json").write_text(
+        json.dumps({"passed": False, "checks": [check], "model_unchanged": True})
+    )
+    page = Page(write_report([run], tmp_path / "page"))
+    assert {"class": "failed"} in page.all("b")
+    assert "Certificate: FAILED" in page.text
+    assert "train loss at a@epoch-0001 1 2 differs" in page.text
+    (folder / "certificate.json").unlink()
+    assert verdict(read_curve(folder).certificate) == "none: the result was not checked"
+
+
+def test_nothing_that_a_run_holds_becomes_markup(tmp_path: Path) -> None:
+    name = "<img src=x onerror=alert(1)>&\"'#%?"
+    run = write_run(tmp_path, name, note="<b>note</b>")
+    write_curve(run, data_note="<script>alert(2)</script>")
+    run.config_file.write_text(run.config_file.read_text() + "# </pre><script>alert(3)</script>\n")
+    run.state_file.write_text(json.dumps({"state": "<i>failed</i>", "message": "<script>"}))
+    page = Page(write_report([run], tmp_path / "page"))
+    assert_stands_alone(page)
+    assert not any(key.startswith("on") for _, attributes in page.elements for key in attributes)
+    assert not page.all("i")
+    assert f"lossscape report: {name}" in page.text
+    assert "# </pre><script>alert(3)</script>" in page.text
+
+
+def test_names_in_any_script(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "実験_バッチ正規化")
+    write_curve(run)
+    page = Page(write_report([run], run.report_folder))
+    assert_stands_alone(page)
+    assert "lossscape report: 実験_バッチ正規化" in page.text
+    assert (run.report_folder / "files" / "実験_バッチ正規化" / "training.png").is_file()
+    assert "%E5%AE%9F" in page.all("img")[0]["src"]
+
+
+@pytest.mark.usefixtures("unseen")
+def test_several_runs_together(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / "1", "same"),
+        write_run(tmp_path / "2", "same"),
+        write_run(tmp_path, "comparison"),
+    ]
+    for run in runs:
+        write_curve(run)
+    broken = write_run(tmp_path, "broken")
+    broken.config_file.write_text("- not\n- a config\n")
+    page = Page(write_report([*runs, broken], tmp_path / "page"))
+    assert_stands_alone(page)
+    assert "lossscape report: 4 runs" in page.text
+    together = page.text[page.text.index("All runs together") :]
+    assert "1/same: mnist" in together
+    assert (
+        page.all("img")[0]["alt"] == "Loss and accuracy by epoch of 3 runs; the table has their last values."
+    )
+    assert page.all("img")[1]["alt"].startswith("Loss and accuracy against α of 3 curves.")
+    assert "broken cannot be read; see below" in page.text
+    assert "not the config of a run" in page.text
+    sources = [image["src"] for image in page.all("img")]
+    assert len(set(sources)) == len(sources)
+
+
+def test_curves_between_equal_checkpoints_come_together(tmp_path: Path) -> None:
+    def part(run: Run) -> SimpleNamespace:
+        folders = sorted(path for path in run.results("interpolate").iterdir())
+        sections = [SimpleNamespace(result=read_curve(folder)) for folder in folders]
+        return SimpleNamespace(name=run.name, interpolations=sections)
+
+    a, b = write_run(tmp_path, "a"), write_run(tmp_path, "b")
+    write_curve(a, label="few")
+    write_curve(a, label="many", points=21)
+    write_curve(a, label="wide", points=31, low=-1.0)
+    write_curve(b, label="other", ends=("epoch-0000", "epoch-0003"))
+
+    def groups() -> list[list[str]]:
+        found = _curves_together([part(a), part(b)])  # type: ignore[list-item]
+        return [[curve.folder.name for curve in group] for group in found]
+
+    assert groups() == [["many", "other"]]
+    write_curve(b, label="same")
+    assert groups() == [["many", "same"]]
+
+
+def test_bad_input_and_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path)
+    with pytest.raises(BadInput, match="no run to report on"):
+        write_report([], tmp_path / "page")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="cannot be written"):
+        write_report([run], tmp_path / "file" / "page")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(style, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_report([run], tmp_path / "page")
+    assert not (tmp_path / "page" / "index.html").exists()
+
+
+def test_the_report_needs_neither_torch_nor_pyplot() -> None:
+    code = (
+        "import sys, lossscape.report; print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "[]"
