@@ -110,11 +110,11 @@ def read_table(path: Path, *, live: bool = False) -> pd.DataFrame:
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        rows = list(csv.reader(lines))
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; the result is not finished, run the command again") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, csv.Error) as error:
         raise BadInput(f"{path}: cannot be read as CSV: {error}") from None
-    rows = list(csv.reader(lines))
     torn = not rows or len(rows[-1]) != len(rows[0]) or not lines[-1].endswith("\n")
     if torn and not live:
         raise BadInput(f"{path}: torn in its last line; run the command again")

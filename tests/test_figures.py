@@ -9,6 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 from mpl_toolkits.mplot3d import Axes3D
 
@@ -122,7 +123,7 @@ def test_several_curves_have_colours_of_their_own_and_share_what_is_common(tmp_p
     figure = build_curve(curves)
     colours = [to_hex(line.get_color()) for line in lines_of(figure.axes[0], "line train")]
     assert len(set(colours)) == 3
-    (legend,) = figure.findobj(match=lambda artist: type(artist).__name__ == "Legend")
+    legend: Any = figure.findobj(Legend)[0]
     assert [entry.get_text().strip() for entry in legend.get_texts()] == [
         "4nn",
         "3nn",
@@ -201,7 +202,7 @@ def test_x_is_horizontal_and_y_vertical(tmp_path: Path, monkeypatch: pytest.Monk
     (lines,) = (c for c in axes.collections if isinstance(c, QuadContourSet) and not c.filled)
     checked = 0
     for level, path in zip(lines.levels, lines.get_paths(), strict=True):
-        x, y = path.vertices[:, 0], path.vertices[:, 1]
+        x, y = np.asarray(path.vertices).T
         np.testing.assert_allclose(x + 10 * y, level, atol=1e-9)
         checked += len(x)
     assert checked > 20
@@ -318,7 +319,7 @@ def test_training_of_several_runs_in_one_figure(tmp_path: Path) -> None:
     figure = build_training(runs, log=True)
     assert len(figure.axes) == 2
     assert figure.axes[0].get_yscale() == "log"
-    (legend,) = figure.findobj(match=lambda artist: type(artist).__name__ == "Legend")
+    legend: Any = figure.findobj(Legend)[0]
     assert [entry.get_text() for entry in legend.get_texts()] == ["1/same", "2/same", "new", "train", "test"]
     assert "no epoch yet" not in words_of(figure)
     assert "no epoch yet" in words_of(build_training([runs[2]]))

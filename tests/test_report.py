@@ -88,7 +88,8 @@ def test_a_run_with_everything(tmp_path: Path) -> None:
         "89,610", "3 of 10", "momentum, lr 0.1", "mnist (JPEG copy), 60,000 train and 10,000 test samples",
         "barrier against the chord 0.25 0.25 nats max over α of L(α) − ((1 − α)·L(0) + α·L(1)) (Entezari",
         "barrier against the mean of the ends 0.75 0.75 nats max over α of L(α) − (L(0) + L(1))/2 (Frankle",
-        "not defined with recomputed BatchNorm statistics", "passed: the model is unchanged, and 1 of its losses agree",
+        "not defined with recomputed BatchNorm statistics",
+        "passed: the model is unchanged; losses that agree with metrics.csv: 1",
         "train loss at mnist@epoch-0001 1 1 agrees", "cosine between the directions 1e−11", "versions.torch 2.9",
         "batch_size: 100",
     ):  # fmt: skip
@@ -113,7 +114,7 @@ def test_results_of_the_analyses_themselves(own_run: Run) -> None:
     assert_stands_alone(page)
     assert "Left out" not in page.text
     assert len(page.all("img")) == 1 + 1 + 2 + 1
-    assert "4 of its losses agree with metrics.csv" in page.text
+    assert "losses that agree with metrics.csv: 4" in page.text
     assert "Gauss length" in page.text
     assert facts_of(own_run).last["test_loss"] > 0
 
@@ -160,6 +161,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_shown(tmp_path: Path) -> 
     short = write_curve(run, label="short") / "curve.csv"
     short.write_text("".join(short.read_text().splitlines(keepends=True)[:-3]))
     (write_curve(run, label="words") / "curve.csv").write_text("alpha,train_loss,train_accuracy\nzero,1,1\n")
+    (write_curve(run, label="garbage") / "curve.csv").write_text("x" * 200_000 + "\n")
     (write_curve(run, label="header") / "curve.csv").write_text("alpha\n" + "0\n" * 11)
     (write_curve(run, label="yaml") / "settings.yaml").write_text("a: [")
     (write_curve(run, label="other") / "settings.yaml").write_text("analysis: interpolate\npoints: 11\n")
@@ -176,7 +178,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_shown(tmp_path: Path) -> 
         "holds 11 of 11 points",
     ):
         assert words in page.text or words == "holds 11 of 11 points"
-    for label in ("torn", "short", "words", "header", "yaml", "other"):
+    for label in ("torn", "short", "words", "garbage", "header", "yaml", "other"):
         assert f"interpolate/{label}" in page.text
     assert "landscape/twice" in page.text
     assert "interpolate/good" not in page.text

@@ -13,7 +13,7 @@ from lossscape.report import captions, words
 from lossscape.report.curves import build_curve
 from lossscape.report.reading import UNREADABLE, Problem, read_bytes, read_result, reason_of
 from lossscape.report.style import save
-from lossscape.report.surfaces import build_contour, build_surface, contour_caption
+from lossscape.report.surfaces import build_contour, build_surface, contour_caption, surface_notes
 from lossscape.report.text import number
 from lossscape.results import (
     CERTIFICATE,
@@ -159,7 +159,8 @@ def _surface_pictures(surface: Surface, pages: Pages, place: Path, log: bool) ->
         )
         solid = build_surface(surface, split=split, log=log, captioned=False)
         alt = f"The {split} loss over two directions as a surface in three dimensions."
-        pictures.append(pages.draw(solid, place / f"surface{suffix}.png", alt, f"The same {split} losses."))
+        caption = " ".join([f"The same {split} losses as heights.", *surface_notes(surface, split, log)])
+        pictures.append(pages.draw(solid, place / f"surface{suffix}.png", alt, caption))
     return pictures
 
 

@@ -108,8 +108,9 @@ def build_surface(
         )  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
         numbers(axis, 5)
-    axes.set_xlim(surface.x[0], surface.x[-1])
-    axes.set_ylim(surface.y[0], surface.y[-1])
+    for limits, values in ((axes.set_xlim, surface.x), (axes.set_ylim, surface.y)):
+        margin = 0.04 * np.ptp(values)  # or the numbers of both axes meet in the corner
+        limits(values[0] - margin, values[-1] + margin)
     axes.set_zlim(scale.ticks[0], scale.ticks[-1])
     ticks = [] if scale.empty else list(_ticks(scale, 7))
     axes.set_zticks(ticks)
@@ -134,7 +135,12 @@ def contour_caption(surface: Surface, split: str, log: bool) -> str:
 
 def surface_caption(surface: Surface, split: str, log: bool) -> str:
     """The caption of build_surface's figure."""
-    return captions.surface_caption(surface, split, *_notes(surface, split, log, "Left open"))
+    return captions.surface_caption(surface, split, *surface_notes(surface, split, log))
+
+
+def surface_notes(surface: Surface, split: str, log: bool) -> list[str]:
+    """What a reader of build_surface's figure has to know of missing and clipped losses."""
+    return _notes(surface, split, log, "Left open")
 
 
 def _notes(surface: Surface, split: str, log: bool, missing: str) -> list[str]:

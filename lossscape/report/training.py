@@ -50,7 +50,7 @@ def build_training(runs: "Sequence[Run]", *, log: bool = False, captioned: bool 
     caption = training_caption(facts, names) if captioned else None
     alone = len(runs) == 1
     title = f"Training of {names[0]}" if alone else f"Training of {len(runs)} runs"
-    figure, panel = sheet(10, 6.6 if alone else 4.0, title, caption, _key(facts, names))
+    figure, panel = sheet(10, 7.0 if alone else 4.0, title, caption, _key(facts, names))
     grid = panel.subplots(2 if alone else 1, 2, squeeze=False)
     _losses(grid[0, 0], grid[0, 1], facts, log)
     if alone:

@@ -102,7 +102,7 @@ def verdict(certificate: Mapping[str, Any]) -> str:
     checked = [check for check in certificate.get("checks", []) if check.get("passed")]
     if not checked:
         return "passed: the model is unchanged; no loss could be compared with metrics.csv"
-    return f"passed: the model is unchanged, and {len(checked)} of its losses agree with metrics.csv"
+    return f"passed: the model is unchanged; losses that agree with metrics.csv: {len(checked)}"
 
 
 def check_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
