@@ -30,7 +30,7 @@ class Progress:
         """total, done: in `unit`s (samples, points, epochs)."""
         self.title, self.total, self.unit, self.done = title, total, unit, done
         self.text = ""
-        self._began_with = done
+        self._rate_from: tuple[float, int] | None = None
         self._start = time.monotonic()
         self._last_line = self._start
         self._quiet = quiet
@@ -62,8 +62,10 @@ class Progress:
 
     def advance(self, amount: int) -> None:
         """Count work that has just been done."""
-        self.done += amount
         now = time.monotonic()
+        self.done += amount
+        if self._rate_from is None:  # what came before the first piece of work says nothing about its rate
+            self._rate_from = (now, self.done)
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, text=self._summary())
         elif not self._quiet and self._line_is_due(now):
@@ -88,13 +90,13 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
     def _line_is_due(self, now: float) -> bool:
-        """The first line comes within half a second, so that the time left is known at once."""
-        first = self._lines == 0 and now - self._start > 0.5
+        """The first line comes within a third of a second of work, so that the time left is known at once."""
+        first = self._lines == 0 and self._rate_from is not None and now - self._rate_from[0] > 0.3
         return first or now - self._last_line > PLAIN_EVERY_SECONDS
 
     def _summary(self) -> str:
-        seconds = time.monotonic() - self._start
-        rate = (self.done - self._began_with) / max(seconds, 1e-9)
+        start, before = self._rate_from or (self._start, self.done)
+        rate = (self.done - before) / max(time.monotonic() - start, 1e-9)
         left = duration((self.total - self.done) / rate) if rate > 0 else "?"
         parts = [self.text, f"{rate:,.0f} {self.unit}/s", f"{left} left"]
         return ", ".join(part for part in parts if part)

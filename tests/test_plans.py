@@ -26,7 +26,8 @@ def plane_of(objective: Objective) -> Subspace:
     origin: Params = {name: value.clone() for name, value in objective.parameters().items()}
     generator = torch.Generator().manual_seed(3)
     directions = [
-        {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()} for _ in "xy"
+        {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()}
+        for _ in "xy"
     ]
     directions[0] = between(origin, directions[0])  # one of them in float64, as on a line between checkpoints
     return Subspace(origin, directions, dict(objective.buffers()))

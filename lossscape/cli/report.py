@@ -31,6 +31,11 @@ def command(
     if output is None and len(opened) == 1:
         output = opened[0].report_folder
     elif output is None:
-        output = opened[0].path.parent / "reports" / "+".join(run.name for run in opened)[:200]
+        output = opened[0].path.parent / "reports" / shortened("+".join(run.name for run in opened))
     check_writable(output)
     tell(report=write_report(opened, output))
+
+
+def shortened(name: str) -> str:
+    """A name that file systems take: at most 200 bytes."""
+    return name.encode()[:200].decode(errors="ignore")

@@ -1,0 +1,149 @@
+"""A process of its own for each measurement: `python -m benchmarks.measure TASK ROW …` prints one line of JSON.
+
+Nothing but torch is imported before memory is first looked at.
+"""
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+WARM_UP = 0.25
+"""Share of the measured time that goes before it unmeasured."""
+SIZE = 1024
+"""Of the square matrices whose product tells what the machine can do."""
+
+
+def main() -> None:
+    """Do one task and print what came of it."""
+    imported = peak_memory()
+    from benchmarks import sides
+    from benchmarks.rows import ROWS, SIDES
+    from lossscape.errors import BadInput
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("task", choices=["check", *SIDES])
+    parser.add_argument("row", choices=ROWS)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--data")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    row = ROWS[given.row]
+    try:
+        root = sides.mnist_folder(row, given.data)
+        with tempfile.TemporaryDirectory() as folder:
+            if given.task == "check":
+                answer = check(row, root, Path(folder), given.seconds)
+            else:
+                rate = samples_per_second(sides.steps(row, given.task, root, Path(folder)), given.seconds)
+                answer = {"rate": rate, "memory": peak_memory() - imported}
+    except BadInput as error:
+        sys.exit(str(error))
+    print(json.dumps(answer))
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held at a time, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def samples_per_second(steps: Iterator[int], seconds: float) -> float:
+    """Samples a second of steps that yield how many they took, after a warm-up; at least one step of each."""
+    count_for(steps, WARM_UP * seconds)
+    samples, took = count_for(steps, seconds)
+    return samples / took
+
+
+def count_for(steps: Iterator[int], seconds: float) -> tuple[int, float]:
+    """Take steps until the time is over; returns samples and seconds."""
+    begin = time.perf_counter()
+    samples = 0
+    while True:
+        samples += next(steps)
+        took = time.perf_counter() - begin
+        if took >= seconds:
+            return samples, took
+
+
+def check(row: Any, root: Path | None, folder: Path, seconds: float) -> dict[str, Any]:
+    """What holds for both sides of a row: machine, data, work, and how far their values differ on one batch."""
+    from benchmarks import sides
+    from benchmarks.rows import BATCH
+    from lossscape import devices
+    from lossscape.train import loop
+
+    emulated = row.precision == "bf16" and not devices.fast_bf16("cpu")
+    setup, state = sides.ours(row, root, folder)
+    loop.begin_epoch(setup, state)
+    batch = next(loop.remaining_batches(setup, state))[: 20 if emulated else BATCH]  # emulation takes seconds
+    net = sides.usual_net(row)
+    with torch.no_grad():
+        for value, same in zip(net.parameters(), state.model.parameters(), strict=True):
+            value.copy_(same)
+    facts = setup.data.facts
+    usual = sides.usual_set(row, root, True, facts["mean"], facts["std"])
+    inputs, targets = torch.utils.data.default_collate([usual[int(index)] for index in batch])
+
+    expected = sides.usual_loss(net, inputs, targets, row.precision)
+    expected.backward()
+    loss = loop.backward(setup, state, batch)
+    gradients = zip(gradients_of(state.model), gradients_of(net), strict=True)
+    return {
+        "cpu": devices.name_of(torch.device("cpu")),
+        "torch": torch.__version__,
+        "emulated": emulated,
+        "data": f"MNIST in {root}" if root else "random pictures of that size",
+        "loss_differs": difference(loss, expected.detach()),
+        "gradient_differs": max(difference(*pair) for pair in gradients),
+        "flop": flop(net, row.shape),
+        "product": None if emulated else product_rate(row.precision, seconds),
+    }
+
+
+def gradients_of(model: nn.Module) -> list[Tensor]:
+    """The gradient of each parameter, in the order of the model."""
+    return [value.grad for value in model.parameters() if value.grad is not None]
+
+
+def difference(value: Tensor, expected: Tensor) -> float:
+    """‖value − expected‖ / ‖expected‖."""
+    return float((value.double() - expected.double()).norm() / expected.double().norm())
+
+
+def flop(net: nn.Sequential, shape: tuple[int, ...]) -> int:
+    """Floating-point operations of training on one sample, in linear and convolution modules.
+
+    6 for each multiply-add (2 forward, 2 for the gradient of the weights, 2 for that of the inputs), less 2 in
+    the first such module, whose inputs are pictures and need no gradient.
+    """
+    from lossscape.models import summarise
+
+    first = next(i for i, module in enumerate(net) if isinstance(module, nn.Linear | nn.Conv2d))
+    return 6 * summarise(net, shape).multiply_adds - 2 * summarise(net[: first + 1], shape).multiply_adds
+
+
+def product_rate(precision: str, seconds: float) -> float:
+    """Floating-point operations a second in the fastest of some products of square matrices."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b, out = (torch.ones(SIZE, SIZE, dtype=dtype) for _ in range(3))
+    best = float("inf")
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or best == float("inf"):
+        begin = time.perf_counter()
+        torch.mm(a, b, out=out)
+        best = min(best, time.perf_counter() - begin)
+    return 2 * SIZE**3 / best
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What is trained in each row of the benchmark: pictures, net, batch, precision, and the ratio asked for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+BATCH = 100
+LR, MOMENTUM = 0.01, 0.9
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One net on one kind of pictures."""
+
+    name: str
+    what: str
+    model: dict[str, Any]
+    """The `model` section of a config."""
+    shape: tuple[int, int, int]
+    """(C, H, W) of one picture."""
+    train: int
+    test: int
+    mean: tuple[float, ...]
+    """Per channel, after division by 255, as examples of this kind of picture write it."""
+    std: tuple[float, ...]
+    precision: str
+    at_least: float
+    """The least ratio of samples/s, lossscape over the usual loop, on 2 cores."""
+    sides: tuple[str, ...]
+    tolerance: float
+    """The largest relative difference of loss and gradient between the sides."""
+
+
+_CNN: dict[str, Any] = {
+    "what": "convolutions of 128-64-32-16-10 channels on 32×32 colour pictures",
+    "model": {"name": "cnn", "channels": [128, 64, 32, 16, 10]},
+    "shape": (3, 32, 32),
+    "train": 5_000,
+    "test": 100,
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.25, 0.25, 0.25),
+    "sides": ("peer", "lossscape"),
+}
+ROWS = {
+    row.name: row
+    for row in (
+        Row(
+            name="mlp",
+            what="784-100-100-10 on MNIST",
+            model={"name": "mlp", "hidden": [100, 100]},
+            shape=(1, 28, 28),
+            train=60_000,
+            test=10_000,
+            mean=(0.1307,),
+            std=(0.3081,),
+            precision="fp32",
+            at_least=10,
+            sides=("peer", "peer-workers", "lossscape"),
+            tolerance=1e-5,
+        ),
+        Row(name="cnn", precision="fp32", at_least=1.8, tolerance=1e-5, **_CNN),
+        Row(name="cnn-bf16", precision="bf16", at_least=6, tolerance=3e-2, **_CNN),
+    )
+}
+SIDES = {
+    "peer": "usual loop",
+    "peer-workers": f"usual loop, {WORKERS} workers",
+    "lossscape": "lossscape",
+}

@@ -1,0 +1,139 @@
+"""The two sides that are measured: the loop of the usual PyTorch example, and lossscape's own."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.rows import BATCH, LR, MOMENTUM, WORKERS, Row
+from lossscape.config import experiment_from
+from lossscape.data import where_data_is
+from lossscape.data.vision import torchvision
+from lossscape.runs import Run
+from lossscape.train import loop, parallel, start
+from lossscape.train.loop import Setup
+from lossscape.train.state import State
+from lossscape.train.watch import Watch
+
+Pictures = tuple[Tensor, Tensor]
+"""uint8 [N, C, H, W] and class numbers [N]."""
+
+
+def mnist_folder(row: Row, root: str | None) -> Path | None:
+    """The folder of data files where the row is of MNIST and MNIST is there; None: random pictures stand in."""
+    place = next(place for place in where_data_is(root) if place.name == "mnist")
+    return place.folder.parents[1] if row.name == "mlp" and place.there else None
+
+
+def random_pictures(shape: Sequence[int], samples: int) -> Pictures:
+    """Pictures of noise, the same at every call. shape: (C, H, W) of one."""
+    generator = torch.Generator().manual_seed(samples)
+    pictures = torch.randint(256, (samples, *shape), dtype=torch.uint8, generator=generator)
+    return pictures, torch.randint(10, (samples,), generator=generator)
+
+
+def random_set(*, shape: list[int], train: int, test: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Such pictures as a data set of the user's own, which a config names `benchmarks.sides:random_set`."""
+    return (*random_pictures(shape, train), *random_pictures(shape, test))
+
+
+def ours(row: Row, root: Path | None, folder: Path) -> tuple[Setup, State]:
+    """lossscape, ready to train. folder: of a run, which is not written."""
+    dataset: dict[str, Any] = {"name": "mnist", "root": str(root)}
+    if root is None:
+        sizes = {"shape": list(row.shape), "train": row.train, "test": row.test}
+        dataset = {"name": "benchmarks.sides:random_set", **sizes}
+    experiment = experiment_from(
+        {
+            "name": "benchmark",
+            "device": "cpu",
+            "precision": row.precision,
+            "dataset": dataset,
+            "model": row.model,
+            "optimizer": {"name": "momentum", "lr": LR, "momentum": MOMENTUM},
+            "training": {"epochs": 1_000, "batch_size": BATCH},
+        }
+    )
+    return start.prepare(experiment, Run(folder), torch.device("cpu"), parallel.World())
+
+
+def our_steps(setup: Setup, state: State) -> Iterator[int]:
+    """Train for ever as run_epochs does between evaluations; yields the samples of each step."""
+    watch = Watch(None)
+    while True:
+        loop.begin_epoch(setup, state)
+        for batch in loop.remaining_batches(setup, state):
+            loop.take_step(setup, state, batch)
+            watch.step(setup, state, len(batch))
+            yield len(batch)
+        state.epoch += 1
+
+
+def usual_net(row: Row) -> nn.Sequential:
+    """The row's net as one writes it down in torch."""
+    if row.model["name"] == "mlp":
+        widths = [28 * 28, *row.model["hidden"]]
+        hidden = [m for pair in zip(widths, widths[1:]) for m in (nn.Linear(*pair), nn.ReLU())]
+        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], 10))
+    widths = [row.shape[0], *row.model["channels"]]
+    blocks = [m for pair in zip(widths, widths[1:]) for m in (nn.Conv2d(*pair, 3, padding=1), nn.ReLU())]
+    return nn.Sequential(*blocks[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def usual_set(
+    row: Row, root: Path | None, train: bool, mean: Sequence[float], std: Sequence[float]
+) -> Dataset[Any]:
+    """A torchvision data set whose pictures pass PIL, ToTensor and Normalize one by one.
+
+    Without `root` the class is torchvision's all the same, holding random pictures in the place of its files'.
+    """
+    vision = torchvision()
+    to_tensor = vision.transforms.ToTensor()
+    transform = vision.transforms.Compose([to_tensor, vision.transforms.Normalize(mean, std)])
+    if root is not None:
+        return vision.datasets.MNIST(str(root), train=train, transform=transform)
+    pictures, targets = random_pictures(row.shape, row.train if train else row.test)
+    grey = row.shape[0] == 1
+    kind: Any = vision.datasets.MNIST if grey else vision.datasets.CIFAR10
+
+    class InMemory(kind):
+        def __init__(self) -> None:
+            vision.datasets.VisionDataset.__init__(self, transform=transform)
+            self.data: Tensor | np.ndarray = (
+                pictures[:, 0] if grey else pictures.permute(0, 2, 3, 1).contiguous().numpy()
+            )
+            self.targets = targets if grey else targets.tolist()
+
+    return InMemory()
+
+
+def usual_steps(row: Row, root: Path | None, workers: int) -> Iterator[int]:
+    """Train for ever as the usual example does; yields the samples of each step."""
+    data, _test = (usual_set(row, root, train, row.mean, row.std) for train in (True, False))
+    loader = DataLoader(data, batch_size=BATCH, shuffle=True, num_workers=workers)
+    model = usual_net(row)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
+    model.train()
+    while True:
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            usual_loss(model, inputs, targets, row.precision).backward()
+            optimizer.step()
+            yield len(inputs)
+
+
+def usual_loss(model: nn.Module, inputs: Tensor, targets: Tensor, precision: str) -> Tensor:
+    """The mean cross entropy of a batch, in mixed precision as torch's documentation writes it."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        return nn.functional.cross_entropy(model(inputs), targets)
+
+
+def steps(row: Row, side: str, root: Path | None, folder: Path) -> Iterator[int]:
+    """The training steps of one side of a row."""
+    if side == "lossscape":
+        return our_steps(*ours(row, root, folder))
+    return usual_steps(row, root, WORKERS if side == "peer-workers" else 0)

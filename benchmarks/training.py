@@ -1,0 +1,143 @@
+"""Samples per second of training: the loop of the usual PyTorch example against lossscape's, in one run.
+
+`python -m benchmarks.training` prints both, their ratio and peak memory; docs/benchmarks.md says how it is measured.
+Exit code 1 where a ratio is missed or the two sides do not compute the same.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.rows import BATCH, ROWS, SIDES, Row
+
+ROOT = Path(__file__).parent.parent
+Ask = Callable[[str, str], dict[str, Any]]
+"""(task, row) -> what a process of its own measured."""
+
+
+def main(words: list[str] | None = None) -> int:
+    """Measure the rows asked for; returns the exit code."""
+    given = read(words)
+
+    def ask(task: str, row: str) -> dict[str, Any]:
+        return in_a_process(task, row, given.threads, given.seconds, given.data)
+
+    print(f"{given.rounds} rounds of {given.seconds:g} s a side; {given.threads} threads", end="")
+    print("" if given.threads == 2 else " (the ratios asked for are for 2)")
+    good = [run_row(ROWS[name], ask, given.rounds) for name in given.rows]
+    return 0 if all(good) else 1
+
+
+def read(words: list[str] | None) -> argparse.Namespace:
+    """The command line's options."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument(
+        "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS)
+    )
+    parser.add_argument("--seconds", type=_positive(float), default=4.0, help="of each measurement (4)")
+    parser.add_argument("--rounds", type=_positive(int), default=5, help="measurements of each side (5)")
+    threads = min(2, os.cpu_count() or 1)
+    parser.add_argument(
+        "--threads", type=_positive(int), default=threads, help="that torch computes with (2)"
+    )
+    parser.add_argument("--data", type=Path, help="folder that holds MNIST/raw; default: $LOSSSCAPE_DATA")
+    return parser.parse_args(words)
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        number = kind(text)
+        if not 0 < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return number
+
+    return read
+
+
+def in_a_process(task: str, row: str, threads: int, seconds: float, data: Path | None) -> dict[str, Any]:
+    """One measurement in a process of its own, whose peak memory is nobody else's.
+
+    This process imports no torch: a child's peak counts from what its parent held when it was started.
+    """
+    words = [task, row, f"--threads={threads}", f"--seconds={seconds}"]
+    if data is not None:
+        words.append(f"--data={data.absolute()}")
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.measure", *words],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"{task} of {row} failed with exit code {done.returncode}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def run_row(row: Row, ask: Ask, rounds: int) -> bool:
+    """Check and measure one row and print it; returns whether it is as asked."""
+    checked = ask("check", row.name)
+    print(f"\n{row.name}: {row.what}, batch {BATCH}, {row.precision}; {checked['data']}")
+    print(f"  {checked['cpu']}, torch {checked['torch']}")
+    same = max(checked["loss_differs"], checked["gradient_differs"]) <= row.tolerance
+    print(
+        f"  one batch, same weights: loss differs by {checked['loss_differs']:.1e}, gradient by "
+        f"{checked['gradient_differs']:.1e}; at most {row.tolerance:.0e}: {'ok' if same else 'missed'}"
+    )
+    if checked["emulated"]:
+        print(f"  ratio, at least {row.at_least:g}: not judged: bf16 is emulated on this CPU")
+        return same
+    measured: dict[str, list[dict[str, Any]]] = {side: [] for side in row.sides}
+    for _ in range(rounds):
+        for side in row.sides:
+            measured[side].append(ask(side, row.name))
+    return report(row, measured, checked) and same
+
+
+def report(row: Row, measured: dict[str, list[dict[str, Any]]], checked: dict[str, Any]) -> bool:
+    """Print what was measured; returns whether the ratio is reached."""
+    rates = {side: [answer["rate"] for answer in answers] for side, answers in measured.items()}
+    for side, answers in measured.items():
+        memory = statistics.median(answer["memory"] for answer in answers) / 1e6
+        print(
+            f"  {SIDES[side]:22s} {spread(rates[side], ',.0f')} samples/s, "
+            f"peak memory {memory:,.0f} MB above torch's{' (workers aside)' * (side == 'peer-workers')}"
+        )
+    ours = rates["lossscape"]
+    for side in row.sides:
+        if side not in ("peer", "lossscape"):
+            print(f"  ratio to {SIDES[side]}: {spread(ratios(ours, rates[side]), '.2f')}")
+    ratio = ratios(ours, rates["peer"])
+    reached = statistics.median(ratio) >= row.at_least
+    print(
+        f"  ratio to {SIDES['peer']}: {spread(ratio, '.2f')}, at least {row.at_least:g}: "
+        f"{'ok' if reached else 'missed'}"
+    )
+    rate, product = statistics.median(ours) * checked["flop"], checked["product"]
+    print(
+        f"  floor: {checked['flop'] / 1e6:,.3g} MFLOP a sample at the {product / 1e9:,.0f} GFLOP/s of a matrix "
+        f"product are {product / checked['flop']:,.0f} samples/s; lossscape's {rate / 1e9:,.0f} GFLOP/s are "
+        f"{rate / product:.0%} of it"
+    )
+    return reached
+
+
+def ratios(ours: Iterable[float], others: Iterable[float]) -> list[float]:
+    """Round by round, so that what slows the machine for a while slows both."""
+    return [a / b for a, b in zip(ours, others, strict=True)]
+
+
+def spread(values: list[float], form: str) -> str:
+    """Median (least–most)."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
