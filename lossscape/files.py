@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import io
 import itertools
+import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,6 +123,15 @@ def text_of(value: Any) -> str:
     if value is None:
         return ""
     return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty where the file is missing, torn or holds something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 class CsvLog:

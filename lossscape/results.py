@@ -1,7 +1,6 @@
 """Results as read back from their folders: curves, lines and surfaces with the settings that made them."""
 
 import csv
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from lossscape import yamlfile
 from lossscape.errors import BadInput
+from lossscape.files import read_json
 
 SETTINGS, ENGINE, CERTIFICATE = "settings.yaml", "engine.json", "certificate.json"
 POINTS = "points.csv"
@@ -31,12 +31,12 @@ class Result:
     @cached_property
     def certificate(self) -> dict[str, Any]:
         """What certificate.json says; empty where there is none."""
-        return _json(self.folder / CERTIFICATE)
+        return read_json(self.folder / CERTIFICATE)
 
     @cached_property
     def measures(self) -> dict[str, Any]:
         """What measures.json says; empty where there is none."""
-        return _json(self.folder / MEASURES)
+        return read_json(self.folder / MEASURES)
 
     @property
     def splits(self) -> list[str]:
@@ -128,11 +128,3 @@ def read_table(path: Path, *, live: bool = False) -> pd.DataFrame:
         return pd.DataFrame(numbers, columns=rows[0], dtype=float)
     except ValueError as error:
         raise BadInput(f"{path}: not a table of numbers: {error}") from None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

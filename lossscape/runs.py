@@ -4,7 +4,6 @@
 `point("runs/a@12")` reads the command line's notation RUN[@CHECKPOINT].
 """
 
-import json
 import pickle
 import re
 import warnings
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from lossscape import data, models
 from lossscape.config import Experiment, read_experiment
 from lossscape.errors import BadInput
-from lossscape.files import is_held, sha256, whole_lines
+from lossscape.files import is_held, read_json, sha256, whole_lines
 from lossscape.vectors import Params
 
 METRICS = (
@@ -193,11 +192,11 @@ class Run:
 
     def environment(self) -> dict[str, Any]:
         """What environment.json says; empty where it is missing or torn."""
-        return _json(self.environment_file)
+        return read_json(self.environment_file)
 
     def state(self) -> dict[str, Any]:
         """What state.json says; empty where it is missing or torn."""
-        return _json(self.state_file)
+        return read_json(self.state_file)
 
     def checkpoints(self) -> list[Checkpoint]:
         """Every checkpoint: epochs in order, then steps in order, then best and ema."""
@@ -289,14 +288,6 @@ def list_runs(folder: Path) -> list[Run]:
 def _known_runs(path: Path) -> str:
     near = [run.name for run in list_runs(path.parent)][:8]
     return f"; runs in {path.parent}: {', '.join(near)}" if near else ""
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def standing(run: Run) -> str:

@@ -21,8 +21,8 @@ def parameters_of(module: nn.Module) -> Params:
 def combine(origin: Params, directions: Sequence[Params], coordinates: Sequence[float]) -> Params:
     """θ(c) = θ₀ + Σ cᵢ dᵢ. A coordinate of exactly 0 leaves the origin's bits untouched.
 
-    Where the origin or a direction is float64, so is the sum: with d = between(a, b) the point at 1 is b to the bit once it is
-    cast back.
+    Where the origin or a direction is float64, so is the sum: with d = between(a, b) the point at 1 is b to the
+    bit once it is cast back.
     """
     point = dict(origin)
     for direction, coordinate in zip(directions, coordinates, strict=True):

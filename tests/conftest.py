@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +73,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def own_run(trained: Run, tmp_path: Path) -> Iterator[Run]:
+def own_run(trained: Run, tmp_path: Path) -> Run:
     """A finished run of the test's own."""
     shutil.copytree(trained.path, tmp_path / "runs" / "digits")
-    yield Run(tmp_path / "runs" / "digits")
+    return Run(tmp_path / "runs" / "digits")

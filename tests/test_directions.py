@@ -70,7 +70,7 @@ def test_other_normalisations(case: ModelCase) -> None:
 def test_kinds_of_parameters(case: ModelCase) -> None:
     model = case.model()
     kinds = kinds_of_parameters(model)
-    assert list(kinds) and set(kinds) == {name for name, _ in model.named_parameters()}
+    assert set(kinds) == {name for name, _ in model.named_parameters()}
     for name, value in model.named_parameters():
         assert kinds[name] == "weight" if value.ndim > 1 else kinds[name] in ("bias", "norm")
     norms = {

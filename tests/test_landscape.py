@@ -91,7 +91,7 @@ def test_a_rerun_is_the_same_to_the_byte(own_run: Run) -> None:
 
 def test_bad_choices_are_refused(own_run: Run) -> None:
     centre = point(str(own_run.path))
-    with pytest.raises(BadInput, match="--normalize 'filt'.*did you mean 'filter'"):
+    with pytest.raises(BadInput, match=r"--normalize 'filt'.*did you mean 'filter'"):
         landscape(centre, normalize="filt")
     with pytest.raises(BadInput, match="--ignore 'biases'"):
         landscape(centre, ignore=["biases"])

@@ -23,8 +23,8 @@ def recomputed_statistics(
 ) -> Callable[[Params, Params], Params]:
     """A function (parameters, buffers) -> buffers whose BatchNorm statistics are those of `inputs`.
 
-    inputs: [N, ...]; dtype: of the arithmetic. The statistics are the cumulative average over batches of 1,000 in file order, with dropout
-    off, as in Izmailov et al. 2018 (arXiv:1803.05407, §3.2). The model is left as it is.
+    inputs: [N, ...]; dtype: of the arithmetic. The statistics are the cumulative average over batches of 1,000
+    in file order, with dropout off, as in Izmailov et al. 2018 (arXiv:1803.05407, §3.2). The model is left as it is.
     """
     private = copy.deepcopy(model).to(inputs.device).requires_grad_(False).eval()
     for module in private.modules():
