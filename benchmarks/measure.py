@@ -1,9 +1,11 @@
 """A process of its own for each measurement: `python -m benchmarks.measure TASK ROW …` prints one line of JSON.
 
-Nothing but torch is imported before memory is first looked at.
+Nothing but torch is imported before memory is first looked at: what is told is what a side takes above it.
 """
 
 import argparse
+import copy
+import dataclasses
 import json
 import resource
 import sys
@@ -16,8 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.rows import ROWS, SIDES, Row
+
 WARM_UP = 0.25
 """Share of the measured time that goes before it unmeasured."""
+CHECKED = 20
+"""Samples of the batch on which both sides are held against each other: not a whole number of micro-batches."""
 SIZE = 1024
 """Of the square matrices whose product tells what the machine can do."""
 
@@ -26,7 +32,6 @@ def main() -> None:
     """Do one task and print what came of it."""
     imported = peak_memory()
     from benchmarks import sides
-    from benchmarks.rows import ROWS, SIDES
     from lossscape.errors import BadInput
 
     parser = argparse.ArgumentParser()
@@ -75,36 +80,53 @@ def count_for(steps: Iterator[int], seconds: float) -> tuple[int, float]:
             return samples, took
 
 
-def check(row: Any, root: Path | None, folder: Path, seconds: float) -> dict[str, Any]:
-    """What holds for both sides of a row: machine, data, work, and how far their values differ on one batch."""
+def check(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str, Any]:
+    """What holds for both sides of a row: machine, data, work, and how far their values differ on one batch.
+
+    In float64 both must give the same; in the row's precision the distance of each to that is told.
+    """
     from benchmarks import sides
-    from benchmarks.rows import BATCH
     from lossscape import devices
+    from lossscape.data import Split
     from lossscape.train import loop
 
-    emulated = row.precision == "bf16" and not devices.fast_bf16("cpu")
     setup, state = sides.ours(row, root, folder)
     loop.begin_epoch(setup, state)
-    batch = next(loop.remaining_batches(setup, state))[: 20 if emulated else BATCH]  # emulation takes seconds
+    batch = next(loop.remaining_batches(setup, state))[:CHECKED]
+    inputs, targets = sides.usual_batch(row, root, setup.data.facts, batch)
     net = sides.usual_net(row)
     with torch.no_grad():
         for value, same in zip(net.parameters(), state.model.parameters(), strict=True):
             value.copy_(same)
-    facts = setup.data.facts
-    usual = sides.usual_set(row, root, True, facts["mean"], facts["std"])
-    inputs, targets = torch.utils.data.default_collate([usual[int(index)] for index in batch])
 
-    expected = sides.usual_loss(net, inputs, targets, row.precision)
+    loop.backward(setup, state, batch)
+    gradient = gradients_of(setup.module)
+    train = setup.data.train
+    exact = dataclasses.replace(
+        setup,
+        module=copy.deepcopy(setup.module).double(),
+        data=dataclasses.replace(setup.data, train=Split(train.inputs[batch].double(), train.targets[batch])),
+    )
+    exact.module.zero_grad()
+    loss = loop.backward(exact, state, torch.arange(len(batch)))
+
+    sides.usual_loss(net, inputs, targets, row.precision).backward()
+    usual = gradients_of(net)
+    net.double().zero_grad()
+    expected = sides.usual_loss(net, inputs.double(), targets, "fp64")
     expected.backward()
-    loss = loop.backward(setup, state, batch)
-    gradients = zip(gradients_of(state.model), gradients_of(net), strict=True)
+    truth = gradients_of(net)
+    emulated = row.precision == "bf16" and not devices.fast_bf16("cpu")
     return {
         "cpu": devices.name_of(torch.device("cpu")),
         "torch": torch.__version__,
         "emulated": emulated,
         "data": f"MNIST in {root}" if root else "random pictures of that size",
-        "loss_differs": difference(loss, expected.detach()),
-        "gradient_differs": max(difference(*pair) for pair in gradients),
+        "loss_differs": difference([loss], [expected.detach()]),
+        "gradient_differs": max(
+            difference([a], [b]) for a, b in zip(gradients_of(exact.module), truth, strict=True)
+        ),
+        "rounding": {"peer": difference(usual, truth), "lossscape": difference(gradient, truth)},
         "flop": flop(net, row.shape),
         "product": None if emulated else product_rate(row.precision, seconds),
     }
@@ -115,9 +137,10 @@ def gradients_of(model: nn.Module) -> list[Tensor]:
     return [value.grad for value in model.parameters() if value.grad is not None]
 
 
-def difference(value: Tensor, expected: Tensor) -> float:
-    """‖value − expected‖ / ‖expected‖."""
-    return float((value.double() - expected.double()).norm() / expected.double().norm())
+def difference(values: list[Tensor], expected: list[Tensor]) -> float:
+    """‖values − expected‖ / ‖expected‖, of all tensors together."""
+    value, truth = (torch.cat([tensor.double().flatten() for tensor in part]) for part in (values, expected))
+    return float((value - truth).norm() / truth.norm())
 
 
 def flop(net: nn.Sequential, shape: tuple[int, ...]) -> int:

@@ -1,13 +1,14 @@
 """The two sides that are measured: the loop of the usual PyTorch example, and lossscape's own."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from benchmarks.rows import BATCH, LR, MOMENTUM, WORKERS, Row
 from lossscape.config import experiment_from
@@ -20,7 +21,7 @@ from lossscape.train.state import State
 from lossscape.train.watch import Watch
 
 Pictures = tuple[Tensor, Tensor]
-"""uint8 [N, C, H, W] and class numbers [N]."""
+"""[N, C, H, W], uint8 or as the net sees them, and class numbers [N]."""
 
 
 def mnist_folder(row: Row, root: str | None) -> Path | None:
@@ -77,10 +78,10 @@ def usual_net(row: Row) -> nn.Sequential:
     """The row's net as one writes it down in torch."""
     if row.model["name"] == "mlp":
         widths = [28 * 28, *row.model["hidden"]]
-        hidden = [m for pair in zip(widths, widths[1:]) for m in (nn.Linear(*pair), nn.ReLU())]
+        hidden = [m for pair in pairwise(widths) for m in (nn.Linear(*pair), nn.ReLU())]
         return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(widths[-1], 10))
     widths = [row.shape[0], *row.model["channels"]]
-    blocks = [m for pair in zip(widths, widths[1:]) for m in (nn.Conv2d(*pair, 3, padding=1), nn.ReLU())]
+    blocks = [m for pair in pairwise(widths) for m in (nn.Conv2d(*pair, 3, padding=1), nn.ReLU())]
     return nn.Sequential(*blocks[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
@@ -109,6 +110,13 @@ def usual_set(
             self.targets = targets if grey else targets.tolist()
 
     return InMemory()
+
+
+def usual_batch(row: Row, root: Path | None, facts: dict[str, Any], batch: Tensor) -> Pictures:
+    """Training samples by number as the loader stacks them, normalised by the mean and std of `facts`."""
+    data = usual_set(row, root, True, facts["mean"], facts["std"])
+    inputs, targets = default_collate([data[int(index)] for index in batch])
+    return inputs, targets
 
 
 def usual_steps(row: Row, root: Path | None, workers: int) -> Iterator[int]:

@@ -17,6 +17,10 @@ from typing import Any
 from benchmarks.rows import BATCH, ROWS, SIDES, Row
 
 ROOT = Path(__file__).parent.parent
+TOLERANCE = 1e-5
+"""Relative difference of the sides' loss and of each parameter's gradient in float64."""
+ROUNDING = 2
+"""How much farther than the usual loop's lossscape's gradient may be from float64's."""
 Ask = Callable[[str, str], dict[str, Any]]
 """(task, row) -> what a process of its own measured."""
 
@@ -86,11 +90,7 @@ def run_row(row: Row, ask: Ask, rounds: int) -> bool:
     checked = ask("check", row.name)
     print(f"\n{row.name}: {row.what}, batch {BATCH}, {row.precision}; {checked['data']}")
     print(f"  {checked['cpu']}, torch {checked['torch']}")
-    same = max(checked["loss_differs"], checked["gradient_differs"]) <= row.tolerance
-    print(
-        f"  one batch, same weights: loss differs by {checked['loss_differs']:.1e}, gradient by "
-        f"{checked['gradient_differs']:.1e}; at most {row.tolerance:.0e}: {'ok' if same else 'missed'}"
-    )
+    same = agree(row, checked)
     if checked["emulated"]:
         print(f"  ratio, at least {row.at_least:g}: not judged: bf16 is emulated on this CPU")
         return same
@@ -99,6 +99,22 @@ def run_row(row: Row, ask: Ask, rounds: int) -> bool:
         for side in row.sides:
             measured[side].append(ask(side, row.name))
     return report(row, measured, checked) and same
+
+
+def agree(row: Row, checked: dict[str, Any]) -> bool:
+    """Print how far the two sides are from each other on one batch; returns whether they compute the same."""
+    loss, gradient, rounding = checked["loss_differs"], checked["gradient_differs"], checked["rounding"]
+    same = max(loss, gradient) <= TOLERANCE
+    print(
+        f"  same weights, same batch, in float64: loss differs by {loss:.0e}, gradient by {gradient:.0e}, "
+        f"at most {TOLERANCE:.0e}: {'ok' if same else 'missed'}"
+    )
+    close = rounding["lossscape"] <= ROUNDING * rounding["peer"]
+    print(
+        f"  gradient in {row.precision} against float64: {SIDES['peer']} {rounding['peer']:.1e}, lossscape "
+        f"{rounding['lossscape']:.1e}, at most {ROUNDING} times as far: {'ok' if close else 'missed'}"
+    )
+    return same and close
 
 
 def report(row: Row, measured: dict[str, list[dict[str, Any]]], checked: dict[str, Any]) -> bool:

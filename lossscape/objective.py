@@ -7,7 +7,7 @@ float64 from the net's outputs and summed in float64, so the mean is that of all
 
 import copy
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -23,6 +23,8 @@ Precision = Literal["fp64", "fp32", "bf16"]
 CACHE_BYTES = 4 * 2**20
 """Activations of a chunk that stay in a CPU core's cache: convolutions then run 2 to 3 times faster."""
 CUDA_BYTES = 2**30
+INTEGER_CHUNK = 256
+"""For nets that take integers (tokens), whose activations are not measured."""
 
 
 class Metrics(NamedTuple):
@@ -43,6 +45,11 @@ class Plan:
     """dense: a forward pass a point; factored: the first layer's products once, then one multiply-add a point."""
 
 
+def exact_fp32(device: torch.device) -> AbstractContextManager[None]:
+    """A context in which convolutions of float32 are float32: cuDNN rounds their inputs to TF32 by default."""
+    return torch.backends.cudnn.flags(allow_tf32=False) if device.type == "cuda" else nullcontext()
+
+
 def has_convolutions(model: nn.Module) -> bool:
     """Whether a model has 2-D convolutions, which run fastest in small chunks and channels_last."""
     return any(isinstance(module, nn.Conv2d) for module in model.modules())
@@ -56,9 +63,12 @@ def cache_chunk(model: nn.Module, shape: tuple[int, ...], device: torch.device) 
     return int(min(2**power, 2**14))
 
 
-def choose_plan(model: nn.Module, shape: tuple[int, ...], device: torch.device) -> Plan:
-    """The plan for a model on a device, the same one on every start."""
-    return Plan(chunk=cache_chunk(model, shape, device), channels_last=has_convolutions(model))
+def choose_plan(model: nn.Module, inputs: Tensor) -> Plan:
+    """The plan for a model on inputs [N, ...] and their device, the same one on every start."""
+    chunk = INTEGER_CHUNK
+    if inputs.is_floating_point():
+        chunk = cache_chunk(model, tuple(inputs.shape[1:]), inputs.device)
+    return Plan(chunk=chunk, channels_last=has_convolutions(model))
 
 
 class Objective:
@@ -83,6 +93,11 @@ class Objective:
             raise BadInput(
                 f"{len(inputs)} inputs and {len(targets)} targets: both need the same length, at least 1"
             )
+        if targets.ndim > 2 or (targets.ndim == 2) != targets.is_floating_point():
+            raise BadInput(
+                f"targets of {targets.dtype} with shape {list(targets.shape)}: class numbers are integers [N], "
+                "distributions over classes are floats [N, C]"
+            )
         if isinstance(loss, str) and loss not in LOSSES:
             raise BadInput(one_of("loss", loss, LOSSES))
         self.loss: Loss = LOSSES[loss] if isinstance(loss, str) else loss
@@ -91,10 +106,8 @@ class Objective:
         self.precision = precision
         self.inputs, self.targets = inputs, targets
         # a private copy: nothing may change it, and calls override its values
-        self.model = copy.deepcopy(model).to(self.device).requires_grad_(False).eval()
-        if precision == "fp64":
-            self.model.double()
-        self.plan = plan or choose_plan(self.model, tuple(inputs.shape[1:]), self.device)
+        self.model = copy.deepcopy(model).to(self.device, self.dtype).requires_grad_(False).eval()
+        self.plan = plan or choose_plan(self.model, inputs)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -129,17 +142,33 @@ class Objective:
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         for z, targets in zip(outputs, self.targets.split(self.plan.chunk), strict=True):
-            loss += self.loss(z, targets).sum(dtype=torch.float64)
+            losses = self.loss(z, targets)
+            if losses.shape != (len(z),):
+                raise BadInput(
+                    f"the loss gives shape {list(losses.shape)} for {len(z)} samples; one loss each is needed "
+                    "(of torch's losses: reduction='none')"
+                )
+            loss += losses.sum(dtype=torch.float64)
             labels = targets if targets.ndim == 1 else targets.argmax(1)
             right += (z.argmax(1) == labels).sum()
             if done is not None:
                 done(len(z))
         return Metrics(float(loss) / len(self), float(right) / len(self))
 
-    def outputs(self, parameters: Params | None = None, buffers: Params | None = None) -> Tensor:
+    def outputs(
+        self,
+        parameters: Params | None = None,
+        buffers: Params | None = None,
+        done: Callable[[int], None] | None = None,
+    ) -> Tensor:
         """The net's outputs for all samples, [N, C] in float64."""
         values = self.prepared(parameters, buffers)
-        return torch.cat([self.forward(values, inputs) for inputs in self.inputs.split(self.plan.chunk)])
+        parts = []
+        for inputs in self.inputs.split(self.plan.chunk):
+            parts.append(self.forward(values, inputs))
+            if done is not None:
+                done(len(inputs))
+        return torch.cat(parts)
 
     def prepared(self, parameters: Params | None, buffers: Params | None) -> Params:
         """Parameters and buffers on the objective's device, in its precision and memory layout."""
@@ -161,7 +190,9 @@ class Objective:
         inputs = inputs.to(self.dtype) if inputs.is_floating_point() else inputs
         if self.plan.channels_last and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        exact = torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
-        with exact, torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with (
+            exact_fp32(self.device),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+        ):
             outputs: Tensor = torch.func.functional_call(module or self.model, values, (inputs,))
         return outputs.double()

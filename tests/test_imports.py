@@ -1,6 +1,7 @@
 """The rooms and who may import whom: imports go downward only, and the command line starts without torch."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,13 @@ def test_imports_go_downward_only() -> None:
             if other != room and LEVEL[other] > LEVEL[room]:
                 wrong.append(f"{file.relative_to(ROOT)} imports {other}")
     assert not wrong
+
+
+def test_every_name_of_the_library_is_what_it_says() -> None:
+    for name in lossscape.__all__:
+        importlib.import_module(f"lossscape.{lossscape._HOMES[name]}")
+    for name in lossscape.__all__:
+        assert callable(getattr(lossscape, name)), name
 
 
 def test_help_does_not_import_torch() -> None:

@@ -221,6 +221,36 @@ def test_grid_values_are_exact_where_they_matter() -> None:
         line_points(1, 0, 1)
 
 
+@given(st.integers(-20, 0), st.integers(10, 30), st.integers(1, 40))
+def test_checkpoints_on_a_grid_past_the_ends_are_exact(low: int, high: int, finer: int) -> None:
+    points = (high - low) * finer + 1  # a grid of tenths, or finer, that holds 0 and 1
+    alphas = [p[0] for p in line_points(points, low / 10, high / 10)]
+    assert 0.0 in alphas
+    assert 1.0 in alphas
+    assert alphas == sorted(set(alphas))
+
+
+def test_the_certificate_looks_at_the_checkpoints_whatever_the_policy(tmp_path: Path) -> None:
+    experiment = experiment_from(
+        {
+            "name": "bn",
+            "dataset": {"name": "digits", "train_size": 200, "test_size": 40},
+            "model": NETS["resnet"],
+            "optimizer": {"name": "sgd", "lr": 0.02},
+            "training": {"epochs": 1, "batch_size": 50},
+        }
+    )
+    run = train(experiment, tmp_path)
+    folder = interpolate(*pair(str(run.path), None), points=4, low=0.1, high=0.9)
+    checks = json.loads((folder / "certificate.json").read_text())["checks"]
+    assert [check["passed"] for check in checks] == [True] * 4
+    state = torch.load(run.epoch_file(1), weights_only=True)
+    state["0.weight"].mul_(3)
+    torch.save(state, run.epoch_file(1))
+    with pytest.raises(RunFailed, match="with its own statistics"):
+        interpolate(*pair(str(run.path), None), points=4, low=0.1, high=0.9)
+
+
 def test_copy_of_a_run_elsewhere_gives_the_same_curve(own_run: Run, tmp_path: Path) -> None:
     a, b = pair(str(own_run.path), None)
     first = (interpolate(a, b, points=5) / "curve.csv").read_bytes()

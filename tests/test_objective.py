@@ -67,7 +67,7 @@ def test_evaluating_changes_nothing(case: ModelCase) -> None:
     first = objective.metrics()
     if tracks_statistics(model):
         statistics = recomputed_statistics(model, case.inputs(SAMPLES))
-        objective.metrics(buffers=statistics(objective.parameters(), objective.buffers()))
+        objective.metrics(buffers=statistics(objective.parameters(), objective.buffers(), None))
     assert objective.metrics() == first
     assert fingerprint(model) == before
     assert [module.training for module in model.modules()] == flags
@@ -125,7 +125,7 @@ def test_recomputed_statistics_are_the_cumulative_average(case: ModelCase) -> No
     reference(inputs)
     double = copy.deepcopy(model).double()
     found = recomputed_statistics(double, inputs, torch.float64)(
-        {name: value.detach() for name, value in double.named_parameters()}, dict(double.named_buffers())
+        {name: value.detach() for name, value in double.named_parameters()}, {}, None
     )
     for name in layers:
         axes = [0, *range(2, seen[name].ndim)]
@@ -149,6 +149,40 @@ def test_bad_data_is_refused() -> None:
         Objective(nn.Identity(), "cross_entropy", torch.zeros(3, 2), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(BadInput, match="did you mean 'cross_entropy'"):
         Objective(nn.Identity(), "cross_entrop", torch.zeros(2, 2), torch.zeros(2, dtype=torch.int64))
+
+
+def test_a_loss_that_is_not_one_per_sample_is_refused() -> None:
+    model, x, t = nn.Linear(3, 2), torch.randn(4, 3), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(BadInput, match="reduction='none'"):
+        Objective(model, nn.functional.cross_entropy, x, t).metrics()
+    with pytest.raises(BadInput, match="distributions over classes"):
+        Objective(model, "mse", x, torch.zeros(4)).metrics()
+
+
+def test_modules_of_other_types_than_float32() -> None:
+    x, t = torch.randn(4, 3, dtype=torch.float64), torch.zeros(4, dtype=torch.int64)
+    model = nn.Linear(3, 2).double()
+    expected = float(nn.functional.cross_entropy(model(x), t).detach())
+    assert Objective(model, "cross_entropy", x, t).metrics().loss == pytest.approx(expected, rel=1e-5)
+    assert model.weight.dtype == torch.float64
+    words = nn.Sequential(nn.Embedding(5, 3), nn.Flatten(), nn.Linear(6, 2))
+    tokens = torch.tensor([[0, 4], [1, 2]])
+    expected = float(nn.functional.cross_entropy(words(tokens), t[:2]).detach())
+    assert Objective(words, "cross_entropy", tokens, t[:2]).metrics().loss == pytest.approx(
+        expected, rel=1e-5
+    )
+
+
+def test_recomputing_with_a_lone_last_sample_and_other_layers_that_track_statistics() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    statistics = recomputed_statistics(net, torch.randn(1001, 2))
+    found = statistics(dict(net.named_parameters()), {}, None)
+    assert int(found["1.num_batches_tracked"]) == 1
+    both = nn.Sequential(nn.InstanceNorm2d(2, track_running_stats=True), nn.BatchNorm2d(2))
+    nn.init.constant_(both[0].running_mean, 3.0)
+    kept = recomputed_statistics(both, torch.randn(8, 2, 4, 4))(dict(both.named_parameters()), {}, None)
+    assert kept["0.running_mean"].tolist() == [3.0, 3.0]
+    assert kept["1.running_mean"].tolist() != [0.0, 0.0]
 
 
 def test_chunks_keep_activations_in_the_cache() -> None:

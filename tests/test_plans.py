@@ -39,7 +39,7 @@ def test_the_chosen_plan_equals_dense(name: str, case: ModelCase) -> None:
         objective = objective_of(case, precision)
         plane = plane_of(objective)
         dense = list(evaluate({"data": objective}, plane, POINTS))
-        objective.plan = replace(plan_for(objective, 2, 11), chunk=4)
+        objective.plan = replace(plan_for(objective, plane, 11), chunk=4)
         assert (objective.plan.name == "factored") == (name in FACTORED)
         counted: list[int] = []
         for (point, found), (_, expected) in zip(
@@ -56,12 +56,29 @@ def test_a_layer_that_is_used_elsewhere_is_not_factored() -> None:
     assert first_layer(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU())) is not None
 
 
+def test_small_differences_of_large_numbers_are_not_factored() -> None:
+    case = MODEL_CASES["mlp"]
+    objective = objective_of(case, "fp32")
+    far = {name: 1000 * value for name, value in objective.parameters().items()}
+    back = Subspace(far, [between(far, dict(objective.parameters()))])
+    assert plan_for(objective, back, 11).name == "dense"
+    assert plan_for(objective, plane_of(objective), 11).name == "factored"
+
+
+def test_flatten_that_is_understood() -> None:
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(1, 2), torch.nn.Linear(3, 4), torch.nn.Flatten(), torch.nn.Linear(24, 2)
+    )
+    objective = Objective(model, "cross_entropy", torch.randn(5, 2, 3, 3), torch.zeros(5, dtype=torch.int64))
+    assert plan_for(objective, Subspace(objective.parameters(), []), 5).name == "dense"
+
+
 def test_products_that_do_not_fit_are_not_kept() -> None:
     objective = objective_of(MODEL_CASES["mlp"], "fp32")
     fits = KEPT_BYTES // (4 * 3 * 10)
-    assert plan_for(objective, 2, fits).name == "factored"
-    assert plan_for(objective, 2, fits + 1).name == "dense"
+    assert plan_for(objective, plane_of(objective), fits).name == "factored"
+    assert plan_for(objective, plane_of(objective), fits + 1).name == "dense"
     half = Objective(
         MODEL_CASES["mlp"].model(), "cross_entropy", objective.inputs, objective.targets, precision="bf16"
     )
-    assert plan_for(half, 2, 11).name == "dense"
+    assert plan_for(half, plane_of(half), 11).name == "dense"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from lossscape import devices
+from lossscape import devices, yamlfile
 from lossscape.config import Experiment, experiment_from
 from lossscape.errors import BadInput, RunFailed
 from lossscape.runs import Run
@@ -383,6 +383,20 @@ def test_absent_devices_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def launched(folder: Path, sections: dict[str, Any]) -> Run:
+    """The same experiment under torchrun with two processes."""
+    config = folder / "two.yaml"
+    config.write_text(yamlfile.dump(experiment(**sections).resolved()))
+    words = ["train", str(config), "--runs", str(folder / "two"), "--quiet"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    answer = subprocess.run(
+        [*launch, "-m", "lossscape", *words], capture_output=True, text=True, timeout=150, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("metrics.csv") == 1, "one process speaks"
+    return Run(folder / "two" / "run")
+
+
 @pytest.mark.timeout(180)
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     sections: dict[str, Any] = {
@@ -390,21 +404,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
         "training": {"epochs": 5, "batch_size": 32},
     }
     alone = train(experiment(**sections), tmp_path / "alone")
-    (tmp_path / "two.yaml").write_text(alone.config_file.read_text())
-    words = ["train", str(tmp_path / "two.yaml"), "--runs", str(tmp_path / "two"), "--quiet"]
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "lossscape",
-    ]
-    answer = subprocess.run([*launch, *words], capture_output=True, text=True, timeout=150, check=False)
-    assert answer.returncode == 0, answer.stderr
-    both = Run(tmp_path / "two" / "run")
+    both = launched(tmp_path, sections)
     assert json.loads(both.environment_file.read_text())["processes"] == 2
     assert rows(both)[-1]["step"] == "50"
     for name, value in both.checkpoint("last").state().items():
@@ -413,6 +413,15 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
         for key in ("train_loss", "test_loss", "grad_norm", "batch_loss"):
             if expected[key]:
                 assert float(found[key]) == pytest.approx(float(expected[key]), rel=1e-3)
+
+
+@pytest.mark.timeout(180)
+def test_rows_of_two_processes_with_batch_norm_are_those_of_the_checkpoints(tmp_path: Path) -> None:
+    run = launched(tmp_path, {"model": {"name": "mlp", "hidden": [10], "batch_norm": True}})
+    inputs, targets = run.tensors("test")
+    for epoch, row in enumerate(rows(run)):
+        loss = nn.functional.cross_entropy(run.model(str(epoch))(inputs), targets).detach()
+        assert float(row["test_loss"]) == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_a_second_signal_is_taken_as_usual() -> None:

@@ -100,7 +100,7 @@ POSITIONS = {
     (): "2:1", ("name",): "2:1", ("model",): "3:1", ("model", "name"): "4:3", ("model", "hidden"): "5:3",
     ("model", "hidden", 0): "6:7", ("model", "hidden", 1): "7:7", ("model", "hidden", 1, 0): "7:9",
     ("model", "hidden", 1, 1): "8:9", ("model", "hidden", 1, 1, "b"): "8:16",
-    ("flow", "one", 1): "9:16", ("flow", "one", 2): "10:5", ("flow", "two"): "10:9", (1,): "11:1",
+    ("flow", "one", 1): "9:17", ("flow", "one", 2): "10:5", ("flow", "two"): "10:9", (1,): "11:1",
     # what is not there stands where the deepest part of it does
     ("model", "depth"): "3:1", ("model", "hidden", 5): "5:3", ("nope", "name"): "2:1", ("name", "hidden"): "2:1",
     ("flow", "two", "one"): "10:9", ("model", "hidden", "name"): "5:3", ("flow", "three", "one"): "9:1",
@@ -149,11 +149,13 @@ def test_malformed(text: str, says: str) -> None:
 
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    said = "a.yaml:"
     try:
         Document(text, "a.yaml")
     except BadInput as error:
-        assert str(error).startswith("a.yaml:")
-        assert "\n" not in str(error)
+        said = str(error)
+    assert said.startswith("a.yaml:")
+    assert "\n" not in said
 
 
 def test_a_text_nested_too_deep() -> None:
@@ -170,6 +172,6 @@ def test_files(tmp_path: Path) -> None:
         yamlfile.read(tmp_path / "nowhere.yaml")
     with pytest.raises(BadInput, match="Is a directory"):
         yamlfile.read(tmp_path)
-    file.write_bytes("名".encode("euc-jp"))
+    file.write_bytes("caf\xe9".encode("latin-1"))
     with pytest.raises(BadInput, match="UTF-8"):
         yamlfile.read(file)

@@ -19,7 +19,7 @@ from lossscape.files import CsvLog, csv_text, held, whole_lines, write_text
 from lossscape.objective import Metrics, Objective, Plan
 from lossscape.progress import Progress
 from lossscape.results import ENGINE, POINTS, SETTINGS
-from lossscape.signals import Interrupted, StopRequest, stop_on_signals
+from lossscape.signals import Interrupted, stop_on_signals
 
 Values = dict[str, Metrics]
 
@@ -61,10 +61,12 @@ def fill(
     points: Sequence[Coordinates],
     *,
     statistics: Statistics | None = None,
+    statistics_samples: int = 0,
     quiet: bool,
 ) -> dict[Coordinates, Values]:
     """Evaluate the points that a result lacks, then write its CSV; returns the metrics of all points.
 
+    statistics: gives the buffers at a point, from `statistics_samples` samples.
     Every finished point is appended to points.csv at once, so nothing is lost when the process is killed.
     Raises Interrupted on SIGINT or SIGTERM, within a chunk of samples.
     """
@@ -83,15 +85,10 @@ def fill(
     try:
         known |= _values(log.rows, axes, objectives)
         missing = [point for point in points if point not in known]
-        samples = sum(len(objective) for objective in objectives.values())
-        with (
-            stop_on_signals() as stop,
-            Progress(
-                folder.parent.name, len(points) * samples, "samples", done=len(known) * samples, quiet=quiet
-            ) as progress,
-        ):
-            progress.announce(f"{len(missing):,} of {len(points):,} points x {samples:,} samples to evaluate")
-            done = _watch(progress, stop, len(points), samples)
+        samples = statistics_samples + sum(len(objective) for objective in objectives.values())
+        with watched(
+            folder.parent.name, len(points), samples, quiet=quiet, begun=len(known), announce=True
+        ) as done:
             for point, values in evaluate(objectives, subspace, missing, statistics, done):
                 log.append(dict(zip(columns, [*point, *_flat(values)], strict=True)))
                 known[point] = values
@@ -103,14 +100,28 @@ def fill(
     return known
 
 
-def _watch(progress: Progress, stop: StopRequest, points: int, samples: int) -> Callable[[int], None]:
-    def done(amount: int) -> None:
-        if stop.number is not None:
-            raise Interrupted(stop.number, "the same command once more (the finished points are kept)")
-        progress.say(f"point {min(progress.done // samples + 1, points)}/{points}")
-        progress.advance(amount)
+@contextmanager
+def watched(
+    title: str, points: int, samples: int, *, quiet: bool, begun: int = 0, announce: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show the progress of `points` points of `samples` samples each; gives the function to call after each chunk.
 
-    return done
+    That function raises Interrupted once SIGINT or SIGTERM has come.
+    """
+    with (
+        stop_on_signals() as stop,
+        Progress(title, points * samples, "samples", done=begun * samples, quiet=quiet) as progress,
+    ):
+        if announce:
+            progress.announce(f"{points - begun:,} of {points:,} points x {samples:,} samples to evaluate")
+
+        def done(amount: int) -> None:
+            if stop.number is not None:
+                raise Interrupted(stop.number, "the same command once more (the finished points are kept)")
+            progress.say(f"point {min(progress.done // samples + 1, points)}/{points}")
+            progress.advance(amount)
+
+        yield done
 
 
 def _flat(values: Values) -> list[float]:

@@ -21,8 +21,8 @@ from lossscape.results import MEASURES
 from lossscape.runs import Point, point
 from lossscape.vectors import norm, subtract
 
-GAUSS_SAMPLES = 1_000
-"""Training samples, the first in file order, whose logits' paths are measured."""
+GAUSS_SAMPLES, GAUSS_POINTS = 200, 51
+"""Training samples, the first in file order, whose logits' paths are measured, and the values of α."""
 
 
 def interpolate(
@@ -71,11 +71,14 @@ def interpolate(
     check_writable(place)
     before = certificate.fingerprint(problem.model)
     with folder.open_folder(place, settings, overwrite=overwrite):
-        objectives = problem.objectives(split, precision, folder.engine_plan(place), directions=1)
+        objectives = problem.objectives(split, precision, folder.engine_plan(place), line)
+        recompute = problem.statistics(policy, precision)
         values = folder.fill(
-            place, "curve.csv", ["alpha"], objectives, line, alphas,
-            statistics=problem.statistics(policy, precision), quiet=quiet,
+            place, "curve.csv", ["alpha"], objectives, line, alphas, statistics=recompute,
+            statistics_samples=len(problem.data.train) if recompute else 0, quiet=quiet,
         )  # fmt: skip
+        if certificate.is_done(place):
+            return place
         curve = {
             name: measures.measure_curve(
                 np.array([point[0] for point in alphas]),
@@ -86,39 +89,28 @@ def interpolate(
         content = {
             "distance": norm(line.directions[0]),
             "distance_moved": measures.distance_moved(origin, target),
-            "gauss_length": _gauss_length(problem, line, policy),
+            "gauss_length": None if recompute else _gauss_length(problem, line, quiet),
             **{name: asdict(found) for name, found in curve.items() if found is not None},
         }
         write_text(place / MEASURES, json.dumps(content, indent=2) + "\n")
-        checks = [
-            check
-            for point, alpha in ((start, 0.0), (end, 1.0))
-            if (alpha,) in values
-            for check in certificate.against_metrics(
-                point,
-                values[(alpha,)],
-                precision,
-                same_policy=policy in (None, "interpolated") or (policy == "frozen" and alpha == 0),
-            )
-            if point.run.path == start.run.path or point.run.config.dataset == start.run.config.dataset
-        ]
+        own = {0.0: policy != "recompute", 1.0: policy in (None, "interpolated")}
+        checks = []
+        with folder.watched("certificate", 2, sum(map(len, objectives.values())), quiet=quiet) as done:
+            for point, alpha, at in ((start, 0.0, (origin, buffers)), (end, 1.0, (target, target_buffers))):
+                if point.run.config.dataset == start.run.config.dataset:  # else its row is of other data
+                    found = values.get((alpha,)) if own[alpha] else None
+                    checks += certificate.check_point(point, objectives, at, found, done)
         certificate.write(place, checks, unchanged=certificate.fingerprint(problem.model) == before)
     return place
 
 
-def _gauss_length(problem: Problem, line: Subspace, policy: str | None) -> float | None:
-    """Of the logits on some training samples, in float64; None where the buffers at a point are not on the line."""
-    if policy == "recompute":
-        return None
+def _gauss_length(problem: Problem, line: Subspace, quiet: bool) -> float:
+    """Of the logits on some training samples, in float64."""
     train = problem.data.train
-    few = Objective(
-        problem.model,
-        "cross_entropy",
-        train.inputs[:GAUSS_SAMPLES],
-        train.targets[:GAUSS_SAMPLES],
-        precision="fp64",
-    )
-    return measures.gauss_length(few, line)
+    inputs, targets = train.inputs[:GAUSS_SAMPLES], train.targets[:GAUSS_SAMPLES]
+    few = Objective(problem.model, "cross_entropy", inputs, targets, precision="fp64")
+    with folder.watched("Gauss length", GAUSS_POINTS, len(few), quiet=quiet) as done:
+        return measures.gauss_length(few, line, GAUSS_POINTS, done)
 
 
 def _words(start: Point, end: Point, settings: dict[str, Any]) -> list[str]:

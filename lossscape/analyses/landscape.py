@@ -74,17 +74,18 @@ def landscape(
     before = certificate.fingerprint(problem.model)
     with folder.open_folder(place, settings, overwrite=overwrite):
         save_tensors(place / DIRECTIONS, _on_cpu(directions))
-        objectives = problem.objectives(split, precision, folder.engine_plan(place), directions=dims)
-        statistics = problem.statistics(policy, precision)
+        plane = Subspace(origin, directions, buffers)
+        objectives = problem.objectives(split, precision, folder.engine_plan(place), plane)
+        recompute = problem.statistics(policy, precision)
         values = folder.fill(
-            place, "surface.csv" if dims == 2 else "line.csv", AXES[:dims], objectives,
-            Subspace(origin, directions, buffers), points, statistics=statistics, quiet=quiet,
+            place, "surface.csv" if dims == 2 else "line.csv", AXES[:dims], objectives, plane, points,
+            statistics=recompute, statistics_samples=len(problem.data.train) if recompute else 0, quiet=quiet,
         )  # fmt: skip
-        at_centre = values.get((0.0,) * dims)
-        checks = []
-        if at_centre is not None:
-            same = policy in (None, "frozen")
-            checks = certificate.against_metrics(centre, at_centre, precision, same_policy=same)
+        if certificate.is_done(place):
+            return place
+        found = None if recompute else values.get((0.0,) * dims)
+        with folder.watched("certificate", 1, sum(map(len, objectives.values())), quiet=quiet) as done:
+            checks = certificate.check_point(centre, objectives, (origin, buffers), found, done)
         unchanged = certificate.fingerprint(problem.model) == before
         certificate.write(place, checks, unchanged=unchanged, **_geometry(origin, directions))
     return place

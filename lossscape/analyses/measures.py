@@ -4,6 +4,7 @@ Monotonicity, Gauss length and distance moved follow Lucas et al. (ICML 2021, ar
 given in both common forms, each by name.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,13 +38,13 @@ class CurveMeasures:
 
 
 def measure_curve(alpha: np.ndarray, loss: np.ndarray) -> CurveMeasures | None:
-    """Measures of a sampled curve, of its points in [0, 1]; None where 0 or 1 is not among them.
+    """Measures of a sampled curve on [0, 1]; None where 0 or 1 is not among its points or a loss is not finite.
 
     alpha: [P], ascending; loss: [P]. Every measure but the widths is in the units of the loss.
     """
     inside = (alpha >= 0) & (alpha <= 1)
     alpha, loss = alpha[inside], loss[inside]
-    if len(alpha) < 3 or alpha[0] != 0 or alpha[-1] != 1:
+    if len(alpha) < 3 or alpha[0] != 0 or alpha[-1] != 1 or not np.isfinite(loss).all():
         return None
     lowest = np.minimum.accumulate(loss)
     peak = int(np.argmax(loss - lowest))
@@ -66,14 +67,16 @@ def measure_curve(alpha: np.ndarray, loss: np.ndarray) -> CurveMeasures | None:
     )
 
 
-def gauss_length(objective: Objective, subspace: Subspace, points: int = 51) -> float:
+def gauss_length(
+    objective: Objective, subspace: Subspace, points: int = 51, done: Callable[[int], None] | None = None
+) -> float:
     """Mean Gauss length of the logits' paths, in radians: how much they turn on the way from α = 0 to 1.
 
     For each sample of the objective the logits z(α) at `points` values of α make a polygon in [C] dimensions; its
     Gauss length is the sum of the angles between neighbouring edges: 0 for a straight path, 2π for a circle
     (Lucas et al., §4). Compute it in float64, where close points do not drown in rounding.
     """
-    paths = torch.stack([objective.outputs(*subspace.at((alpha,))) for alpha in axis(points, 0.0, 1.0)])
+    paths = torch.stack([objective.outputs(*subspace.at((alpha,)), done) for alpha in axis(points, 0.0, 1.0)])
     edges = paths.diff(dim=0)
     a, b = edges[:-1], edges[1:]
     lengths = a.norm(dim=2) * b.norm(dim=2)

@@ -13,6 +13,7 @@ from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Statistics
 from lossscape.evaluate.plans import plan_for
 from lossscape.evaluate.statistics import recomputed_statistics, tracks_statistics
+from lossscape.evaluate.subspace import Subspace
 from lossscape.objective import Objective, Plan, Precision
 from lossscape.runs import Point, Run, load_state, split_state
 from lossscape.vectors import Params
@@ -42,9 +43,9 @@ class Problem:
         return parameters, buffers
 
     def objectives(
-        self, split: str, precision: Precision, plan: Plan | None, directions: int
+        self, split: str, precision: Precision, plan: Plan | None, subspace: Subspace
     ) -> dict[str, Objective]:
-        """One objective per split, all under one plan; without one the fastest for so many directions is chosen."""
+        """One objective per split, all under one plan; without one the fastest for the subspace is chosen."""
         spec = self.run.config.loss
         loss = functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
         parts = {name: self.data.train if name == "train" else self.data.test for name in SPLITS[split]}
@@ -53,7 +54,7 @@ class Problem:
             for name, part in parts.items()
         }
         if plan is None:
-            plan = plan_for(next(iter(found.values())), directions, sum(len(part) for part in parts.values()))
+            plan = plan_for(next(iter(found.values())), subspace, sum(len(part) for part in parts.values()))
             for objective in found.values():
                 objective.plan = plan
         return found

@@ -1,5 +1,6 @@
 """lossscape train"""
 
+import os
 from pathlib import Path
 
 import typer
@@ -56,6 +57,8 @@ def command(
     run = train(experiment, folder, overwrite=overwrite, quiet=quiet, tensorboard=tensorboard)
     if before == "finished" and not overwrite:
         typer.echo(f"{run.path} is already done")
+    if int(os.environ.get("RANK", "0")) > 0:  # one process of several speaks
+        return
     tell(run=run.path, metrics=run.metrics_file, checkpoints=run.checkpoint("last").path.parent)
 
 

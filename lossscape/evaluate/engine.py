@@ -7,7 +7,7 @@ from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Metrics, Objective
 from lossscape.vectors import Params
 
-Statistics = Callable[[Params, Params], Params]
+Statistics = Callable[[Params, Params, Callable[[int], None] | None], Params]
 
 
 def evaluate(
@@ -26,7 +26,7 @@ def evaluate(
     for coordinates in points:
         parameters, buffers = subspace.at(coordinates)
         if statistics is not None:
-            buffers = statistics(parameters, buffers)
+            buffers = statistics(parameters, buffers, done)
         yield (
             coordinates,
             {split: metrics(coordinates, parameters, buffers, done) for split, metrics in evaluators.items()},

@@ -18,6 +18,8 @@ from lossscape.vectors import Params
 
 KEPT_BYTES = 2**30
 """Products kept of all objectives of a result; a net that needs more is evaluated densely."""
+MOST_CANCELLATION = 0.1
+"""Shortest first layer a step away, against the origin's: a shorter one is a small difference of large numbers."""
 Evaluator = Callable[[Coordinates, Params, Params, Callable[[int], None] | None], Metrics]
 
 
@@ -30,7 +32,8 @@ def first_layer(model: nn.Module) -> tuple[str, nn.Linear, nn.Sequential] | None
     if type(model) is not nn.Sequential or len(model) < 2:
         return None
     children = list(model._modules.items())  # named_children() leaves out a module that is used twice
-    place = 1 if type(children[0][1]) is nn.Flatten and children[0][1].start_dim == 1 else 0
+    first = children[0][1]
+    place = 1 if type(first) is nn.Flatten and (first.start_dim, first.end_dim) == (1, -1) else 0
     if place >= len(children) - 1:
         return None
     name, layer = children[place]
@@ -42,15 +45,26 @@ def first_layer(model: nn.Module) -> tuple[str, nn.Linear, nn.Sequential] | None
     return name, layer, rest
 
 
-def plan_for(objective: Objective, directions: int, samples: int) -> Plan:
+def plan_for(objective: Objective, subspace: Subspace, samples: int) -> Plan:
     """The objective's plan with the fastest exact name that fits; samples: of all objectives of the result."""
+    dense = replace(objective.plan, name="dense")
     found = first_layer(objective.model)
-    width = objective.dtype.itemsize * (1 + directions)
-    if found is None or objective.precision == "bf16" or found[1].out_features * samples * width > KEPT_BYTES:
-        return replace(objective.plan, name="dense")
-    if objective.inputs.ndim != 2 and not isinstance(next(objective.model.children()), nn.Flatten):
-        return replace(objective.plan, name="dense")
+    if found is None or objective.precision == "bf16":
+        return dense
+    if objective.inputs.ndim != 2 and type(next(objective.model.children())) is not nn.Flatten:
+        return dense
+    name, layer, _ = found
+    products = layer.out_features * samples * (1 + len(subspace.directions))
+    if products * objective.dtype.itemsize > KEPT_BYTES or _cancels(subspace, f"{name}.weight"):
+        return dense
     return replace(objective.plan, name="factored")
+
+
+def _cancels(subspace: Subspace, name: str) -> bool:
+    """Whether the sum θ₀ + d loses so many digits at a point a step away that products in float32 would show it."""
+    origin = subspace.origin[name].double()
+    ends = [origin + sign * direction[name].double() for direction in subspace.directions for sign in (-1, 1)]
+    return any(float(end.norm()) < MOST_CANCELLATION * float(origin.norm()) for end in ends)
 
 
 def evaluator(objective: Objective, subspace: Subspace) -> Evaluator:

@@ -10,7 +10,7 @@ from lossscape import data, models, schedules
 from lossscape.config import Experiment
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import check_writable
-from lossscape.losses import Loss
+from lossscape.losses import Loss, smooth
 from lossscape.runs import Run
 from lossscape.train.loop import Setup
 
@@ -47,7 +47,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
     return found
 
 
-def check_outputs(model: nn.Module, loss: Loss, loaded: data.Data) -> None:
+def check_outputs(model: nn.Module, loss: Loss, smoothing: float, loaded: data.Data) -> None:
     """Raise BadInput where model and loss do not give one output per class and one loss per sample."""
     classes = len(loaded.classes)
     outputs = models.summarise(model, loaded.shape).outputs
@@ -57,13 +57,15 @@ def check_outputs(model: nn.Module, loss: Loss, loaded: data.Data) -> None:
             f"the data has {classes} classes, so [N, {classes}] is needed"
         )
     targets = loaded.train.targets[:2]
+    if smoothing:
+        targets = smooth(targets, classes, smoothing)
     zeros = torch.zeros(len(targets), classes, device=targets.device, requires_grad=True)
     try:
         value = loss(zeros, targets)
         shape, has_gradient = tuple(value.shape), value.requires_grad
     except Exception as error:  # whatever a user's loss raises is the user's to read
         raise BadInput(
-            f"the loss fails on outputs {list(zeros.shape)} and class numbers {list(targets.shape)}: "
+            f"the loss fails on outputs {list(zeros.shape)} and targets {list(targets.shape)}: "
             f"{type(error).__name__}: {error}"
         ) from error
     if shape != (len(targets),):

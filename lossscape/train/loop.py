@@ -1,6 +1,7 @@
 """The training loop, whole on one page: forward, backward, clip, schedule, step, evaluate, keep."""
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -68,7 +69,9 @@ def run_epochs(setup: Setup, state: State, log: CsvLog | None, watch: Watch, sto
                 clock.stop()
                 if setup.world.writes:
                     save_resume(setup.run, state)
-                raise Interrupted(number, f"lossscape train {setup.run.config_file} --resume")
+                raise Interrupted(
+                    number, f"lossscape train {shlex.quote(str(setup.run.config_file))} --resume"
+                )
         check_finite(setup, state)
         state.epoch += 1
         finish_epoch(setup, state, log, watch, clock)
@@ -182,13 +185,17 @@ def check_finite(setup: Setup, state: State) -> None:
 def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, clock: "Clock") -> None:
     """Evaluate both splits, add the row to metrics.csv, keep checkpoints, look at early stopping."""
     training = setup.experiment.training
+    setup.world.take_from_first(state.model.buffers())  # each process has its own BatchNorm statistics
     train, test = (measure(setup, state, split) for split in ("train", "test"))
-    if not all(math.isfinite(value) for value in (train.loss, test.loss)):
-        raise RunFailed(
-            f"after epoch {state.epoch} (step {state.step}, learning rate {state.optimizer.param_groups[0]['lr']:g}) "
-            f"the loss is {train.loss} on train and {test.loss} on test; lower optimizer.lr"
-        )
     trained = state.epoch > 0
+    if not (math.isfinite(train.loss) and math.isfinite(test.loss)):
+        rate = state.optimizer.param_groups[0]["lr"]
+        raise RunFailed(
+            f"after epoch {state.epoch} the loss is {train.loss} on train and {test.loss} on test (step {state.step}, "
+            f"learning rate {rate:g}, gradient norm {float(state.norms[-1]):g}); lower optimizer.lr"
+            if trained
+            else f"the loss of the initial values is {train.loss} on train and {test.loss} on test: see model.init"
+        )
     keep_best(setup, state, test)
     watched = training.early_stopping
     if watched is not None and trained:

@@ -1,7 +1,7 @@
 """Data parallel training under torchrun: the same steps as one process, each batch split over the processes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -32,6 +32,12 @@ class World:
         if self.size > 1:
             dist.all_reduce(value)
         return value
+
+    def take_from_first(self, values: Iterable[Tensor]) -> None:
+        """Overwrite tensors with those of the writing process."""
+        if self.size > 1:
+            for value in values:
+                dist.broadcast(value, src=0)
 
     def agree(self, number: int | None) -> int | None:
         """A signal's number that any process received, so that all stop after the same step."""

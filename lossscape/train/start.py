@@ -12,7 +12,7 @@ from torch import nn
 
 from lossscape import data, devices, losses, models, optimizers, yamlfile
 from lossscape.config import Experiment
-from lossscape.errors import RunFailed
+from lossscape.errors import BadInput, RunFailed
 from lossscape.files import held, sweep, write_text
 from lossscape.losses import Loss
 from lossscape.objective import Objective, cache_chunk, has_convolutions
@@ -58,6 +58,7 @@ def train(
         if not world.writes:
             return follow(setup, state)
         with held(run.path, "training"):
+            check_place(run, experiment, overwrite)  # again: loading the data took its time
             return lead(setup, state, overwrite=overwrite, quiet=quiet, writer=writer)
 
 
@@ -73,7 +74,7 @@ def prepare(
     loss: Loss = functools.partial(
         losses.FAMILY.function(experiment.loss), **losses.FAMILY.arguments(experiment.loss)
     )
-    check_outputs(model, loss, loaded)
+    check_outputs(model, loss, experiment.loss.label_smoothing, loaded)
     optimizer = optimizers.build(experiment.optimizer, model.parameters())
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
@@ -120,7 +121,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     """Train as the process that writes. writer: TensorBoard's SummaryWriter, the class, or None."""
     run, experiment = setup.run, setup.experiment
     if overwrite:
-        empty(run.path)
+        empty(run)
     sweep(run.path / "checkpoints")
     if begin_or_continue(setup, state):
         if run.state().get("state") != "finished":  # killed when only this was left to be said
@@ -142,6 +143,8 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     say_state(run, "running", state)
     progress = announce(setup, state, summary, quiet)
     log = open_metrics(run, state)
+    if state.step and not (log.rows and int(log.rows[-1]["epoch"]) == state.epoch):
+        progress.announce(f"note: {run.metrics_file} has lost its rows up to epoch {state.epoch}")
     board = writer(str(run.tensorboard_folder)) if writer is not None else None
     try:
         with stop_on_signals() as stop, progress:
@@ -176,16 +179,28 @@ def begin_or_continue(setup: Setup, state: State) -> bool:
     if exists:
         load_resume(setup.run, state)
     setup.world.wait()
-    return exists and is_finished(setup.experiment, state)
+    finished = exists and is_finished(setup.experiment, state)
+    if finished and not setup.run.epoch_file(state.epoch).exists():
+        raise BadInput(
+            f"{setup.run.path} is finished but lacks its last checkpoint: train anew with --overwrite"
+        )
+    return finished
 
 
-def empty(folder: Path) -> None:
-    """Delete what is in a folder, except the lock that this process holds."""
-    for entry in folder.iterdir():
+def empty(run: Run) -> None:
+    """Delete a run, except the lock that this process holds.
+
+    First what says that there is something to continue, last what says that it is a run: killed in between, it
+    can be deleted again and is never taken for finished.
+    """
+    run.resume_file.unlink(missing_ok=True)
+    kept = (".lock", run.config_file.name)
+    for entry in run.path.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
-        elif entry.name != ".lock":
+        elif entry.name not in kept:
             entry.unlink()
+    run.config_file.unlink(missing_ok=True)
 
 
 def announce(setup: Setup, state: State, summary: models.Summary, quiet: bool) -> Progress:

@@ -1,0 +1,129 @@
+"""The benchmark of training: both sides compute the same, its numbers add up, and its exit code tells a miss."""
+
+import dataclasses
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import measure, sides, training
+from benchmarks.rows import BATCH, ROWS, Row
+
+MLP = dataclasses.replace(ROWS["mlp"], train=150, test=10)
+CNN = dataclasses.replace(ROWS["cnn"], train=150, test=10, model={"name": "cnn", "channels": [64, 10]})
+by_row = pytest.mark.parametrize("row", [MLP, CNN], ids=["mlp", "cnn"])
+ROUNDING = {"peer": 1e-6, "lossscape": 1e-6}
+CHECKED = {
+    "cpu": "a CPU", "torch": "2.9", "data": "noise", "emulated": False, "flop": 10**6, "product": 1e11,
+    "loss_differs": 0.0, "gradient_differs": 0.0, "rounding": ROUNDING,
+}  # fmt: skip
+
+
+@by_row
+def test_both_sides_compute_the_same(row: Row, tmp_path: Path) -> None:
+    found = measure.check(row, None, tmp_path, 0.001)
+    assert found["loss_differs"] < 1e-6
+    assert found["gradient_differs"] < 1e-6
+    assert found["rounding"]["lossscape"] < 1e-3
+    assert found["product"] > 1e6
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gradient_of_other_micro_batch_weights_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = sides.ours
+
+    def wrong(*words: Any) -> Any:
+        setup, state = right(*words)
+        return dataclasses.replace(setup, loss=lambda z, y: setup.loss(z, y) / len(z)), state
+
+    monkeypatch.setattr(sides, "ours", wrong)
+    assert measure.check(MLP, None, tmp_path, 0.001)["gradient_differs"] > 0.1
+
+
+@by_row
+@pytest.mark.parametrize("side", ["peer", "lossscape"])
+def test_each_side_goes_through_whole_epochs(row: Row, side: str, tmp_path: Path) -> None:
+    steps = sides.steps(row, side, None, tmp_path)
+    assert list(itertools.islice(steps, 3)) == [BATCH, 50, BATCH]
+
+
+def test_work_is_counted_without_the_first_input_gradient() -> None:
+    net = sides.usual_net(MLP)
+    first, others = 784 * 100, 100 * 100 + 100 * 10
+    assert measure.flop(net, MLP.shape) == 4 * first + 6 * others
+
+
+def test_samples_per_second_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+
+    def steps() -> Any:  # the first is slow
+        nonlocal now
+        for seconds in [10.0, *[0.5] * 8]:
+            now += seconds
+            yield 100
+
+    assert measure.samples_per_second(steps(), 4.0) == 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "ours", "code"),
+    [
+        ({}, 1000.0, 0),
+        ({}, 990.0, 1),  # the ratio asked for is 10
+        ({"gradient_differs": 1e-4}, 1000.0, 1),
+        ({"rounding": {"peer": 1e-6, "lossscape": 3e-6}}, 1000.0, 1),
+        ({"emulated": True}, 1.0, 0),
+    ],
+)
+def test_exit_code(
+    changed: dict[str, Any],
+    ours: float,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rates: dict[str, dict[str, Any]] = {
+        "check": CHECKED | changed,
+        "lossscape": {"rate": ours, "memory": 2e8},
+    }
+
+    def answer(task: str, *others: Any) -> dict[str, Any]:
+        return rates.get(task, {"rate": 100.0, "memory": 1e8})
+
+    monkeypatch.setattr(training, "in_a_process", answer)
+    assert training.main(["--rows", "mlp", "--rounds", "3"]) == code
+    said = capsys.readouterr().out
+    assert ("missed" in said) == (code == 1)
+    assert ("not judged: bf16 is emulated on this CPU" in said) == bool(changed.get("emulated"))
+
+
+def test_ratios_are_of_pairs() -> None:
+    assert training.ratios([10.0, 40.0], [1.0, 2.0]) == [10.0, 20.0]
+
+
+@pytest.mark.parametrize("words", [["--rows", "mpl"], ["--seconds", "0"], ["--rounds", "x"]])
+def test_wrong_words_are_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        training.main(words)
+    assert stop.value.code == 2
+
+
+def test_a_measurement_in_a_process_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "import json, sys; from pathlib import Path; from benchmarks import training\n"
+        f"answer = training.in_a_process('peer', 'mlp', 1, 0.01, Path({str(tmp_path)!r}))\n"
+        "assert 'torch' not in sys.modules; print(json.dumps(answer))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=training.ROOT, capture_output=True, text=True, check=True
+    )
+    answer = json.loads(done.stdout)
+    assert answer["rate"] > 0
+    assert 1e7 < answer["memory"] < 5e9
