@@ -180,6 +180,7 @@ class CsvLog:
         except OSError as error:  # a full disk may have taken half of it
             with suppress(OSError):
                 self._file.truncate(begin)
+            self._file.seek(begin)
             error.filename = str(self._file.name)
             raise
         self._ends.append(self._file.tell())

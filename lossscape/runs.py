@@ -61,13 +61,11 @@ class Checkpoint:
             raise BadInput(f"{self.path}: no such checkpoint") from None
         except pickle.UnpicklingError as error:
             found = re.search(r"GLOBAL (\S+)", str(error))
+            what = f"holds {found[1]}" if found else "truncated, or holds something else than tensors"
             raise BadInput(
-                f"{self.path}: holds pickled code or objects{f' ({found[1]})' if found else ''}, which lossscape does "
-                "not load; store model.state_dict(), which is tensors only"
+                f"{self.path}: {what}: pickled code and objects are not loaded; store model.state_dict()"
             ) from None
-        except (
-            Exception
-        ) as error:  # torch.load has no common error for files that are truncated or something else
+        except Exception as error:  # torch.load has no common error for broken files
             why = str(error).split(". ")[0] or type(error).__name__
             raise BadInput(
                 f"{self.path}: truncated or not a checkpoint ({why}); train again or take another"
@@ -286,7 +284,7 @@ def list_runs(folder: Path) -> list[Run]:
 
 
 def _known_runs(path: Path) -> str:
-    near = [run.name for run in list_runs(path.parent)][:8]
+    near = [run.path.name for run in list_runs(path.parent)][:8]
     return f"; runs in {path.parent}: {', '.join(near)}" if near else ""
 
 

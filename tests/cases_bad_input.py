@@ -450,6 +450,8 @@ POINTS = {
     "range_empty": case("interpolate runs/digits --range 0.5 0.5", "range 0.5 0.5"),
     "range_nan": case("interpolate runs/digits --range nan 1", "range nan 1", "finite"),
     "range_inf": case("interpolate runs/digits --range 0 inf", "range 0 inf", "finite"),
+    "range_absurd": case("interpolate runs/digits --range -1e308 1e308", "range -1e+308 1e+308", "farther"),
+    "range_too_narrow": case("interpolate runs/digits --range 1 1.000000000000001", "too narrow for 1001"),
     "range_of_one": case("interpolate runs/digits --range 0", "--range"),
     "range_text": case("interpolate runs/digits --range a b", "--range", "number"),
     "range_of_the_plane": case("landscape runs/digits --range 1 -1", "range 1 -1", "smaller one first"),

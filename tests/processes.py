@@ -3,6 +3,7 @@
 Each is forked from one process that has imported everything and computed nothing, so it starts in milliseconds.
 """
 
+import gc
 import itertools
 import json
 import os
@@ -78,6 +79,7 @@ class Processes:
 
 def serve() -> None:
     """Answer the requests of a Processes on stdin."""
+    import lossscape.cli
     import lossscape.results
     import lossscape.train  # noqa: F401
     from lossscape.analyses import interpolation, landscape  # noqa: F401
@@ -90,6 +92,7 @@ def serve() -> None:
         stage.__dict__.update(dict.fromkeys(("draw_curve", "draw_contour", "draw_surface"), _draw))
         sys.modules[f"lossscape.report.{room}"] = stage
 
+    gc.freeze()  # else the first collection in a child copies all the memory that it shares
     pipes: dict[int, tuple[int, int]] = {}
     for line in sys.stdin:
         what, *request = json.loads(line)

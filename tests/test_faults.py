@@ -177,9 +177,9 @@ def test_signal_to_the_installed_program(place: Path) -> None:
 
 
 def test_killed_again_and_again_while_training(processes: Processes, undisturbed: Path, place: Path) -> None:
-    """The first process dies at its first touch of the disk, the next at its third, and so on to the end."""
+    """The first process dies at its first touch of the disk, the next at its fourth, and so on to the end."""
     run = Run(place / "runs" / "faulty")
-    for number in itertools.count(1, 2):
+    for number in itertools.count(1, 3):
         at = At("write", number, signal.SIGKILL)
         answer = processes.run("train", "faulty.yaml", "--quiet", cwd=place, at=at)
         assert_readable(run.path)

@@ -7,7 +7,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +116,18 @@ def test_what_comes_after_the_last_whole_row_is_dropped(tmp_path: Path, rest: by
     assert path.read_bytes() == before + (",".join(TEXTS[2]) + "\n").encode()
 
 
-@pytest.mark.parametrize(
-    "torn",
-    [b"2,0.5\n", b"2,0.5,0.5,0.5\n", b"2,x,0.5\n", b"\n", b"\0\0,\0,\0\n", b"2,0.5,\xff\n", b"2,0,0\x0b\n"],
-)
+NO_ROWS = [
+    b"2,0.5\n",
+    b"2,0.5,0.5,0.5\n",
+    b"2,x,0.5\n",
+    b"\n",
+    b"\0\0,\0,\0\n",
+    b"2,0.5,\xff\n",
+    b"2,0,0\x0b\n",
+]
+
+
+@pytest.mark.parametrize("torn", NO_ROWS)
 def test_lines_that_are_no_rows(tmp_path: Path, torn: bytes) -> None:
     """Nothing behind a line that is no row is taken either: it may be of another write."""
     path = tmp_path / "log.csv"
@@ -160,7 +168,7 @@ def test_no_file_has_no_rows(tmp_path: Path) -> None:
     assert not (tmp_path / "none.csv").exists()
 
 
-@given(st.lists(st.floats() | st.integers(-(2**70), 2**70) | st.none(), min_size=1, max_size=5))
+@given(st.lists(st.floats() | st.integers(-(2**70), 2**70) | st.none(), min_size=2, max_size=5))
 @shared_folder
 def test_numbers_read_back_exactly(tmp_path: Path, numbers: list[float | int | None]) -> None:
     path, columns = tmp_path / "numbers.csv", [f"c{i}" for i in range(len(numbers))]
@@ -168,7 +176,7 @@ def test_numbers_read_back_exactly(tmp_path: Path, numbers: list[float | int | N
     log = CsvLog(path, columns)
     log.append(dict(zip(columns, numbers, strict=True)))
     log.close()
-    (row,) = read_rows(path, columns) if len(numbers) > 1 or numbers[0] is not None else [{"c0": ""}]
+    (row,) = read_rows(path, columns)
     for column, number in zip(columns, numbers, strict=True):
         read = None if row[column] == "" else type(number)(row[column])  # type: ignore[arg-type]
         assert repr(read) == repr(number)
@@ -177,7 +185,6 @@ def test_numbers_read_back_exactly(tmp_path: Path, numbers: list[float | int | N
 
 def test_numpy_numbers_are_written_like_pythons() -> None:
     assert text_of(torch.tensor(0.1, dtype=torch.float64).numpy()[()]) == "0.1"
-    assert text_of(True) == "True"
 
 
 class FullDisk:
@@ -228,13 +235,9 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
         assert [entry.name for entry in path.parent.iterdir()] == ["学習.bin"]
 
 
-def failing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """A system call that fails as on a full disk."""
-
-    def fail(*given_: Any) -> Any:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    return fail
+def no_space(*given_: object) -> None:
+    """A system call on a full disk."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -244,7 +247,7 @@ def test_a_write_that_fails_changes_nothing(
     path = tmp_path / "file.bin"
     write_bytes(path, b"old")
     with monkeypatch.context() as patch:
-        patch.setattr(f"lossscape.files.os.{step}", failing(step, getattr(os, step)))
+        patch.setattr(f"lossscape.files.os.{step}", no_space)
         for target in (path, tmp_path / "new.bin"):
             with pytest.raises(OSError, match="No space left") as error:
                 write_bytes(target, b"new")
@@ -358,9 +361,13 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path, holder: "subprocess.Pop
 
 
 def test_a_folder_is_free_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), held(tmp_path / "a", "tests"):
-        (tmp_path / "a" / ".b.part").touch()
-        raise ZeroDivisionError
+    def fail() -> None:
+        with held(tmp_path / "a", "tests"):
+            (tmp_path / "a" / ".b.part").touch()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert not is_held(tmp_path / "a")
     with held(tmp_path / "a", "tests"):
         assert [entry.name for entry in (tmp_path / "a").iterdir()] == [".lock"]

@@ -10,6 +10,8 @@ from lossscape.errors import BadInput
 from lossscape.vectors import Params, combine
 
 Coordinates = tuple[float, ...]
+FARTHEST = 1e9
+"""Coordinates beyond this are a slip of the keyboard, and figures cannot show them."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,11 @@ def grid_points(
 
 
 def axis(points: int, low: float, high: float) -> list[float]:
-    """Evenly spaced values, ends exact. Raises BadInput for an empty or non-finite range or too few points."""
+    """Evenly spaced values, ends exact. Raises BadInput for an empty, absurd or non-finite range or too few points."""
     if not np.isfinite([low, high]).all() or not low < high:
         raise BadInput(f"range {low:g} {high:g}: needs two finite numbers, the smaller one first")
+    if max(abs(low), abs(high)) > FARTHEST:
+        raise BadInput(f"range {low:g} {high:g}: goes farther than {FARTHEST:g}, where no net has a loss")
     if points < 2:
         raise BadInput(f"{points} points: a range needs at least 2")
     steps = np.arange(points)
@@ -58,4 +62,6 @@ def axis(points: int, low: float, high: float) -> list[float]:
     whole = np.round(values)
     values = np.where(np.abs(values - whole) < 1e-12 * (high - low), whole, values)  # 0 and 1 are checkpoints
     values[0], values[-1] = low, high
+    if not (np.diff(values) > 0).all():
+        raise BadInput(f"range {low!r} {high!r}: too narrow for {points} different points")
     return [float(value) for value in values]
