@@ -13,12 +13,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.rows import ROWS, SIDES, Row
+
+if TYPE_CHECKING:
+    from lossscape.train.loop import Setup
 
 WARM_UP = 0.25
 """Share of the measured time that goes before it unmeasured."""
@@ -87,7 +90,6 @@ def check(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str
     """
     from benchmarks import sides
     from lossscape import devices
-    from lossscape.data import Split
     from lossscape.train import loop
 
     setup, state = sides.ours(row, root, folder)
@@ -101,17 +103,11 @@ def check(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str
 
     loop.backward(setup, state, batch)
     gradient = gradients_of(setup.module)
-    train = setup.data.train
-    exact = dataclasses.replace(
-        setup,
-        module=copy.deepcopy(setup.module).double(),
-        data=dataclasses.replace(setup.data, train=Split(train.inputs[batch].double(), train.targets[batch])),
-    )
-    exact.module.zero_grad()
+    exact = in_float64(setup, batch)
     loss = loop.backward(exact, state, torch.arange(len(batch)))
 
     sides.usual_loss(net, inputs, targets, row.precision).backward()
-    usual = gradients_of(net)
+    usual = [value.clone() for value in gradients_of(net)]
     net.double().zero_grad()
     expected = sides.usual_loss(net, inputs.double(), targets, "fp64")
     expected.backward()
@@ -130,6 +126,17 @@ def check(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str
         "flop": flop(net, row.shape),
         "product": None if emulated else product_rate(row.precision, seconds),
     }
+
+
+def in_float64(setup: "Setup", batch: Tensor) -> "Setup":
+    """A setup of a net and data in float64, without gradients yet; its samples are those of `batch`."""
+    from lossscape.data import Split
+
+    train = setup.data.train
+    chosen = Split(train.inputs[batch].double(), train.targets[batch])
+    module = copy.deepcopy(setup.module).double()
+    module.zero_grad()
+    return dataclasses.replace(setup, module=module, data=dataclasses.replace(setup.data, train=chosen))
 
 
 def gradients_of(model: nn.Module) -> list[Tensor]:

@@ -14,6 +14,7 @@ from benchmarks.rows import BATCH, LR, MOMENTUM, WORKERS, Row
 from lossscape.config import experiment_from
 from lossscape.data import where_data_is
 from lossscape.data.vision import torchvision
+from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.train import loop, parallel, start
 from lossscape.train.loop import Setup
@@ -63,8 +64,8 @@ def ours(row: Row, root: Path | None, folder: Path) -> tuple[Setup, State]:
 
 
 def our_steps(setup: Setup, state: State) -> Iterator[int]:
-    """Train for ever as run_epochs does between evaluations; yields the samples of each step."""
-    watch = Watch(None)
+    """Train for ever as run_epochs does between evaluations, quietly; yields the samples of each step."""
+    watch = Watch(Progress("benchmark", 0, "samples", quiet=True))
     while True:
         loop.begin_epoch(setup, state)
         for batch in loop.remaining_batches(setup, state):
