@@ -1,11 +1,12 @@
 # lossscape: `make demo` and `make test` set up all they need; `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 LOSSSCAPE := $(BIN)/lossscape
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test train interpolate landscape report check bench-training schema clean
+.PHONY: help demo test train interpolate landscape report check bench bench-training faults schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -46,11 +47,22 @@ landscape: $(VENV)/.user  ## make landscape RUN=runs/mnist_mlp [ARGS='--grid 25'
 report: $(VENV)/.user  ## make report RUN='runs/mnist_mlp runs/other'
 	$(LOSSSCAPE) report $(or $(RUN),$(error name a run: make report RUN=runs/mnist_mlp)) $(ARGS)
 
+$(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --requirement benchmarks/requirements.txt
+	@touch $@
+
+bench: $(BENCH)/.ready  ## seconds per point of landscapes, against loss-landscapes [ARGS='--rows mlp-plane --quick']
+	$(BENCH)/bin/python -m benchmarks.landscapes $(ARGS)
+
 bench-training: $(VENV)/.dev  ## samples/s of the usual PyTorch loop and of lossscape, in one run (MNIST is needed)
 	$(BIN)/python -m benchmarks.training $(ARGS)
+
+faults: $(VENV)/.dev  ## kill landscapes and interpolations at fifty moments: what is lost? [ARGS='--kills 100 --seed 1']
+	$(BIN)/python tests/faults.py $(ARGS)
 
 schema: $(VENV)/.user  ## write configs/schema.json anew
 	$(LOSSSCAPE) schema > configs/schema.json
 
-clean:  ## remove the virtual environment and caches (runs stay)
-	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache build *.egg-info
+clean:  ## remove the virtual environments and caches (runs stay)
+	rm -rf $(VENV) $(BENCH) .pytest_cache .hypothesis .mypy_cache .ruff_cache build *.egg-info

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import measure, sides, training
-from benchmarks.rows import BATCH, ROWS, Row
+from benchmarks import numbers
+from benchmarks.training import __main__ as training
+from benchmarks.training import measure, sides
+from benchmarks.training.rows import BATCH, ROWS, Row
 
 MLP = dataclasses.replace(ROWS["mlp"], train=150, test=10)
 CNN = dataclasses.replace(ROWS["cnn"], train=150, test=10, model={"name": "cnn", "channels": [64, 10]})
@@ -105,7 +107,7 @@ def test_exit_code(
 
 
 def test_ratios_are_of_pairs() -> None:
-    assert training.ratios([10.0, 40.0], [1.0, 2.0]) == [10.0, 20.0]
+    assert numbers.ratios([10.0, 40.0], [1.0, 2.0]) == [10.0, 20.0]
 
 
 @pytest.mark.parametrize("words", [["--rows", "mpl"], ["--seconds", "0"], ["--rounds", "x"]])
@@ -117,7 +119,7 @@ def test_wrong_words_are_refused(words: list[str]) -> None:
 
 def test_a_measurement_in_a_process_of_its_own(tmp_path: Path) -> None:
     code = (
-        "import json, sys; from pathlib import Path; from benchmarks import training\n"
+        "import json, sys; from pathlib import Path; from benchmarks.training import __main__ as training\n"
         f"answer = training.in_a_process('peer', 'mlp', 1, 0.01, Path({str(tmp_path)!r}))\n"
         "assert 'torch' not in sys.modules; print(json.dumps(answer))"
     )

@@ -1,4 +1,4 @@
-"""A process of its own for each measurement: `python -m benchmarks.measure TASK ROW …` prints one line of JSON.
+"""A process of its own for each measurement: `python -m benchmarks.training.measure TASK ROW …` prints JSON.
 
 Nothing but torch is imported before memory is first looked at: what is told is what a side takes above it.
 """
@@ -7,7 +7,6 @@ import argparse
 import copy
 import dataclasses
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.rows import ROWS, SIDES, Row
+from benchmarks.machine import peak_memory, product_rate
+from benchmarks.training.rows import ROWS, SIDES, Row
 
 if TYPE_CHECKING:
     from lossscape.train.loop import Setup
@@ -27,14 +27,12 @@ WARM_UP = 0.25
 """Share of the measured time that goes before it unmeasured."""
 CHECKED = 20
 """Samples of the batch on which both sides are held against each other: not a whole number of micro-batches."""
-SIZE = 1024
-"""Of the square matrices whose product tells what the machine can do."""
 
 
 def main() -> None:
     """Do one task and print what came of it."""
     imported = peak_memory()
-    from benchmarks import sides
+    from benchmarks.training import sides
     from lossscape.errors import BadInput
 
     parser = argparse.ArgumentParser()
@@ -57,12 +55,6 @@ def main() -> None:
     except BadInput as error:
         sys.exit(str(error))
     print(json.dumps(answer))
-
-
-def peak_memory() -> int:
-    """The most memory that this process has held at a time, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def samples_per_second(steps: Iterator[int], seconds: float) -> float:
@@ -88,7 +80,7 @@ def check(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str
 
     In float64 both must give the same; in the row's precision the distance of each to that is told.
     """
-    from benchmarks import sides
+    from benchmarks.training import sides
     from lossscape import devices
     from lossscape.train import loop
 
@@ -160,19 +152,6 @@ def flop(net: nn.Sequential, shape: tuple[int, ...]) -> int:
 
     first = next(i for i, module in enumerate(net) if isinstance(module, nn.Linear | nn.Conv2d))
     return 6 * summarise(net, shape).multiply_adds - 2 * summarise(net[: first + 1], shape).multiply_adds
-
-
-def product_rate(precision: str, seconds: float) -> float:
-    """Floating-point operations a second in the fastest of some products of square matrices."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b, out = (torch.ones(SIZE, SIZE, dtype=dtype) for _ in range(3))
-    best = float("inf")
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or best == float("inf"):
-        begin = time.perf_counter()
-        torch.mm(a, b, out=out)
-        best = min(best, time.perf_counter() - begin)
-    return 2 * SIZE**3 / best
 
 
 if __name__ == "__main__":

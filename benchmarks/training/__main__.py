@@ -10,13 +10,14 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import BATCH, ROWS, SIDES, Row
+from benchmarks.numbers import positive, ratios, spread
+from benchmarks.training.rows import BATCH, ROWS, SIDES, Row
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TOLERANCE = 1e-5
 """Relative difference of the sides' loss and of each parameter's gradient in float64."""
 ROUNDING = 2
@@ -44,24 +45,12 @@ def read(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS)
     )
-    parser.add_argument("--seconds", type=_positive(float), default=4.0, help="of each measurement (4)")
-    parser.add_argument("--rounds", type=_positive(int), default=5, help="measurements of each side (5)")
+    parser.add_argument("--seconds", type=positive(float), default=4.0, help="of each measurement (4)")
+    parser.add_argument("--rounds", type=positive(int), default=5, help="measurements of each side (5)")
     threads = min(2, os.cpu_count() or 1)
-    parser.add_argument(
-        "--threads", type=_positive(int), default=threads, help="that torch computes with (2)"
-    )
+    parser.add_argument("--threads", type=positive(int), default=threads, help="that torch computes with (2)")
     parser.add_argument("--data", type=Path, help="folder that holds MNIST/raw; default: $LOSSSCAPE_DATA")
     return parser.parse_args(words)
-
-
-def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        number = kind(text)
-        if not 0 < number < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
-        return number
-
-    return read
 
 
 def in_a_process(task: str, row: str, threads: int, seconds: float, data: Path | None) -> dict[str, Any]:
@@ -73,7 +62,7 @@ def in_a_process(task: str, row: str, threads: int, seconds: float, data: Path |
     if data is not None:
         words.append(f"--data={data.absolute()}")
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.measure", *words],
+        [sys.executable, "-m", "benchmarks.training.measure", *words],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
         stdout=subprocess.PIPE,
@@ -143,16 +132,6 @@ def report(row: Row, measured: dict[str, list[dict[str, Any]]], checked: dict[st
         f"{rate / product:.0%} of it"
     )
     return reached
-
-
-def ratios(ours: Iterable[float], others: Iterable[float]) -> list[float]:
-    """Round by round, so that what slows the machine for a while slows both."""
-    return [a / b for a, b in zip(ours, others, strict=True)]
-
-
-def spread(values: list[float], form: str) -> str:
-    """Median (least–most)."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
 
 
 if __name__ == "__main__":

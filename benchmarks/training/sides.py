@@ -5,12 +5,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from benchmarks.rows import BATCH, LR, MOMENTUM, WORKERS, Row
+from benchmarks.pictures import Pictures, random_pictures, usual_set, usual_transform
+from benchmarks.training.rows import BATCH, LR, MOMENTUM, WORKERS, Row
 from lossscape.config import experiment_from
 from lossscape.data import where_data_is
 from lossscape.data.vision import torchvision
@@ -21,9 +21,6 @@ from lossscape.train.loop import Setup
 from lossscape.train.state import State
 from lossscape.train.watch import Watch
 
-Pictures = tuple[Tensor, Tensor]
-"""[N, C, H, W], uint8 or as the net sees them, and class numbers [N]."""
-
 
 def mnist_folder(row: Row, root: str | None) -> Path | None:
     """The folder of data files where the row is of MNIST and MNIST is there; None: random pictures stand in."""
@@ -31,24 +28,12 @@ def mnist_folder(row: Row, root: str | None) -> Path | None:
     return place.folder.parents[1] if row.name == "mlp" and place.there else None
 
 
-def random_pictures(shape: Sequence[int], samples: int) -> Pictures:
-    """Pictures of noise, the same at every call. shape: (C, H, W) of one."""
-    generator = torch.Generator().manual_seed(samples)
-    pictures = torch.randint(256, (samples, *shape), dtype=torch.uint8, generator=generator)
-    return pictures, torch.randint(10, (samples,), generator=generator)
-
-
-def random_set(*, shape: list[int], train: int, test: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Such pictures as a data set of the user's own, which a config names `benchmarks.sides:random_set`."""
-    return (*random_pictures(shape, train), *random_pictures(shape, test))
-
-
 def ours(row: Row, root: Path | None, folder: Path) -> tuple[Setup, State]:
     """lossscape, ready to train. folder: of a run, which is not written."""
     dataset: dict[str, Any] = {"name": "mnist", "root": str(root)}
     if root is None:
         sizes = {"shape": list(row.shape), "train": row.train, "test": row.test}
-        dataset = {"name": "benchmarks.sides:random_set", **sizes}
+        dataset = {"name": "benchmarks.pictures:random_set", **sizes}
     experiment = experiment_from(
         {
             "name": "benchmark",
@@ -86,43 +71,26 @@ def usual_net(row: Row) -> nn.Sequential:
     return nn.Sequential(*blocks[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def usual_set(
+def usual_data(
     row: Row, root: Path | None, train: bool, mean: Sequence[float], std: Sequence[float]
 ) -> Dataset[Any]:
-    """A torchvision data set whose pictures pass PIL, ToTensor and Normalize one by one.
-
-    Without `root` the class is torchvision's all the same, holding random pictures in the place of its files'.
-    """
-    vision = torchvision()
-    to_tensor = vision.transforms.ToTensor()
-    transform = vision.transforms.Compose([to_tensor, vision.transforms.Normalize(mean, std)])
+    """A torchvision data set whose pictures pass PIL, ToTensor and Normalize one by one."""
+    transform = usual_transform(mean, std)
     if root is not None:
-        return vision.datasets.MNIST(str(root), train=train, transform=transform)
-    pictures, targets = random_pictures(row.shape, row.train if train else row.test)
-    grey = row.shape[0] == 1
-    kind: Any = vision.datasets.MNIST if grey else vision.datasets.CIFAR10
-
-    class InMemory(kind):
-        def __init__(self) -> None:
-            vision.datasets.VisionDataset.__init__(self, transform=transform)
-            self.data: Tensor | np.ndarray = (
-                pictures[:, 0] if grey else pictures.permute(0, 2, 3, 1).contiguous().numpy()
-            )
-            self.targets = targets if grey else targets.tolist()
-
-    return InMemory()
+        return torchvision().datasets.MNIST(str(root), train=train, transform=transform)
+    return usual_set(random_pictures(row.shape, row.train if train else row.test), transform)
 
 
 def usual_batch(row: Row, root: Path | None, facts: dict[str, Any], batch: Tensor) -> Pictures:
     """Training samples by number as the loader stacks them, normalised by the mean and std of `facts`."""
-    data = usual_set(row, root, True, facts["mean"], facts["std"])
+    data = usual_data(row, root, True, facts["mean"], facts["std"])
     inputs, targets = default_collate([data[int(index)] for index in batch])
     return inputs, targets
 
 
 def usual_steps(row: Row, root: Path | None, workers: int) -> Iterator[int]:
     """Train for ever as the usual example does; yields the samples of each step."""
-    data, _test = (usual_set(row, root, train, row.mean, row.std) for train in (True, False))
+    data, _test = (usual_data(row, root, train, row.mean, row.std) for train in (True, False))
     loader = DataLoader(data, batch_size=BATCH, shuffle=True, num_workers=workers)
     model = usual_net(row)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)

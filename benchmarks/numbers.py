@@ -1,0 +1,27 @@
+"""Medians and ratios of what was measured; imports no torch, so that a process that starts others stays small."""
+
+import argparse
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+
+def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    """For argparse: a finite number above 0."""
+
+    def read(text: str) -> float:
+        number = kind(text)
+        if not 0 < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return number
+
+    return read
+
+
+def ratios(ours: Iterable[float], others: Iterable[float]) -> list[float]:
+    """Round by round, so that what slows the machine for a while slows both."""
+    return [a / b for a, b in zip(ours, others, strict=True)]
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Median (least–most)."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
