@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lossscape.errors import BadInput as BadInput
     from lossscape.errors import RunFailed as RunFailed
     from lossscape.evaluate import Subspace as Subspace
+    from lossscape.evaluate import calibrate as calibrate
     from lossscape.evaluate import grid_points as grid_points
     from lossscape.evaluate import line_points as line_points
     from lossscape.evaluate import table as table
@@ -25,6 +26,7 @@ _HOMES = {
     "RunFailed": "errors",
     "Subspace": "evaluate",
     "between": "directions",
+    "calibrate": "evaluate",
     "grid_points": "evaluate",
     "line_points": "evaluate",
     "random_directions": "directions",

@@ -7,7 +7,7 @@ wrong, each line as `file:line:column: key: what is wrong, allowed values`.
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from lossscape import data, losses, models, optimizers, schedules, yamlfile
@@ -55,6 +55,18 @@ class Training(Section):
     """Decay of an exponential moving average of the weights, or polyak for their plain mean: the point @ema."""
 
 
+class Teacher(Section):
+    """A trained net whose outputs on the training inputs are the targets."""
+
+    run: Annotated[str, Field(min_length=1)]
+    """RUN or RUN@CHECKPOINT, as on the command line."""
+    targets: Literal["hard", "soft"] = "soft"
+    temperature: Rate = 1.0
+    """T of soft targets in training steps: both sides' outputs are divided by it, the loss is multiplied by T²."""
+    weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """w in training steps: w · loss against the teacher + (1 − w) · loss against the data's labels."""
+
+
 class Experiment(Section):
     """Everything that a training run is made from."""
 
@@ -68,8 +80,14 @@ class Experiment(Section):
     optimizer: Optimizer
     schedule: Schedule = schedules.ScheduleOptions(name="constant")
     training: Training
-    teacher: None = None
-    """A run whose outputs are the targets; this version trains on the data's labels only."""
+    teacher: Teacher | None = None
+    """A net whose outputs are the targets of training; null: the data's labels are."""
+
+    @model_validator(mode="after")
+    def _no_smoothing_of_outputs(self) -> "Experiment":
+        if self.teacher is not None and self.loss.label_smoothing:
+            raise ValueError("loss.label_smoothing smooths labels, and teacher replaces them: leave one out")
+        return self
 
     @field_validator("name")
     @classmethod

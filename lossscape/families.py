@@ -40,6 +40,8 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+USER_MODULE = "lossscape_user_"
+"""Begins the names of modules that were loaded from a file, which nothing can import by name."""
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -98,7 +100,7 @@ def _module_named(name: str) -> Any:
 def _module_at(path: Path) -> Any:
     if not path.is_file():
         raise BadInput(f"there is no file {str(path)!r} (looked from {Path.cwd()})")
-    name = f"lossscape_user_{path.stem}_{abs(hash(str(path.resolve()))):x}"
+    name = f"{USER_MODULE}{path.stem}_{abs(hash(str(path.resolve()))):x}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None

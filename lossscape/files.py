@@ -91,17 +91,19 @@ def held(folder: Path, doing: str) -> Iterator[None]:
     Raises BadInput that says who holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
+    with (folder / ".lock").open("a+b", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise BadInput(
-                f"{folder} is in use by {file.read().strip() or 'another process'}: wait for it"
-            ) from None
+            holder = file.read().decode().strip() or "another process"
+            raise BadInput(f"{folder} is in use by {holder}: wait for it") from None
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} ({doing})\n")
-        file.flush()
+        try:
+            file.write(f"process {os.getpid()} on {socket.gethostname()} ({doing})\n".encode())
+        except OSError as error:
+            error.filename = str(file.name)
+            raise
         sweep(folder)
         yield
 

@@ -34,6 +34,16 @@ def mse(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.mean((outputs - targets.to(outputs.dtype)) ** 2, dim=1)
 
 
+def kl_divergence(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Σ_c p_c (log p_c − log softmax(outputs)_c) with log p the targets, per sample [N].
+
+    The loss against soft targets, which are stored as log-probabilities [N, C]: 0 where outputs equal them.
+    """
+    return nn.functional.kl_div(
+        nn.functional.log_softmax(outputs, 1), targets.to(outputs.dtype), reduction="none", log_target=True
+    ).sum(1)
+
+
 def smooth(targets: Tensor, classes: int, epsilon: float, dtype: torch.dtype = torch.float32) -> Tensor:
     """Class numbers [N] as the smoothed distribution (1 − ε)·one-hot + ε/C, [N, C]."""
     return (1 - epsilon) * nn.functional.one_hot(targets, classes).to(dtype) + epsilon / classes

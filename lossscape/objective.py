@@ -6,8 +6,8 @@ float64 from the net's outputs and summed in float64, so the mean is that of all
 """
 
 import copy
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,8 @@ from lossscape.losses import LOSSES, Loss
 from lossscape.models.summary import summarise
 from lossscape.vectors import Params
 
-Precision = Literal["fp64", "fp32", "bf16"]
+Precision = Literal["fp64", "fp32", "tf32", "bf16"]
+PlanName = Literal["dense", "folded", "factored", "stacked"]
 CACHE_BYTES = 4 * 2**20
 """Activations of a chunk that stay in a CPU core's cache: convolutions then run 2 to 3 times faster."""
 CUDA_BYTES = 2**30
@@ -34,6 +35,18 @@ class Metrics(NamedTuple):
     accuracy: float
 
 
+class SampledMetrics(NamedTuple):
+    """Estimates of means over all samples from a stratified subset, with their standard errors."""
+
+    loss: float
+    accuracy: float
+    loss_stderr: float
+    accuracy_stderr: float
+    loss_difference_stderr: float
+    """Of the difference to the reference point's loss: the same samples at both, so much smaller."""
+    accuracy_difference_stderr: float
+
+
 @dataclass(frozen=True)
 class Plan:
     """How an objective is evaluated: results under the same plan and threads have the same bits."""
@@ -41,13 +54,53 @@ class Plan:
     chunk: int
     """Samples that pass through the net at once."""
     channels_last: bool
-    name: Literal["dense", "factored"] = "dense"
-    """dense: a forward pass a point; factored: the first layer's products once, then one multiply-add a point."""
+    name: PlanName = "dense"
+    points: int = 1
+    """Points that are evaluated together, chunk by chunk."""
+    compiled: bool = False
+    """Whether torch.compile makes the forward pass of whole chunks."""
+
+    @property
+    def words(self) -> str:
+        """The plan for people."""
+        together = f" x {self.points} points" if self.points > 1 else ""
+        layout = ", channels last" if self.channels_last else ""
+        compiled = ", compiled" if self.compiled else ""
+        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}"
 
 
-def exact_fp32(device: torch.device) -> AbstractContextManager[None]:
-    """A context in which convolutions of float32 are float32: cuDNN rounds their inputs to TF32 by default."""
-    return torch.backends.cudnn.flags(allow_tf32=False) if device.type == "cuda" else nullcontext()
+@dataclass(frozen=True)
+class Sample:
+    """A stratified subset of a split."""
+
+    indices: Tensor
+    """[n] places in the split, ascending."""
+    strata: Tensor
+    """[n] number of each sample's stratum."""
+    sizes: Tensor
+    """[H] samples of each stratum in the whole split."""
+
+
+@contextmanager
+def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
+    """A context in which float32 is multiplied as `precision` says and nothing is recorded for gradients.
+
+    On CUDA products of float32 are float32 only where that is asked for: cuDNN's default is TF32.
+    """
+    tf32, cudnn = precision == "tf32", torch.backends.cudnn
+    before = torch.get_float32_matmul_precision()
+    with (
+        torch.no_grad(),
+        cudnn.flags(  # whose defaults would switch it off
+            enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=tf32
+        ),
+        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
 
 
 def has_convolutions(model: nn.Module) -> bool:
@@ -83,11 +136,13 @@ class Objective:
         *,
         precision: Precision = "fp32",
         plan: Plan | None = None,
+        sample: Sample | None = None,
     ) -> None:
         """model: any module, left as it is; loss: a name of LOSSES or a function (outputs, targets) -> [N] losses.
 
         inputs: [N, ...]; targets: class numbers [N] or distributions [N, C]; both stay on their device, where
-        all is computed. Raises BadInput where the lengths differ or the loss is unknown.
+        all is computed. sample: says that they are a stratified subset, which `scored` then extrapolates from.
+        Raises BadInput where the lengths differ, the loss is unknown or the device has no tf32.
         """
         if len(inputs) != len(targets) or not len(inputs):
             raise BadInput(
@@ -100,6 +155,11 @@ class Objective:
             )
         if isinstance(loss, str) and loss not in LOSSES:
             raise BadInput(one_of("loss", loss, LOSSES))
+        if precision == "tf32" and inputs.device.type != "cuda":
+            raise BadInput(
+                "precision tf32 is a format of CUDA devices, and this is computed on the "
+                f"{inputs.device.type.upper()}: use --precision fp32, or bf16 where the processor has it"
+            )
         self.loss: Loss = LOSSES[loss] if isinstance(loss, str) else loss
         self.device = inputs.device
         self.dtype = torch.float64 if precision == "fp64" else torch.float32
@@ -108,10 +168,18 @@ class Objective:
         # a private copy: nothing may change it, and calls override its values
         self.model = copy.deepcopy(model).to(self.device, self.dtype).requires_grad_(False).eval()
         self.plan = plan or choose_plan(self.model, inputs)
+        self.sample = sample
+        self.reference: tuple[Tensor, Tensor] | None = None
+        """Losses and hits at the point that differences are taken to (of a subset)."""
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.inputs)
+
+    @property
+    def fields(self) -> type[Metrics] | type[SampledMetrics]:
+        """What `scored` returns."""
+        return Metrics if self.sample is None else SampledMetrics
 
     def parameters(self) -> Params:
         """The values that the model had when it was handed over, in the objective's precision."""
@@ -126,34 +194,55 @@ class Objective:
         parameters: Params | None = None,
         buffers: Params | None = None,
         done: Callable[[int], None] | None = None,
-    ) -> Metrics:
+    ) -> Metrics | SampledMetrics:
         """Mean loss and accuracy at the given parameters and buffers (default: the model's own).
 
         done: called after each chunk with its number of samples. Without class targets accuracy is that of the
         largest target. A loss that is not finite is returned as it is.
         """
         values = self.prepared(parameters, buffers)
-        return self.mean(
-            (self.forward(values, inputs) for inputs in self.inputs.split(self.plan.chunk)), done
-        )
-
-    def mean(self, outputs: Iterable[Tensor], done: Callable[[int], None] | None = None) -> Metrics:
-        """Mean loss and accuracy of the net's outputs, given chunk by chunk of the plan's size."""
-        loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        right = torch.zeros((), dtype=torch.int64, device=self.device)
-        for z, targets in zip(outputs, self.targets.split(self.plan.chunk), strict=True):
-            losses = self.loss(z, targets)
-            if losses.shape != (len(z),):
-                raise BadInput(
-                    f"the loss gives shape {list(losses.shape)} for {len(z)} samples; one loss each is needed "
-                    "(of torch's losses: reduction='none')"
-                )
-            loss += losses.sum(dtype=torch.float64)
-            labels = targets if targets.ndim == 1 else targets.argmax(1)
-            right += (z.argmax(1) == labels).sum()
+        parts = []
+        for inputs, targets in zip(self.chunks(), self.targets.split(self.plan.chunk), strict=True):
+            parts.append(self.judged(self.forward(values, inputs), targets))
             if done is not None:
-                done(len(z))
-        return Metrics(float(loss) / len(self), float(right) / len(self))
+                done(len(inputs))
+        losses, right = (torch.cat(column) for column in zip(*parts, strict=True))
+        return self.scored(losses, right)
+
+    def judged(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss (float64) and whether the class is right of each sample, from outputs [n, C] in float64."""
+        losses = self.loss(outputs, targets)
+        if losses.shape != (len(outputs),):
+            raise BadInput(
+                f"the loss gives shape {list(losses.shape)} for {len(outputs)} samples; one loss each is needed "
+                "(of torch's losses: reduction='none')"
+            )
+        labels = targets if targets.ndim == 1 else targets.argmax(1)
+        return losses.double(), outputs.argmax(1) == labels
+
+    def scored(self, losses: Tensor, right: Tensor) -> Metrics | SampledMetrics:
+        """The metrics of a point from what `judged` says of all samples, both [N].
+
+        Of a subset: the stratified estimate of the mean, Σ W_h m_h with W_h the stratum's share of the whole, and
+        its standard error, √(Σ W_h² (1 − f_h) s_h²/n_h) with f_h the share of the stratum that is in the subset
+        (Cochran, Sampling Techniques, 3rd ed., §5.3 and §5.4).
+        """
+        if self.sample is None:
+            return Metrics(float(losses.sum()) / len(self), int(right.sum()) / len(self))
+        hits = right.double()
+        before, hits_before = self.reference or (losses, right)
+        estimates = [
+            stratified(values, self.sample)
+            for values in (losses, hits, losses - before, hits - hits_before.double())
+        ]
+        (loss, loss_error), (accuracy, accuracy_error), (_, loss_change), (_, accuracy_change) = estimates
+        return SampledMetrics(loss, accuracy, loss_error, accuracy_error, loss_change, accuracy_change)
+
+    def blind_loss(self) -> float:
+        """The mean loss of outputs that are all 0: of cross-entropy, that of knowing nothing."""
+        outputs = self.forward({}, self.laid_out(self.inputs[:1]))
+        losses, right = self.judged(torch.zeros_like(outputs).expand(len(self), -1), self.targets)
+        return self.scored(losses, right).loss
 
     def outputs(
         self,
@@ -164,7 +253,7 @@ class Objective:
         """The net's outputs for all samples, [N, C] in float64."""
         values = self.prepared(parameters, buffers)
         parts = []
-        for inputs in self.inputs.split(self.plan.chunk):
+        for inputs in self.chunks():
             parts.append(self.forward(values, inputs))
             if done is not None:
                 done(len(inputs))
@@ -184,15 +273,37 @@ class Objective:
             }
         return values
 
-    @torch.no_grad()
-    def forward(self, values: Params, inputs: Tensor, module: nn.Module | None = None) -> Tensor:
-        """Outputs in float64 for one chunk, with values from `prepared`; module: a part of the model in its place."""
+    def chunks(self) -> Iterator[Tensor]:
+        """The inputs, chunk by chunk, in the objective's precision and memory layout."""
+        for inputs in self.inputs.split(self.plan.chunk):
+            yield self.laid_out(inputs)
+
+    def laid_out(self, inputs: Tensor) -> Tensor:
+        """Some inputs in the objective's precision and memory layout."""
         inputs = inputs.to(self.dtype) if inputs.is_floating_point() else inputs
         if self.plan.channels_last and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with (
-            exact_fp32(self.device),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
-        ):
-            outputs: Tensor = torch.func.functional_call(module or self.model, values, (inputs,))
-        return outputs.double()
+        return inputs
+
+    def forward(self, values: Params, inputs: Tensor) -> Tensor:
+        """Outputs in float64 for inputs from `chunks`, with values from `prepared`."""
+        with arithmetic(self.device, self.precision):
+            outputs: Tensor = torch.func.functional_call(self.model, values, (inputs,))
+            return outputs.double()
+
+
+def stratified(values: Tensor, sample: Sample) -> tuple[float, float]:
+    """Stratified estimate of the mean of a whole split from values [n] of a subset, and its standard error.
+
+    Strata with one sample of several take their variance from the whole subset.
+    """
+    strata, sizes = sample.strata.to(values.device), sample.sizes.to(values.device).double()
+    zeros = torch.zeros_like(sizes)
+    count = zeros.index_add(0, strata, torch.ones_like(values))
+    mean = zeros.index_add(0, strata, values) / count
+    spread = zeros.index_add(0, strata, (values - mean[strata]) ** 2) / (count - 1).clamp(min=1)
+    pooled = values.var() if len(values) > 1 else values.new_tensor(float("nan"))
+    spread = torch.where((count > 1) | (sizes == count), spread, pooled)
+    weights = sizes / sizes.sum()
+    variance = (weights**2 * (1 - count / sizes) * spread / count).sum()
+    return float((weights * mean).sum()), float(variance.sqrt())

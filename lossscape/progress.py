@@ -26,10 +26,20 @@ def duration(seconds: float) -> str:
 class Progress:
     """Counts work done out of a total, with a rate, the time left and a changing text."""
 
-    def __init__(self, title: str, total: int, unit: str, *, done: int = 0, quiet: bool = False) -> None:
-        """total, done: in `unit`s (samples, points, epochs)."""
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        unit: str,
+        *,
+        done: int = 0,
+        rate: float | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """total, done: in `unit`s (samples, points, epochs); rate: expected, units a second, until one is measured."""
         self.title, self.total, self.unit, self.done = title, total, unit, done
         self.text = ""
+        self._expected = rate
         self._rate_from: tuple[float, int] | None = None
         self._start = time.monotonic()
         self._last_line = self._start
@@ -49,7 +59,8 @@ class Progress:
                 TextColumn("{task.fields[text]}"), TimeElapsedColumn(),
                 console=Console(stderr=True), refresh_per_second=4, transient=True,
             )  # fmt: skip
-            self._task = self._bar.add_task(self.title, total=self.total, completed=self.done, text="")
+            text = self._summary() if self._expected else ""
+            self._task = self._bar.add_task(self.title, total=self.total, completed=self.done, text=text)
             self._bar.start()
         return self
 
@@ -94,9 +105,17 @@ class Progress:
         first = self._lines == 0 and self._rate_from is not None and now - self._rate_from[0] > 0.3
         return first or now - self._last_line > PLAIN_EVERY_SECONDS
 
-    def _summary(self) -> str:
+    @property
+    def rate(self) -> float:
+        """Units a second: measured, and until that means something the expected ones."""
         start, before = self._rate_from or (self._start, self.done)
-        rate = (self.done - before) / max(time.monotonic() - start, 1e-9)
+        took = time.monotonic() - start
+        if self._expected and (self.done == before or took < 0.3):
+            return self._expected
+        return (self.done - before) / max(took, 1e-9)
+
+    def _summary(self) -> str:
+        rate = self.rate
         left = duration((self.total - self.done) / rate) if rate > 0 else "?"
         parts = [self.text, f"{rate:,.0f} {self.unit}/s", f"{left} left"]
         return ", ".join(part for part in parts if part)

@@ -17,7 +17,16 @@ SETTINGS, ENGINE, CERTIFICATE = "settings.yaml", "engine.json", "certificate.jso
 POINTS = "points.csv"
 """Finished points of a result under way, in the order of their evaluation."""
 DIRECTIONS = "directions.pt"
+RANGE = "range.json"
 MEASURES = "measures.json"
+PATH, PATH_FACTS, PATHS = "path.csv", "path.json", "paths"
+"""Checkpoints projected onto a plane, what is known of each path, and the folder of the runs' own live files."""
+PLACES = ("epoch", "step", "x", "y", "off_plane", "in_plane", "moved")
+"""Columns of a path before its losses."""
+TEXT = ("run", "config", "other", "kind", "relation")
+"""Columns of kinds of solution that hold words."""
+SAME_STEP = 1e-6
+"""Within this part of a grid's step, a point lies on the grid."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,45 @@ class Result:
         """What measures.json says; empty where there is none."""
         return read_json(self.folder / MEASURES)
 
+    @cached_property
+    def engine(self) -> dict[str, Any]:
+        """What engine.json says; empty where there is none."""
+        return read_json(self.folder / ENGINE)
+
+    @cached_property
+    def found_range(self) -> dict[str, Any]:
+        """What range.json says: the loss that a range was chosen to reach; empty where the range was given."""
+        return read_json(self.folder / RANGE)
+
     @property
     def splits(self) -> list[str]:
         """The splits whose loss was computed, train first."""
         return [split for split in ("train", "test") if f"{split}_loss" in self.table]
+
+    @property
+    def axes(self) -> list[str]:
+        """The columns that are coordinates."""
+        return [name for name in ("alpha", "x", "y") if name in self.table]
+
+    @property
+    def grid(self) -> list[int]:
+        """How many evenly spaced values each coordinate was given."""
+        settings = self.settings
+        return [int(count) for count in settings.get("grid", [settings.get("points", len(self.table))])]
+
+    @cached_property
+    def refined(self) -> np.ndarray:
+        """Which points [N] do not lie on the grid but were added where the losses bend."""
+        if not self.settings.get("refine"):
+            return np.zeros(len(self.table), dtype=bool)
+        on_grid = np.ones(len(self.table), dtype=bool)
+        for axis, count in zip(self.axes, self.grid, strict=True):
+            values = self.table[axis].to_numpy()
+            given = self.settings.get("range" if axis == "alpha" else f"{axis}_range")
+            low, high = given or (values.min(), values.max())
+            steps = (values - low) / (high - low) * (count - 1)
+            on_grid &= np.abs(steps - np.round(steps)) < SAME_STEP
+        return ~on_grid
 
 
 class Curve(Result):
@@ -58,8 +102,30 @@ class Curve(Result):
         return self.table[self.coordinate].to_numpy()
 
 
+@dataclass(frozen=True)
+class Trail:
+    """The checkpoints of a run over a plane."""
+
+    name: str
+    checkpoints: list[str]
+    table: pd.DataFrame
+    """PLACES, then losses of the checkpoints and, after plane_, of the plane below them."""
+    facts: dict[str, Any]
+    """What path.json says of the run."""
+
+
 class Surface(Result):
-    """Losses over a plane, on a grid of x and y."""
+    """Losses over a plane: on a full grid of x and y, or at any points (a refined result)."""
+
+    @cached_property
+    def trails(self) -> list[Trail]:
+        """The paths that were drawn over it. Raises BadInput where path.csv is torn."""
+        return read_trails(self.folder)
+
+    @cached_property
+    def regular(self) -> bool:
+        """Whether the points make a full grid: every x with every y."""
+        return len(self.table) == len(self.x) * len(self.y)
 
     @cached_property
     def x(self) -> np.ndarray:
@@ -72,7 +138,9 @@ class Surface(Result):
         return np.unique(self.table["y"].to_numpy())
 
     def values(self, column: str) -> np.ndarray:
-        """A column as [len(y), len(x)]: rows are y, as matplotlib and meshgrid have it."""
+        """A column as [len(y), len(x)] (rows are y, as matplotlib and meshgrid have it); [N] without a full grid."""
+        if not self.regular:
+            return self.table[column].to_numpy()
         return self.table.pivot(index="y", columns="x", values=column).to_numpy()
 
 
@@ -83,8 +151,80 @@ def read_curve(folder: Path) -> Curve:
 
 
 def read_surface(folder: Path) -> Surface:
-    """A finished landscape over a plane. Raises BadInput where it is unfinished or torn."""
-    return Surface(folder, read_settings(folder), read_table(folder / "surface.csv"))
+    """A finished landscape over a plane. Raises BadInput where it is unfinished or torn, or has a point twice."""
+    file = folder / "surface.csv"
+    surface = Surface(folder, read_settings(folder), read_table(file))
+    places = surface.table.reindex(columns=["x", "y"])
+    if not np.isfinite(places).all(axis=None) or places.duplicated().any():
+        raise BadInput(f"{file}: a point is there twice or without its place; begin anew with --overwrite")
+    return surface
+
+
+@dataclass(frozen=True)
+class Solutions:
+    """Kinds of solution of one run or several: their settings and tables."""
+
+    folder: Path
+    settings: dict[str, Any]
+    epochs: pd.DataFrame
+    """run, epoch, losses, relative_change, kind."""
+    summary: pd.DataFrame
+    """A row for each run, with its first epoch of each kind."""
+    configs: pd.DataFrame
+    """A row for each config: mean and standard deviation over its runs. Empty for a single run."""
+    ratios: pd.DataFrame
+    """A row for each kind and pair of configs. Empty for a single run."""
+
+
+def read_solutions(folder: Path) -> Solutions:
+    """What `lossscape solutions` wrote. Raises BadInput where it is missing or torn."""
+    settings = read_settings(folder)
+    names = ("epochs", "summary", *(("configs", "ratios") if len(settings.get("runs", [])) > 1 else ()))
+    tables = {name: _read_mixed(folder / f"{name}.csv") for name in names}
+    if any(len(tables[name]) == 0 for name in ("epochs", "summary")):
+        raise BadInput(f"{folder}: holds no epochs; run the command again")
+    return Solutions(folder, settings, **{"configs": pd.DataFrame(), "ratios": pd.DataFrame(), **tables})
+
+
+def _read_mixed(path: Path) -> pd.DataFrame:
+    """A CSV with text in the columns of TEXT and numbers, exactly as they were written, in the others."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        for column in [name for name in table if name not in TEXT]:
+            table[column] = [float(cell) if cell else np.nan for cell in table[column]]
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; run the command again") from None
+    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+        raise BadInput(f"{path}: cannot be read: {error}") from None
+    return table
+
+
+def read_trails(folder: Path) -> list[Trail]:
+    """The paths over a plane by run, in the order in which they were asked for; none where there is no path.csv.
+
+    Raises BadInput where it is torn or holds other than numbers behind the names.
+    """
+    file = folder / PATH
+    if not file.exists():
+        return []
+    facts = read_json(folder / PATH_FACTS).get("runs", [])
+    with file.open(encoding="utf-8", newline="") as lines:
+        names, *rows = list(csv.reader(lines)) or [[]]
+    try:
+        numbers = [[float(cell) if cell else np.nan for cell in row[2:]] for row in rows]
+        table = pd.DataFrame(numbers, columns=names[2:], dtype=float)
+    except ValueError as error:
+        raise BadInput(f"{file}: not a path: {error}; run the command again") from None
+    runs = [row[0] for row in rows]
+    return [
+        Trail(
+            name,
+            [row[1] for row in rows if row[0] == name],
+            table[[run == name for run in runs]].reset_index(drop=True),
+            next((fact for fact in facts if fact.get("run") == name), {}),
+        )
+        for name in dict.fromkeys(runs)
+    ]
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

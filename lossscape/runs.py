@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +47,10 @@ class Checkpoint:
         """Of the file's bytes."""
         return sha256(self.path)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self, *, mapped: bool = False) -> dict[str, Tensor]:
         """Parameters and buffers, on the CPU.
 
+        mapped: what is asked for is read when it is asked for, where the file's format allows that.
         Raises BadInput where the file is truncated, holds code instead of tensors, or is no state_dict.
         """
         try:
@@ -56,7 +58,8 @@ class Checkpoint:
                 warnings.simplefilter(
                     "ignore"
                 )  # torch doubts protocols and storages that it then refuses or reads
-                state: Any = torch.load(self.path, map_location="cpu", weights_only=True)
+                mapped = mapped and is_zipfile(self.path)  # as torch saves since version 1.6
+                state: Any = torch.load(self.path, map_location="cpu", weights_only=True, mmap=mapped)
         except FileNotFoundError:
             raise BadInput(f"{self.path}: no such checkpoint") from None
         except pickle.UnpicklingError as error:
@@ -86,6 +89,12 @@ class Checkpoint:
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Put a state_dict into a model. Raises BadInput that names what does not fit."""
+    check_state(model, state, source)
+    model.load_state_dict(state)
+
+
+def check_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Raise BadInput that names what of a state_dict does not fit into a model."""
     wanted = model.state_dict()
     missing = [name for name in wanted if name not in state]
     extra = [name for name in state if name not in wanted]
@@ -101,7 +110,6 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
     )
     if what:
         raise BadInput(f"{source}: belongs to another model: {', '.join(what)}")
-    model.load_state_dict(state)
 
 
 def _form(value: Tensor) -> str:
@@ -174,7 +182,7 @@ class Run:
         """The checkpoint with the best test accuracy, or the averaged weights."""
         return self.path / "checkpoints" / f"{name}.pt"
 
-    def results(self, kind: Literal["interpolate", "landscape"]) -> Path:
+    def results(self, kind: Literal["interpolate", "landscape", "minimum"]) -> Path:
         """The folder of an analysis' results."""
         return self.path / kind
 

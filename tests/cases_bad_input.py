@@ -222,7 +222,7 @@ CONFIGS = {
     "missing_option_inside": edited(
         "dropout: 0.2", "init: {name: normal}", "bad.yaml:3:34: model.init.std: is required",
     ),
-    "teacher": added("teacher: {run: x}", "bad.yaml:6:1: teacher: ", "allowed: null"),
+    "teacher": added("teacher: {run: x, targets: labels}", "bad.yaml:6:19: teacher.targets: ", "hard, soft"),
     # sizes
     "hidden_0": edited("[12]", "[12, 0]", "bad.yaml:3:33: model.hidden.1: ", "got 0"),
     "hidden_negative": edited("[12]", "[-1]", "model.hidden.0: ", "got -1"),
@@ -481,7 +481,7 @@ POINTS = {
         "landscape runs/digits --batch-norm interpolated", "--batch-norm", "allowed: frozen, recompute",
     ),
     "split": case("landscape runs/digits --split val", "--split", "'train', 'test', 'both'"),
-    "precision": case("landscape runs/digits --precision fp16", "--precision", "'fp64', 'fp32', 'bf16'"),
+    "precision": case("landscape runs/digits --precision fp16", "--precision", "'fp64', 'fp32', 'tf32', 'bf16'"),
     "device": case("landscape runs/digits --device gpu", "device 'gpu'", "cuda:N"),
     "device_of_torch": case("landscape runs/digits --device meta", "device 'meta'"),
     "device_without_number": case("landscape runs/digits --device cuda:x", "device 'cuda:x'"),

@@ -1,8 +1,10 @@
 """What all tests share: one torch thread, the command line called in-process, and small runs to work on."""
 
+import atexit
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +19,10 @@ from lossscape.runs import Run
 from lossscape.train import train
 
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+os.environ["LOSSSCAPE_CACHE"] = tempfile.mkdtemp(
+    prefix="lossscape-tests-"
+)  # plans and pictures of tests alone
+atexit.register(shutil.rmtree, os.environ["LOSSSCAPE_CACHE"], ignore_errors=True)
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("tests")

@@ -6,12 +6,12 @@ Each is forked from one process that has imported everything and computed nothin
 import gc
 import itertools
 import json
+import math
 import os
 import resource
 import signal
 import subprocess
 import sys
-import types
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,14 +21,22 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 class At(NamedTuple):
     """A signal that a process sends itself: after its `number`th `what`.
 
-    what: "step", an optimizer step; "row", a row appended to a CSV; or "write": just before and after a file is
-    moved to its place, and before, in the middle of, and after a line is appended to a CSV.
+    what: "step", an optimizer step; "row", a row appended to a CSV; "chunk", a chunk of samples at a point; "trial",
+    a plan timed in a calibration, which here tries all; or "write": just before and after a file is moved to its
+    place, and before, in the middle of, and after a line is appended to a CSV.
     number 0: never, but their count is told on stderr.
     """
 
     what: str
     number: int
     signal: int
+
+
+class Room(NamedTuple):
+    """The most bytes that any file may have: from the start on, or from when the file of a name is begun."""
+
+    size: int
+    begun: str | None = None
 
 
 class Ended(NamedTuple):
@@ -42,24 +50,29 @@ class Ended(NamedTuple):
 class Processes:
     """Runs the command line in forked processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Path) -> None:
+        """cache: the folder that lossscape keeps plans in."""
+        own = {"PYTHONPATH": str(Path(__file__).parents[1]), "LOSSSCAPE_CACHE": str(cache)}
         self._server = subprocess.Popen(
             [sys.executable, __file__],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | ONE_THREAD | {"PYTHONPATH": str(Path(__file__).parents[1])},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD | own,
         )  # fmt: skip
 
-    def start(self, *words: object, cwd: Path, file_size: int | None = None, at: At | None = None) -> int:
-        """Start a command; returns its process id. file_size: the most bytes that any file may have."""
-        return int(self._ask("start", list(map(str, words)), str(cwd), file_size, at))
+    def start(self, *words: object, cwd: Path, room: Room | None = None, at: At | None = None) -> int:
+        """Start a command; returns its process id. room: of the disk; at: when to signal itself."""
+        return int(self._ask("start", list(map(str, words)), str(cwd), room, at))
+
+    def has_ended(self, process: int) -> bool:
+        """Whether a process is done, however it ended."""
+        return bool(self._ask("look", process))
 
     def wait(self, process: int) -> Ended:
         """Wait until a process ends or is stopped; what it said comes with its end."""
         return Ended(*self._ask("wait", process))
 
-    def run(self, *words: object, cwd: Path, file_size: int | None = None, at: At | None = None) -> Ended:
+    def run(self, *words: object, cwd: Path, room: Room | None = None, at: At | None = None) -> Ended:
         """Start a command and wait for it."""
-        return self.wait(self.start(*words, cwd=cwd, file_size=file_size, at=at))
+        return self.wait(self.start(*words, cwd=cwd, room=room, at=at))
 
     def close(self) -> None:
         """End the server."""
@@ -79,7 +92,10 @@ class Processes:
 
 def serve() -> None:
     """Answer the requests of a Processes on stdin."""
+    import scipy.spatial  # noqa: F401
+
     import lossscape.cli
+    import lossscape.report
     import lossscape.results
     import lossscape.train  # noqa: F401
     from lossscape.analyses import interpolation, landscape  # noqa: F401
@@ -87,10 +103,9 @@ def serve() -> None:
     from lossscape.models.mlp import mlp
 
     summarise(mlp((2,), 2, hidden=[2], dropout=0.5), (2,))  # torch imports a thousand modules for it
-    for room in ("curves", "surfaces"):  # a second for each figure, and figures are not what is tested
-        stage = types.ModuleType(room)
-        stage.__dict__.update(dict.fromkeys(("draw_curve", "draw_contour", "draw_surface"), _draw))
-        sys.modules[f"lossscape.report.{room}"] = stage
+    rooms = [module for name, module in sys.modules.items() if name.startswith("lossscape.report.")]
+    for room in rooms:  # a second for each figure, and figures are not what is tested
+        room.__dict__.update(dict.fromkeys((name for name in vars(room) if name.startswith("draw_")), _draw))
 
     gc.freeze()  # else the first collection in a child copies all the memory that it shares
     pipes: dict[int, tuple[int, int]] = {}
@@ -108,6 +123,8 @@ def serve() -> None:
             os.close(child_out)
             os.close(child_err)
             pipes[answer] = (out, err)
+        elif what == "look":
+            answer = os.waitid(os.P_PID, request[0], os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         else:
             _, status = os.waitpid(request[0], os.WUNTRACED)
             if os.WIFSTOPPED(status):
@@ -126,37 +143,64 @@ def _draw(result: object, path: Path, **options: object) -> None:
     path.write_text("a picture")
 
 
-def _be(words: list[str], cwd: str, file_size: int | None, at: list[Any] | None) -> None:
+def _be(words: list[str], cwd: str, room: list[Any] | None, at: list[Any] | None) -> None:
     """Run a command in this process and end it."""
     from lossscape.cli import main
 
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdout, sys.stderr = os.fdopen(1, "w", encoding="utf-8"), os.fdopen(2, "w", encoding="utf-8")
     os.chdir(cwd)
-    if file_size is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY))
-    ticks = _arm(At(*at)) if at is not None else None
+    if room is not None:
+        _limit(Room(*room))
+    moment = None if at is None else At(*at)
+    ticks = _arm(moment) if moment else None
     sys.argv = ["lossscape", *words]
     code = 0
     try:
         main()
     except SystemExit as stop:
         code = int(stop.code or 0)
-    if ticks is not None:
+    if moment and ticks and not moment.number:
         print("ticks", next(ticks) - 1, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
+def _limit(room: Room) -> None:
+    """Have the disk of this process be full."""
+    from lossscape import files
+
+    write_bytes, begin_log = files.write_bytes, files.CsvLog.__init__
+
+    def fill_up(begun: str | None) -> None:
+        if begun == room.begun:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room.size, resource.RLIM_INFINITY))
+
+    def write(path: Path, content: bytes) -> None:
+        fill_up(path.name)
+        write_bytes(path, content)
+
+    def begin(log: files.CsvLog, path: Path, columns: Any) -> None:
+        fill_up(path.name)
+        begin_log(log, path, columns)
+
+    fill_up(None)
+    files.write_bytes = write
+    files.CsvLog.__init__ = begin  # type: ignore[method-assign, assignment]
+
+
 def _arm(at: At) -> "itertools.count[int]":
     """Have this process send itself a signal; returns what counts the moments."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
+    from lossscape.evaluate import calibration
     from lossscape.files import CsvLog
+    from lossscape.progress import Progress
 
     ticks = itertools.count(1)
     replace, write, append = os.replace, CsvLog._write, CsvLog.append
+    advance, time_block = Progress.advance, calibration._Trial._block
 
     def tick() -> None:
         if next(ticks) == at.number:
@@ -181,13 +225,26 @@ def _arm(at: At) -> "itertools.count[int]":
         append(log, row)
         tick()
 
+    def advance_progress(progress: Progress, amount: int) -> None:
+        advance(progress, amount)
+        tick()
+
+    def time_a_block(trial: calibration._Trial) -> float:
+        tick()
+        return time_block(trial)
+
     if at.what == "step":
         register_optimizer_step_post_hook(lambda *_: tick())
     elif at.what == "row":
-        CsvLog.append = append_row  # type: ignore[method-assign]
+        CsvLog.append = append_row  # type: ignore[method-assign, assignment]
+    elif at.what == "chunk":
+        Progress.advance = advance_progress  # type: ignore[method-assign, assignment]
+    elif at.what == "trial":
+        calibration._Trial._block = time_a_block  # type: ignore[method-assign, assignment]
+        calibration.SHORTEST, calibration.SHARE, calibration.COMPILING = 0.0, 1e9, math.inf
     else:
-        os.replace = move
-        CsvLog._write = write_line  # type: ignore[method-assign]
+        os.replace = move  # type: ignore[assignment]
+        CsvLog._write = write_line  # type: ignore[method-assign, assignment]
     return ticks
 
 

@@ -60,6 +60,28 @@ def common_settings(splits: Sequence[str], note: str) -> dict[str, Any]:
     }
 
 
+SAMPLED = {
+    "population": {"train": 60000, "test": 10000},
+    "samples": {"train": 2000, "test": 2000},
+    "subset_seed": 0,
+}
+"""What the settings of a result on a subset hold in addition."""
+ERRORS = ("loss_stderr", "accuracy_stderr", "loss_difference_stderr", "accuracy_difference_stderr")
+
+
+def with_errors(row: Sequence[float], distance: float, error: float, splits: int) -> list[float]:
+    """A row with standard errors behind each split's metrics: `error`, and a tenth of it per unit of distance."""
+    place, values = row[: len(row) - 2 * splits], row[len(row) - 2 * splits :]
+    errors = [error, error / 10, error * distance / 10, error * distance / 100]
+    return [*place, *(v for i in range(splits) for v in (*values[2 * i : 2 * i + 2], *errors))]
+
+
+def columns_of(axes: Sequence[str], splits: Sequence[str], sampled: bool) -> list[str]:
+    """The header of a result's CSV."""
+    metrics = ["loss", "accuracy", *(ERRORS if sampled else ())]
+    return [*axes, *(f"{split}_{metric}" for split in splits for metric in metrics)]
+
+
 def write_curve(
     run: Run,
     loss: Function = lambda a: 2 - 1.5 * a,
@@ -71,21 +93,27 @@ def write_curve(
     ends: tuple[str, str] = ("epoch-0001", "epoch-0003"),
     label: str = "line",
     note: str = "",
+    error: float = 0.0,
     **changes: Any,
 ) -> Path:
-    """An interpolation with loss(α) on train and loss(α) + 0.1 on test, accuracy α and α/2."""
+    """An interpolation with loss(α) on train and loss(α) + 0.1 on test, accuracy α and α/2.
+
+    error: where it is not 0, the standard error of a subset's losses.
+    """
     folder = run.path / "interpolate" / label
     folder.mkdir(parents=True)
     start, end = ({"run": run.name, "checkpoint": name, "sha256": "0" * 64} for name in ends)
     settings = {"analysis": "interpolate", "start": start, "end": end, "points": points, "range": [low, high]}
-    (folder / "settings.yaml").write_text(yamlfile.dump(settings | common_settings(splits, note) | changes))
+    settings |= common_settings(splits, note) | (SAMPLED if error else {}) | changes
+    (folder / "settings.yaml").write_text(yamlfile.dump(settings))
     alpha = np.linspace(low, high, points)
     with np.errstate(all="ignore"):
         rows = [
             [a, *(v for i in range(len(splits)) for v in (loss(a) + 0.1 * i, a / (1 + i)))] for a in alpha
         ]
-    columns = ["alpha", *(f"{split}_{metric}" for split in splits for metric in ("loss", "accuracy"))]
-    (folder / "curve.csv").write_text(table(columns, rows))
+    if error:
+        rows = [with_errors(row, abs(row[0]), error, len(splits)) for row in rows]
+    (folder / "curve.csv").write_text(table(columns_of(["alpha"], splits, bool(error)), rows))
     found = {
         "monotone": True,
         "bump_height": 0.0,
@@ -110,9 +138,14 @@ def write_landscape(
     y_range: tuple[float, float] = (-1.0, 1.0),
     splits: Sequence[str] = ("train",),
     label: str = "plane",
+    added: Sequence[tuple[float, ...]] = (),
+    error: float = 0.0,
     **changes: Any,
 ) -> Path:
-    """A landscape with loss(x, y), or with loss(x, 0) along a line where the grid has one number."""
+    """A landscape with loss(x, y), or with loss(x, 0) along a line where the grid has one number.
+
+    added: points of a refined result beyond the grid; error: as for write_curve.
+    """
     folder = run.path / "landscape" / label
     folder.mkdir(parents=True)
     made = {"kind": "random", "seed": 0, "normalize": "filter", "ignore": ["bias", "norm"]}
@@ -120,16 +153,23 @@ def write_landscape(
         "analysis": "landscape",
         "centre": {"run": run.name, "checkpoint": "epoch-0003", "sha256": "0" * 64},
         "grid": list(grid),
+        "x_range": list(x_range),
+        **({"y_range": list(y_range)} if len(grid) == 2 else {}),
         "directions": made,
+        **({"refine": len(added)} if added else {}),
     }
-    (folder / "settings.yaml").write_text(yamlfile.dump(settings | common_settings(splits, "") | changes))
+    settings |= common_settings(splits, "") | (SAMPLED if error else {}) | changes
+    (folder / "settings.yaml").write_text(yamlfile.dump(settings))
     axes = [np.linspace(*x_range, grid[0])] + ([np.linspace(*y_range, grid[1])] if len(grid) == 2 else [])
+    places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     with np.errstate(all="ignore"):
         rows = [
             [*place, *(v for _ in splits for v in (loss(*place, *[0.0] * (2 - len(place))), 0.5))]
-            for place in np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+            for place in sorted([*map(tuple, places), *added])
         ]
-    columns = ["x", "y"][: len(grid)] + [f"{split}_{m}" for split in splits for m in ("loss", "accuracy")]
+    if error:
+        rows = [with_errors(row, float(np.linalg.norm(row[: len(axes)])), error, len(splits)) for row in rows]
+    columns = columns_of(["x", "y"][: len(grid)], splits, bool(error))
     (folder / ("surface.csv" if len(grid) == 2 else "line.csv")).write_text(table(columns, rows))
     facts = {"centre_norm": 9.0, "direction_norms": [9.0, 9.0], "cosine": 1e-11}
     certificate = {"passed": True, "checks": [], "model_unchanged": True, **facts}

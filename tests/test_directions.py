@@ -2,12 +2,23 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from cases_models import MODEL_CASES, ModelCase
 from scipy import stats
 
-from lossscape.directions import NORMALIZATIONS, between, kinds_of_parameters, random_directions
+from lossscape.directions import (
+    NORMALIZATIONS,
+    between,
+    inner_products,
+    kinds_of_parameters,
+    orthonormal,
+    pca,
+    principal_components,
+    project,
+    random_directions,
+)
 from lossscape.vectors import Params, combine, cosine, dot, norm, parameters_of
 
 CASES = {
@@ -124,6 +135,71 @@ def test_between_reaches_both_ends_to_the_bit() -> None:
     d = between(a, b)
     assert torch.equal(combine(a, [d], [0.0])["w"], a["w"])
     assert torch.equal(combine(a, [d], [1.0])["w"].float(), b["w"])
+
+
+def cloud(points: int) -> tuple[Params, list[Params]]:
+    """An origin and points around it that spread less and less from one parameter to the next."""
+    generator = torch.Generator().manual_seed(0)
+    origin = {
+        "a": torch.randn(3, 4, generator=generator),
+        "b": torch.randn(1, generator=generator),
+        "c": torch.randn(7, generator=generator),
+    }
+    spread = {"a": 1.0, "b": 0.3, "c": 0.1}
+    return origin, [
+        {n: v + spread[n] * torch.randn(v.shape, generator=generator) for n, v in origin.items()}
+        for _ in range(points)
+    ]
+
+
+@pytest.mark.parametrize("slab", [4 * 9, 4 * 9 * 5, 2**29], ids=["one number", "five numbers", "all"])
+def test_principal_components_are_those_of_an_svd(monkeypatch: pytest.MonkeyPatch, slab: int) -> None:
+    monkeypatch.setattr(pca, "SLAB_BYTES", slab)
+    monkeypatch.setattr(pca, "COLUMNS_BYTES", 8 * 9 * 2)
+    origin, points = cloud(9)
+    loaded: list[int] = []
+    found = principal_components(origin, [lambda p=p: p for p in points], 3, loaded.append)  # type: ignore[misc]
+    assert len(loaded) == pca.loadings(origin, 9)
+    deltas = torch.stack([torch.cat([v.flatten() for v in between(origin, p).values()]) for p in points])
+    _, s, rows = torch.linalg.svd(deltas, full_matrices=False)
+    assert found.shares == pytest.approx((s**2 / (s**2).sum())[:3].tolist(), rel=1e-12)
+    for i, direction in enumerate(found.directions):
+        flat = torch.cat([v.flatten() for v in direction.values()])
+        assert abs(float(flat @ rows[i])) == pytest.approx(1, abs=1e-13)
+        assert found.places[:, i] == pytest.approx((deltas @ flat).numpy(), abs=1e-12)
+        assert found.places[abs(found.places[:, i]).argmax(), i] > 0
+
+
+def test_components_that_are_not_there() -> None:
+    origin, (point,) = cloud(1)
+    with pytest.raises(ValueError, match="1"):
+        principal_components(origin, [lambda: point, lambda: origin], 2)
+    with pytest.raises(ValueError, match="0"):
+        principal_components(origin, [lambda: origin], 1)
+
+
+def test_a_basis_without_skew() -> None:
+    _, vectors = cloud(3)
+    vectors[1] = {n: vectors[0][n] + 1e-4 * v for n, v in vectors[1].items()}  # all but parallel
+    assert inner_products(orthonormal(vectors)) == pytest.approx(np.eye(3), abs=1e-14)
+    with pytest.raises(ValueError, match="1"):
+        orthonormal([vectors[0], {n: -2 * v for n, v in vectors[0].items()}])
+
+
+def test_projections_are_least_squares() -> None:
+    """Divided by ‖d‖², with the directions' inner products where they are not orthogonal."""
+    origin, (first, second, point) = cloud(3)
+    directions = [between(origin, first), between(origin, second)]
+    inside = combine(origin, directions, [0.3, -2.0])
+    place, off = project(origin, directions, inner_products(directions), inside)
+    assert place.tolist() == pytest.approx([0.3, -2.0], rel=1e-13)
+    assert off < 1e-13
+    matrix = torch.stack([torch.cat([v.flatten() for v in d.values()]) for d in directions], dim=1)
+    target = torch.cat([v.flatten() for v in between(origin, point).values()])
+    found = torch.linalg.lstsq(matrix, target).solution
+    place, off = project(origin, directions, inner_products(directions), point)
+    assert place == pytest.approx(found.numpy(), rel=1e-10)
+    assert off == pytest.approx(float((target - matrix @ found).norm()), rel=1e-12)
 
 
 def test_vectors_against_explicit_sums() -> None:

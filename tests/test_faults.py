@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import os
 import shlex
 import shutil
@@ -9,12 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from processes import At, Ended, Processes
+from faults import Kill, Victim, Work, kill_all
+from processes import At, Ended, Processes, Room
 
 from lossscape.runs import Run, standing
 
@@ -27,14 +28,15 @@ schedule: {name: cosine}
 training: {epochs: 3, batch_size: 32, ema: 0.9, checkpoint_every_steps: 3}
 """
 STEPS = 12
-PLANE = ("--grid", "6x5", "--quiet")
+PLANE = ("--grid", "6x5", "--refine", "9", "--auto-range", "3", "--quiet")
 LINE = ("--points", "150", "--quiet")
+POINTS = 39
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Processes]:
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """The command line as processes."""
-    started = Processes()
+    started = Processes(tmp_path_factory.mktemp("cache"))
     yield started
     started.close()
 
@@ -43,17 +45,19 @@ def processes() -> Iterator[Processes]:
 def undisturbed(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with CONFIG and its finished run, a landscape and an interpolation.
 
-    Its file `moments` says how often a process that trains touches the disk.
+    Its files `train` and `landscape` say how often a process that does so touches the disk.
     """
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "faulty.yaml").write_text(CONFIG)
     never = At("write", 0, 0)
-    trained = processes.run("train", "faulty.yaml", "--quiet", cwd=folder, at=never)
-    assert trained.code == 0, trained
-    (folder / "moments").write_text(trained.err.removeprefix("ticks"))
-    for words in (("landscape", "runs/faulty", *PLANE), ("interpolate", "runs/faulty", *LINE)):
-        answer = processes.run(*words, cwd=folder)
+    for words in (
+        ("train", "faulty.yaml", "--quiet"),
+        ("landscape", "runs/faulty", *PLANE),
+        ("interpolate", "runs/faulty", *LINE),
+    ):
+        answer = processes.run(*words, cwd=folder, at=never)
         assert answer.code == 0, answer
+        (folder / words[0]).write_text(answer.err.removeprefix("ticks"))
     return folder
 
 
@@ -197,7 +201,7 @@ def test_killed_around_its_last_word(
     processes: Processes, undisturbed: Path, place: Path, before_the_end: int
 ) -> None:
     """When only `finished` is left to be said, which a rerun then says."""
-    number = int((undisturbed / "moments").read_text()) - before_the_end
+    number = int((undisturbed / "train").read_text()) - before_the_end
     at = At("write", number, signal.SIGKILL)
     assert processes.run("train", "faulty.yaml", "--quiet", cwd=place, at=at).code == -signal.SIGKILL
     assert processes.run("train", "faulty.yaml", "--quiet", cwd=place).code == 0
@@ -228,9 +232,7 @@ def test_torn_line_in_metrics(processes: Processes, undisturbed: Path, place: Pa
     assert_same_run(run.path, undisturbed / "runs" / "faulty")
 
 
-def test_already_done(cli: Callable[..., Any], finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(finished)
-
+def test_already_done(processes: Processes, finished: Path) -> None:
     def files() -> dict[str, bytes]:
         return {
             str(path): path.read_bytes()
@@ -240,7 +242,7 @@ def test_already_done(cli: Callable[..., Any], finished: Path, monkeypatch: pyte
 
     before = files()
     for words in (("faulty.yaml",), ("runs/faulty/config.yaml", "--resume")):
-        answer = cli("train", *words)
+        answer = processes.run("train", *words, cwd=finished)
         assert answer.code == 0
         assert "runs/faulty is already done" in answer.out
         assert files() == before
@@ -257,7 +259,7 @@ def test_full_disk_at_once(
     run, whole = Run(place / "runs" / "faulty"), undisturbed / "runs" / "faulty"
     sizes = sorted(path.stat().st_size for path in whole.rglob("*") if path.is_file())
     room = [size for size in sizes if size < (whole / file).stat().st_size][-1]
-    answer = processes.run("train", "faulty.yaml", "--quiet", cwd=place, file_size=room)
+    answer = processes.run("train", "faulty.yaml", "--quiet", cwd=place, room=Room(room))
     assert_clear(answer, run.path.name)
     assert_readable(run.path)
     assert not list(run.path.rglob("*.part"))
@@ -279,7 +281,7 @@ def test_full_disk_while_training(processes: Processes, place: Path) -> None:
     limit = (whole / "resume.pt").stat().st_size + 200
     assert limit + 500 < (whole / "metrics.csv").stat().st_size
 
-    answer = processes.run(*words, cwd=place, file_size=limit)
+    answer = processes.run(*words, cwd=place, room=Room(limit))
     assert_clear(answer, "metrics.csv")
     assert standing(run) == "failed"
     assert_readable(run.path)
@@ -337,9 +339,13 @@ def test_a_result_is_held_by_one_process(processes: Processes, undisturbed: Path
     words = ("landscape", "runs/faulty", *PLANE)
     holder = processes.start(*words, cwd=finished, at=At("row", 4, signal.SIGSTOP))
     assert processes.wait(holder).code == -signal.SIGSTOP
-    second = processes.run(*words, cwd=finished)
-    assert second.code == 2
-    assert f"is in use by process {holder} on " in second.err
+    for more in ((), ("--overwrite",)):
+        second = processes.run(*words, *more, cwd=finished)
+        assert second.code == 2
+        assert f"is in use by process {holder} on " in second.err
+        assert "(evaluating)" in second.err
+        assert second.err.count("\n") == 1
+        assert len(rows(result(finished, "landscape") / "points.csv")) == 4
     other = processes.run("interpolate", "runs/faulty", *LINE, cwd=finished)
     assert other.code == 0, other
     os.kill(holder, signal.SIGKILL)
@@ -355,11 +361,14 @@ def assert_same_result(place: Path, undisturbed: Path, kind: str, file: str) -> 
     """The result is finished and has the undisturbed bytes."""
     folder, other = result(place, kind), result(undisturbed, kind)
     assert folder.name == other.name
-    assert (folder / file).read_bytes() == (other / file).read_bytes()
-    assert (folder / "settings.yaml").read_bytes() == (other / "settings.yaml").read_bytes()
     names = [{path.name for path in each.iterdir()} for each in (folder, other)]
     assert names[0] == names[1]
     assert "points.csv" not in names[0]
+    for name in (file, "settings.yaml", "range.json", "directions.pt", "measures.json"):
+        assert name not in names[0] or (folder / name).read_bytes() == (other / name).read_bytes(), name
+    certificates = [json.loads((each / "certificate.json").read_text()) for each in (folder, other)]
+    assert certificates[0]["passed"]
+    assert certificates[0] == certificates[1]
 
 
 def rows(file: Path) -> list[str]:
@@ -367,20 +376,99 @@ def rows(file: Path) -> list[str]:
     return file.read_text().splitlines()[1:] if file.exists() else []
 
 
-def test_killed_again_and_again_while_evaluating(
-    processes: Processes, undisturbed: Path, finished: Path
+def kept_points(place: Path) -> list[str]:
+    """The whole rows of the landscape that is not finished, none of them twice."""
+    (file,) = (place / "runs" / "faulty" / "landscape").glob("*/points.csv")
+    kept = file.read_text().rpartition("\n")[0].splitlines()[1:]
+    assert len({tuple(row.split(",")[:2]) for row in kept}) == len(kept)
+    return kept
+
+
+def assert_continues(processes: Processes, place: Path, undisturbed: Path, kept: list[str]) -> None:
+    """The rerun of a landscape evaluates what is missing, and none of the points that were kept."""
+    again = processes.run("landscape", "runs/faulty", *PLANE[:-1], cwd=place)
+    assert again.code == 0, again
+    assert f"{POINTS - len(kept)} of {POINTS} points" in again.err
+    assert_same_result(place, undisturbed, "landscape", "surface.csv")
+    surface = rows(result(place, "landscape") / "surface.csv")
+    assert set(kept) <= set(surface)
+    assert len(surface) == POINTS
+
+
+@pytest.mark.parametrize(
+    ("what", "number", "there"),
+    [("chunk", 5, "directions.pt"), ("trial", 8, "range.json")],
+    ids=["while_looking_for_the_range", "while_choosing_a_plan"],
+)
+def test_killed_before_the_first_point(
+    processes: Processes, undisturbed: Path, finished: Path, what: str, number: int, there: str
 ) -> None:
     words = ("landscape", "runs/faulty", *PLANE)
+    answer = processes.run(*words, cwd=finished, at=At(what, number, signal.SIGKILL))
+    assert answer.code == -signal.SIGKILL
+    left = {path.name for path in result(finished, "landscape").iterdir()}
+    assert there in left
+    assert ("range.json" in left) == (what == "trial")
+    assert "engine.json" not in left
+    assert_continues(processes, finished, undisturbed, [])
+
+
+@pytest.mark.parametrize("number", [2, 19, 35], ids=["early", "in_the_middle", "while_refining"])
+def test_killed_while_evaluating(
+    processes: Processes, undisturbed: Path, finished: Path, number: int
+) -> None:
+    words = ("landscape", "runs/faulty", *PLANE)
+    answer = processes.run(*words, cwd=finished, at=At("row", number, signal.SIGKILL))
+    assert answer.code == -signal.SIGKILL
+    kept = kept_points(finished)
+    assert len(kept) == number
+    assert_continues(processes, finished, undisturbed, kept)
+
+
+@pytest.mark.parametrize(
+    ("before_the_end", "left"),
+    [
+        (3, {"points.csv"}),
+        (2, {"points.csv", "surface.csv"}),
+        (1, {"surface.csv"}),
+        (0, {"surface.csv", "certificate.json"}),
+    ],
+)
+def test_killed_around_the_last_files(
+    processes: Processes, undisturbed: Path, finished: Path, before_the_end: int, left: set[str]
+) -> None:
+    words = ("landscape", "runs/faulty", *PLANE)
+    number = int((undisturbed / "landscape").read_text()) - before_the_end
+    answer = processes.run(*words, cwd=finished, at=At("write", number, signal.SIGKILL))
+    assert answer.code == -signal.SIGKILL
+    names = {path.name for path in result(finished, "landscape").iterdir()}
+    assert names & {"points.csv", "surface.csv", "certificate.json"} == left
+    assert processes.run(*words, cwd=finished).code == 0
+    assert_same_result(finished, undisturbed, "landscape", "surface.csv")
+
+
+@pytest.mark.parametrize(("plan", "step"), [("factored", 4), ("stacked", 7)])
+def test_killed_again_and_again_while_evaluating(
+    processes: Processes, undisturbed: Path, finished: Path, plan: str, step: int
+) -> None:
+    """The first process dies at its first touch of the disk, the next at its fifth (or eighth), and so on."""
+    words = ("landscape", "runs/faulty", *PLANE, "--plan", plan)
+    if plan == "stacked":
+        whole = finished / "whole"
+        shutil.copytree(finished / "runs", whole / "runs")
+        assert processes.run(*words, cwd=whole).code == 0
+        undisturbed = whole
     results, kept = finished / "runs" / "faulty" / "landscape", ""
-    for number in itertools.count(1, 3):
+    for number in itertools.count(1, step):
         at = At("write", number, signal.SIGKILL)
         answer = processes.run(*words, cwd=finished, at=at)
         if answer.code != -signal.SIGKILL:
             break
         for points in results.glob("*/points.csv"):
-            whole = points.read_text().rpartition("\n")[0]
-            assert whole.startswith(kept)  # finished points are never lost, and never evaluated again
-            kept = whole
+            kept_points(finished)
+            text = points.read_text().rpartition("\n")[0]
+            assert text.startswith(kept)  # finished points are never lost, and never evaluated again
+            kept = text
         assert number < 100
     assert answer.code == 0, answer
     assert kept.count("\n") > 5
@@ -388,46 +476,53 @@ def test_killed_again_and_again_while_evaluating(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_while_evaluating(
+def test_signal_in_the_middle_of_a_block(
     processes: Processes, undisturbed: Path, finished: Path, number: signal.Signals
 ) -> None:
-    """At the seventh of 30 points: none of the finished ones is evaluated again."""
+    """After the block of eight points that is written, three of the next, which is not."""
+    probes = json.loads((result(undisturbed, "landscape") / "range.json").read_text())["probes"]
     words = ("landscape", "runs/faulty", *PLANE[:-1])
-    answer = processes.run(*words, cwd=finished, at=At("row", 7, number))
+    answer = processes.run(*words, cwd=finished, at=At("chunk", probes + 11, number))
     assert answer.code == 128 + number
-    last = [line for line in answer.err.splitlines() if line.startswith("lossscape:")]
-    assert last == [
+    assert answer.err.splitlines()[-1] == (
         "lossscape: interrupted; continue with: the same command once more (the finished points are kept)"
-    ]
-    folder = result(finished, "landscape")
-    kept = rows(folder / "points.csv")
-    assert len(kept) == 7
-    again = processes.run(*words, cwd=finished)
-    assert again.code == 0, again
-    assert "23 of 30 points" in again.err
-    assert_same_result(finished, undisturbed, "landscape", "surface.csv")
-    assert set(kept) <= set(rows(folder / "surface.csv"))
-    assert len(rows(folder / "surface.csv")) == 30
+    )
+    kept = kept_points(finished)
+    assert len(kept) == 8
+    assert_continues(processes, finished, undisturbed, kept)
+
+
+@pytest.mark.parametrize("row", [3, POINTS])
+def test_signal_while_rows_are_written(
+    processes: Processes, undisturbed: Path, finished: Path, row: int
+) -> None:
+    """The block's other rows are written too, and no signal is forgotten after the last."""
+    words = ("landscape", "runs/faulty", *PLANE[:-1])
+    answer = processes.run(*words, cwd=finished, at=At("row", row, signal.SIGINT))
+    assert answer.code == 130
+    kept = kept_points(finished)
+    assert len(kept) == (8 if row == 3 else POINTS)
+    assert not (result(finished, "landscape") / "surface.csv").exists()
+    assert_continues(processes, finished, undisturbed, kept)
 
 
 @pytest.mark.parametrize("torn", ["-1.0,0.5,2.", "\0\0", "a,b,c,d\n"])
 def test_torn_line_in_points(processes: Processes, undisturbed: Path, finished: Path, torn: str) -> None:
-    words = ("landscape", "runs/faulty", *PLANE[:-1])
-    assert processes.run(*words, cwd=finished, at=At("row", 7, signal.SIGINT)).code == 130
+    words = ("landscape", "runs/faulty", *PLANE)
+    assert processes.run(*words, cwd=finished, at=At("row", 32, signal.SIGKILL)).code == -signal.SIGKILL
+    kept = kept_points(finished)
     with (result(finished, "landscape") / "points.csv").open("a") as file:
         file.write(torn)
-    again = processes.run(*words, cwd=finished)
-    assert again.code == 0, again
-    assert "23 of 30 points" in again.err
-    assert_same_result(finished, undisturbed, "landscape", "surface.csv")
+    assert_continues(processes, finished, undisturbed, kept)
 
 
 @pytest.mark.parametrize(
     ("words", "kind", "file"),
     [
-        (("landscape", "runs/faulty", "--grid", "6x5"), "landscape", "surface.csv"),
-        (("interpolate", "runs/faulty", "--points", "150"), "interpolate", "curve.csv"),
+        (("landscape", "runs/faulty", *PLANE[:-1]), "landscape", "surface.csv"),
+        (("interpolate", "runs/faulty", *LINE[:-1]), "interpolate", "curve.csv"),
     ],
+    ids=["landscape", "interpolate"],
 )
 def test_a_damaged_result_is_completed(
     processes: Processes, undisturbed: Path, finished: Path, words: tuple[str, ...], kind: str, file: str
@@ -436,7 +531,7 @@ def test_a_damaged_result_is_completed(
     shutil.copytree(undisturbed / "runs" / "faulty" / kind, finished / "runs" / "faulty" / kind)
     folder = result(finished, kind)
     whole = (folder / file).read_bytes()
-    (folder / file).write_bytes(whole[: whole.rindex(b"\n", 0, -40) + 5])
+    (folder / file).write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 5])
     for picture in folder.glob("*.png"):
         picture.unlink()
     again = processes.run(*words, cwd=finished)
@@ -448,28 +543,51 @@ def test_a_damaged_result_is_completed(
     assert "to evaluate" not in quiet.err
 
 
-@pytest.mark.parametrize(
-    ("words", "kind", "file", "file_size"),
-    [
-        (("landscape", "runs/faulty", *PLANE), "landscape", "surface.csv", 4000),
-        (("interpolate", "runs/faulty", *LINE), "interpolate", "curve.csv", 4000),
-    ],
-    ids=["directions", "points"],
-)
+FULL = [
+    *(("landscape", name, 20) for name in (
+        "settings.yaml", "directions.pt", "range.json", "engine.json", "surface.csv", "certificate.json",
+    )),
+    ("landscape", "points.csv", 2000), ("interpolate", "points.csv", 4000), ("interpolate", "measures.json", 20),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "full", "size"), FULL, ids=lambda value: str(value))
 def test_full_disk_while_evaluating(
-    processes: Processes, undisturbed: Path, finished: Path,
-    words: tuple[str, ...], kind: str, file: str, file_size: int,
-) -> None:  # fmt: skip
-    answer = processes.run(*words, cwd=finished, file_size=file_size)
-    assert_clear(answer, kind)
+    processes: Processes, undisturbed: Path, finished: Path, kind: str, full: str, size: int
+) -> None:
+    """The disk is full from when a file is begun on: it says so, and what was computed before is kept."""
+    words = (kind, "runs/faulty", *(PLANE if kind == "landscape" else LINE))
+    file = "surface.csv" if kind == "landscape" else "curve.csv"
+    assert_clear(processes.run(*words, cwd=finished, room=Room(size, full)), full)
     folder = result(finished, kind)
-    assert not (folder / file).exists()
-    points = folder / "points.csv"
-    if kind == "interpolate":
-        kept = rows(points)
-        assert points.read_bytes().endswith(b"\n")
-        assert 10 < len(kept) < 150
-        assert set(kept) <= set(rows(result(undisturbed, kind) / file))
+    assert not list(folder.glob(".*.part"))
+    kept = rows(folder / "points.csv")
+    if full == "points.csv":
+        assert 10 < len(kept) < len(rows(result(undisturbed, kind) / file))
+        assert (folder / "points.csv").read_bytes().endswith(b"\n")
+    if full == "surface.csv":
+        assert len(kept) == POINTS
     again = processes.run(*words, cwd=finished)
     assert again.code == 0, again
+    assert set(kept) <= set(rows(folder / file))
     assert_same_result(finished, undisturbed, kind, file)
+
+
+def test_the_fifty_kills_in_small(processes: Processes, finished: Path, tmp_path: Path) -> None:
+    """`make faults` notices what is lost, and here nothing is."""
+    work = Work(("landscape", "runs/faulty", *PLANE[:-1]))
+    victim = Victim(processes, tmp_path / "victim", "landscape", work)
+    shutil.copytree(finished / "runs", tmp_path / "victim" / "trained" / "runs")
+    victim.measure()
+    kills = [kill for _, kill in kill_all([victim], 3, seed=0)]
+    assert len(kills) == 3
+    assert not victim.wrong
+    assert [kill.lost for kill in kills] == [0, 0, 0]
+
+    (whole,) = victim.whole.values()
+    line, *rest = (whole / "surface.csv").read_text().splitlines(keepends=True)
+    (whole / "surface.csv").write_text(line + "".join(rest[1:]))
+    kill = Kill(0.5, 1, "points", [rest[0].strip(), "0.5,0.25,1.0,0.5"])
+    victim.complete(victim.place, [kill])
+    assert kill.lost == 1
+    assert victim.wrong == ["landscape: surface.csv differs from the undisturbed one"]

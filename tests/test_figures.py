@@ -1,6 +1,5 @@
 """Figures: what their axes hold, that they survive any numbers and names, and that nothing is cut off."""
 
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.contour import QuadContourSet
-from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.text import Text
 from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.errors import BadInput
@@ -29,35 +26,7 @@ from lossscape.report import (
 from lossscape.report.levels import choose_scale
 from lossscape.results import read_curve, read_surface
 from tests.report_runs import write_curve, write_landscape, write_run
-
-INF, NAN = float("inf"), float("nan")
-
-
-def png_size(path: Path) -> tuple[int, int]:
-    """Width and height that a PNG's header gives."""
-    header = path.read_bytes()[:24]
-    assert header[:8] == b"\x89PNG\r\n\x1a\n"
-    width, height = struct.unpack(">II", header[16:24])
-    return width, height
-
-
-def words_of(figure: Figure) -> str:
-    """All that is written in a figure, line ends as spaces."""
-    return " ".join(each.get_text() for each in figure.findobj(Text)).replace("\n", " ")
-
-
-def assert_inside(figure: Figure) -> None:
-    """Nothing sticks out of the picture."""
-    figure.draw_without_rendering()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert box.x0 >= -0.02
-    assert box.y0 >= -0.02
-    assert box.x1 <= width + 0.02
-    assert box.y1 <= height + 0.02
-
-
-def lines_of(axes: Any, name: str) -> list[Any]:
-    return [line for line in axes.lines if str(line.get_label()) == name]
+from tests.seeing import INF, NAN, SURFACES, assert_inside, lines_of, png_size, words_of
 
 
 def test_every_figure_is_written_as_png(tmp_path: Path) -> None:
@@ -231,22 +200,21 @@ def test_a_contour_marks_its_centre_and_says_what_it_is(tmp_path: Path) -> None:
     assert off.axes[1].get_ylabel().startswith("test loss")
 
 
+@pytest.mark.parametrize(("y_range", "most"), [((-1.0, 1.0), 20), ((-0.35, 0.35), 10), ((-2.5, 2.5), 20)])
+def test_a_colour_bar_is_as_high_as_its_axes(tmp_path: Path, y_range: tuple[float, float], most: int) -> None:
+    surface = read_surface(write_landscape(write_run(tmp_path), lambda x, y: x * x, y_range=y_range))
+    figure = build_contour(surface)
+    figure.draw_without_rendering()
+    axes, bar = (each.get_window_extent() for each in figure.axes)
+    assert (bar.y0, bar.y1) == pytest.approx((axes.y0, axes.y1))
+    assert 10 < bar.x0 - axes.x1 < 60
+    assert 5 <= len(figure.axes[1].get_yticks()) <= most
+    assert_inside(figure)
+
+
 def test_a_split_that_was_not_computed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"split 'test' is not known.*allowed: train"):
         build_contour(read_surface(write_landscape(write_run(tmp_path))), split="test")
-
-
-SURFACES: dict[str, tuple[Any, str]] = {
-    "constant": (lambda x, y: 2.302585, "The loss is 2.303 at every point."),
-    "zero": (lambda x, y: 0.0, "The loss is 0 at every point."),
-    "zero centre": (lambda x, y: x**4 + y**4, "1 point with a loss below"),
-    "infinite": (lambda x, y: INF if x > 0.6 else NAN if y < -0.9 else 1 + x * x, "21 of 63 points"),
-    "nothing": (lambda x, y: NAN, "63 of 63 points"),
-    "huge": (lambda x, y: np.exp(60 * (x * x + y * y)), "with a loss above 1e12 drawn at that value"),
-    "negative": (lambda x, y: 1e8 if x * y > 0.9 else x + y, "2 points with a loss above"),
-    "rounding": (lambda x, y: 2.302585 + 1e-7 * x * y, "greatest 2.303"),
-    "tiny": (lambda x, y: 1e-14 * x * x + 1e-9 * y * y, "Logarithmic scale"),
-}
 
 
 @pytest.mark.parametrize("log", [False, True])

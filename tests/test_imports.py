@@ -16,8 +16,10 @@ LAYERS = [
     {"models"},
     {"config", "devices"},
     {"objective", "runs", "results"},
-    {"directions", "evaluate"},
+    {"derivatives"},
+    {"directions", "evaluate", "targets"},
     {"train", "analyses"},
+    {"studies"},
     {"report"},
     {"cli"},
 ]

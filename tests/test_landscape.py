@@ -44,7 +44,7 @@ def test_a_surface_is_the_loss_along_its_stored_directions(own_run: Run) -> None
 def test_the_centre_is_the_checkpoint_and_is_certified(own_run: Run) -> None:
     folder = landscape(point(str(own_run.path)), grid=(3, 3), split="both")
     certificate = json.loads((folder / "certificate.json").read_text())
-    assert [check["passed"] for check in certificate["checks"]] == [True, True]
+    assert [check["passed"] for check in certificate["checks"] if check["kind"] == "stored"] == [True, True]
     assert abs(certificate["cosine"]) < 1e-6
     assert certificate["model_unchanged"]
     directions = torch.load(folder / "directions.pt", weights_only=True)
@@ -85,7 +85,8 @@ def test_a_rerun_is_the_same_to_the_byte(own_run: Run) -> None:
     files = {file.name: file.read_bytes() for file in folder.iterdir()}
     assert landscape(centre, grid=(3, 4), split="both", overwrite=True) == folder
     again = {file.name: file.read_bytes() for file in folder.iterdir()}
-    del files[".lock"], again[".lock"]
+    for name in (".lock", "engine.json"):  # a process number, and how long plans took
+        del files[name], again[name]
     assert again == files
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from lossscape.analyses.certificate import fingerprint
 from lossscape.errors import BadInput
-from lossscape.evaluate.statistics import recomputed_statistics, tracks_statistics
+from lossscape.evaluate.statistics import RecomputedStatistics, tracks_statistics
 from lossscape.objective import CACHE_BYTES, Objective, Plan, cache_chunk
 
 SAMPLES = 13
@@ -66,7 +66,7 @@ def test_evaluating_changes_nothing(case: ModelCase) -> None:
     objective = Objective(model, "cross_entropy", case.inputs(SAMPLES), case.targets(SAMPLES))
     first = objective.metrics()
     if tracks_statistics(model):
-        statistics = recomputed_statistics(model, case.inputs(SAMPLES))
+        statistics = RecomputedStatistics(model, case.inputs(SAMPLES))
         objective.metrics(buffers=statistics(objective.parameters(), objective.buffers(), None))
     assert objective.metrics() == first
     assert fingerprint(model) == before
@@ -124,7 +124,7 @@ def test_recomputed_statistics_are_the_cumulative_average(case: ModelCase) -> No
             )
     reference(inputs)
     double = copy.deepcopy(model).double()
-    found = recomputed_statistics(double, inputs, torch.float64)(
+    found = RecomputedStatistics(double, inputs, torch.float64)(
         {name: value.detach() for name, value in double.named_parameters()}, {}, None
     )
     for name in layers:
@@ -175,12 +175,12 @@ def test_modules_of_other_types_than_float32() -> None:
 
 def test_recomputing_with_a_lone_last_sample_and_other_layers_that_track_statistics() -> None:
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-    statistics = recomputed_statistics(net, torch.randn(1001, 2))
+    statistics = RecomputedStatistics(net, torch.randn(1001, 2))
     found = statistics(dict(net.named_parameters()), {}, None)
     assert int(found["1.num_batches_tracked"]) == 1
     both = nn.Sequential(nn.InstanceNorm2d(2, track_running_stats=True), nn.BatchNorm2d(2))
     nn.init.constant_(both[0].running_mean, 3.0)
-    kept = recomputed_statistics(both, torch.randn(8, 2, 4, 4))(dict(both.named_parameters()), {}, None)
+    kept = RecomputedStatistics(both, torch.randn(8, 2, 4, 4))(dict(both.named_parameters()), {}, None)
     assert kept["0.running_mean"].tolist() == [3.0, 3.0]
     assert kept["1.running_mean"].tolist() != [0.0, 0.0]
 

@@ -1,84 +1,246 @@
 """Every plan against dense evaluation, over the shared table of models."""
 
+import pickle
 from dataclasses import replace
 
 import pytest
 import torch
 from cases_models import MODEL_CASES, ModelCase
+from torch import Tensor, nn
 
 from lossscape.directions import between
-from lossscape.evaluate import Subspace, evaluate
-from lossscape.evaluate.plans import KEPT_BYTES, first_layer, plan_for
-from lossscape.objective import Objective
+from lossscape.errors import BadInput
+from lossscape.evaluate import Subspace, Work, evaluate, products
+from lossscape.evaluate.calibration import NAMES
+from lossscape.evaluate.graph import first_layer, rewritten
+from lossscape.evaluate.plans import reasons_against
+from lossscape.objective import Objective, Plan, PlanName
 from lossscape.vectors import Params
 
-POINTS = [(0.0, 0.0), (0.3, -0.7), (-1.0, 1.0)]
-FACTORED = {
-    "mlp", "mlp_of_pictures", "mlp_no_bias", "mlp_dropout", "mlp_batch_norm_prelu", "mlp_sigmoid",
-}  # fmt: skip
+SAMPLES = 11
+POINTS = [(0.0, 0.0), (0.3, -0.7), (-1.0, 1.0), (0.5, 0.0), (0.1, 0.2)]
+TOLERANCE = {"fp64": 1e-10, "fp32": 1e-5}
+NOT_FACTORED = {"shared_weights", "used_twice", "own_buffers", "branches"}
 
 
-def objective_of(case: ModelCase, precision: str) -> Objective:
-    return Objective(case.model(), "cross_entropy", case.inputs(11), case.targets(11), precision=precision)
+def objective_of(case: ModelCase, precision: str = "fp32", plan: Plan | None = None) -> Objective:
+    model = case.model()
+    for name, buffer in model.named_buffers():  # statistics as training leaves them
+        if buffer.is_floating_point():
+            generator = torch.Generator().manual_seed(len(name))
+            buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
+    return Objective(
+        model, "cross_entropy", case.inputs(SAMPLES), case.targets(SAMPLES), precision=precision, plan=plan
+    )
 
 
 def plane_of(objective: Objective) -> Subspace:
+    """All parameters move, those of BatchNorm too; one of the directions is in float64, as between checkpoints."""
     origin: Params = {name: value.clone() for name, value in objective.parameters().items()}
     generator = torch.Generator().manual_seed(3)
     directions = [
         {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()}
         for _ in "xy"
     ]
-    directions[0] = between(origin, directions[0])  # one of them in float64, as on a line between checkpoints
+    directions[0] = between(origin, directions[0])
     return Subspace(origin, directions, dict(objective.buffers()))
 
 
+@pytest.mark.parametrize("precision", TOLERANCE)
 @pytest.mark.parametrize(("name", "case"), MODEL_CASES.items(), ids=MODEL_CASES.keys())
-def test_the_chosen_plan_equals_dense(name: str, case: ModelCase) -> None:
-    for precision, tolerance in (("fp64", 1e-10), ("fp32", 1e-5)):
-        objective = objective_of(case, precision)
-        plane = plane_of(objective)
-        dense = list(evaluate({"data": objective}, plane, POINTS))
-        objective.plan = replace(plan_for(objective, plane, 11), chunk=4)
-        assert (objective.plan.name == "factored") == (name in FACTORED)
-        counted: list[int] = []
-        for (point, found), (_, expected) in zip(
-            evaluate({"data": objective}, plane, POINTS, done=counted.append), dense, strict=True
-        ):
-            assert found["data"].loss == pytest.approx(expected["data"].loss, rel=tolerance, abs=1e-9), point
-        assert sum(counted) == 11 * len(POINTS)
+def test_every_plan_equals_dense(name: str, case: ModelCase, precision: str) -> None:
+    objective = objective_of(case, precision, Plan(chunk=SAMPLES, channels_last=False))
+    work = Work({"data": objective}, plane_of(objective))
+    points = POINTS[:2] if name.startswith("resnet") else POINTS
+    dense = [objective.metrics(*work.subspace.at(point)) for point in points]
+    against = reasons_against(objective, work.subspace)
+    assert ("factored" in against) == (name in NOT_FACTORED), against
+    assert "folded" not in against
+    for plan in NAMES:
+        if plan in against or (plan == "stacked" and name.startswith("resnet")):
+            continue  # stacks of so many convolutions take a CPU half a minute; other nets have them too
+        for keep in (True, False) if plan == "factored" and points is POINTS else (None,):
+            work = replace(work, keep=keep, _networks={})
+            how = Plan(4, channels_last=plan != "dense" and case.shape == (2, 8, 8), name=plan, points=3)
+            counted: list[int] = []
+            found = [
+                values["data"]
+                for block in (points[:3], points[3:])
+                if block
+                for values in work.evaluate(block, how, counted.append)
+            ]
+            for point, one, other in zip(points, found, dense, strict=True):
+                assert one.loss == pytest.approx(other.loss, rel=TOLERANCE[precision], abs=1e-9), (
+                    plan,
+                    point,
+                )
+                assert one.accuracy == other.accuracy, (plan, point)
+            height = 6 if plan == "stacked" else len(points)  # a stack is always as high as its plan says
+            assert sum(counted) == SAMPLES * height
+
+
+def test_a_point_has_the_same_bits_in_every_block() -> None:
+    objective = objective_of(MODEL_CASES["mlp_batch_norm_prelu"])
+    work = Work({"data": objective}, plane_of(objective))
+    for name in ("dense", "folded", "factored"):
+        plan = Plan(4, channels_last=False, name=name, points=5)
+        together = work.evaluate(POINTS, plan)
+        assert [work.evaluate([point], plan)[0] for point in POINTS] == together
+    stacked = Plan(4, channels_last=False, name="stacked", points=4)
+    assert work.evaluate(POINTS[:2], stacked) == work.evaluate(POINTS[:2], stacked)
+
+
+def test_statistics_that_move_are_folded_at_every_point() -> None:
+    objective = objective_of(MODEL_CASES["cnn_max_batch_norm_dropout"], "fp64")
+    plane = plane_of(objective)
+    moved = {name: 1 + value for name, value in plane.buffers.items() if value.is_floating_point()}
+    still = {name: torch.zeros_like(value) for name, value in moved.items()}
+    plane = replace(plane, buffer_directions=[moved, still])
+    for name in ("folded", "factored"):
+        plan = Plan(4, channels_last=True, name=name)
+        for point, values in evaluate({"data": objective}, plane, POINTS, plan=plan):
+            expected = objective.metrics(*plane.at(point)).loss
+            assert values["data"].loss == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_model_and_the_inputs_stay_as_they_are() -> None:
+    for name in ("mlp", "branches", "cnn_max_batch_norm_dropout"):
+        objective = objective_of(MODEL_CASES[name])
+        inputs = objective.inputs.clone()
+        before = {key: value.clone() for key, value in objective.model.state_dict().items()}
+        work = Work({"data": objective}, plane_of(objective))
+        for plan in set(NAMES) - set(reasons_against(objective, work.subspace)):
+            work.evaluate(POINTS[:2], Plan(4, channels_last=False, name=plan, points=2))
+            assert torch.equal(objective.inputs, inputs)
+            for key, value in objective.model.state_dict().items():
+                assert torch.equal(value, before[key]), (plan, key)
+
+
+def test_bf16_of_every_plan_is_near_fp32() -> None:
+    case = MODEL_CASES["mlp"]
+    exact = objective_of(case)
+    half = Objective(exact.model, "cross_entropy", exact.inputs, exact.targets, precision="bf16")
+    plane = plane_of(exact)
+    expected = exact.metrics(*plane.at(POINTS[1])).loss
+    for plan in NAMES:
+        (found,) = Work({"data": half}, plane).evaluate([POINTS[1]], Plan(4, channels_last=False, name=plan))
+        assert found["data"].loss == pytest.approx(expected, rel=2e-2)
+        assert found["data"].loss != expected
+
+
+def test_work_can_be_sent_to_another_process() -> None:
+    objective = objective_of(MODEL_CASES["mlp"])
+    work, plan = Work({"data": objective}, plane_of(objective)), Plan(4, channels_last=False, name="factored")
+    here = work.evaluate(POINTS, plan)
+    assert pickle.loads(pickle.dumps(work)).evaluate(POINTS, plan) == here
+
+
+def test_no_direction_at_all_is_the_origin() -> None:
+    objective = objective_of(MODEL_CASES["mlp"])
+    origin = Subspace(objective.parameters(), [], objective.buffers())
+    for name in NAMES:
+        (found,) = Work({"data": objective}, origin).evaluate([()], Plan(4, channels_last=False, name=name))
+        assert found["data"].loss == pytest.approx(objective.metrics().loss, rel=1e-5)
+
+
+class Sequences(nn.Module):
+    """A linear layer over sequences and a BatchNorm over their positions, which is no scale of its features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.norm, self.out = nn.Linear(4, 5), nn.BatchNorm1d(3), nn.Linear(15, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.norm(self.inner(x.reshape(-1, 3, 4)))).flatten(1))
+
+
+class Looks(nn.Module):
+    """A forward that depends on the numbers, which no trace can follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(12, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) if x.sum() > 0 else -self.inner(x)
+
+
+class Recurrent(nn.Module):
+    """A layer that keeps its weights in a second list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.out = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.inner(x.reshape(-1, 3, 4))[0][:, -1])
+
+
+class Reused(nn.Module):
+    """What an activation is given is needed again, so nothing may be written over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.out = nn.Linear(12, 12), nn.Linear(12, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.inner(x)
+        return self.out(torch.relu(h) + torch.tanh(h) + x)
+
+
+@pytest.mark.parametrize("kind", [Sequences, Looks, Recurrent, Reused])
+def test_nets_that_are_not_what_they_seem(kind: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    objective = Objective(kind(), "cross_entropy", torch.randn(9, 12), torch.arange(9) % 2, precision="fp64")
+    work = Work({"data": objective}, plane_of(objective))
+    against = reasons_against(objective, work.subspace)
+    assert ("folded" in against) == (kind in (Looks, Recurrent))
+    for plan in set(NAMES) - set(against) - ({"stacked"} if kind in (Looks, Recurrent) else set()):
+        for point, found in zip(POINTS, work.evaluate(POINTS, Plan(4, False, plan, points=5)), strict=True):
+            expected = objective.metrics(*work.subspace.at(point)).loss
+            assert found["data"].loss == pytest.approx(expected, rel=1e-10), plan
+
+
+@pytest.mark.parametrize("plan", ["folded", "factored"])
+def test_a_plan_that_does_not_fit_is_refused(plan: PlanName) -> None:
+    objective = Objective(Looks(), "cross_entropy", torch.randn(9, 12), torch.arange(9) % 2)
+    work = Work({"data": objective}, plane_of(objective))
+    with pytest.raises(BadInput, match=f"--plan {plan}: the net's forward cannot be traced"):
+        work.evaluate(POINTS, Plan(4, channels_last=False, name=plan))
 
 
 def test_a_layer_that_is_used_elsewhere_is_not_factored() -> None:
-    layer = torch.nn.Linear(4, 4)
-    assert first_layer(torch.nn.Sequential(layer, torch.nn.ReLU(), layer)) is None
-    assert first_layer(torch.nn.Sequential(torch.nn.Linear(4, 4))) is None
-    assert first_layer(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU())) is not None
+    layer = nn.Linear(4, 4)
+    assert first_layer(nn.Sequential(layer, nn.ReLU(), layer)) is None
+    assert first_layer(nn.Sequential(nn.Linear(4, 4), nn.ReLU())) is not None
+    assert first_layer(nn.Sequential(nn.Flatten(1, 2), nn.Linear(3, 4))) is None
 
 
 def test_small_differences_of_large_numbers_are_not_factored() -> None:
-    case = MODEL_CASES["mlp"]
-    objective = objective_of(case, "fp32")
+    objective = objective_of(MODEL_CASES["mlp"])
     far = {name: 1000 * value for name, value in objective.parameters().items()}
     back = Subspace(far, [between(far, dict(objective.parameters()))])
-    assert plan_for(objective, back, 11).name == "dense"
-    assert plan_for(objective, plane_of(objective), 11).name == "factored"
+    assert "cancel" in reasons_against(objective, back)["factored"]
+    assert "factored" not in reasons_against(objective, plane_of(objective))
 
 
-def test_flatten_that_is_understood() -> None:
-    model = torch.nn.Sequential(
-        torch.nn.Flatten(1, 2), torch.nn.Linear(3, 4), torch.nn.Flatten(), torch.nn.Linear(24, 2)
-    )
-    objective = Objective(model, "cross_entropy", torch.randn(5, 2, 3, 3), torch.zeros(5, dtype=torch.int64))
-    assert plan_for(objective, Subspace(objective.parameters(), []), 5).name == "dense"
+def test_products_that_do_not_fit_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = objective_of(MODEL_CASES["mlp"])
+    work = Work({"data": objective}, plane_of(objective))
+    needed = 4 * SAMPLES * 3 * 10  # bytes, samples, origin and two directions, outputs of the first layer
+    first = first_layer(objective.model)
+    assert first is not None
+    assert products.products_bytes(objective, work.subspace, first) == needed
+    monkeypatch.setattr("lossscape.evaluate.engine.KEPT_BYTES", needed)
+    assert work.keeps_products()
+    monkeypatch.setattr("lossscape.evaluate.engine.KEPT_BYTES", needed - 1)
+    assert not work.keeps_products()
 
 
-def test_products_that_do_not_fit_are_not_kept() -> None:
-    objective = objective_of(MODEL_CASES["mlp"], "fp32")
-    fits = KEPT_BYTES // (4 * 3 * 10)
-    assert plan_for(objective, plane_of(objective), fits).name == "factored"
-    assert plan_for(objective, plane_of(objective), fits + 1).name == "dense"
-    half = Objective(
-        MODEL_CASES["mlp"].model(), "cross_entropy", objective.inputs, objective.targets, precision="bf16"
-    )
-    assert plan_for(half, plane_of(half), 11).name == "dense"
+def test_batch_norm_is_folded_and_activations_write_over_what_they_read() -> None:
+    net = rewritten(objective_of(MODEL_CASES["resnet18"]))
+    assert net is not None
+    kinds = {type(module) for module in net.module.modules()}
+    assert nn.BatchNorm2d not in kinds
+    assert nn.ReLU not in kinds
+    assert len(net.folds) == 20

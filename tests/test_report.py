@@ -16,9 +16,9 @@ from lossscape.analyses import interpolate, landscape
 from lossscape.errors import BadInput
 from lossscape.files import write_bytes
 from lossscape.report import facts_of, sections, style, write_report
+from lossscape.report.certificates import check_rows, failures, verdict
 from lossscape.report.page import _curves_together
-from lossscape.report.words import verdict
-from lossscape.results import read_curve
+from lossscape.results import CERTIFICATE, ENGINE, read_curve
 from lossscape.runs import Run, point
 from tests.report_runs import write_curve, write_landscape, write_run
 
@@ -89,8 +89,8 @@ def test_a_run_with_everything(tmp_path: Path) -> None:
         "barrier against the chord 0.25 0.25 nats max over α of L(α) − ((1 − α)·L(0) + α·L(1)) (Entezari",
         "barrier against the mean of the ends 0.75 0.75 nats max over α of L(α) − (L(0) + L(1))/2 (Frankle",
         "not defined with recomputed BatchNorm statistics",
-        "passed: the model is unchanged; losses that agree with metrics.csv: 1",
-        "train loss at mnist@epoch-0001 1 1 agrees", "cosine between the directions 1e−11", "versions.torch 2.9",
+        "passed: 1 check, and the model is unchanged",
+        "train loss at mnist@epoch-0001 1 1 0 0 passed", "cosine between the directions 1e−11", "versions.torch 2.9",
         "batch_size: 100",
     ):  # fmt: skip
         assert words in page.text
@@ -114,7 +114,14 @@ def test_results_of_the_analyses_themselves(own_run: Run) -> None:
     assert_stands_alone(page)
     assert "Left out" not in page.text
     assert len(page.all("img")) == 1 + 1 + 2 + 1
-    assert "losses that agree with metrics.csv: 4" in page.text
+    assert page.text.count("Certificate: passed") == 3
+    assert not [
+        attributes
+        for name in ("b", "tr")
+        for attributes in page.all(name)
+        if attributes == {"class": "failed"}
+    ]
+    assert "chunks of" in page.text
     assert "Gauss length" in page.text
     assert facts_of(own_run).last["test_loss"] > 0
 
@@ -188,16 +195,133 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_shown(tmp_path: Path) -> 
 def test_a_failed_certificate_stands_out(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     folder = write_curve(run)
-    check = {"name": "train loss at a@epoch-0001", "value": 1.0, "reference": 2.0, "passed": False}
-    (folder / "certificate.json").write_text(
-        json.dumps({"passed": False, "checks": [check], "model_unchanged": True})
-    )
+    write_landscape(run)
+    checks = [
+        {
+            "name": "train loss at a@epoch-0001",
+            "value": 1.0,
+            "reference": 2.0,
+            "tolerance": 1e-5,
+            "passed": False,
+        },
+        {"name": "norm of direction 1", "value": 3.0, "reference": 3.0, "tolerance": 1e-5, "passed": True},
+    ]
+    certificate = {"passed": False, "checks": checks, "model_unchanged": True}
+    (folder / CERTIFICATE).write_text(json.dumps(certificate))
     page = Page(write_report([run], tmp_path / "page"))
-    assert {"class": "failed"} in page.all("b")
-    assert "Certificate: FAILED" in page.text
-    assert "train loss at a@epoch-0001 1 2 differs" in page.text
-    (folder / "certificate.json").unlink()
+    assert_stands_alone(page)
+    assert page.all("tr").count({"class": "failed"}) == 1
+    assert page.all("b").count({"class": "failed"}) == 3
+    assert len([box for box in page.all("div") if box.get("role") == "alert"]) == 2
+    top, rest = page.text.split("Runs run state", 1)
+    assert "Results whose certificate FAILED: a: epoch-0001 to epoch-0003" in top
+    (section,) = [link["href"] for link in page.all("a") if "-interpolate-" in link["href"]]
+    assert {"class": "result", "id": section.removeprefix("#")} in page.all("section")
+    for words in (
+        "do not rely on this result. train loss at a@epoch-0001: 1, but the reference is 2.",
+        "check value reference relative difference difference tolerance outcome",
+        "train loss at a@epoch-0001 1 2 0.5 1 1e−5 FAILED norm of direction 1 3 3 0 0 1e−5 passed",
+        "The certificate of this result FAILED: do not rely on these losses.",
+        "Certificate: FAILED",
+        "Certificate: passed: the model is unchanged; there was nothing to compare the losses with",
+    ):
+        assert words in rest
+    (folder / CERTIFICATE).unlink()
     assert verdict(read_curve(folder).certificate) == "none: the result was not checked"
+
+
+def test_what_failed_is_said_whatever_a_certificate_holds() -> None:
+    assert failures({}) == failures({"passed": True, "checks": [{"broken": 1}]}) == []
+    assert failures({"passed": False, "model_unchanged": False}) == ["The evaluation changed the model."]
+    assert failures({"passed": False}) == ["It does not say which check."]
+    assert verdict({"passed": False}) == "FAILED"
+
+
+def test_every_check_has_its_row() -> None:
+    nan, inf = float("nan"), float("inf")
+    pairs = [
+        (1.0, 1.5),
+        (-0.0, 0.0),
+        (1e-11, 0.0),
+        (nan, nan),
+        (nan, 1.0),
+        (inf, inf),
+        (1, 2),
+        ("a", "b"),
+        (True, True),
+    ]
+    certificate = {
+        "passed": True,
+        "checks": [
+            {"name": "n", "value": a, "reference": b, "tolerance": 1e-6, "passed": None} for a, b in pairs
+        ],
+    }
+    rows = check_rows(certificate)
+    assert [row.difference for row in rows] == ["0.5", "0", "1e−11", "", "", "0", "1", "", "0"]
+    assert [row.relative for row in rows] == ["0.33", "0", "", "", "", "0", "0.5", "", "0"]
+    assert {row.outcome for row in rows} == {"for comparison only: other BatchNorm statistics"}
+    assert (rows[7].value, rows[7].reference, rows[8].value) == ("a", "b", "yes")
+    older = {"checks": [{"name": "n", "value": 1.0, "reference": 1.0, "passed": True}]}
+    assert (check_rows(older)[0].tolerance, check_rows(older)[0].outcome) == ("", "passed")
+
+
+@pytest.mark.usefixtures("unseen")
+def test_a_certificate_and_its_engine_are_shown_whole(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    folder = write_landscape(run, precision="bf16", error=0.02, added=[(0.1, 0.1)], auto_range=10.0)
+    errors = {"points": 16, "largest_relative_error": 2e-3, "mean_relative_error": 4e-4}
+    certificate = {
+        "passed": True, "checks": [], "model_unchanged": True, "samples_checked": {"train": 1000}, "centre_norm": 9.5,
+        "direction_norms": [9.25, 9.125], "cosine": 1e-11, "precision_check": errors, "another": {"fact": 3},
+        "points_checked": 5, "not_checked": {"dᵀHd along x": "the gradient has kinks"},
+    }  # fmt: skip
+    (folder / CERTIFICATE).write_text(json.dumps(certificate))
+    plan = {"chunk": 1024, "channels_last": True, "name": "factored", "points": 8, "compiled": True}
+    engine = {
+        "plan": plan, "chosen": "timed", "tried": [plan | {"seconds": 1.0}] * 6, "predicted_seconds": 125.0,
+        "seconds_per_point": 0.0456, "threads": 2, "device": {"type": "cpu", "name": "Some CPU"},
+    }  # fmt: skip
+    (folder / ENGINE).write_text(json.dumps(engine))
+    page = Page(write_report([run], tmp_path / "page"))
+    assert_stands_alone(page)
+    for words in (
+        "samples checked, the same on both sides 1,000 train", "‖θ‖ of the centre 9.5", "‖d₂‖ of direction 2 9.125",
+        "cosine between the directions 1e−11", "points evaluated again in fp32 16",
+        "largest relative error of the loss there 0.002 mean relative error of the loss there 0.0004", "another.fact 3",
+        "How it was computed: plan factored: the first layer's products with the inputs made once for all points; "
+        "chunks of 1,024 samples; 8 points together; channels last in memory; compiled",
+        "chosen as the fastest of those that were timed (6)",
+        "predicted time 2 min 05 s of it per point 0.046 s threads 2",
+        "device Some CPU (cpu)", "63 grid points and 1 refined where the surface bends",
+        "points checked by dense forward passes in fp64 5 not checked: dᵀHd along x the gradient has kinks",
+        "2,000 of 60,000 train samples",
+        "random plane around epoch-0003, seed 0, 63 grid points and 1 refined, 2,000 samples, bf16",
+        "Precision: bf16; against fp32 at 16 points", "the train loss rises at least by the factor 10",
+    ):  # fmt: skip
+        assert words in page.text
+    (folder / ENGINE).write_text(json.dumps({"plan": {"chunk": 8, "name": "own"}, "device": "cpu"}))
+    assert (
+        "How it was computed: plan own; chunks of 8 samples Files"
+        in Page(write_report([run], tmp_path / "page")).text
+    )
+
+
+@pytest.mark.usefixtures("unseen")
+def test_a_refined_result_is_whole_or_left_out(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    added = [(0.1, 0.1), (0.3, 0.1)]
+    write_landscape(run, added=added, label="whole")
+    write_landscape(run, added=added, label="early", refine=500)
+    write_landscape(run, added=added, label="more", refine=1)
+    (write_landscape(run, added=added, label="half") / "surface.csv").unlink()
+    short = write_landscape(run, added=added, label="short") / "surface.csv"
+    short.write_text("".join(short.read_text().splitlines(keepends=True)[:-1]))
+    page = Page(write_report([run], tmp_path / "page"))
+    assert len(page.all("section")) == 2
+    for words in (
+        "landscape/half : not finished: 0 of 65 points", "short: holds 64 of 65 points", "more: holds 65 of 64 points",
+    ):  # fmt: skip
+        assert words in page.text
 
 
 def test_nothing_that_a_run_holds_becomes_markup(tmp_path: Path) -> None:

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 
 from lossscape.analyses import certificate, folder, measures
+from lossscape.analyses.folder import How
 from lossscape.analyses.problem import Problem, choose_batch_norm, problem_of
 from lossscape.directions import between
 from lossscape.errors import BadInput
-from lossscape.evaluate import Subspace, line_points
+from lossscape.evaluate import Subspace, Work, line_points
+from lossscape.evaluate.order import coarse_to_fine
 from lossscape.files import check_writable, write_text
 from lossscape.objective import Objective, Precision
 from lossscape.results import MEASURES
 from lossscape.runs import Point, point
+from lossscape.targets import Targets
 from lossscape.vectors import norm, subtract
 
 GAUSS_SAMPLES, GAUSS_POINTS = 200, 51
@@ -34,18 +37,26 @@ def interpolate(
     high: float = 1.0,
     split: str = "both",
     batch_norm: str | None = None,
+    samples: int | None = None,
+    targets: Targets = "labels",
+    teacher: Point | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
+    plan: str | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     quiet: bool = True,
 ) -> Path:
     """Evaluate the line from `start` (α = 0) to `end` (α = 1) on the start's data; returns the result's folder.
 
     points, low, high: of α; split: train, test or both; batch_norm: recompute (default), interpolated or frozen
-    (the start's statistics). A result that exists is completed. Raises BadInput, RunFailed or Interrupted.
+    (the start's statistics); samples: of one stratified subset of each split, or None for all; targets,
+    teacher: labels, or what a checkpoint (the start) makes of the training inputs; plan, workers,
+    scheduler: how it is computed. A result that exists is completed. Raises BadInput, RunFailed or Interrupted.
     """
     alphas = line_points(points, low, high)
-    problem = problem_of(start, device)
+    problem = problem_of(start, device, targets=targets, teacher=teacher, precision=precision)
     policy = choose_batch_norm(
         problem.model, batch_norm, "recompute", ("frozen", "interpolated", "recompute")
     )
@@ -65,17 +76,19 @@ def interpolate(
         "end": end.settings(),
         "points": points,
         "range": [low, high],
-        **problem.settings(split, precision, policy),
+        **problem.settings(split, precision, policy, samples),
     }
     place = start.run.results("interpolate") / folder.label(settings, _words(start, end, settings))
     check_writable(place)
     before = certificate.fingerprint(problem.model)
+    recompute = problem.statistics(policy, precision)
+    work = Work(problem.objectives(split, precision, samples), line, recompute)
     with folder.open_folder(place, settings, overwrite=overwrite):
-        objectives = problem.objectives(split, precision, folder.engine_plan(place), line)
-        recompute = problem.statistics(policy, precision)
-        values = folder.fill(
-            place, "curve.csv", ["alpha"], objectives, line, alphas, statistics=recompute,
-            statistics_samples=len(problem.data.train) if recompute else 0, quiet=quiet,
+        ordered = coarse_to_fine(alphas)
+        values, plan_taken = folder.fill(
+            place, "curve.csv", ["alpha"], work, lambda known: [] if known else ordered, len(ordered),
+            how=How(plan, workers, scheduler, quiet),
+            statistics_samples=len(problem.data.train) if recompute else 0,
         )  # fmt: skip
         if certificate.is_done(place):
             return place
@@ -84,7 +97,7 @@ def interpolate(
                 np.array([point[0] for point in alphas]),
                 np.array([values[point][name].loss for point in alphas]),
             )
-            for name in objectives
+            for name in work.objectives
         }
         content = {
             "distance": norm(line.directions[0]),
@@ -93,14 +106,10 @@ def interpolate(
             **{name: asdict(found) for name, found in curve.items() if found is not None},
         }
         write_text(place / MEASURES, json.dumps(content, indent=2) + "\n")
-        own = {0.0: policy != "recompute", 1.0: policy in (None, "interpolated")}
-        checks = []
-        with folder.watched("certificate", 2, sum(map(len, objectives.values())), quiet=quiet) as done:
-            for point, alpha, at in ((start, 0.0, (origin, buffers)), (end, 1.0, (target, target_buffers))):
-                if point.run.config.dataset == start.run.config.dataset:  # else its row is of other data
-                    found = values.get((alpha,)) if own[alpha] else None
-                    checks += certificate.check_point(point, objectives, at, found, done)
-        certificate.write(place, checks, unchanged=certificate.fingerprint(problem.model) == before)
+        certificate.certify(
+            problem, place, work, plan_taken, values, [(start, (0.0,)), (end, (1.0,))],
+            axes=["alpha"], policy=policy, before=before, quiet=quiet,
+        )  # fmt: skip
     return place
 
 
@@ -123,6 +132,12 @@ def _words(start: Point, end: Point, settings: dict[str, Any]) -> list[str]:
         words.append("from-{:g}-to-{:g}".format(*settings["range"]))
     if settings["split"] != "both":
         words.append(settings["split"])
+    if settings["targets"] != "labels":
+        words.append(settings["targets"])
+        if settings["teacher"] != settings["start"]:
+            words.append("of-{run}-{checkpoint}".format(**settings["teacher"]))
+    if "population" in settings:
+        words.append(f"{next(iter(settings['samples'].values()))}-samples")
     if settings["batch_norm"] not in (None, "recompute"):
         words.append(settings["batch_norm"])
     if settings["precision"] != "fp32":

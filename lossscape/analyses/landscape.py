@@ -1,25 +1,36 @@
-"""Losses over a plane, or along a line, of random directions around a checkpoint.
+"""Losses over a plane, or along a line, around a checkpoint.
 
-Li et al., NeurIPS 2018 (arXiv:1712.09913): filter-normalised directions, biases and normalisation layers stay put.
+Random directions: Li et al., NeurIPS 2018 (arXiv:1712.09913): filter-normalised, biases and normalisation layers stay
+put. Others: see `planes`.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lossscape.analyses import certificate, folder
+from lossscape.analyses import certificate, folder, planes
+from lossscape.analyses.folder import How, More
+from lossscape.analyses.geometry import ORTHONORMAL
+from lossscape.analyses.moments import moments_of, settings_of
+from lossscape.analyses.path import trace
+from lossscape.analyses.planes import AXES
 from lossscape.analyses.problem import choose_batch_norm, problem_of
-from lossscape.directions import NORMALIZATIONS, kinds_of_parameters, random_directions
-from lossscape.errors import BadInput, one_of
-from lossscape.evaluate import Subspace, grid_points, line_points
-from lossscape.files import check_writable, save_tensors
+from lossscape.analyses.ranges import Found, find_range
+from lossscape.errors import BadInput
+from lossscape.evaluate import Subspace, Work, grid_points, line_points
+from lossscape.evaluate.order import coarse_to_fine
+from lossscape.evaluate.refine import refined
+from lossscape.evaluate.subspace import Coordinates, axis
+from lossscape.files import check_writable, read_json, save_tensors, write_text
 from lossscape.objective import Precision
-from lossscape.results import DIRECTIONS
-from lossscape.runs import Point
-from lossscape.vectors import Params, cosine, norm
+from lossscape.results import DIRECTIONS, RANGE
+from lossscape.runs import Point, Run
+from lossscape.targets import Targets
+from lossscape.vectors import Params
 
-AXES = ("x", "y")
-IGNORABLE = ("bias", "norm")
+DEFAULT_RANGE = (-1.0, 1.0)
+"""Of random directions; others are given room for their points."""
 
 
 def landscape(
@@ -27,79 +38,160 @@ def landscape(
     *,
     dims: int = 2,
     grid: tuple[int, int] = (51, 51),
-    x_range: tuple[float, float] = (-1.0, 1.0),
-    y_range: tuple[float, float] = (-1.0, 1.0),
-    normalize: str = "filter",
-    ignore: Sequence[str] = IGNORABLE,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+    auto_range: float | None = None,
+    refine: int = 0,
+    directions: str = "random",
+    through: Sequence[Point] = (),
+    towards: Point | None = None,
+    path: Sequence[Run] = (),
+    normalize: str | None = None,
+    ignore: Sequence[str] | None = None,
     seed: int = 0,
     split: str = "train",
+    samples: int | None = None,
+    targets: Targets = "labels",
+    teacher: Point | None = None,
     batch_norm: str | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
+    plan: str | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     quiet: bool = True,
 ) -> Path:
-    """Evaluate a grid of random directions around `centre`; returns the result's folder.
+    """Evaluate a grid around `centre`; returns the result's folder.
 
-    grid: points along x and y; ranges in units of the scaled directions; ignore: kinds of parameters that stay put;
-    batch_norm: frozen (default: the centre's statistics everywhere) or recompute. A result that exists is completed.
-    Raises BadInput, RunFailed or Interrupted.
+    grid: points along x and y; ranges in units of the directions (by default −1 to 1 of random ones, else with room
+    for the points of the plane and of the paths), or by auto_range such that the loss rises by this factor on every
+    side; refine: points beyond the grid, where the surface bends; directions: random, or pca for the principal
+    components of the run's checkpoints around the centre; through: two points that the plane goes through beside the
+    centre; towards: a point that the first direction leads to; these three have length 1, so that coordinates are
+    distances. path: runs whose checkpoints are projected and compared with the plane; normalize, ignore: how random
+    directions are scaled (filter) and the kinds of parameters that stay put (bias, norm); seed: of random directions;
+    samples: of one stratified subset, or None for all; targets, teacher: labels, or what a checkpoint (the centre
+    itself) makes of the training inputs; batch_norm: frozen (default: the centre's statistics everywhere) or
+    recompute; plan, workers, scheduler: how it is computed. A result that exists is completed. Raises BadInput,
+    RunFailed or Interrupted.
     """
-    if normalize not in NORMALIZATIONS:
-        raise BadInput(one_of("--normalize", normalize, NORMALIZATIONS))
-    for kind in ignore:
-        if kind not in IGNORABLE:
-            raise BadInput(one_of("--ignore", kind, (*IGNORABLE, "none")))
-    points = grid_points(grid, x_range, y_range) if dims == 2 else line_points(grid[0], *x_range)
-    problem = problem_of(centre, device)
+    choice = planes.choose(
+        centre,
+        dims,
+        directions,
+        through=through,
+        towards=towards,
+        normalize=normalize,
+        ignore=ignore,
+        seed=seed,
+    )
+    if path and dims == 1:
+        raise BadInput("--path is drawn on a plane: leave --dims 1 out")
+    default = DEFAULT_RANGE if choice.kind == "random" and auto_range is None else None
+    ranges = _ranges(dims, grid, x_range or default, y_range or default)
+    how = How(plan, workers, scheduler, quiet)
+    problem = problem_of(centre, device, targets=targets, teacher=teacher, precision=precision)
     policy = choose_batch_norm(problem.model, batch_norm, "frozen", ("frozen", "recompute"))
     origin, buffers = problem.values(centre, precision)
-    ignored = [name for name, kind in kinds_of_parameters(problem.model).items() if kind in ignore]
-    directions = random_directions(origin, dims, seed=seed, normalize=normalize, ignored=ignored)
-    if not all(norm(direction) > 0 for direction in directions):
-        raise BadInput(
-            f"{centre}: nothing is left to move in with --ignore {','.join(ignore)}; use --ignore none"
-        )
-    ranges = {"x_range": list(x_range)} | ({"y_range": list(y_range)} if dims == 2 else {})
+    fits = auto_range is None and len(ranges) < dims
+    seen = [run for run in path if fits and not (choice.moments and run.path == centre.run.path)]
     settings: dict[str, Any] = {
         "analysis": "landscape",
         "centre": centre.settings(),
         "grid": list(grid[:dims]),
-        **ranges,
-        "directions": {"kind": "random", "seed": seed, "normalize": normalize, "ignore": sorted(ignore)},
-        **problem.settings(split, precision, policy),
+        **(ranges if auto_range is None else {"auto_range": auto_range}),
+        **({"refine": refine} if refine else {}),
+        **({"range_holds": [settings_of(run, moments_of(run)) for run in seen]} if seen else {}),
+        "directions": choice.settings,
+        **problem.settings(split, precision, policy, samples),
     }
-    place = centre.run.results("landscape") / folder.label(settings, _words(centre, settings))
+    words = _words(centre, settings, planes.words(choice, centre))
+    place = centre.run.results("landscape") / folder.label(settings, words)
     check_writable(place)
+    known = None if overwrite else planes.kept(place, choice, problem.device)
+    plane, earlier = known or (planes.build(choice, problem, centre, origin, dims, precision, quiet), {})
+    if fits and len(earlier) < dims:
+        held = [*plane.places, *planes.places_of(seen, problem, origin, plane.directions)]
+        earlier = planes.fitted(held, grid[:dims])
+    ranges = earlier | ranges if fits else ranges
+    settings |= ranges | {"directions": choice.settings | plane.found}
+    work = Work(
+        problem.objectives(split, precision, samples),
+        Subspace(origin, plane.directions, buffers),
+        problem.statistics(policy, precision),
+    )
     before = certificate.fingerprint(problem.model)
     with folder.open_folder(place, settings, overwrite=overwrite):
-        save_tensors(place / DIRECTIONS, _on_cpu(directions))
-        plane = Subspace(origin, directions, buffers)
-        objectives = problem.objectives(split, precision, folder.engine_plan(place), plane)
-        recompute = problem.statistics(policy, precision)
-        values = folder.fill(
-            place, "surface.csv" if dims == 2 else "line.csv", AXES[:dims], objectives, plane, points,
-            statistics=recompute, statistics_samples=len(problem.data.train) if recompute else 0, quiet=quiet,
+        save_tensors(place / DIRECTIONS, _on_cpu(plane.directions))
+        if auto_range is not None:
+            ranges = _range_of(place, work, dims, auto_range, quiet)
+            folder.write_settings(place, settings | ranges)
+        points = coarse_to_fine(_points(grid, ranges))
+        statistics_samples = len(problem.data.train) if work.statistics else 0
+        values, plan_taken = folder.fill(
+            place, "surface.csv" if dims == 2 else "line.csv", AXES[:dims], work, _rounds(points, refine, split),
+            len(points) + refine, how=how, statistics_samples=statistics_samples,
         )  # fmt: skip
-        if certificate.is_done(place):
-            return place
-        found = None if recompute else values.get((0.0,) * dims)
-        with folder.watched("certificate", 1, sum(map(len, objectives.values())), quiet=quiet) as done:
-            checks = certificate.check_point(centre, objectives, (origin, buffers), found, done)
-        unchanged = certificate.fingerprint(problem.model) == before
-        certificate.write(place, checks, unchanged=unchanged, **_geometry(origin, directions))
+        if not certificate.is_done(place):
+            ends = [tuple(end) for end in plane.found.get("coordinates", [])[1:]]
+            certificate.certify(
+                problem, place, work, plan_taken, values,
+                [(centre, (0.0,) * dims), *zip(choice.points, ends, strict=True)],
+                axes=AXES[:dims], policy=policy, before=before, quiet=quiet,
+                normalize=choice.settings.get("normalize", ORTHONORMAL),
+                **{f"{key}_variance": value for key, value in plane.found.items() if key == "explained"},
+            )  # fmt: skip
+        if path:
+            trace(problem, place, work, plan_taken, path, statistics_samples=statistics_samples, quiet=quiet)
     return place
 
 
-def _geometry(origin: Params, directions: Sequence[Params]) -> dict[str, Any]:
-    """Lengths of the centre and of the directions, and the cosine between them."""
-    facts: dict[str, Any] = {
-        "centre_norm": norm(origin),
-        "direction_norms": [norm(direction) for direction in directions],
-    }
-    if len(directions) == 2:
-        facts["cosine"] = cosine(*directions)
-    return facts
+def _ranges(dims: int, grid: tuple[int, int], *given: tuple[float, float] | None) -> dict[str, list[float]]:
+    """The ranges that were given; a slip in them is told before anything is loaded."""
+    ranges = {}
+    for name, points, span in zip(AXES[:dims], grid, given, strict=False):
+        if span is not None:
+            axis(points, *span)
+            ranges[f"{name}_range"] = [float(end) for end in span]
+    return ranges
+
+
+def _points(grid: tuple[int, int], ranges: dict[str, list[float]]) -> list[Coordinates]:
+    if "y_range" not in ranges:
+        return line_points(grid[0], *ranges["x_range"])
+    (x_low, x_high), (y_low, y_high) = ranges["x_range"], ranges["y_range"]
+    return grid_points(grid, (x_low, x_high), (y_low, y_high))
+
+
+def _rounds(points: list[Coordinates], refine: int, split: str) -> More:
+    """The grid, then the points that refine it by the losses of the first split."""
+    first = "test" if split == "test" else "train"
+    more = refined(points, refine)
+    return lambda known: more({point: values[first].loss for point, values in known.items()})
+
+
+def _range_of(place: Path, work: Work, axes: int, factor: float, quiet: bool) -> dict[str, list[float]]:
+    """The range that a result has, found where it is not yet written."""
+    kept = read_json(place / RANGE)
+    if kept.get("factor") != factor:
+        objective = next(iter(work.objectives.values()))
+        with folder.watched("looking for the range", 12 * axes, work.samples, quiet=quiet) as done:
+            found = find_range(_loss(work, done), axes, factor, objective.blind_loss())
+        kept = _kept(found, factor)
+        write_text(place / RANGE, json.dumps(kept, indent=2) + "\n")
+    return {f"{axis}_range": [-reach, reach] for axis, reach in zip(AXES, kept["reach"], strict=False)}
+
+
+def _kept(found: Found, factor: float) -> dict[str, Any]:
+    return {"factor": factor, "level": found.level, "reach": found.reach, "probes": found.probes}
+
+
+def _loss(work: Work, done: Callable[[int], None]) -> Callable[[Coordinates], float]:
+    """The loss of the first split at a point, by plain forward passes."""
+    split, objective = next(iter(work.objectives.items()))
+    first = Work({split: objective}, work.subspace, work.statistics)
+    return lambda point: first.evaluate([point], objective.plan, done)[0][split].loss
 
 
 def _on_cpu(directions: Sequence[Params]) -> dict[str, Params]:
@@ -109,21 +201,25 @@ def _on_cpu(directions: Sequence[Params]) -> dict[str, Params]:
     }
 
 
-def _words(centre: Point, settings: dict[str, Any]) -> list[str]:
+def _words(centre: Point, settings: dict[str, Any], directions: list[str]) -> list[str]:
     """The readable part of the folder's name: the centre and grid, then what differs from the defaults."""
-    directions = settings["directions"]
     words = [centre.checkpoint.label, "x".join(str(n) for n in settings["grid"])]
+    if "auto_range" in settings:
+        words.append(f"auto-range-{settings['auto_range']:g}")
+    if "refine" in settings:
+        words.append(f"refined-{settings['refine']}")
     for key in ("x_range", "y_range"):
         if settings.get(key, [-1.0, 1.0]) != [-1.0, 1.0]:
             words.append("{}{:g}to{:g}".format(key[0], *settings[key]))
-    if directions["normalize"] != "filter":
-        words.append(directions["normalize"])
-    if directions["ignore"] != ["bias", "norm"]:
-        words.append("ignore-" + ("-".join(directions["ignore"]) or "none"))
-    if directions["seed"]:
-        words.append(f"seed{directions['seed']}")
+    words += directions
     if settings["split"] != "train":
         words.append(settings["split"])
+    if settings["targets"] != "labels":
+        words.append(settings["targets"])
+        if settings["teacher"] != settings["centre"]:
+            words.append("of-{run}-{checkpoint}".format(**settings["teacher"]))
+    if "population" in settings:
+        words.append(f"{next(iter(settings['samples'].values()))}-samples")
     if settings["batch_norm"] not in (None, "frozen"):
         words.append(settings["batch_norm"])
     if settings["precision"] != "fp32":

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lossscape import devices, losses
 from lossscape.data import Data
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Statistics
-from lossscape.evaluate.plans import plan_for
-from lossscape.evaluate.statistics import recomputed_statistics, tracks_statistics
-from lossscape.evaluate.subspace import Subspace
-from lossscape.objective import Objective, Plan, Precision
+from lossscape.evaluate.sampling import stratified_sample
+from lossscape.evaluate.statistics import RecomputedStatistics, tracks_statistics
+from lossscape.objective import Objective, Precision
 from lossscape.runs import Point, Run, load_state, split_state
+from lossscape.targets import KINDS, Targets, relabelled
 from lossscape.vectors import Params
 
 BatchNorm = Literal["frozen", "interpolated", "recompute"]
@@ -30,6 +30,12 @@ class Problem:
     model: nn.Module
     data: Data
     device: torch.device
+    targets: Targets = "labels"
+    """What training inputs are held against; test inputs always against the data's labels."""
+    teacher: Point | None = None
+    """The checkpoint whose outputs hard and soft targets are."""
+    relabelled: Tensor | None = None
+    """Those targets, of all training inputs."""
 
     def values(self, point: Point, precision: Precision) -> tuple[Params, Params]:
         """Parameters (float64 under fp64, so that points between are too) and buffers of a checkpoint, on the device.
@@ -43,20 +49,25 @@ class Problem:
         return parameters, buffers
 
     def objectives(
-        self, split: str, precision: Precision, plan: Plan | None, subspace: Subspace
+        self, split: str, precision: Precision, samples: int | None = None
     ) -> dict[str, Objective]:
-        """One objective per split, all under one plan; without one the fastest for the subspace is chosen."""
+        """One objective per split; samples: of each split, as one stratified subset, or None for all.
+
+        Raises BadInput where a split has fewer, or the device lacks the precision.
+        """
         spec = self.run.config.loss
-        loss = functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
-        parts = {name: self.data.train if name == "train" else self.data.test for name in SPLITS[split]}
-        found = {
-            name: Objective(self.model, loss, part.inputs, part.targets, precision=precision, plan=plan)
-            for name, part in parts.items()
-        }
-        if plan is None:
-            plan = plan_for(next(iter(found.values())), subspace, sum(len(part) for part in parts.values()))
-            for objective in found.values():
-                objective.plan = plan
+        loss: losses.Loss = functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
+        found = {}
+        for name in SPLITS[split]:
+            inputs, labels = self.data.train if name == "train" else self.data.test
+            made, targets, sample = loss, labels, None
+            if name == "train" and self.relabelled is not None:
+                made, targets = losses.kl_divergence if self.targets == "soft" else loss, self.relabelled
+            if samples is not None:
+                sample = stratified_sample(labels, samples)  # by the data's classes, whatever the targets
+                chosen = sample.indices.to(inputs.device)
+                inputs, targets = inputs[chosen], targets[chosen]
+            found[name] = Objective(self.model, made, inputs, targets, precision=precision, sample=sample)
         return found
 
     def statistics(self, batch_norm: str | None, precision: Precision) -> Statistics | None:
@@ -64,18 +75,29 @@ class Problem:
         if batch_norm != "recompute":
             return None
         dtype = torch.float64 if precision == "fp64" else torch.float32
-        return recomputed_statistics(self.model, self.data.train.inputs, dtype)
+        return RecomputedStatistics(self.model, self.data.train.inputs, dtype)
 
-    def settings(self, split: str, precision: str, batch_norm: str | None) -> dict[str, Any]:
-        """What is computed, apart from the points: data, split, loss, policy, precision."""
+    def settings(
+        self, split: str, precision: str, batch_norm: str | None, samples: int | None = None
+    ) -> dict[str, Any]:
+        """What is computed, apart from the points: data, split, samples, loss, policy, precision."""
         config = self.run.config
+        population = {name: len(getattr(self.data, name)) for name in SPLITS[split]}
+        taken: dict[str, Any] = {"samples": population}
+        if samples is not None:
+            taken = {
+                "samples": dict.fromkeys(population, samples),
+                "population": population,
+                "subset_seed": 0,
+            }
         return {
             "dataset": {key: value for key, value in config.resolved()["dataset"].items() if key != "root"},
             "data_sha256": self.data.facts["sha256"],
             "data_note": self.data.facts["note"],
-            "samples": {name: len(getattr(self.data, name)) for name in SPLITS[split]},
+            **taken,
             "split": split,
-            "targets": "labels",
+            "targets": self.targets,
+            **({"teacher": self.teacher.settings()} if self.teacher else {}),
             "model": config.model.name,
             "loss": config.loss.name,
             "batch_norm": batch_norm,
@@ -83,11 +105,35 @@ class Problem:
         }
 
 
-def problem_of(point: Point, device: str) -> Problem:
-    """Load the data and model that a point belongs to. Raises BadInput."""
+def problem_of(
+    point: Point,
+    device: str,
+    *,
+    targets: Targets = "labels",
+    teacher: Point | None = None,
+    precision: Precision = "fp32",
+) -> Problem:
+    """Load the data and model that a point belongs to.
+
+    targets: labels, or hard or soft ones that are what `teacher` (by default the point itself) makes of the training
+    inputs, in `precision`. Raises BadInput.
+    """
+    if targets not in KINDS:
+        raise BadInput(one_of("--targets", targets, KINDS))
+    if teacher is not None and targets == "labels":
+        raise BadInput(f"--teacher {teacher}: whose outputs are the targets with --targets hard or soft")
     on = devices.pick(device)
     model = point.run.model(point.checkpoint).to(on)
-    return Problem(point.run, model, point.run.dataset(on), on)
+    data = point.run.dataset(on)
+    if targets == "labels":
+        return Problem(point.run, model, data, on)
+    teacher = teacher or point
+    made = relabelled(teacher, data.train.inputs, targets, precision)
+    if made.ndim == 2 and made.shape[1] != len(data.classes):
+        raise BadInput(
+            f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {len(data.classes)}"
+        )
+    return Problem(point.run, model, data, on, targets, teacher, made)
 
 
 def choose_batch_norm(

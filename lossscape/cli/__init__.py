@@ -7,7 +7,19 @@ import traceback
 
 import typer
 
-from lossscape.cli import doctor, interpolate, landscape, new, report, runs, schema, train
+from lossscape.cli import (
+    doctor,
+    interpolate,
+    landscape,
+    minimum,
+    new,
+    pair,
+    report,
+    runs,
+    schema,
+    solutions,
+    train,
+)
 from lossscape.errors import BadInput, RunFailed
 from lossscape.signals import Interrupted
 
@@ -32,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, interpolate, landscape, report, runs, doctor, new, schema):
+for command in (train, interpolate, landscape, minimum, pair, solutions, report, runs, doctor, new, schema):
     app.command(name=command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
 
 

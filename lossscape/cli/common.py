@@ -8,14 +8,45 @@ import typer
 
 from lossscape.errors import BadInput
 
-Precision = Literal["fp64", "fp32", "bf16"]
+Precision = Literal["fp64", "fp32", "tf32", "bf16"]
+PlanName = Literal["dense", "folded", "factored", "stacked"]
+Targets = Literal["labels", "hard", "soft"]
 Split = Literal["train", "test", "both"]
 MAX_POINTS = 10_000_000
 POINT_HELP = "RUN[@CHECKPOINT]: runs/a, runs/a@first, @last, @best, @ema, @12 (epoch), @step-1200"
 QUIET = typer.Option(False, "--quiet", "-q", help="No progress; only where the results lie.")
 OVERWRITE = typer.Option(False, "--overwrite", help="Delete what is there and begin anew.")
 DEVICE = typer.Option("auto", "--device", help="auto, cpu, cuda or cuda:N.")
-PRECISION = typer.Option("fp32", "--precision", help="Of the arithmetic; losses are summed in fp64 always.")
+PRECISION = typer.Option(
+    "fp32",
+    "--precision",
+    help="Of the arithmetic (tf32: CUDA only); sums are fp64. Below fp32 some points are computed in fp32 again.",
+)
+TARGETS = typer.Option(
+    "labels",
+    "--targets",
+    help="What training inputs are held against: the data's labels, or A's outputs: hard classes, soft distributions.",
+)
+TEACHER = typer.Option(
+    None, "--teacher", metavar="RUN[@CHECKPOINT]", help="Whose outputs they are, in place of A's."
+)
+SAMPLES = typer.Option(
+    None, "--samples", metavar="N", min=2, help="Of each split, one stratified subset; adds standard errors."
+)
+PLAN = typer.Option(None, "--plan", help="Force a way to evaluate; by default the fastest is chosen.")
+WORKERS = typer.Option(
+    None,
+    "--workers",
+    metavar="N",
+    min=1,
+    help="Evaluate in N processes of this machine (pip install lossscape[cluster]).",
+)
+SCHEDULER = typer.Option(
+    None,
+    "--scheduler",
+    metavar="FILE|ADDRESS",
+    help="Evaluate on the workers of a Dask cluster (pip install lossscape[cluster]).",
+)
 SPLIT_HELP = "Which inputs."
 LOG = typer.Option(False, "--log", help="Draw losses on a logarithmic scale.")
 
@@ -37,4 +68,12 @@ def tell(**places: Path | str) -> None:
     """Print where results lie, one a line."""
     width = max(len(name) for name in places)
     for name, place in places.items():
-        typer.echo(f"{name.replace('_', ' '):<{width}}  {place}")
+        text = str(place).replace("\n", "\n" + " " * (width + 2))
+        typer.echo(f"{name.replace('_', ' '):<{width}}  {text}")
+
+
+def certificate_of(folder: Path) -> str:
+    """What a result's certificate says, for `tell`."""
+    from lossscape.analyses.certificate import summary
+
+    return summary(folder)

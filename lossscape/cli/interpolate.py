@@ -7,12 +7,21 @@ from lossscape.cli.common import (
     LOG,
     MAX_POINTS,
     OVERWRITE,
+    PLAN,
     POINT_HELP,
     PRECISION,
     QUIET,
+    SAMPLES,
+    SCHEDULER,
     SPLIT_HELP,
+    TARGETS,
+    TEACHER,
+    WORKERS,
+    PlanName,
     Precision,
     Split,
+    Targets,
+    certificate_of,
     tell,
 )
 
@@ -34,6 +43,9 @@ def command(
         (0.0, 1.0), "--range", metavar="LO HI", help="Of α; may go past the ends."
     ),
     split: Split = typer.Option("both", "--split", help=SPLIT_HELP),
+    samples: int | None = SAMPLES,
+    targets: Targets = TARGETS,
+    teacher: str | None = TEACHER,
     batch_norm: str | None = typer.Option(
         None,
         "--batch-norm",
@@ -41,6 +53,9 @@ def command(
     ),
     precision: Precision = PRECISION,
     device: str = DEVICE,
+    plan: PlanName | None = PLAN,
+    workers: int | None = WORKERS,
+    scheduler: str | None = SCHEDULER,
     log: bool = LOG,
     overwrite: bool = OVERWRITE,
     quiet: bool = QUIET,
@@ -53,10 +68,13 @@ def command(
     from lossscape.analyses.interpolation import pair
     from lossscape.report.curves import draw_curve
     from lossscape.results import read_curve
+    from lossscape.runs import point
 
     a, b = pair(start, end)
     folder = interpolate(
         a, b, points=points, low=ends[0], high=ends[1], split=split, batch_norm=batch_norm,
+        samples=samples, targets=targets, teacher=point(teacher) if teacher else None,
+        plan=plan, workers=workers, scheduler=scheduler,
         precision=precision, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     curve = read_curve(folder)
@@ -70,4 +88,7 @@ def command(
                     f"{name} loss {shape}: largest rise {measured['bump_height']:.4g}, barrier against the chord "
                     f"{measured['barrier_chord']:.4g}, against the mean of the ends {measured['barrier_mean']:.4g}"
                 )
-    tell(curve=folder / "curve.csv", figure=folder / "curve.png", measures=folder / "measures.json")
+    tell(
+        curve=folder / "curve.csv", figure=folder / "curve.png", measures=folder / "measures.json",
+        certificate=certificate_of(folder),
+    )  # fmt: skip

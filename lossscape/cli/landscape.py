@@ -8,12 +8,21 @@ from lossscape.cli.common import (
     DEVICE,
     LOG,
     OVERWRITE,
+    PLAN,
     POINT_HELP,
     PRECISION,
     QUIET,
+    SAMPLES,
+    SCHEDULER,
     SPLIT_HELP,
+    TARGETS,
+    TEACHER,
+    WORKERS,
+    PlanName,
     Precision,
     Split,
+    Targets,
+    certificate_of,
     grid_of,
     tell,
 )  # fmt: skip
@@ -24,18 +33,28 @@ Examples:
     lossscape landscape runs/mnist_mlp
     lossscape landscape runs/mnist_mlp@best --grid 25 --range -0.5 0.5 --split both --log
     lossscape landscape runs/mnist_mlp --dims 1 --grid 201 --seed 3
+    lossscape landscape runs/mnist_mlp --auto-range 10 --refine 500
+    lossscape landscape runs/cifar10_resnet50 --samples 2000 --precision bf16
+    lossscape landscape runs/mnist_mlp --directions pca --path
+    lossscape landscape runs/sgd --through runs/adam runs/sgd@first --path runs/sgd runs/adam
+    lossscape landscape runs/sgd --towards runs/adam
 """
-DEFAULT_RANGE = (-1.0, 1.0)
 
 
 def command(
     centre: str = typer.Argument(metavar="A", help=POINT_HELP),
+    runs: list[str] | None = typer.Argument(
+        None, metavar="[RUN]...", help="With --path: the runs whose paths are drawn, in place of A's."
+    ),
     dims: int = typer.Option(2, "--dims", min=1, max=2, help="2: a plane; 1: a line."),
     grid: str | None = typer.Option(
         None, "--grid", metavar="N|NxM", help="Points an axis: 51 of a plane, 201 of a line."
     ),
     both: tuple[float, float] | None = typer.Option(
-        None, "--range", metavar="LO HI", help="Of both axes: -1 1."
+        None,
+        "--range",
+        metavar="LO HI",
+        help="Of both axes: -1 1; without random directions what holds the points.",
     ),
     x_range: tuple[float, float] | None = typer.Option(
         None, "--x-range", metavar="LO HI", help="Of x alone."
@@ -43,15 +62,47 @@ def command(
     y_range: tuple[float, float] | None = typer.Option(
         None, "--y-range", metavar="LO HI", help="Of y alone."
     ),
-    directions: Literal["random"] = typer.Option(
-        "random", "--directions", help="random: normal numbers, made orthogonal."
+    auto_range: float | None = typer.Option(
+        None,
+        "--auto-range",
+        metavar="FACTOR",
+        help="Find the range in which the loss rises by FACTOR on every side.",
     ),
-    normalize: str = typer.Option("filter", "--normalize", help="filter, layer, global, unit or none."),
-    ignore: str = typer.Option(
-        "bias,norm", "--ignore", help="Parameters that stay put: bias,norm, either of them, or none."
+    refine: int = typer.Option(
+        0,
+        "--refine",
+        metavar="BUDGET",
+        min=0,
+        max=1_000_000,
+        help="Points beyond the grid, where the surface bends.",
     ),
-    seed: int = typer.Option(0, "--seed", min=0, help="Of the directions."),
+    directions: Literal["random", "pca"] = typer.Option(
+        "random",
+        "--directions",
+        help="random: normal numbers, made orthogonal; pca: principal components of A's checkpoints.",
+    ),
+    through: tuple[str, str] | None = typer.Option(
+        None, "--through", metavar="B C", help="The plane through A, B and C."
+    ),
+    towards: str | None = typer.Option(
+        None, "--towards", metavar="B", help="x leads to B, y is random and orthogonal to it."
+    ),
+    path: bool = typer.Option(
+        False, "--path", help="Draw the checkpoints of A's run, or of the runs named behind, over the plane."
+    ),
+    normalize: str | None = typer.Option(
+        None, "--normalize", help="Of random directions: filter (default), layer, global, unit or none."
+    ),
+    ignore: str | None = typer.Option(
+        None,
+        "--ignore",
+        help="Parameters that random directions leave: bias,norm (default), either of them, or none.",
+    ),
+    seed: int = typer.Option(0, "--seed", min=0, help="Of random directions."),
     split: Split = typer.Option("train", "--split", help=SPLIT_HELP),
+    samples: int | None = SAMPLES,
+    targets: Targets = TARGETS,
+    teacher: str | None = TEACHER,
     batch_norm: str | None = typer.Option(
         None,
         "--batch-norm",
@@ -59,40 +110,63 @@ def command(
     ),
     precision: Precision = PRECISION,
     device: str = DEVICE,
+    plan: PlanName | None = PLAN,
+    workers: int | None = WORKERS,
+    scheduler: str | None = SCHEDULER,
     log: bool = LOG,
     overwrite: bool = OVERWRITE,
     quiet: bool = QUIET,
 ) -> None:
-    """Loss over a plane (or along a line) of random directions around a checkpoint.
+    """Loss over a plane (or along a line) around a checkpoint: random, principal, or through other points.
 
-    Writes surface.csv, directions.pt, contour.png and surface.png; a second call completes or redraws the same result.
+    Writes surface.csv, directions.pt, contour.png and surface.png, with --path also path.csv and path.png; a second
+    call completes or redraws the same result.
     """
     if grid is None:
         grid = "51" if dims == 2 else "201"
     points = grid_of(grid, dims)
     if dims == 1 and y_range is not None:
         raise BadInput("--y-range: a line has no y; leave it out, or draw a plane with --dims 2")
+    if auto_range is not None and (both or x_range or y_range):
+        raise BadInput("--auto-range finds the range: leave --range, --x-range and --y-range out")
+    if runs and not path:
+        raise BadInput(f"{runs[0]}: runs behind A are for --path; did you mean --towards {runs[0]}?")
     from lossscape.analyses import landscape
     from lossscape.report.curves import draw_curve
+    from lossscape.report.paths import draw_path
     from lossscape.report.surfaces import draw_contour, draw_surface
     from lossscape.results import read_curve, read_surface
-    from lossscape.runs import point
+    from lossscape.runs import Run, point
 
+    a = point(centre)
+    named = [Run.open(name) for name in runs or []] or [a.run]
     folder = landscape(
-        point(centre), dims=dims, grid=points,
-        x_range=x_range or both or DEFAULT_RANGE, y_range=y_range or both or DEFAULT_RANGE,
-        normalize=normalize, ignore=[] if ignore == "none" else ignore.split(","), seed=seed, split=split,
+        a, dims=dims, grid=points, x_range=x_range or both, y_range=y_range or both,
+        auto_range=auto_range, refine=refine,
+        directions=directions, through=[point(name) for name in through or ()],
+        towards=point(towards) if towards else None, path=named if path else [],
+        samples=samples, targets=targets, teacher=point(teacher) if teacher else None,
+        plan=plan, workers=workers, scheduler=scheduler,
+        normalize=normalize, ignore=[] if ignore == "none" else ignore.split(",") if ignore is not None else None,
+        seed=seed, split=split,
         batch_norm=batch_norm, precision=precision, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     if dims == 1:
         draw_curve([read_curve(folder)], folder / "line.png", log=log)
-        tell(line=folder / "line.csv", figure=folder / "line.png", directions=folder / "directions.pt")
+        tell(
+            line=folder / "line.csv", figure=folder / "line.png", directions=folder / "directions.pt",
+            certificate=certificate_of(folder),
+        )  # fmt: skip
         return
     surface = read_surface(folder)
     shown = "test" if split == "test" else "train"
     draw_contour(surface, folder / "contour.png", split=shown, log=log)
     draw_surface(surface, folder / "surface.png", split=shown, log=log)
+    drawn = {}
+    if surface.trails:
+        draw_path(surface, folder / "path.png", split=shown)
+        drawn = {"path": folder / "path.csv", "distances": folder / "path.png"}
     tell(
         surface=folder / "surface.csv", contour=folder / "contour.png", figure=folder / "surface.png",
-        directions=folder / "directions.pt",
+        directions=folder / "directions.pt", **drawn, certificate=certificate_of(folder),
     )  # fmt: skip

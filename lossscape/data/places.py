@@ -26,5 +26,5 @@ def data_root(root: str | None) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where decoded pictures are kept: $LOSSSCAPE_CACHE, else ~/.cache/lossscape."""
+    """Where decoded pictures and the fastest plans are kept: $LOSSSCAPE_CACHE, else ~/.cache/lossscape."""
     return Path(os.environ.get("LOSSSCAPE_CACHE") or DEFAULT).expanduser()

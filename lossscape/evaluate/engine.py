@@ -1,13 +1,113 @@
-"""Evaluate objectives at points of a subspace."""
+"""Evaluate objectives at points of a subspace, a block of points at a time."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from lossscape.evaluate.plans import evaluator
+from lossscape.evaluate.graph import first_layer
+from lossscape.evaluate.plans import Done, Losses, Network
+from lossscape.evaluate.products import KEPT_BYTES, products_bytes
 from lossscape.evaluate.subspace import Coordinates, Subspace
-from lossscape.objective import Metrics, Objective
+from lossscape.objective import Metrics, Objective, Plan, SampledMetrics
 from lossscape.vectors import Params
 
-Statistics = Callable[[Params, Params, Callable[[int], None] | None], Params]
+Statistics = Callable[[Params, Params, Done | None], Params]
+"""Buffers at a point from its parameters and the subspace's buffers."""
+Values = dict[str, Metrics | SampledMetrics]
+"""Metrics by the name of the split."""
+
+
+@dataclass
+class Work:
+    """All that evaluating a point needs; it can be sent to another process."""
+
+    objectives: Mapping[str, Objective]
+    """By the name of their split."""
+    subspace: Subspace
+    statistics: Statistics | None = None
+    """Gives the buffers at a point in place of the subspace's."""
+    keep: bool | None = None
+    """Whether the first layer's products stay in memory; by default where they fit."""
+    _networks: dict[Plan, dict[str, Network]] = field(default_factory=dict, repr=False)
+
+    @property
+    def samples(self) -> int:
+        """Samples of all objectives: what a point costs beside its statistics."""
+        return sum(len(objective) for objective in self.objectives.values())
+
+    def evaluate(self, block: Sequence[Coordinates], plan: Plan, done: Done | None = None) -> list[Values]:
+        """The metrics of every objective at every point of a block, in its order.
+
+        done: called with the number of samples (times points) that have just been evaluated. The bits of a point
+        depend on the plan alone, and where it stacks points on the composition of the block.
+        """
+        self._take_references(plan)
+        losses = self.losses(block, plan, done)
+        return [
+            {split: self.objectives[split].scored(*found[split]) for split in self.objectives}
+            for found in losses
+        ]
+
+    def losses(
+        self, block: Sequence[Coordinates], plan: Plan, done: Done | None = None
+    ) -> list[dict[str, Losses]]:
+        """Loss and hit of every sample at every point of a block."""
+        networks = self._networks_of(plan)
+        wanted = len(block)
+        if plan.name == "stacked":  # stacks of one height, so that all blocks are computed alike
+            block = [*block, *[block[-1]] * (plan.points - wanted)]
+        points = []
+        for coordinates in block:
+            parameters, buffers = self.subspace.at(coordinates)
+            if self.statistics is not None:
+                buffers = self.statistics(parameters, buffers, done)
+            points.append(parameters | buffers)
+        found = {split: network(block, points, done) for split, network in networks.items()}
+        return [{split: losses[place] for split, losses in found.items()} for place in range(wanted)]
+
+    def _take_references(self, plan: Plan) -> None:
+        """Let the differences of subsets be taken to the origin."""
+        lacking = [o for o in self.objectives.values() if o.sample is not None and o.reference is None]
+        if lacking:
+            (origin,) = self.losses([(0.0,) * len(self.subspace.directions)], plan)
+            for split, losses in origin.items():
+                self.objectives[split].reference = losses
+
+    def few(self, samples: int) -> "Work":
+        """The same work on the first samples of the largest split alone, for timing and checks."""
+        split = max(self.objectives, key=lambda name: len(self.objectives[name]))
+        objective = copy.copy(self.objectives[split])
+        objective.inputs, objective.targets = objective.inputs[:samples], objective.targets[:samples]
+        objective.sample = None
+        return replace(self, objectives={split: objective}, statistics=None, _networks={})
+
+    def keeps_products(self) -> bool:
+        """Whether the first layer's products of all objectives fit into the memory that they may take."""
+        needed = 0
+        for objective in self.objectives.values():
+            first = first_layer(objective.model)
+            needed += products_bytes(objective, self.subspace, first) if first else 0
+        return needed <= KEPT_BYTES
+
+    def _networks_of(self, plan: Plan) -> dict[str, Network]:
+        if plan not in self._networks:
+            self._networks.clear()  # the products of one plan at a time
+            keep = self.keeps_products() if self.keep is None else self.keep
+            self._networks[plan] = {
+                split: Network(objective, self.subspace, plan, keep=keep)
+                for split, objective in self.objectives.items()
+            }
+        return self._networks[plan]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made from the rest."""
+        return self.__dict__ | {"_networks": {}}
+
+
+def blocks_of(points: Sequence[Coordinates], plan: Plan) -> list[list[Coordinates]]:
+    """Points in their order as the blocks that a plan evaluates together."""
+    return [list(points[start : start + plan.points]) for start in range(0, len(points), plan.points)]
 
 
 def evaluate(
@@ -15,19 +115,16 @@ def evaluate(
     subspace: Subspace,
     points: Iterable[Coordinates],
     statistics: Statistics | None = None,
-    done: Callable[[int], None] | None = None,
-) -> Iterator[tuple[Coordinates, dict[str, Metrics]]]:
+    done: Done | None = None,
+    plan: Plan | None = None,
+) -> Iterator[tuple[Coordinates, Values]]:
     """Yield the metrics of every objective at every point, in the order of `points`.
 
     objectives: by the name of their split; statistics: gives the buffers at a point in place of the subspace's;
-    done: called with the number of samples that have just been evaluated. Inf and NaN are results.
+    done: called with the number of samples that have just been evaluated; plan: of `calibrate`, or None for plain
+    forward passes. Inf and NaN are results.
     """
-    evaluators = {split: evaluator(objective, subspace) for split, objective in objectives.items()}
-    for coordinates in points:
-        parameters, buffers = subspace.at(coordinates)
-        if statistics is not None:
-            buffers = statistics(parameters, buffers, done)
-        yield (
-            coordinates,
-            {split: metrics(coordinates, parameters, buffers, done) for split, metrics in evaluators.items()},
-        )
+    work = Work(objectives, subspace, statistics)
+    plan = plan or next(iter(objectives.values())).plan
+    for block in blocks_of(list(points), plan):
+        yield from zip(block, work.evaluate(block, plan, done), strict=True)

@@ -1,119 +1,188 @@
-"""How the points of a subspace are evaluated: a forward pass each, or with the first layer factored out.
+"""Plans: the ways to evaluate a block of points, exact each, and of different speed on different nets.
 
-The first layer of a fully connected net sees fixed inputs, so its pre-activation is affine in the coordinates:
-x·θ(c) = x·θ₀ + Σ cᵢ x·dᵢ. Its products with the origin and the directions are computed once and kept; a point then
-costs one multiply-add per pre-activation in place of the largest matrix product of the net.
+dense      a forward pass of the module as it is, any module
+folded     of its graph, with BatchNorm folded into the layer in front of it and activations in place
+factored   of what follows the first affine layer, whose products with the inputs are made once
+stacked    of all points of a block at once, as products of stacks of matrices (torch.func.vmap)
+
+Chunks of samples are the outer loop and the points of a block the inner one, so that what a chunk needs stays in
+the cache while all points use it.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import replace
+import copy
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from lossscape.errors import BadInput
+from lossscape.evaluate.graph import AFFINE, Net, first_layer, rewritten, traced
+from lossscape.evaluate.products import Products, cancels
 from lossscape.evaluate.subspace import Coordinates, Subspace
-from lossscape.objective import Metrics, Objective, Plan
+from lossscape.objective import Objective, Plan, PlanName, arithmetic
 from lossscape.vectors import Params
 
-KEPT_BYTES = 2**30
-"""Products kept of all objectives of a result; a net that needs more is evaluated densely."""
-MOST_CANCELLATION = 0.1
-"""Shortest first layer a step away, against the origin's: a shorter one is a small difference of large numbers."""
-Evaluator = Callable[[Coordinates, Params, Params, Callable[[int], None] | None], Metrics]
+Done = Callable[[int], None]
+Losses = tuple[Tensor, Tensor]
+"""Loss and whether the class is right, of every sample [N]."""
+Forward = Callable[[Params, Tensor], Tensor]
 
 
-def first_layer(model: nn.Module) -> tuple[str, nn.Linear, nn.Sequential] | None:
-    """The name of a net's first linear layer, the layer, and what follows; None where the net is not understood.
-
-    Understood are nn.Sequential nets that begin with a Linear, or with Flatten and a Linear, whose parameters
-    nothing else uses.
-    """
-    if type(model) is not nn.Sequential or len(model) < 2:
-        return None
-    children = list(model._modules.items())  # named_children() leaves out a module that is used twice
-    first = children[0][1]
-    place = 1 if type(first) is nn.Flatten and (first.start_dim, first.end_dim) == (1, -1) else 0
-    if place >= len(children) - 1:
-        return None
-    name, layer = children[place]
-    rest = nn.Sequential(OrderedDict(children[place + 1 :]))
-    if type(layer) is not nn.Linear or {id(p) for p in layer.parameters()} & {
-        id(p) for p in rest.parameters()
-    }:
-        return None
-    return name, layer, rest
+def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, str]:
+    """The plans that cannot evaluate an objective on a subspace, each with the reason."""
+    if traced(objective.model) is None:
+        reason = "the net's forward cannot be traced into a graph"
+        return {"folded": reason, "factored": reason}
+    first = first_layer(objective.model)
+    if first is None:
+        return {"factored": "no single affine layer sees the inputs"}
+    if rewritten(objective, after_first_layer=True) is None:
+        return {"factored": "what follows the first affine layer cannot be traced"}
+    if cancels(subspace, first):
+        return {"factored": "its products would cancel: the first layer nearly vanishes within the range"}
+    return {}
 
 
-def plan_for(objective: Objective, subspace: Subspace, samples: int) -> Plan:
-    """The objective's plan with the fastest exact name that fits; samples: of all objectives of the result."""
-    dense = replace(objective.plan, name="dense")
-    found = first_layer(objective.model)
-    if found is None or objective.precision == "bf16":
-        return dense
-    if objective.inputs.ndim != 2 and type(next(objective.model.children())) is not nn.Flatten:
-        return dense
-    name, layer, _ = found
-    products = layer.out_features * samples * (1 + len(subspace.directions))
-    if products * objective.dtype.itemsize > KEPT_BYTES or _cancels(subspace, f"{name}.weight"):
-        return dense
-    return replace(objective.plan, name="factored")
+class Network:
+    """One objective under one plan: gives the losses of all samples at the points of a block."""
 
+    def __init__(self, objective: Objective, subspace: Subspace, plan: Plan, *, keep: bool) -> None:
+        """keep: whether the first layer's products stay in memory. Raises BadInput where the plan does not fit."""
+        self.objective = copy.copy(objective)
+        self.objective.plan = self.plan = plan
+        self.products: Products | None = None
+        net: Net | None = None
+        against = reasons_against(objective, subspace)
+        if plan.name in against:
+            raise BadInput(f"--plan {plan.name}: {against[plan.name]}")
+        # a stack of convolutions gains nothing from products; one of matrices always does where they are kept
+        first = first_layer(objective.model) if "factored" not in against else None
+        matrix = first is not None and isinstance(first.layer, nn.Linear)
+        if first and (plan.name == "factored" or (plan.name == "stacked" and matrix and keep)):
+            net = rewritten(self.objective, after_first_layer=True)
+            self.products = Products(self.objective, subspace, first, keep=keep)
+        elif plan.name != "dense":
+            net = rewritten(self.objective)
+        self.net = net or Net(self.objective.model)
+        self.unused: Collection[str] = self.products.first.parameters if self.products else ()
+        self.half = _matrices(self.net.module) if net and objective.precision == "bf16" else set()
+        self.bound = net is not None and not plan.compiled and plan.name != "stacked"
+        self.forward = self._forward()
 
-def _cancels(subspace: Subspace, name: str) -> bool:
-    """Whether the sum θ₀ + d loses so many digits at a point a step away that products in float32 would show it."""
-    origin = subspace.origin[name].double()
-    ends = [origin + sign * direction[name].double() for direction in subspace.directions for sign in (-1, 1)]
-    return any(float(end.norm()) < MOST_CANCELLATION * float(origin.norm()) for end in ends)
+    def __call__(
+        self, block: Sequence[Coordinates], points: Sequence[Params], done: Done | None
+    ) -> list[Losses]:
+        """The losses at the points of a block, from their coordinates and their parameters and buffers.
 
+        done: called with the number of samples that have just been evaluated.
+        """
+        parts: list[list[Losses]] = [[] for _ in block]
+        with arithmetic(self.objective.device, self.objective.precision):
+            values = [self._values(point) for point in points]
+            chunks = self._stacked if self.plan.name == "stacked" else self._one_by_one
+            for part, outputs, targets in chunks(list(block), values, parts):
+                part.append(self.objective.judged(outputs.double(), targets))
+                if done is not None:
+                    done(len(targets))
+        return [(torch.cat([a for a, _ in part]), torch.cat([b for _, b in part])) for part in parts]
 
-def evaluator(objective: Objective, subspace: Subspace) -> Evaluator:
-    """The function (coordinates, parameters, buffers, done) -> Metrics that the objective's plan names."""
-    if objective.plan.name == "factored":
-        return _factored(objective, subspace)
-    return lambda coordinates, parameters, buffers, done: objective.metrics(parameters, buffers, done)
+    def _one_by_one(
+        self, block: list[Coordinates], values: list[Params], parts: list[list[Losses]]
+    ) -> Iterator[tuple[list[Losses], Tensor, Tensor]]:
+        targets = self.objective.targets.split(self.plan.chunk)
+        feeds = self.products.feeds() if self.products else (_same(i) for i in self.objective.chunks())
+        for chunk, feed in zip(targets, feeds, strict=True):
+            for coordinates, value, part in zip(block, values, parts, strict=True):
+                yield part, self.forward(value, feed(coordinates)), chunk
 
+    def _stacked(
+        self, block: list[Coordinates], values: list[Params], parts: list[list[Losses]]
+    ) -> Iterator[tuple[list[Losses], Tensor, Tensor]]:
+        stack = {name: torch.stack([value[name] for value in values]) for name in values[0]}
+        targets = self.objective.targets.split(self.plan.chunk)
+        inputs = self.products.stacks(block) if self.products else self.objective.chunks()
+        for chunk, batch in zip(targets, inputs, strict=True):
+            yield from ((part, z, chunk) for part, z in zip(parts, self.forward(stack, batch), strict=True))
 
-@torch.no_grad()
-def _factored(objective: Objective, subspace: Subspace) -> Evaluator:
-    found = first_layer(objective.model)
-    assert found is not None, "the factored plan is for nets whose first layer is linear"
-    name, _, rest = found
-    products = [
-        [_product(objective, name, vector, inputs) for vector in (subspace.origin, *subspace.directions)]
-        for inputs in objective.inputs.split(objective.plan.chunk)
-    ]
-    later = {child for child, _ in rest.named_children()}
-
-    def metrics(
-        coordinates: Coordinates, parameters: Params, buffers: Params, done: Callable[[int], None] | None
-    ) -> Metrics:
-        values = {
-            key: value
-            for key, value in objective.prepared(parameters, buffers).items()
-            if key.partition(".")[0] in later
+    def _values(self, point: Params) -> Params:
+        """The values of the rewritten net at a point."""
+        needed = {name: value for name, value in point.items() if name not in self.unused}
+        values = self.net.values(self.objective.prepared(needed, None))
+        return {
+            name: value.bfloat16() if name in self.half else value
+            for name, value in values.items()
+            if name in self.net.names or self.bound
         }
-        outputs = (
-            objective.forward(values, _combined(origin, moved, coordinates), rest)
-            for origin, *moved in products
-        )
-        return objective.mean(outputs, done)
 
-    return metrics
+    def _forward(self) -> Forward:
+        module = self.net.module
+        if self.bound:
+            return Bound(module, self.objective.model)
+
+        def call(values: Params, inputs: Tensor) -> Tensor:
+            outputs: Tensor = torch.func.functional_call(module, values, (inputs,))
+            return outputs
+
+        if self.plan.name == "stacked":
+            stacked = torch.func.vmap(call, in_dims=(0, 0 if self.products else None))
+            return (
+                _compiled(stacked, self.plan.chunk, 1 if self.products else 0)
+                if self.plan.compiled
+                else stacked
+            )
+        return _compiled(call, self.plan.chunk, 0) if self.plan.compiled else call
 
 
-def _product(objective: Objective, layer: str, vector: Params, inputs: Tensor) -> Tensor:
-    """x·Wᵀ + b with the layer's weight and bias in a vector of parameters, in the objective's precision."""
-    weight = vector[f"{layer}.weight"].to(objective.device, objective.dtype)
-    b = vector.get(f"{layer}.bias")
-    flat = inputs.flatten(1).to(objective.dtype)
-    return nn.functional.linear(flat, weight, None if b is None else b.to(objective.device, objective.dtype))
+class Bound:
+    """A private module called with other values, set into it by name: functional_call without its bookkeeping."""
+
+    def __init__(self, module: nn.Module, model: nn.Module) -> None:
+        """module: made of parts of `model`, whose names the values have."""
+        self.module = module
+        stored = [*model.named_parameters(), *model.named_buffers()]
+        canonical = {id(value): name for name, value in stored}
+        self.slots: dict[str, list[tuple[dict[str, Tensor | None], str]]] = {}
+        for prefix, child in module.named_modules():
+            for store in (child._parameters, child._buffers):
+                for key, value in store.items():
+                    name = f"{prefix}.{key}".lstrip(".")
+                    self.slots.setdefault(canonical.get(id(value), name), []).append((store, key))
+
+    def __call__(self, values: Params, inputs: Tensor) -> Tensor:
+        """The module's outputs with `values` in place of its own."""
+        for name, value in values.items():
+            for store, key in self.slots.get(name, ()):
+                store[key] = value
+        outputs: Tensor = self.module(inputs)
+        return outputs
 
 
-def _combined(origin: Tensor, moved: list[Tensor], coordinates: Coordinates) -> Tensor:
-    if not moved:
-        return origin
-    total = torch.add(origin, moved[0], alpha=coordinates[0])
-    for product, coordinate in zip(moved[1:], coordinates[1:], strict=True):
-        total.add_(product, alpha=coordinate)
-    return total
+def _same(inputs: Tensor) -> Callable[[Coordinates], Tensor]:
+    return lambda coordinates: inputs
+
+
+def _matrices(module: nn.Module) -> set[str]:
+    """Parameters of affine layers, which bf16 rounds at every use: rounded once a point instead."""
+    return {
+        f"{name}.{key}"
+        for name, child in module.named_modules()
+        if type(child) in AFFINE
+        for key in ("weight", "bias")
+    }
+
+
+def _compiled(function: Forward, chunk: int, samples_axis: int) -> Forward:
+    """A function compiled for whole chunks; a last, shorter chunk runs as it is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the compiler's imports use what torch itself has deprecated
+        fast: Forward = torch.compile(function, dynamic=False)
+
+    def call(values: Params, inputs: Tensor) -> Tensor:
+        if inputs.shape[samples_axis] != chunk:
+            return function(values, inputs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return fast(values, inputs)
+
+    return call

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lossscape.objective import exact_fp32, has_convolutions
+from lossscape.objective import arithmetic, has_convolutions
 from lossscape.vectors import Params
 
 BATCH = 1_000
@@ -19,40 +19,53 @@ def tracks_statistics(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) and module.track_running_stats for module in model.modules())
 
 
-def recomputed_statistics(
-    model: nn.Module, inputs: Tensor, dtype: torch.dtype = torch.float32
-) -> Callable[[Params, Params, Callable[[int], None] | None], Params]:
-    """A function (parameters, buffers, done) -> buffers whose BatchNorm statistics are those of `inputs`.
+class RecomputedStatistics:
+    """A function (parameters, buffers, done) -> buffers whose BatchNorm statistics are those of some inputs.
 
-    inputs: [N, ...]; dtype: of the arithmetic; done: called after each batch with its samples. The statistics are
-    the cumulative average over batches of 1,000 in file order, a lone last sample joining the batch before it, with
-    dropout off, as in Izmailov et al. 2018 (arXiv:1803.05407, §3.2). The model is left as it is.
+    The statistics are the cumulative average over batches of 1,000 in file order, a lone last sample joining the
+    batch before it, with dropout off, as in Izmailov et al. 2018 (arXiv:1803.05407, §3.2).
     """
-    private = copy.deepcopy(model).to(inputs.device, dtype).requires_grad_(False).eval()
-    layout = torch.channels_last if has_convolutions(model) and inputs.ndim == 4 else torch.preserve_format
-    estimated = set()
-    for name, module in private.named_modules():
-        if isinstance(module, _BatchNorm) and module.track_running_stats:
-            module.train()
-            module.momentum = None  # torch: None is the cumulative average
-            module.reset_running_stats()
-            estimated |= {f"{name}.{key}".lstrip(".") for key, _ in module.named_buffers(recurse=False)}
 
-    @torch.no_grad()
-    def statistics(parameters: Params, buffers: Params, done: Callable[[int], None] | None = None) -> Params:
-        values = {name: _in(value, dtype) for name, value in parameters.items()}
-        fresh = {name: value.clone() for name, value in private.named_buffers()}
-        fresh |= {name: _in(value, dtype).clone() for name, value in buffers.items() if name not in estimated}
-        for batch in _batches(inputs):
+    def __init__(self, model: nn.Module, inputs: Tensor, dtype: torch.dtype = torch.float32) -> None:
+        """model: left as it is; inputs: [N, ...]; dtype: of the arithmetic."""
+        self.inputs, self.dtype = inputs, dtype
+        self.model = copy.deepcopy(model).to(inputs.device, dtype).requires_grad_(False).eval()
+        self.estimated: set[str] = set()
+        for name, module in self.model.named_modules():
+            if isinstance(module, _BatchNorm) and module.track_running_stats:
+                module.train()
+                module.momentum = None  # torch: None is the cumulative average
+                module.reset_running_stats()
+                self.estimated |= {
+                    f"{name}.{key}".lstrip(".") for key, _ in module.named_buffers(recurse=False)
+                }
+
+    def __call__(
+        self, parameters: Params, buffers: Params, done: Callable[[int], None] | None = None
+    ) -> Params:
+        """The buffers at a point; done: called after each batch with its samples."""
+        values = {name: _in(value, self.dtype) for name, value in parameters.items()}
+        fresh = {name: value.clone() for name, value in self.model.named_buffers()}
+        fresh |= {
+            name: _in(value, self.dtype).clone()
+            for name, value in buffers.items()
+            if name not in self.estimated
+        }
+        layout = torch.preserve_format
+        if has_convolutions(self.model) and self.inputs.ndim == 4:
+            layout = torch.channels_last
+        for batch in _batches(self.inputs):
             # BatchNorm updates the buffers it is given in place
-            with exact_fp32(inputs.device):
-                batch = _in(batch, dtype).contiguous(memory_format=layout)
-                torch.func.functional_call(private, values | fresh, (batch,))
+            with arithmetic(self.inputs.device, "fp32"):
+                batch = _in(batch, self.dtype).contiguous(memory_format=layout)
+                torch.func.functional_call(self.model, values | fresh, (batch,))
             if done is not None:
                 done(len(batch))
         return fresh
 
-    return statistics
+    def on(self, device: torch.device) -> "RecomputedStatistics":
+        """The same function on another device."""
+        return RecomputedStatistics(self.model, self.inputs.to(device), self.dtype)
 
 
 def _batches(inputs: Tensor) -> list[Tensor]:

@@ -1,7 +1,7 @@
 """An affine subspace of the parameters: an origin and directions, one a line, two a plane."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -33,6 +33,14 @@ class Subspace:
                 if name.endswith("running_var"):
                     buffers[name] = value.clamp(min=0)
         return combine(self.origin, self.directions, coordinates), buffers
+
+    def without(self, names: Collection[str]) -> "Subspace":
+        """The same subspace of the other parameters."""
+        origin, *directions = (
+            {name: value for name, value in vector.items() if name not in names}
+            for vector in (self.origin, *self.directions)
+        )
+        return replace(self, origin=origin, directions=directions)
 
 
 def line_points(points: int, low: float, high: float) -> list[Coordinates]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from lossscape.evaluate.calibration import calibrate
 from lossscape.evaluate.engine import evaluate
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Objective
@@ -12,9 +13,16 @@ AXES = ("x", "y", "z")
 
 
 def table(objective: Objective, subspace: Subspace, points: Iterable[Coordinates]) -> pd.DataFrame:
-    """Loss and accuracy at points of a line or plane: columns x (, y), loss, accuracy, one row a point."""
+    """Loss and accuracy at points of a line, plane or any subspace, one row a point, under the fastest exact plan.
+
+    Columns: x, y, z (or c0, c1, … where there are more directions), loss, accuracy and, of a subset, standard errors.
+    """
+    points = list(points)
+    plan = calibrate({"data": objective}, subspace, len(points)).plan
     rows = [
         (*coordinates, *values["data"])
-        for coordinates, values in evaluate({"data": objective}, subspace, points)
+        for coordinates, values in evaluate({"data": objective}, subspace, points, plan=plan)
     ]
-    return pd.DataFrame(rows, columns=[*AXES[: len(subspace.directions)], "loss", "accuracy"])
+    count = len(subspace.directions)
+    names = AXES[:count] if count <= len(AXES) else [f"c{place}" for place in range(count)]
+    return pd.DataFrame(rows, columns=[*names, *objective.fields._fields])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
 from lossscape.report.text import digits_of, finite, number
@@ -45,6 +46,17 @@ class Scale:
     def ticks(self) -> np.ndarray:
         """The levels as heights."""
         return self.heights(self.levels, clip=False)
+
+    @property
+    def norm(self) -> Normalize:
+        """From heights to the ends of a colour map."""
+        return Normalize(self.ticks[0], self.ticks[-1])
+
+    def marks(self, most: int) -> np.ndarray:
+        """Heights to put a number at: the levels, thinned where there are more than `most`."""
+        if self.constant:
+            return np.array([self.ticks.mean()])
+        return self.ticks[:: -(-len(self.ticks) // most)]
 
     def heights(self, losses: np.ndarray | list[float], *, clip: bool = True) -> np.ndarray:
         """Losses on this scale, clipped to it: themselves, or their decimal logarithm. NaN where not finite."""

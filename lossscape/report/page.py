@@ -15,6 +15,7 @@ from lossscape.report.facts import Facts, facts_of
 from lossscape.report.facts import names_of as names_of_runs
 from lossscape.report.reading import UNREADABLE, Problem, read_bytes, reason_of
 from lossscape.report.sections import Pages, Picture, Section, sections_of
+from lossscape.report.solution_sections import SolutionSection, solution_sections
 from lossscape.report.text import number
 from lossscape.report.training import build_training, training_alt, training_caption
 from lossscape.results import Curve
@@ -37,7 +38,13 @@ class RunPart:
     files: list[tuple[str, str]]
     interpolations: list[Section]
     landscapes: list[Section]
+    solutions: list[SolutionSection]
     problems: list[Problem]
+
+    @property
+    def failed(self) -> list[Section]:
+        """The results whose certificate failed."""
+        return [section for section in [*self.interpolations, *self.landscapes] if section.failures]
 
 
 def write_report(runs: "Sequence[Run]", folder: Path, *, log: bool = False) -> Path:
@@ -52,9 +59,15 @@ def write_report(runs: "Sequence[Run]", folder: Path, *, log: bool = False) -> P
     pages = Pages(folder)
     parts = [_part(run, name, index, pages, log) for index, (run, name) in enumerate(_named(runs), 1)]
     pictures, problems = _comparison(runs, parts, pages, log) if len(runs) > 1 else ([], [])
+    solutions, more = _solutions_together(runs, pages) if len(runs) > 1 else ([], [])
     page = folder / "index.html"
     title = parts[0].name if len(parts) == 1 else f"{len(parts)} runs"
-    write_text(page, _render(title=title, parts=parts, comparison=pictures, problems=problems))
+    write_text(
+        page,
+        _render(
+            title=title, parts=parts, comparison=pictures, solutions=solutions, problems=[*problems, *more]
+        ),
+    )
     return page
 
 
@@ -86,10 +99,12 @@ def _part(run: "Run", name: str, index: int, pages: Pages, log: bool) -> RunPart
         training = pages.draw(figure, place / "training.png", training_alt(facts), caption)
     except UNREADABLE as error:
         problems.append(Problem("training", reason_of(error)))
-    interpolations, left_out = sections_of(run, "interpolate", pages, place, log)
-    landscapes, more = sections_of(run, "landscape", pages, place, log)
+    anchor = f"run-{index}"
+    interpolations, left_out = sections_of(run, "interpolate", pages, place, anchor, log)
+    landscapes, more = sections_of(run, "landscape", pages, place, anchor, log)
+    solutions, others = solution_sections(run.path, lambda names: [run], pages, place)
     return RunPart(
-        anchor=f"run-{index}",
+        anchor=anchor,
         name=name,
         facts=facts,
         config=config,
@@ -98,7 +113,8 @@ def _part(run: "Run", name: str, index: int, pages: Pages, log: bool) -> RunPart
         files=files,
         interpolations=interpolations,
         landscapes=landscapes,
-        problems=[*problems, *left_out, *more],
+        solutions=solutions,
+        problems=[*problems, *left_out, *more, *others],
     )
 
 
@@ -126,6 +142,21 @@ def _comparison(
     except UNREADABLE as error:
         problems.append(Problem("comparison", reason_of(error)))
     return pictures, problems
+
+
+def _solutions_together(runs: "Sequence[Run]", pages: Pages) -> tuple[list[SolutionSection], list[Problem]]:
+    """Kinds of solution of several runs that are all on the page, from the folders that they lie in."""
+    known = {name: run for run, name in _named(runs)}
+
+    def runs_of(names: list[str]) -> "list[Run]":
+        return [known[name] for name in names] if known.keys() >= set(names) else []
+
+    sections, problems = [], []
+    for home in dict.fromkeys(run.path.parent for run in runs):
+        found, left_out = solution_sections(home, runs_of, pages, pages.place("together"))
+        sections += found
+        problems += left_out
+    return sections, problems
 
 
 def _curves_together(parts: Sequence[RunPart]) -> list[list[Curve]]:

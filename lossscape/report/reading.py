@@ -34,9 +34,10 @@ def read_bytes(path: Path) -> bytes:
 def read_result(folder: Path) -> Curve | Surface:
     """A finished curve, random line or surface, all of its points there. Raises BadInput where it is not."""
     settings = read_settings(folder)
-    count = int(settings["points"]) if settings["analysis"] == "interpolate" else 1
+    grid = int(settings["points"]) if settings["analysis"] == "interpolate" else 1
     for points in settings.get("grid", []):
-        count *= int(points)
+        grid *= int(points)
+    count = grid + int(settings.get("refine") or 0)
     if not any((folder / name).exists() for name in ("curve.csv", "line.csv", "surface.csv")):
         live = folder / POINTS
         done = len(read_table(live, live=True)) if live.exists() else 0
@@ -45,7 +46,7 @@ def read_result(folder: Path) -> Curve | Surface:
     result: Curve | Surface = read_surface(folder) if plane else read_curve(folder)
     if not result.splits:
         raise BadInput(f"{result.folder.name}: its CSV has no losses")
-    if len(result.table) != count:
+    if len(result.table) > count or len(result.table) - int(result.refined.sum()) != grid:
         raise BadInput(
             f"{result.folder.name}: holds {len(result.table):,} of {count:,} points; run the command again"
         )

@@ -9,8 +9,10 @@ from urllib.parse import quote
 from matplotlib.figure import Figure
 
 from lossscape.files import write_bytes
-from lossscape.report import captions, words
+from lossscape.report import captions, certificates, words
 from lossscape.report.curves import build_curve
+from lossscape.report.paths import build_path, path_caption
+from lossscape.report.phrases import point_words
 from lossscape.report.reading import UNREADABLE, Problem, read_bytes, read_result, reason_of
 from lossscape.report.style import save
 from lossscape.report.surfaces import build_contour, build_surface, contour_caption, surface_notes
@@ -19,7 +21,9 @@ from lossscape.results import (
     CERTIFICATE,
     ENGINE,
     MEASURES,
+    PATH_FACTS,
     POINTS,
+    RANGE,
     SETTINGS,
     Curve,
     Result,
@@ -51,9 +55,12 @@ class Section:
     files: list[tuple[str, str]]
     """Name and relative address of each copied file."""
     result: Result
+    anchor: str
     verdict: str
-    checks: list[list[str]]
-    geometry: list[list[str]]
+    failures: list[str]
+    checks: list[certificates.CheckRow]
+    facts: list[list[str]]
+    engine: list[list[str]]
     measures: list[words.Row] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
 
@@ -93,20 +100,26 @@ class Pages:
 
 
 def sections_of(
-    run: "Run", kind: Literal["interpolate", "landscape"], pages: Pages, place: Path, log: bool
+    run: "Run", kind: Literal["interpolate", "landscape"], pages: Pages, place: Path, anchor: str, log: bool
 ) -> tuple[list[Section], list[Problem]]:
-    """Every finished result of a run as a section with its files below `place`, and why others are left out."""
-    sections, problems = [], []
+    """Every finished result of a run as a section with its files below `place`, and why others are left out.
+
+    anchor: the run's on the page, which those of its sections begin with.
+    """
+    sections: list[Section] = []
+    problems = []
     for folder in sorted(path.parent for path in run.results(kind).glob(f"*/{SETTINGS}")):
         try:
             result = read_result(folder)
-            sections.append(_section(result, pages, place / kind / folder.name, log))
+            own = f"{anchor}-{kind}-{len(sections) + 1}"
+            sections.append(_section(result, pages, place / kind / folder.name, own, log))
         except UNREADABLE as error:
             problems.append(Problem(f"{kind}/{folder.name}", reason_of(error)))
     return sections, problems
 
 
-def _section(result: Curve | Surface, pages: Pages, place: Path, log: bool) -> Section:
+def _section(result: Curve | Surface, pages: Pages, place: Path, anchor: str, log: bool) -> Section:
+    certificate = result.certificate
     if isinstance(result, Surface):
         pictures, curve = _surface_pictures(result, pages, place, log), None
     else:
@@ -116,26 +129,38 @@ def _section(result: Curve | Surface, pages: Pages, place: Path, log: bool) -> S
         pictures=pictures,
         files=_copies(result, pages, place),
         result=result,
-        verdict=words.verdict(result.certificate),
-        checks=words.check_rows(result.certificate),
-        geometry=words.geometry_rows(result.certificate),
+        anchor=anchor,
+        verdict=certificates.verdict(certificate),
+        failures=certificates.failures(certificate),
+        checks=certificates.check_rows(certificate),
+        facts=certificates.fact_rows(certificate),
+        engine=certificates.engine_rows(result.engine),
         measures=words.measure_rows(curve) if curve else [],
         splits=words.measured_splits(curve) if curve else [],
     )
 
 
 def _title(result: Curve | Surface) -> str:
+    """What is drawn, and what tells it from others of the same ends or centre."""
     settings = result.settings
+    extras = []
     if "start" in settings:
         ends = [settings[end] for end in ("start", "end")]
         same = ends[0]["run"] == ends[1]["run"]
         names = [str(end["checkpoint"]) if same else f"{end['run']}@{end['checkpoint']}" for end in ends]
+        title = " to ".join(names)
         low, high = settings["range"]
-        beyond = "" if [low, high] == [0, 1] else f", α from {number(low)} to {number(high)}"
-        return " to ".join(names) + beyond
-    what = "plane" if isinstance(result, Surface) else "line"
-    made = settings["directions"]
-    return f"{made['kind']} {what} around {settings['centre']['checkpoint']}, seed {made['seed']}"
+        extras += [] if [low, high] == [0, 1] else [f"α from {number(low)} to {number(high)}"]
+    else:
+        what = "plane" if isinstance(result, Surface) else "line"
+        made = settings["directions"]
+        title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
+        extras += [f"seed {made['seed']}"] if "seed" in made else []
+        extras.append(point_words(result).partition(" where ")[0])
+    if settings.get("population"):
+        extras.append(f"{max(settings['samples'].values()):,} samples")
+    extras += [str(settings["precision"])] if settings["precision"] != "fp32" else []
+    return ", ".join([title, *extras])
 
 
 def _curve_pictures(curve: Curve, pages: Pages, place: Path, log: bool) -> list[Picture]:
@@ -161,12 +186,17 @@ def _surface_pictures(surface: Surface, pages: Pages, place: Path, log: bool) ->
         alt = f"The {split} loss over two directions as a surface in three dimensions."
         caption = " ".join([f"The same {split} losses as heights.", *surface_notes(surface, split, log)])
         pictures.append(pages.draw(solid, place / f"surface{suffix}.png", alt, caption))
+        if surface.trails:
+            lines = build_path(surface, split=split, captioned=False)
+            alt = f"True {split} losses and distances off the plane of the paths, against the epoch."
+            caption = path_caption(surface, split)
+            pictures.append(pages.draw(lines, place / f"path{suffix}.png", alt, caption))
     return pictures
 
 
 def _copies(result: Result, pages: Pages, place: Path) -> list[tuple[str, str]]:
     tables = [path.name for path in sorted(result.folder.glob("*.csv")) if path.name != POINTS]
-    names = [*tables, SETTINGS, ENGINE, CERTIFICATE, MEASURES]
+    names = [*tables, PATH_FACTS, SETTINGS, RANGE, ENGINE, CERTIFICATE, MEASURES]
     return [
         pages.copy(result.folder / name, place / name) for name in names if (result.folder / name).exists()
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -57,7 +58,7 @@ def style() -> Iterator[None]:
 
 
 def sheet(
-    width: float, height: float, title: str, caption: str | None, key: Sequence[Line2D] = ()
+    width: float, height: float, title: str, caption: str | None, key: Sequence[Artist] = ()
 ) -> tuple[Figure, SubFigure]:
     """A figure with a title on top, a legend below its panels and a caption in small print.
 
@@ -81,7 +82,7 @@ def sheet(
     return figure, panel
 
 
-def _legend_shape(key: Sequence[Line2D], width: float) -> tuple[int, int]:
+def _legend_shape(key: Sequence[Artist], width: float) -> tuple[int, int]:
     """Rows and columns of a legend in a figure `width` inches wide."""
     if not key:
         return 0, 1

@@ -1,27 +1,23 @@
-"""Losses over a plane: filled contours and a view in three dimensions."""
+"""Losses over a plane, on a grid or at any points: filled contours and a view in three dimensions."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
-from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.errors import BadInput, one_of
-from lossscape.report import captions
+from lossscape.report import captions, meshes, paths, phrases
 from lossscape.report.levels import Scale, choose_scale
+from lossscape.report.path_words import path_words
 from lossscape.report.style import NOTHING, numbers, save, sheet, style
 from lossscape.results import Surface
 
-COLOURS = "viridis"
-"""Perceptually uniform, and readable with any colour vision and in grey."""
+APART = "no neighbouring points with a finite loss"
 LONGEST_SIDES = 3.0
 """Axes with the same unit are drawn at the same scale unless one is this many times as long as the other."""
 
@@ -47,9 +43,11 @@ def build_contour(
     """
     split = _split(surface, split)
     scale = choose_scale(surface.values(f"{split}_loss"), log)
-    figure, panel = sheet(
-        7.2, 6.0, _title(surface, split), contour_caption(surface, split, log) if captioned else None
-    )
+    sides = float(np.ptp(surface.x) / np.ptp(surface.y))
+    equal = 1 / LONGEST_SIDES <= sides <= LONGEST_SIDES
+    high = max(4.4, 1.1 + 4.9 / sides) if equal and sides > 1 else 6.0
+    caption = contour_caption(surface, split, log) if captioned else None
+    figure, panel = sheet(7.2, high, _title(surface, split), caption, paths.key(surface.trails))
     axes = panel.subplots()
     axes.grid(False)
     axes.add_patch(
@@ -65,24 +63,30 @@ def build_contour(
             zorder=0,
         )
     )
+    heights = scale.heights(surface.values(f"{split}_loss"))
     labels: list[Text] = []
-    if scale.empty:
-        axes.text(
-            0.5, 0.4, NOTHING, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0}
-        )
+    bar = None
+    if meshes.has_faces(surface, heights):
+        labels, bar = meshes.bands(panel, axes, surface, heights, scale, _loss_label(surface, split, scale))
     else:
-        labels = _bands(panel, axes, surface, split, scale)
+        words = NOTHING if scale.empty else APART
+        axes.text(
+            0.5, 0.4, words, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0}
+        )
+    meshes.dots(axes, surface)
     if _shows_centre(surface):
         axes.plot(0, 0, "*", markersize=13, markerfacecolor="white", markeredgecolor="black", label="centre")
+    paths.over_contour(axes, surface)
     axes.set_xlim(surface.x[0], surface.x[-1])
     axes.set_ylim(surface.y[0], surface.y[-1])
-    axes.set_xlabel(captions.axis_label(surface.settings, "x", 1))
-    axes.set_ylabel(captions.axis_label(surface.settings, "y", 2))
-    for axis in (axes.xaxis, axes.yaxis):
-        numbers(axis, 8)
-    sides = np.ptp(surface.x) / np.ptp(surface.y)
-    axes.set_aspect("equal" if 1 / LONGEST_SIDES <= sides <= LONGEST_SIDES else "auto")
-    _thin_out(figure, axes, labels)
+    axes.set_xlabel(phrases.axis_label(surface.settings, "x", 1))
+    axes.set_ylabel(phrases.axis_label(surface.settings, "y", 2))
+    for axis, length in ((axes.xaxis, sides), (axes.yaxis, 1 / sides)):
+        numbers(axis, max(4, int(8 * min(length, 1))) if equal else 8)
+    axes.set_aspect("equal" if equal else "auto")
+    meshes.thin_out(figure, axes, labels)
+    if bar is not None:
+        meshes.fit_bar(figure, axes, bar, scale)
     return figure
 
 
@@ -93,28 +97,26 @@ def build_surface(
     """The surface in three dimensions, open where it has no finite loss; arguments as for build_contour."""
     split = _split(surface, split)
     scale = choose_scale(surface.values(f"{split}_loss"), log)
-    figure, panel = sheet(
-        7.2, 5.2, _title(surface, split), surface_caption(surface, split, log) if captioned else None
-    )
+    caption = surface_caption(surface, split, log) if captioned else None
+    figure, panel = sheet(7.2, 5.2, _title(surface, split), caption, paths.key(surface.trails))
     figure.set_layout_engine("none")  # which would leave room for corners that the view does not fill
-    axes: Any = panel.add_axes((0.03, 0.02, 0.92, 0.94), axes_class=Axes3D)
-    if scale.empty:
-        axes.text2D(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center")
+    below = 0.07 if surface.trails else 0.0  # of a legend
+    axes: Any = panel.add_axes((0.03, 0.02 + below, 0.92, 0.94 - below), axes_class=Axes3D)
+    heights = scale.heights(surface.values(f"{split}_loss"))
+    if meshes.has_faces(surface, heights):
+        meshes.solid(axes, surface, heights, scale)
     else:
-        x, y = np.meshgrid(surface.x, surface.y)
-        axes.plot_surface(
-            x, y, scale.heights(surface.values(f"{split}_loss")), rcount=101, ccount=101,
-            cmap=COLOURS, norm=_norm(scale), linewidth=0.2, edgecolor=(0, 0, 0, 0.25),
-        )  # fmt: skip
+        axes.text2D(0.5, 0.5, NOTHING if scale.empty else APART, transform=axes.transAxes, ha="center")
+    paths.over_solid(axes, surface, scale, split)
     for axis in (axes.xaxis, axes.yaxis):
         numbers(axis, 5)
     for limits, values in ((axes.set_xlim, surface.x), (axes.set_ylim, surface.y)):
         margin = 0.04 * np.ptp(values)  # or the numbers of both axes meet in the corner
         limits(values[0] - margin, values[-1] + margin)
     axes.set_zlim(scale.ticks[0], scale.ticks[-1])
-    ticks = [] if scale.empty else list(_ticks(scale, 7))
+    ticks = [] if scale.empty else list(scale.marks(7))
     axes.set_zticks(ticks)
-    axes.zaxis.set_major_formatter(_formatter(scale))
+    axes.zaxis.set_major_formatter(FuncFormatter(lambda height, _: scale.text(height)))
     wider = max(
         [0, *(len(scale.text(tick)) - 4 for tick in ticks)]
     )  # characters beyond what fits beside the axis
@@ -129,18 +131,21 @@ def build_surface(
 
 def contour_caption(surface: Surface, split: str, log: bool) -> str:
     """The caption of build_contour's figure."""
-    star = ["★ marks the centre."] if _shows_centre(surface) else []
-    return captions.surface_caption(surface, split, *star, *_notes(surface, split, log, "Hatched"))
+    marks = ["★ marks the centre."] if _shows_centre(surface) else []
+    marks += ["Dots: the refined points."] if surface.refined.any() else []
+    marks += path_words(surface, split)
+    return captions.surface_caption(surface, split, *marks, *_notes(surface, split, log, "Hatched"))
 
 
 def surface_caption(surface: Surface, split: str, log: bool) -> str:
     """The caption of build_surface's figure."""
-    return captions.surface_caption(surface, split, *surface_notes(surface, split, log))
+    notes = [*path_words(surface, split), *surface_notes(surface, split, log)]
+    return captions.surface_caption(surface, split, *notes)
 
 
 def surface_notes(surface: Surface, split: str, log: bool) -> list[str]:
     """What a reader of build_surface's figure has to know of missing and clipped losses."""
-    return _notes(surface, split, log, "Left open")
+    return [*paths.solid_words(surface), *_notes(surface, split, log, "Left open")]
 
 
 def _notes(surface: Surface, split: str, log: bool, missing: str) -> list[str]:
@@ -157,62 +162,11 @@ def _split(surface: Surface, split: str | None) -> str:
 
 
 def _title(surface: Surface, split: str) -> str:
-    return f"Loss around {captions.place(surface.settings['centre'])} ({split} data)"
+    return f"Loss around {phrases.place(surface.settings['centre'])} ({split} data)"
 
 
 def _loss_label(surface: Surface, split: str, scale: Scale) -> str:
-    return captions.loss_label([surface.settings], split) + (", log scale" if scale.log else "")
-
-
-def _norm(scale: Scale) -> Normalize:
-    return Normalize(scale.ticks[0], scale.ticks[-1])
-
-
-def _formatter(scale: Scale) -> FuncFormatter:
-    return FuncFormatter(lambda height, _: scale.text(height))
-
-
-def _ticks(scale: Scale, most: int = 20) -> np.ndarray:
-    """Heights to put a number at: the levels, thinned where there are too many."""
-    if scale.constant:
-        return np.array([scale.ticks.mean()])
-    return scale.ticks[:: -(-len(scale.ticks) // most)]
-
-
-def _bands(panel: SubFigure, axes: Axes, surface: Surface, split: str, scale: Scale) -> list[Text]:
-    """Draw filled contours, lines and colour bar; returns the numbers on the lines."""
-    heights = np.ma.masked_invalid(scale.heights(surface.values(f"{split}_loss")))
-    filled = axes.contourf(surface.x, surface.y, heights, levels=scale.ticks, cmap=COLOURS, norm=_norm(scale))
-    bar = panel.colorbar(filled, ax=axes, ticks=_ticks(scale), label=_loss_label(surface, split, scale))
-    bar.ax.yaxis.set_major_formatter(_formatter(scale))
-    bar.ax.minorticks_off()
-    if scale.constant:
-        return []
-    lines = axes.contour(
-        surface.x, surface.y, heights, levels=scale.ticks, colors="black", linestyles="solid", linewidths=0.6
-    )
-    axes.clabel(lines, fontsize=8, inline=False, fmt=_formatter(scale), colors="black")
-    for label in lines.labelTexts:
-        label.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.85)])
-    return list(lines.labelTexts)
-
-
-def _thin_out(figure: Figure, axes: Axes, labels: list[Text]) -> None:
-    """Hide labels that stick out of the axes, lie on the centre or on another label."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-        figure.set_layout_engine("none")  # it is laid out
-    axes.apply_aspect()
-    inside = axes.get_window_extent()
-    x, y = axes.transData.transform((0, 0))
-    taken = [Bbox.from_extents(x - 20, y - 20, x + 20, y + 20)]
-    for label in labels:
-        box = label.get_window_extent().padded(3)
-        fits = inside.contains(*box.min) and inside.contains(*box.max) and not box.count_overlaps(taken)
-        label.set_visible(bool(fits))
-        if fits:
-            taken.append(box)
+    return phrases.loss_label([surface.settings], split) + (", log scale" if scale.log else "")
 
 
 def _shows_centre(surface: Surface) -> bool:

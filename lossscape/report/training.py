@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lossscape.errors import BadInput
-from lossscape.report.captions import LOSSES
 from lossscape.report.facts import Facts, facts_of, names_of
+from lossscape.report.phrases import LOSSES
 from lossscape.report.style import (
     COLOURS,
     DASHES,

@@ -1,4 +1,4 @@
-"""What the numbers of a result mean: measures with their units, checks of a certificate, settings in rows."""
+"""What the numbers of a result mean: measures with their units, and nested facts in rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,44 +91,6 @@ def value_text(value: Any, missing: str = "none") -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return number(value, 5) if isinstance(value, float) else str(value)
-
-
-def verdict(certificate: Mapping[str, Any]) -> str:
-    """Whether a result was checked, and how it came out."""
-    if not certificate:
-        return "none: the result was not checked"
-    if not certificate.get("passed"):
-        return "FAILED"
-    checked = [check for check in certificate.get("checks", []) if check.get("passed")]
-    if not checked:
-        return "passed: the model is unchanged; no loss could be compared with metrics.csv"
-    return f"passed: the model is unchanged; losses that agree with metrics.csv: {len(checked)}"
-
-
-def check_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
-    """Name, value, reference and outcome of each check."""
-    outcome = {True: "agrees", False: "differs", None: "for comparison only: other BatchNorm statistics"}
-    return [
-        [
-            str(check["name"]),
-            number(float(check["value"]), 8),
-            number(float(check["reference"]), 8),
-            outcome.get(check["passed"], str(check["passed"])),
-        ]
-        for check in certificate.get("checks", [])
-    ]
-
-
-def geometry_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
-    """Lengths of centre and directions and the cosine between these, where the certificate has them."""
-    rows = []
-    if "centre_norm" in certificate:
-        rows.append(["‖θ‖ of the centre", number(certificate["centre_norm"], 6)])
-    for index, value in enumerate(certificate.get("direction_norms", []), 1):
-        rows.append([f"‖d{'₁₂'[index - 1 : index]}‖ of direction {index}", number(value, 6)])
-    if "cosine" in certificate:
-        rows.append(["cosine between the directions", number(certificate["cosine"], 3)])
-    return rows
 
 
 def flat_rows(value: Mapping[str, Any], prefix: str = "") -> list[list[str]]:

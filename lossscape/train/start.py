@@ -12,6 +12,7 @@ from torch import nn
 
 from lossscape import data, devices, losses, models, optimizers, yamlfile
 from lossscape.config import Experiment
+from lossscape.data import Split
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import held, sweep, write_text
 from lossscape.losses import Loss
@@ -31,6 +32,7 @@ from lossscape.train.state import (
     open_metrics,
     say_state,
 )  # fmt: skip
+from lossscape.train.teacher import check_teacher, lesson_of
 from lossscape.train.watch import Watch, summary_writer
 
 
@@ -75,6 +77,7 @@ def prepare(
         losses.FAMILY.function(experiment.loss), **losses.FAMILY.arguments(experiment.loss)
     )
     check_outputs(model, loss, experiment.loss.label_smoothing, loaded)
+    lesson = lesson_of(experiment.teacher, loaded, loss)
     optimizer = optimizers.build(experiment.optimizer, model.parameters())
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
@@ -82,14 +85,17 @@ def prepare(
     setup = Setup(
         experiment=experiment,
         run=run,
-        data=loaded,
+        data=dataclasses.replace(loaded, train=Split(loaded.train.inputs, lesson.targets)),
         module=parallel.replicate(model, world),
-        loss=loss,
+        loss=lesson.loss,
         objectives={
             name: Objective(
-                model, loss, part.inputs[world.rank :: world.size], part.targets[world.rank :: world.size]
+                model, against, part.inputs[world.rank :: world.size], targets[world.rank :: world.size]
             )
-            for name, part in (("train", loaded.train), ("test", loaded.test))
+            for name, part, against, targets in (
+                ("train", loaded.train, lesson.judge, lesson.judged),
+                ("test", loaded.test, loss, loaded.test.targets),
+            )
         },
         device=device,
         world=world,
@@ -120,6 +126,7 @@ def micro_batch(
 def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: Any) -> Run:
     """Train as the process that writes. writer: TensorBoard's SummaryWriter, the class, or None."""
     run, experiment = setup.run, setup.experiment
+    teacher = check_teacher(run, experiment, overwrite=overwrite)
     if overwrite:
         empty(run)
     sweep(run.path / "checkpoints")
@@ -138,6 +145,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
             "data": setup.data.facts,
             "micro_batch": setup.micro_batch,
             "processes": setup.world.size,
+            **teacher,
         },
     )
     say_state(run, "running", state)

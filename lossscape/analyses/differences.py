@@ -1,0 +1,181 @@
+"""dᵀH d against differences of the gradient, (∇L(θ + h d) − ∇L(θ − h d))·d / 2h, in float64.
+
+Second differences of the loss itself lose ten digits at a step of 1e-5; those of the gradient lose five. What makes
+them differ from dᵀH d on a healthy net are kinks (relu, max-pooling): one that lies between θ − h d and θ + h d adds
+its jump over 2h, and a net with a million activations has several within any h that differences of the loss could
+bear. A kink belongs to one sample, so samples are looked at in small groups, with shorter and shorter steps until
+none is left between: on the project's nets groups then agree to 1e-7 and better, and kinks differ by 1e-1 and more.
+Differences that settle on another number are a failure; a net may have a kink at θ itself (an activation of exactly
+0), so they must do so at a place nearby too. Differences that never settle say nothing.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+
+from lossscape.derivatives import curvature_along, gradient
+from lossscape.objective import Objective
+from lossscape.vectors import Params, combine, dot, norm
+
+STEPS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
+"""h ‖d‖ / ‖θ‖, tried in this order. In float64 the gradient of a group is good to 1e-15 of its terms."""
+RELATIVE, FLOOR = 1e-4, 1e-9
+"""Agreement, and what counts as 0, both of the curvature along the direction of length ‖θ‖."""
+SETTLED = 1e-3
+"""Agreement of differences with a ten times longer step; with a kink between they are off by a factor."""
+ROUNDING = 1e-14
+"""Of a loss of 1 or less, and relative to a larger one."""
+NEARBY = 1.234e-3
+"""Another place to look at, as far from θ along the direction, in lengths of θ."""
+Done = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A direction as long as θ."""
+
+    direction: Params
+    unit: float
+    """‖θ‖ / ‖direction‖: slopes along the line are those by the coordinate times this."""
+    buffers: Params
+    done: Done
+
+    def at(self, point: Params, step: float) -> Params:
+        """A step away from a point."""
+        return combine(point, [self.direction], [step * self.unit])
+
+    def slope(self, objective: Objective, point: Params) -> float:
+        """∇L·d."""
+        return dot(self.direction, gradient(objective, point, self.buffers, self.done)) * self.unit
+
+    def curvature(self, objective: Objective, point: Params) -> float:
+        """dᵀH d."""
+        found = curvature_along(objective, point, self.direction, self.buffers, self.done)
+        return found * self.unit**2
+
+
+@dataclass(frozen=True)
+class Found:
+    """dᵀH d and the differences at one place for one group of samples."""
+
+    curvature: float
+    quotient: float
+    verdict: bool | None
+    """True: they agree; False: the differences settle on another number; None: they never settle."""
+    step: float
+    """The last one tried."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """dᵀH d and the differences, means over the groups that agree; over all that say something where most do not."""
+
+    curvature: float
+    quotient: float
+    tolerance: float
+    passed: bool
+
+
+def compare_along(
+    groups: Sequence[Objective], parameters: Params, direction: Params, buffers: Params, done: Done
+) -> Comparison | str:
+    """Compare along a direction at a point; the reason in words where nothing can be compared.
+
+    groups: float64 objectives of the same net and loss; parameters, buffers: in float64.
+    """
+    line = Line(direction, (norm(parameters) or 1.0) / norm(direction), buffers, done)
+    clear: list[Found] = []
+    agreeing: list[Found] = []
+    try:
+        for place in (0.0, NEARBY):
+            point = line.at(parameters, place)
+            clear = [found for found in _look(line, groups, point) if found.verdict is not None] or clear
+            agreeing = [found for found in clear if found.verdict]
+            if 2 * len(agreeing) > len(clear):
+                return _comparison(line, agreeing, True)
+        if not clear:
+            return "its gradient has kinks, or noise, at every step"
+        if 2 * sum(_is_slope(line, group, point) for group in groups) <= len(groups):
+            return "the net's gradient is not that of its loss (rounding or detach in its forward pass?)"
+        if name := _own_backward(line, groups[0], point):
+            return f"the net has a backward pass of its own, {name}, which may have no derivative"
+    except RuntimeError as error:  # an operation without a second derivative, or too little memory
+        return f"the net cannot be differentiated twice: {(str(error).splitlines() or [''])[0]}"
+    return _comparison(line, clear, False)
+
+
+def _comparison(line: Line, found: Sequence[Found], passed: bool) -> Comparison:
+    curvature = sum(one.curvature for one in found) / len(found)
+    quotient = sum(one.quotient for one in found) / len(found)
+    square = line.unit**2
+    tolerance = RELATIVE * abs(curvature) + FLOOR
+    return Comparison(curvature / square, quotient / square, tolerance / square, passed)
+
+
+def _look(line: Line, groups: Sequence[Objective], point: Params) -> list[Found]:
+    """Both sides at a point for each group."""
+    found: list[Found] = []
+    for group in groups:  # a step that was short enough for one group mostly is for the next
+        found.append(_look_at(line, group, point, found[-1].step if found else STEPS[0]))
+    return found
+
+
+def _look_at(line: Line, objective: Objective, point: Params, first: float) -> Found:
+    """first: the step to begin with; the others follow where it does not do."""
+    curvature = line.curvature(objective, point)
+    quotients: dict[float, float] = {}
+    for step in dict.fromkeys([first, *STEPS]):
+        ahead, behind = (line.slope(objective, line.at(point, h)) for h in (step, -step))
+        quotients[step] = (ahead - behind) / (2 * step)
+        if _close(quotients[step], curvature, RELATIVE):
+            return Found(curvature, quotients[step], True, step)
+    ordered = [quotients[step] for step in STEPS]
+    finite = math.isfinite(curvature) and all(map(math.isfinite, ordered))
+    settled = finite and any(_close(a, b, SETTLED) for a, b in pairwise(ordered))
+    return Found(curvature, ordered[-1], False if settled else None, STEPS[-1])
+
+
+def _is_slope(line: Line, objective: Objective, point: Params) -> bool:
+    """Whether ∇L·d is what differences of the loss say, at one of the steps; kinks hardly change these."""
+    slope = line.slope(objective, point)
+    for step in STEPS:
+        ahead, behind = (
+            objective.metrics(line.at(point, h), line.buffers, line.done).loss for h in (step, -step)
+        )
+        rounding = ROUNDING * max(1.0, abs(ahead)) / step
+        if abs((ahead - behind) / (2 * step) - slope) <= SETTLED * abs(slope) + rounding:
+            return True
+    return False
+
+
+def _own_backward(line: Line, objective: Objective, point: Params) -> str:
+    """The name of a torch.autograd.Function of Python's that a net calls; empty where there is none."""
+    nodes: list[object] = []
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        nodes.append(outputs.grad_fn)
+        return objective.loss(outputs, targets)
+
+    spied = copy.copy(objective)
+    spied.loss = loss
+    line.slope(spied, point)
+    seen = set()
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, BackwardCFunction):
+            return type(node).__name__.removesuffix("Backward")
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [following for following, _ in node.next_functions]  # type: ignore[attr-defined]
+    return ""
+
+
+def _close(value: float, reference: float, relative: float) -> bool:
+    if not math.isfinite(value) and not math.isfinite(reference):
+        return True
+    return abs(value - reference) <= relative * abs(reference) + FLOOR

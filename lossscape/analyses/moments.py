@@ -1,0 +1,61 @@
+"""The checkpoints of a run in the order in which they were written: after epochs, and after steps within them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lossscape.errors import BadInput
+from lossscape.results import read_table
+from lossscape.runs import Checkpoint, Run
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A checkpoint and when it was written."""
+
+    checkpoint: Checkpoint
+    epoch: float
+    """A fraction for a step within an epoch; NaN where metrics.csv does not tell."""
+    step: int | None
+    """None where metrics.csv does not tell."""
+
+
+def moments_of(run: Run) -> list[Moment]:
+    """The checkpoints after epochs and steps of a run, in order; of an epoch's last step only the epoch's.
+
+    Raises BadInput where there is none, or metrics.csv is needed to order them and has no whole epoch.
+    """
+    found = run.checkpoints()
+    epochs, steps = [c for c in found if c.epoch is not None], [c for c in found if c.step is not None]
+    if not epochs and not steps:
+        raise BadInput(f"{run.path}: has no checkpoint of an epoch or step, so there is no path")
+    length = _steps_of_an_epoch(run)
+    if steps and length is None and any(c.epoch for c in epochs):
+        raise BadInput(f"{run.metrics_file}: has no whole epoch, which steps and epochs are ordered by")
+    moments = [
+        Moment(c, float(c.epoch), c.epoch * length if length else 0 if c.epoch == 0 else None)
+        for c in epochs
+        if c.epoch is not None
+    ]
+    known = {moment.step for moment in moments}
+    moments += [
+        Moment(c, c.step / length if length else float("nan"), c.step)
+        for c in steps
+        if c.step is not None and c.step not in known
+    ]
+    return sorted(moments, key=lambda m: m.epoch if m.step is None else m.step / (length or 1))
+
+
+def _steps_of_an_epoch(run: Run) -> int | None:
+    if not run.metrics_file.exists():
+        return None
+    table = read_table(run.metrics_file, live=True)
+    whole = table[table["epoch"] > 0] if len(table) else table
+    return None if whole.empty else round(whole["step"].iloc[-1] / whole["epoch"].iloc[-1])
+
+
+def settings_of(run: Run, moments: Sequence[Moment]) -> dict[str, Any]:
+    """What a result's settings say of a run's checkpoints: how many, and a SHA-256 of theirs."""
+    found = hashlib.sha256("\n".join(m.checkpoint.sha256 for m in moments).encode()).hexdigest()
+    return {"run": run.name, "checkpoints": len(moments), "sha256": found}

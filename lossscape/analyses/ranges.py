@@ -1,0 +1,97 @@
+"""A range in which the loss rises by a chosen factor on every side of a centre."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from lossscape.errors import BadInput
+from lossscape.evaluate.subspace import Coordinates
+
+FLOOR = 0.01
+"""A centre's loss counts as at least this share of the loss of outputs that are all 0: from 0 nothing rises."""
+SMALLEST, LARGEST = 2.0**-20, 2.0**10
+"""Of the distances that are looked at."""
+CLOSE = 1.05
+"""Ratio of the distances between which the crossing lies in the end."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A range and what it was found by."""
+
+    reach: list[float]
+    """Of each axis: the range is −reach to reach."""
+    level: float
+    """The loss that is reached on every side."""
+    probes: int
+    """Points that were evaluated."""
+
+
+def find_range(loss: Callable[[Coordinates], float], axes: int, factor: float, blind: float) -> Found:
+    """The reach of each axis at which the loss is at or above `factor` times that of the centre on both sides.
+
+    loss: at a point; blind: the loss of outputs that are all 0. On each side the nearest crossing is bracketed by
+    doubling or halving and then narrowed to 5 %; an axis gets the farther of its two, in two digits rounded up. A
+    loss that is not finite is above every level. Raises BadInput where the factor is not above 1 or the loss does
+    not rise that far.
+    """
+    if not (math.isfinite(factor) and factor > 1):
+        raise BadInput(f"--auto-range {factor:g}: give the factor by which the loss should rise, above 1")
+    probes = 0
+
+    def above(axis: int, sign: int, distance: float) -> bool:
+        nonlocal probes
+        probes += 1
+        value = loss(tuple(sign * distance if place == axis else 0.0 for place in range(axes)))
+        return not value < level
+
+    centre = loss((0.0,) * axes)
+    if not math.isfinite(centre):
+        raise BadInput(f"--auto-range: the loss at the centre is {centre}, so it has nothing to rise from")
+    level = factor * max(centre, FLOOR * blind)
+    reach = []
+    for axis in range(axes):
+        sides = [_crossing(partial(above, axis, sign)) for sign in (1, -1)]
+        if None in sides:
+            raise BadInput(
+                f"--auto-range {factor:g}: along {'xy'[axis]} the loss does not reach {level:.4g} within a distance "
+                f"of {LARGEST:g}; choose a smaller factor, or --range"
+            )
+        farthest = _rounded(max(side for side in sides if side is not None))
+        for _ in range(20):  # beyond its crossing a side may fall again
+            if above(axis, 1, farthest) and above(axis, -1, farthest):
+                break
+            farthest = _rounded(farthest * CLOSE)
+        else:
+            raise BadInput(
+                f"--auto-range {factor:g}: along {'xy'[axis]} the loss rises and falls again, so no range has it risen "
+                "on both sides; choose a smaller factor, or --range"
+            )
+        reach.append(farthest)
+    return Found(reach, level, probes + 1)
+
+
+def _crossing(above: Callable[[float], bool]) -> float | None:
+    """The distance at which a level is first met, within 5 %; None where it is not."""
+    high = 1.0
+    if above(high):
+        while high > SMALLEST and above(high / 2):
+            high /= 2
+    else:
+        while not above(2 * high):
+            high *= 2
+            if high >= LARGEST:
+                return None
+        high *= 2
+    low = high / 2
+    while high / low > CLOSE:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if above(middle) else (middle, high)
+    return high
+
+
+def _rounded(distance: float) -> float:
+    """Two digits, rounded up."""
+    digits = 1 - math.floor(math.log10(distance))
+    return float(f"{math.ceil(distance * 10**digits) / 10**digits:.2g}")

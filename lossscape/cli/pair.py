@@ -1,0 +1,123 @@
+"""lossscape pair"""
+
+from typing import Literal
+
+import typer
+
+from lossscape.cli.common import (
+    DEVICE,
+    LOG,
+    OVERWRITE,
+    PLAN,
+    POINT_HELP,
+    PRECISION,
+    QUIET,
+    SAMPLES,
+    SCHEDULER,
+    WORKERS,
+    PlanName,
+    Precision,
+    grid_of,
+    tell,
+)
+from lossscape.errors import BadInput
+
+EXAMPLES = """\b
+Examples:
+    lossscape pair runs/cifar10_dnn
+    lossscape pair runs/cifar10_dnn runs/cifar10_cnn runs/cifar10_resnet50 --repeats 5
+    lossscape pair runs/cifar10_dnn --targets hard --printed 20
+    lossscape pair runs/cifar10_dnn --levels +0.5,x10 --export vts,npz
+"""
+DEFAULT_RANGE = (-1.0, 1.0)
+
+
+def command(
+    centres: list[str] = typer.Argument(metavar="A...", help=POINT_HELP),
+    targets: Literal["soft", "hard"] = typer.Option(
+        "soft", "--targets", help="What the net itself says: its whole outputs, or its classes."
+    ),
+    grid: str | None = typer.Option(
+        None, "--grid", metavar="N|NxM", help="Points an axis, odd numbers so that the centre is one: 25."
+    ),
+    both: tuple[float, float] | None = typer.Option(
+        None, "--range", metavar="LO HI", help="Of both axes: -1 1."
+    ),
+    printed: int | None = typer.Option(
+        None,
+        "--printed",
+        metavar="K",
+        min=2,
+        max=3000,
+        help="Steps 0 to K-1 of unit length, as Algorithm 2 is printed: --normalize unit --ignore none.",
+    ),
+    normalize: str | None = typer.Option(
+        None, "--normalize", help="filter (default), layer, global, unit or none."
+    ),
+    ignore: str | None = typer.Option(
+        None, "--ignore", help="Parameters that stay put: bias,norm (default), either of them, or none."
+    ),
+    repeats: int = typer.Option(
+        1, "--repeats", metavar="K", min=1, max=1000, help="Planes, of the seeds 0 to K-1, for the measures."
+    ),
+    levels: str = typer.Option(
+        "+0.1,+1,x2",
+        "--levels",
+        help="Of the widths: +0.1 above the centre, x2 times the centre, 0.5 a loss.",
+    ),
+    samples: int | None = SAMPLES,
+    batch_norm: str | None = typer.Option(
+        None,
+        "--batch-norm",
+        help="frozen (default: the centre's) or recompute, where the net has statistics.",
+    ),
+    precision: Precision = PRECISION,
+    device: str = DEVICE,
+    plan: PlanName | None = PLAN,
+    workers: int | None = WORKERS,
+    scheduler: str | None = SCHEDULER,
+    log: bool = LOG,
+    export: str | None = typer.Option(
+        None, "--export", metavar="vts,npz", help="Both losses and the difference for ParaView and NumPy."
+    ),
+    overwrite: bool = OVERWRITE,
+    quiet: bool = QUIET,
+) -> None:
+    """Landscapes of the training data against its labels and against what the net itself says, in the same planes.
+
+    Every surface is a landscape of its run, which a second call completes; here come figures, the difference, and a
+    table of measures over several planes: widths, slopes, asymmetry, convexity.
+    """
+    if printed and (grid or both or normalize or ignore):
+        raise BadInput("--printed K sets --grid, --range, --normalize and --ignore: leave them out")
+    if printed:
+        grid, both, normalize, ignore = str(printed), (0.0, printed - 1.0), "unit", "none"
+    points, ignore = grid_of(grid or "25", 2), ignore or "bias,norm"
+    from lossscape.report.export import export as write_export
+    from lossscape.report.export import parse_formats
+    from lossscape.report.measure_table import draw_measures
+    from lossscape.report.pair_results import read_pairs
+    from lossscape.report.pairs import draw_pairs
+    from lossscape.runs import point
+    from lossscape.studies.paired import pair
+
+    formats = parse_formats(export) if export else []
+    folder = pair(
+        [point(centre) for centre in centres], targets=targets, grid=points,
+        x_range=both or DEFAULT_RANGE, y_range=both or DEFAULT_RANGE, normalize=normalize or "filter",
+        ignore=[] if ignore == "none" else ignore.split(","), repeats=repeats, levels=levels.split(","),
+        samples=samples, batch_norm=batch_norm, precision=precision, device=device, plan=plan, workers=workers,
+        scheduler=scheduler, overwrite=overwrite, quiet=quiet,
+    )  # fmt: skip
+    pairs = read_pairs(folder)
+    figures = draw_pairs(pairs, log=log)
+    draw_measures(pairs, folder / "measures.png")
+    exported = [
+        path
+        for number, net in enumerate(pairs.nets, start=1)
+        for path in write_export(pairs.pair(net).together(), folder, formats, name=f"pair-{number}")
+    ]
+    tell(
+        measures=folder / "measures.csv", summary=folder / "summary.csv", table=folder / "measures.png",
+        figures="\n".join(map(str, figures)), **({"exported": "\n".join(map(str, exported))} if exported else {}),
+    )  # fmt: skip

@@ -1,0 +1,114 @@
+"""First and second derivatives of an objective's mean loss: gradient, Hessian-vector product, curvature.
+
+Both are sums over chunks of samples in float64, so they scale with no number of batches. The Hessian is never
+formed: ∇⟨∇L, v⟩ is its product with v (Pearlmutter 1994). Everything is in eval mode, and no model is changed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from lossscape.objective import Objective, arithmetic
+from lossscape.vectors import Params, dot
+
+Done = Callable[[int], None]
+
+
+def gradient(
+    objective: Objective, parameters: Params, buffers: Params | None = None, done: Done | None = None
+) -> Params:
+    """∇L at the given parameters and buffers (default: the model's own), in float64.
+
+    done: called after each chunk with its number of samples. A parameter that the net does not use has zeros.
+    """
+    return _summed(objective, parameters, buffers, done, _grad)
+
+
+def hessian_product(
+    objective: Objective,
+    parameters: Params,
+    vector: Mapping[str, Tensor],
+    buffers: Params | None = None,
+    done: Done | None = None,
+) -> Params:
+    """H v, in float64; H is the matrix of second derivatives of the mean loss.
+
+    vector: by the names of the parameters; those that it lacks are taken as zeros. Buffers (default: the model's
+    own) stay as they are: BatchNorm's statistics do not move with the parameters. Where a net has a kink, as relu
+    at 0, the second derivative is that of the side which the first derivative takes. done: as for `gradient`.
+    Raises RuntimeError or NotImplementedError where an operation of the net cannot be differentiated twice.
+    """
+    weights = [
+        vector[name].to(objective.device, objective.dtype) if name in vector else None for name in parameters
+    ]
+
+    def product(loss: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
+        first = _grad(loss, leaves, create_graph=True)
+        slope = sum(
+            ((g * v).sum() for g, v in zip(first, weights, strict=True) if v is not None), loss.new_zeros(())
+        )
+        return _grad(slope, leaves)
+
+    return _summed(objective, parameters, buffers, done, product)
+
+
+def curvature_along(
+    objective: Objective,
+    parameters: Params,
+    direction: Mapping[str, Tensor],
+    buffers: Params | None = None,
+    done: Done | None = None,
+) -> float:
+    """dᵀH d: the second derivative of L(θ + t d) by t at t = 0."""
+    return dot(direction, hessian_product(objective, parameters, direction, buffers, done))
+
+
+def _grad(output: Tensor, leaves: Sequence[Tensor], create_graph: bool = False) -> Sequence[Tensor]:
+    """Derivatives of a scalar; zeros for a leaf that it does not depend on."""
+    if not output.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    return torch.autograd.grad(output, leaves, create_graph=create_graph, materialize_grads=True)
+
+
+def _summed(
+    objective: Objective,
+    parameters: Params,
+    buffers: Params | None,
+    done: Done | None,
+    of: Callable[[Tensor, Sequence[Tensor]], Sequence[Tensor]],
+) -> Params:
+    """Σ over chunks of `of`(the chunk's share of the mean loss, the parameters it depends on)."""
+    values = objective.prepared(parameters, buffers)
+    leaves = {name: values[name].detach().requires_grad_() for name in parameters}
+    totals: Sequence[Tensor] = []
+    for inputs, targets in zip(
+        objective.chunks(), objective.targets.split(objective.plan.chunk), strict=True
+    ):
+        with _recorded(objective):
+            # autocast keeps what it casts, and with it the graph of a chunk that has been freed
+            with torch.autocast(
+                objective.device.type,
+                torch.bfloat16,
+                enabled=objective.precision == "bf16",
+                cache_enabled=False,
+            ):
+                outputs = torch.func.functional_call(objective.model, values | leaves, (inputs,))
+            share = objective.loss(outputs.double(), targets).sum() / len(objective)
+            parts = of(share, list(leaves.values()))
+        # never in place: what autograd gives for two parameters may be one tensor
+        parts = [part.detach().double() for part in parts]
+        totals = [total + part for total, part in zip(totals, parts, strict=True)] if totals else parts
+        if done is not None:
+            done(len(inputs))
+    return dict(zip(leaves, totals, strict=True))
+
+
+@contextmanager
+def _recorded(objective: Objective) -> Iterator[None]:
+    """The objective's arithmetic, with operations recorded, and attention by one that has second derivatives."""
+    precision = "fp32" if objective.precision == "bf16" else objective.precision
+    with arithmetic(objective.device, precision), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        yield

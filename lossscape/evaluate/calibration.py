@@ -1,0 +1,305 @@
+"""The fastest exact plan for a piece of work on this machine, found by timing a few on the first samples.
+
+Timing may take 5 % of what the work will take, so short work gets a plan by rule. What was found is kept for the next
+result of a net of the same shape on the same machine.
+"""
+
+import hashlib
+import importlib.util
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lossscape import devices
+from lossscape.data.places import cache_folder
+from lossscape.errors import BadInput, one_of
+from lossscape.evaluate.engine import Work
+from lossscape.evaluate.graph import first_layer
+from lossscape.evaluate.plans import Done, reasons_against
+from lossscape.evaluate.subspace import Subspace
+from lossscape.files import read_json, write_text
+from lossscape.objective import CACHE_BYTES, Objective, Plan, PlanName, has_convolutions
+
+SHARE = 0.05
+"""Of the predicted work, the most that timing may take."""
+SHORTEST = 4.0
+"""Seconds of predicted work below which nothing is timed."""
+MOMENT = 0.1
+"""Seconds that one timing should take at least, to mean something."""
+GAIN = 0.97
+"""A plan is better where it takes less than this share of the best one's time: timings differ by a few per cent."""
+TURNS = 3
+"""Times that each of two plans is timed."""
+BLOCK_SECONDS = 0.5
+"""Longest a block of points may take: what a kill loses, and how late a point is written."""
+POINTS_BYTES = 2**28
+"""Memory for the parameters of the points of a block."""
+COMPILING = 20.0
+"""Seconds that torch.compile may need."""
+SAMPLES_CHECKED = 16
+STACKS = (8, 32, 128)
+NAMES: tuple[PlanName, ...] = ("dense", "folded", "factored", "stacked")
+TOLERANCE = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 5e-2, "bf16": 1e-1}
+"""For the comparison of a plan with plain forward passes on a few samples, relative to the loss."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A plan and what is known of its speed."""
+
+    plan: Plan
+    seconds: float
+    """Predicted for a point, all objectives together, without its statistics."""
+    source: str
+    """timed, cached, rule (the work is too short to time plans), or asked for."""
+    tried: list[dict[str, Any]] = field(default_factory=list)
+    """Plans that were timed, with their seconds a point."""
+
+
+def calibrate(
+    objectives: Mapping[str, Objective],
+    subspace: Subspace,
+    points: int,
+    *,
+    plan: str | None = None,
+    done: Done | None = None,
+) -> Calibration:
+    """Choose the plan for `points` points of a subspace.
+
+    objectives: by split; plan: a name of NAMES to force; done: called with 0 now and then, so that an interruption
+    is noticed. Raises BadInput where the forced plan does not fit the net.
+    """
+    work = Work(objectives, subspace)
+    if plan is not None and plan not in NAMES:
+        raise BadInput(one_of("--plan", plan, NAMES))
+    objective = _largest(work)
+    against = reasons_against(objective, work.subspace)
+    if plan in against:
+        raise BadInput(f"--plan {plan}: {against[plan]}; leave it out to let the fastest be chosen")
+    names = [name for name in NAMES if name not in against and plan in (None, name)]
+    path = cache_folder() / "plans" / f"{_key(work, names)}.json"
+    known = _read(path)
+    if known is not None and agrees(work, known.plan):
+        source = "asked for" if plan else "cached"
+        return replace(known, seconds=known.seconds * work.samples, source=source)
+    best = by_rule(work, names)
+    if not agrees(work, best):
+        if plan is not None:
+            raise BadInput(
+                f"--plan {plan}: gives other losses than plain forward passes on {SAMPLES_CHECKED} samples; leave it "
+                "out, or take dense"
+            )
+        best, names = replace(objective.plan, name="dense", points=1), ["dense"]
+    race = _Race(work, best, points, done)
+    if points * race.seconds <= SHORTEST:
+        source = "asked for" if plan else "rule"
+        return Calibration(_in_blocks(best, race.seconds), race.seconds, source, race.tried)
+    _search(race, names)
+    best = _in_blocks(race.plan, race.seconds)
+    if len(race.tried) == 1:  # there was time for none but the first
+        return Calibration(best, race.seconds, "asked for" if plan else "rule", race.tried)
+    kept = {"plan": asdict(best), "seconds": race.seconds / work.samples, "tried": race.tried}
+    with suppress(OSError):  # a cache that cannot be written is none: the next result times its plans again
+        write_text(path, json.dumps(kept, indent=2) + "\n")
+    return Calibration(best, race.seconds, "timed", race.tried)
+
+
+def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
+    """The plan that usually is the fastest of `names`, without timing."""
+    objective = _largest(work)
+    first = first_layer(objective.model)
+    matrix = first is not None and isinstance(first.layer, nn.Linear)
+    convolutions = has_convolutions(objective.model)
+    order: list[PlanName] = ["factored", "folded", "dense", "stacked"]
+    if not (matrix and work.keeps_products()):
+        order = ["folded", "dense", "factored", "stacked"]
+    name = next(name for name in order if name in names)
+    chunk = objective.plan.chunk
+    if name in ("factored", "stacked") and matrix and objective.device.type == "cpu":
+        widest = max([1, *(m.out_features for m in objective.model.modules() if isinstance(m, nn.Linear))])
+        chunk = _power(CACHE_BYTES // 2 // (4 * widest), 64, 2**14)
+    if name == "stacked":
+        chunk = _power(chunk // STACKS[0], 8, chunk)
+    points = STACKS[0] if name == "stacked" or not convolutions else 1
+    return Plan(chunk, convolutions, name, _fitting(work, points))
+
+
+def agrees(work: Work, plan: Plan) -> bool:
+    """Whether a plan gives the losses of plain forward passes on a few samples, somewhere off the origin."""
+    if plan.name == "dense" and not plan.compiled:
+        return True
+    few = work.few(SAMPLES_CHECKED)
+    (objective,) = few.objectives.values()
+    somewhere = tuple(0.37 - 0.58 * place for place in range(len(few.subspace.directions)))
+    try:
+        (found,) = few.evaluate([somewhere], plan)
+    except (
+        RuntimeError,
+        NotImplementedError,
+    ):  # an operation of the user's net that cannot be stacked or traced
+        return False
+    value = next(iter(found.values())).loss
+    expected = objective.metrics(*few.subspace.at(somewhere)).loss
+    return (math.isnan(value) and math.isnan(expected)) or math.isclose(
+        value, expected, rel_tol=TOLERANCE[objective.precision], abs_tol=1e-9
+    )
+
+
+class _Trial:
+    """One plan on the first samples of the largest split, to be timed."""
+
+    def __init__(self, work: Work, plan: Plan, done: Done | None) -> None:
+        self.work, self.plan, self.done = work, plan, done
+        self.longest = len(_largest(work))
+        self.least = math.inf
+        self._take(min(plan.chunk, self.longest))
+        if (took := self._block()) < MOMENT and self.samples < self.longest:  # too short to mean something
+            chunks = math.ceil(self.samples / plan.chunk * min(MOMENT / took, 64))
+            self._take(min(chunks * plan.chunk, self.longest))
+
+    def seconds(self) -> float:
+        """Seconds that a point of the whole work takes, as short as it was seen so far."""
+        self.least = min(self.least, self._block() / self.plan.points * self.work.samples / self.samples)
+        return self.least
+
+    def _take(self, samples: int) -> None:
+        self.samples = samples
+        self.few = replace(self.work.few(samples), keep=self.work.keeps_products())
+        self._block()  # the first time makes products and buffers, and compiles
+
+    def _block(self) -> float:
+        if self.done is not None:
+            self.done(0)
+        height = self.plan.points
+        block = [tuple(0.1 + 0.01 * place for _ in self.few.subspace.directions) for place in range(height)]
+        before = time.perf_counter()
+        ((losses, _),) = self.few.losses(block, self.plan)[-1].values()
+        losses[-1].item()  # waits for a device that works on its own
+        return time.perf_counter() - before
+
+
+class _Race:
+    """The best plan so far and those that it was held against, one at a time and in turns.
+
+    In turns, because other work on the machine slows both alike then.
+    """
+
+    def __init__(self, work: Work, best: Plan, points: int, done: Done | None) -> None:
+        self.begin = time.perf_counter()
+        self.work, self.done = work, done
+        self.best = _Trial(work, best, done)
+        self.seconds = self.best.seconds()
+        self.points = points
+        self.tried: list[dict[str, Any]] = [asdict(best) | {"seconds": self.seconds}]
+
+    @property
+    def plan(self) -> Plan:
+        """The best so far."""
+        return self.best.plan
+
+    def against(self, plan: Plan, extra: float = 0.0) -> bool:
+        """Whether a plan beats the best, which it then is; False too where the budget has no room for the race.
+
+        extra: seconds that it needs before it can run.
+        """
+        share = min(plan.chunk, self.best.longest) / self.work.samples
+        cost = (2 * TURNS + 3) * max(MOMENT, self.seconds * plan.points * share) + extra
+        left = SHARE * self.points * self.seconds - (time.perf_counter() - self.begin)
+        if cost > left or not agrees(self.work, plan):
+            return False
+        other, best = _Trial(self.work, plan, self.done), self.best
+        best.least = math.inf
+        for _ in range(TURNS):
+            found, self.seconds = other.seconds(), best.seconds()
+        self.tried.append(asdict(plan) | {"seconds": found, "best_seconds": self.seconds})
+        if found < GAIN * self.seconds:
+            self.best, self.seconds = other, found
+            return True
+        return False
+
+
+def _search(race: _Race, names: Sequence[PlanName]) -> None:
+    """Vary one thing after the other, from the best plan so far, until the budget is used."""
+    objective = _largest(race.work)
+    if has_convolutions(objective.model):
+        race.against(replace(race.plan, channels_last=not race.plan.channels_last))
+    for factor in (2.0, 0.5):
+        while 4 <= (chunk := int(race.plan.chunk * factor)) <= max(4, 2 * len(objective)):
+            if not race.against(replace(race.plan, chunk=chunk)):
+                break
+    for points in STACKS if "stacked" in names and _stackable(objective) else ():
+        chunk = _power(race.plan.chunk * race.plan.points // points, 8, race.plan.chunk)
+        if not race.against(
+            replace(race.plan, name="stacked", chunk=chunk, points=_fitting(race.work, points))
+        ):
+            break
+    for name in names:
+        if name not in (race.plan.name, "stacked"):
+            race.against(replace(by_rule(race.work, [name]), channels_last=race.plan.channels_last))
+    if compiler(objective.device):
+        race.against(replace(race.plan, compiled=True), extra=COMPILING)
+
+
+def compiler(device: torch.device) -> bool:
+    """Whether torch.compile has what it needs: a C++ compiler for the CPU, Triton for CUDA."""
+    if device.type == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
+def _stackable(objective: Objective) -> bool:
+    """Whether stacking may pay: stacks of convolutions are grouped ones, which CPUs are slow at."""
+    return objective.device.type == "cuda" or not has_convolutions(objective.model)
+
+
+def _largest(work: Work) -> Objective:
+    return max(work.objectives.values(), key=len)
+
+
+def _in_blocks(plan: Plan, seconds: float) -> Plan:
+    """A plan whose blocks do not take too long."""
+    return replace(plan, points=max(1, min(plan.points, int(BLOCK_SECONDS / max(seconds, 1e-9)))))
+
+
+def _fitting(work: Work, points: int) -> int:
+    """At most `points` points, whose parameters fit into memory together."""
+    size = sum(value.numel() * value.element_size() for value in work.subspace.origin.values())
+    return max(1, min(points, POINTS_BYTES // max(size, 1)))
+
+
+def _power(wanted: int, low: int, high: int) -> int:
+    """The power of two at or below a number, within bounds."""
+    return max(low, min(2 ** (max(wanted, 1).bit_length() - 1), high))
+
+
+def _key(work: Work, names: Sequence[str]) -> str:
+    """A hash of what the choice depends on: the net's shape, the work's kind, the machine."""
+    objective = _largest(work)
+    facts = devices.facts(objective.device)
+    parts = [
+        str(objective.model), [(name, tuple(value.shape)) for name, value in objective.parameters().items()],
+        tuple(objective.inputs.shape[1:]), str(objective.inputs.dtype), objective.precision,
+        len(work.subspace.directions), work.keeps_products(), len(objective).bit_length(), list(names),
+        facts["device"], facts["threads"], facts["versions"],
+    ]  # fmt: skip
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+def _read(path: Path) -> Calibration | None:
+    """A plan that was kept, with its seconds a sample; None where there is none that can be read."""
+    kept = read_json(path)
+    try:
+        plan = Plan(**kept["plan"])
+        return Calibration(plan, float(kept["seconds"]), "cached", list(kept["tried"]))
+    except (KeyError, TypeError, ValueError):
+        return None

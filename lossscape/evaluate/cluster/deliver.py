@@ -1,0 +1,141 @@
+"""Gives the work to every worker that joins, once, while others already evaluate."""
+
+import itertools
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+from urllib.parse import urlsplit
+
+from distributed import Client
+
+from lossscape.evaluate.cluster import worker
+from lossscape.evaluate.cluster.parcel import Parcel
+
+EVERY_SECONDS = 0.2
+
+
+class Deliverer(threading.Thread):
+    """Looks for new workers and delivers to them, in the background."""
+
+    def __init__(self, client: Client, parcel: Parcel, folder: Path | None) -> None:
+        """folder: that all workers see, if there is one: the parcel then lies there, once for all of them."""
+        super().__init__(daemon=True, name="lossscape-deliverer")
+        self.ready: Mapping[str, int] = {}
+        """Workers that have the work, by address, and their numbers among those of their machine."""
+        self.here: frozenset[str] = frozenset()
+        """Workers that the scheduler knows."""
+        self.refused: dict[str, str] = {}
+        """Workers that cannot take it, and why."""
+        self.lost: Exception | None = None
+        """Why the scheduler no longer answers."""
+        self.news: SimpleQueue[str] = SimpleQueue()
+        """What a user wants to know."""
+        self._client, self._parcel, self._folder = client, parcel, folder
+        self._file: Path | None = None
+        self._change = threading.Lock()
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        """Until `end`."""
+        try:
+            if self._folder is not None:
+                self._file = self._write(self._folder)
+            while not self._end.is_set():
+                self._visit()
+                self._end.wait(EVERY_SECONDS)
+        except Exception as error:  # of the connection, which takes many forms; the main thread reports it
+            if not self._end.is_set():
+                self.lost = error
+
+    def end(self) -> None:
+        """Look no longer."""
+        self._end.set()
+
+    def deliver_again(self, address: str) -> None:
+        """A worker no longer has the work: it is not ready from now on, until it has got it."""
+        with self._change:
+            self.ready = {other: place for other, place in self.ready.items() if other != address}
+
+    def _visit(self) -> None:
+        here = frozenset(self._client.nthreads())
+        with self._change:
+            self.ready = {address: place for address, place in self.ready.items() if address in here}
+        self.here = here
+        fresh = sorted(here - self.ready.keys() - self.refused.keys())
+        if fresh and (lacking := self._greet(fresh)):
+            self._deliver(lacking)
+
+    def _greet(self, addresses: list[str]) -> list[str]:
+        """The workers, among new ones, that do not have the work yet."""
+        ours, lacking = worker.versions(), []
+        for address, (theirs, has) in self._run(worker.greet, self._parcel.key, workers=addresses).items():
+            if theirs != ours:
+                text = [", ".join(f"{name} {each.get(name)}" for name in ours) for each in (theirs, ours)]
+                self._refuse(address, f"it has {text[0]}; here is {text[1]}: install the same on both")
+            elif has:
+                self._welcome({address: _free_place(address, self.ready)})
+            else:
+                lacking.append(address)
+        return lacking
+
+    def _deliver(self, addresses: list[str]) -> None:
+        """To several at once: the bytes leave this process once, and the scheduler passes them on."""
+        key, sizes, gpu = self._parcel.key, self._parcel.sizes, self._parcel.gpu
+        places = dict(self.ready)
+        for address in addresses:
+            places[address] = _free_place(address, places)
+        if self._file is not None:
+            arrived = self._run(
+                worker.fetch, key, str(self._file), sizes, places if gpu else None, workers=addresses
+            )
+        else:
+            delivery = uuid.uuid4().hex
+            there = list(self._run(worker.begin, key, delivery, sizes, workers=addresses))
+            for offset, piece in self._parcel.pieces():
+                if self._end.is_set() or not there:
+                    return
+                there = list(self._run(worker.take, key, delivery, offset, piece, workers=there))
+            arrived = self._run(worker.finish, key, delivery, sizes, places if gpu else None, workers=there)
+        self._welcome({address: places[address] for address in arrived})
+
+    def _welcome(self, places: Mapping[str, int]) -> None:
+        with self._change:
+            self.ready = {**self.ready, **places}
+
+    def _run(self, function: Callable[..., Any], *arguments: Any, workers: list[str]) -> dict[str, Any]:
+        """What each worker answers; those where it raises are refused."""
+        answers: dict[str, Any] = self._client.run(function, *arguments, workers=workers, on_error="return")
+        good = {}
+        for address, answer in answers.items():
+            if not isinstance(answer, Exception):
+                good[address] = answer
+            elif not isinstance(answer, OSError):  # which is a worker that has left, or is asked again
+                self._refuse(address, f"{type(answer).__name__}: {answer}")
+        return good
+
+    def _refuse(self, address: str, why: str) -> None:
+        self.refused[address] = why
+        self.news.put(f"worker {address} is not used: {why}")
+
+    def _write(self, folder: Path) -> Path | None:
+        """The parcel as a file; None where there is no room for it."""
+        file = folder / self._parcel.key
+        try:
+            if not file.exists():
+                part = file.with_suffix(".part")
+                with part.open("wb") as stream:
+                    stream.writelines(piece for _, piece in self._parcel.pieces())
+                part.rename(file)
+        except OSError:
+            return None
+        return file
+
+
+def _free_place(address: str, places: Mapping[str, int]) -> int:
+    """The smallest number that no other worker of its machine has: it gets the GPU of that number."""
+    host = urlsplit(address).hostname
+    taken = {place for other, place in places.items() if urlsplit(other).hostname == host}
+    return next(number for number in itertools.count() if number not in taken)

@@ -1,0 +1,137 @@
+"""What runs in a worker process: it takes the work once, then evaluates blocks of points of it."""
+
+import asyncio
+import functools
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import lossscape
+from lossscape import devices
+from lossscape.evaluate.cluster.parcel import layout, unpack
+
+Places = Mapping[str, int]
+ROOT = Path(lossscape.__file__).parent
+_one_block = threading.Lock()
+_arriving: dict[tuple[str, str], Tensor] = {}
+_works: dict[str, tuple[Any, torch.device | None]] = {}
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """What must be the same wherever points of one result are evaluated."""
+    code = hashlib.sha256()
+    for pattern in ("*.py", "evaluate/**/*.py", "models/*.py"):
+        for file in sorted(ROOT.glob(pattern)):
+            code.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    known = devices.facts(torch.device("cpu"))["versions"]
+    return {
+        "dask": metadata.version("distributed"),
+        "python": known["python"].rpartition(".")[0],
+        "torch": known["torch"].partition("+")[0],  # CPU and CUDA builds of a version work together
+        "lossscape": f"{known['lossscape']} (code {code.hexdigest()[:8]})",
+    }
+
+
+def greet(key: str) -> tuple[dict[str, str], bool]:
+    """The versions here, and whether the work `key` is here already."""
+    return versions(), key in _works
+
+
+def begin(key: str, delivery: str, sizes: Sequence[int]) -> None:
+    """A parcel is about to arrive; an earlier one that broke off is dropped."""
+    _drop_arriving(key)
+    _arriving[key, delivery] = torch.empty(layout(sizes)[1], dtype=torch.uint8)
+
+
+def take(key: str, delivery: str, offset: int, piece: bytes) -> None:
+    """A piece of it."""
+    _arriving[key, delivery].numpy()[offset : offset + len(piece)] = np.frombuffer(piece, np.uint8)
+
+
+async def finish(
+    key: str, delivery: str, sizes: Sequence[int], places: Places | None, dask_worker: Any
+) -> None:
+    """All of it has arrived: unpack it. places: workers' numbers among those of their machine, where GPUs are used."""
+    await _keep(key, _arriving.pop((key, delivery)), sizes, places, dask_worker.address)
+
+
+async def fetch(key: str, file: str, sizes: Sequence[int], places: Places | None, dask_worker: Any) -> None:
+    """The parcel lies in a file of this machine, whose pages all of its workers share: unpack it from there."""
+    stream = torch.from_file(file, shared=False, size=layout(sizes)[1], dtype=torch.uint8)
+    await _keep(key, stream, sizes, places, dask_worker.address)
+
+
+async def _keep(key: str, stream: Tensor, sizes: Sequence[int], places: Places | None, address: str) -> None:
+    device = None
+    if places is not None:
+        if not torch.cuda.is_available():
+            raise RuntimeError("the work is for a GPU and there is none here; start with --device cpu")
+        device = torch.device("cuda", places[address] % torch.cuda.device_count())
+    _works[key] = await asyncio.to_thread(unpack, stream, sizes, device), device
+
+
+def forget(key: str) -> None:
+    """Drop a work, and what has arrived of it."""
+    _drop_arriving(key)
+    _works.pop(key, None)
+
+
+def _drop_arriving(key: str) -> None:
+    for place in [place for place in _arriving if place[0] == key]:
+        del _arriving[place]
+
+
+def evaluate(key: str, task: bytes) -> bytes | None:
+    """The values of a block, None where the work is not here; task: the plan, the block and the threads.
+
+    One block at a time, however many threads the worker has for tasks: all cores belong to the block.
+    """
+    with _one_block:
+        if key not in _works:
+            return None
+        work, device = _works[key]
+        plan, block, threads = pickle.loads(task)
+        torch.set_num_threads(threads)  # OpenMP counts them for each thread that asks
+        if device is not None:
+            torch.cuda.set_device(device)
+        return pickle.dumps(work.evaluate(block, plan))
+
+
+def serve() -> None:
+    """Be a worker process of this machine: ADDRESS NAME FOLDER."""
+    address, name, folder = sys.argv[1:]
+    threading.Thread(target=_leave_with_driver, args=(folder,), daemon=True).start()
+    asyncio.run(_serve(address, name, folder))
+
+
+async def _serve(address: str, name: str, folder: str) -> None:
+    import dask.config
+    from distributed import Security, Worker
+
+    dask.config.set({"distributed.worker.profile.enabled": False, "distributed.worker.http.routes": []})
+    worker = Worker(
+        address, name=name, nthreads=1, host="127.0.0.1", local_directory=folder, memory_limit=0,
+        security=Security(require_encryption=False), death_timeout=60,
+    )  # fmt: skip
+    async with worker:
+        Path(folder, f"{os.getpid()}.up").touch()
+        await worker.finished()
+
+
+def _leave_with_driver(folder: str) -> None:
+    """End at once where the driver ends, however it ends: it alone holds the other end of stdin."""
+    sys.stdin.buffer.read()
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)

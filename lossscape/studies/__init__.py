@@ -1,0 +1,1 @@
+"""Studies: what runs many analyses, of several runs or seeds, and compares them."""

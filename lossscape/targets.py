@@ -1,0 +1,38 @@
+"""Training inputs relabelled by a trained net: the data of which that net is a true minimum.
+
+Algorithm 1 of Wang and Thawonmas: for every training input x with trained parameters θ, ỹ = f(x; θ). `hard` targets
+are the classes argmax ỹ: the accuracy at θ is then 1, while loss and gradient are small. `soft` targets are the whole
+distribution, as log-probabilities: the Kullback–Leibler loss and its gradient at θ are then 0.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lossscape.objective import Objective, Precision
+from lossscape.runs import Point, split_state
+
+Targets = Literal["labels", "hard", "soft"]
+KINDS: tuple[Targets, ...] = ("labels", "hard", "soft")
+
+
+def relabelled(
+    teacher: Point, inputs: Tensor, kind: Targets, precision: Precision = "fp32", temperature: float = 1.0
+) -> Tensor:
+    """What a checkpoint says of inputs [N, ...]: classes [N], or log-probabilities [N, C] in float64.
+
+    temperature: that the outputs are divided by before they become probabilities (Hinton et al., arXiv:1503.02531).
+    In eval mode with the checkpoint's own BatchNorm statistics, on the inputs' device, by plain forward passes.
+    Raises BadInput where the checkpoint is of another model.
+    """
+    model = teacher.run.model(teacher.checkpoint)
+    nothing = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
+    exact: Precision = "fp64" if precision == "fp64" else "fp32"
+    objective = Objective(model, "cross_entropy", inputs, nothing, precision=exact)
+    return targets_of(objective.outputs(*split_state(objective.model)), kind, temperature)
+
+
+def targets_of(outputs: Tensor, kind: Targets, temperature: float = 1.0) -> Tensor:
+    """Classes [N], or log-probabilities, from outputs [N, C] of a net."""
+    return outputs.argmax(1) if kind == "hard" else torch.log_softmax(outputs / temperature, 1)

@@ -1,0 +1,58 @@
+"""What can be seen of a figure: its words, its lines, its faces, its size, and that nothing is cut off."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+INF, NAN = float("inf"), float("nan")
+SURFACES: dict[str, tuple[Any, str]] = {
+    "constant": (lambda x, y: 2.302585, "The loss is 2.303 at every point."),
+    "zero": (lambda x, y: 0.0, "The loss is 0 at every point."),
+    "zero centre": (lambda x, y: x**4 + y**4, "1 point with a loss below"),
+    "infinite": (lambda x, y: INF if x > 0.6 else NAN if y < -0.9 else 1 + x * x, "21 of 63 points"),
+    "nothing": (lambda x, y: NAN, "63 of 63 points"),
+    "huge": (lambda x, y: np.exp(60 * (x * x + y * y)), "with a loss above 1e12 drawn at that value"),
+    "negative": (lambda x, y: 1e8 if x * y > 0.9 else x + y, "2 points with a loss above"),
+    "rounding": (lambda x, y: 2.302585 + 1e-7 * x * y, "greatest 2.303"),
+    "tiny": (lambda x, y: 1e-14 * x * x + 1e-9 * y * y, "Logarithmic scale"),
+}
+"""Losses of every kind over a plane, and what a caption says of each."""
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Width and height that a PNG's header gives."""
+    header = path.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", header[16:24])
+    return width, height
+
+
+def words_of(figure: Figure) -> str:
+    """All that is written in a figure, line ends as spaces."""
+    return " ".join(each.get_text() for each in figure.findobj(Text)).replace("\n", " ")
+
+
+def assert_inside(figure: Figure) -> None:
+    """Nothing sticks out of the picture."""
+    figure.draw_without_rendering()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 >= -0.02
+    assert box.y0 >= -0.02
+    assert box.x1 <= width + 0.02
+    assert box.y1 <= height + 0.02
+
+
+def lines_of(axes: Any, name: str) -> list[Any]:
+    return [line for line in axes.lines if str(line.get_label()) == name]
+
+
+def faces_of(figure: Figure) -> np.ndarray:
+    """The corners [F, 3] of what a view in three dimensions shows: the triangles' x, y and heights [F, 3, 3]."""
+    (found,) = figure.findobj(Poly3DCollection)[-1:]
+    faces: np.ndarray = found._faces
+    return faces

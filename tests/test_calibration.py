@@ -1,0 +1,155 @@
+"""The choice of a plan: within its budget, kept for the next time, forced, and never of other values."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from cases_models import MODEL_CASES
+from torch import Tensor, nn
+
+from lossscape.errors import BadInput
+from lossscape.evaluate import Subspace, Work, calibrate, calibration, evaluate
+from lossscape.evaluate.calibration import NAMES, agrees, by_rule
+from lossscape.objective import Objective, Plan
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own."""
+    monkeypatch.setenv("LOSSSCAPE_CACHE", str(tmp_path))
+    return tmp_path / "plans"
+
+
+def line_of(objective: Objective) -> Subspace:
+    origin = dict(objective.parameters())
+    return Subspace(origin, [{name: 0.1 * value for name, value in origin.items()}], objective.buffers())
+
+
+def objective_of(name: str, samples: int = 200) -> Objective:
+    case = MODEL_CASES[name]
+    return Objective(case.model(), "cross_entropy", case.inputs(samples), case.targets(samples))
+
+
+@pytest.mark.parametrize("name", ["mlp", "cnn", "shared_weights", "resnet18"])
+def test_short_work_gets_its_plan_by_rule(name: str, cache: Path) -> None:
+    objective = objective_of(name, 20)
+    line = line_of(objective)
+    found = calibrate({"data": objective}, line, 3)
+    assert found.source == "rule"
+    assert found.plan.name == ("factored" if name == "mlp" else "folded")
+    assert found.seconds > 0
+    assert not cache.exists()
+    assert replace(calibrate({"data": objective}, line, 3).plan, points=1) == replace(found.plan, points=1)
+
+
+def test_longer_work_is_timed_within_its_share_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "MOMENT", 0.005)
+    monkeypatch.setattr(calibration, "SHORTEST", 0.0)
+    objective = objective_of("mlp", 5_000)
+    line = line_of(objective)
+    points = 20_000
+    begin = time.perf_counter()
+    found = calibrate({"data": objective}, line, points)
+    took = time.perf_counter() - begin
+    assert found.source == "timed"
+    assert len(found.tried) > 2
+    best = min(trial["seconds"] for trial in found.tried)
+    assert took < 2 * calibration.SHARE * points * found.tried[0]["seconds"] + 1.0, (took, best)
+    (file,) = cache.iterdir()
+    assert Plan(**json.loads(file.read_text())["plan"]) == found.plan
+
+    again = calibrate({"data": objective}, line, points)
+    assert (again.source, again.plan) == ("cached", found.plan)
+    assert again.seconds == pytest.approx(found.seconds)
+    two = Subspace(line.origin, [*line.directions, *line.directions], line.buffers)
+    assert calibrate({"data": objective}, two, 1).source == "rule"  # of a plane nothing is known yet
+
+    file.write_text("{torn")
+    assert calibrate({"data": objective}, line, points).source == "timed"
+
+
+def test_nothing_is_timed_beyond_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "SHORTEST", 0.0)
+    objective = objective_of("mlp")
+    found = calibrate({"data": objective}, line_of(objective), 2)
+    assert len(found.tried) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plan_can_be_forced(name: str) -> None:
+    objective = objective_of("mlp")
+    found = calibrate({"data": objective}, line_of(objective), 3, plan=name)
+    assert (found.plan.name, found.source) == (name, "asked for")
+
+
+def test_a_forced_plan_that_is_not_possible() -> None:
+    objective = objective_of("branches", 8)
+    with pytest.raises(
+        BadInput, match="--plan factored: no single affine layer sees the inputs; leave it out"
+    ):
+        calibrate({"data": objective}, line_of(objective), 3, plan="factored")
+    with pytest.raises(BadInput, match=r"'dens' is not known \(did you mean 'dense'"):
+        calibrate({"data": objective}, line_of(objective), 3, plan="dens")
+
+
+def test_an_interruption_is_noticed() -> None:
+    objective = objective_of("mlp")
+
+    def stop(amount: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate({"data": objective}, line_of(objective), 3, done=stop)
+
+
+class Remembers(nn.Module):
+    """A forward that gives something else at every call, so that no two plans agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.out = nn.Linear(12, 12), nn.Linear(12, 5)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.out(torch.relu(self.inner(x))) * self.calls
+
+
+def test_a_rewritten_net_that_gives_other_values_is_not_used() -> None:
+    case = MODEL_CASES["mlp"]
+    objective = Objective(Remembers(), "cross_entropy", case.inputs(40), case.targets(40))
+    line = line_of(objective)
+    work = Work({"data": objective}, line)
+    objective.metrics()
+    objective.metrics()
+    assert not agrees(work, by_rule(work, ["folded"]))
+    assert calibrate({"data": objective}, line, 3).plan.name == "dense"
+    with pytest.raises(BadInput, match="--plan folded: gives other losses than plain forward passes"):
+        calibrate({"data": objective}, line, 3, plan="folded")
+
+
+def test_blocks_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = objective_of("mlp")
+    long = calibration._in_blocks(by_rule(Work({"data": objective}, line_of(objective)), ["factored"]), 0.2)
+    assert long.points == 2
+    stacked = Plan(8, channels_last=False, name="stacked", points=32)
+    assert calibration._in_blocks(stacked, 0.1).points == 5
+
+
+@pytest.mark.parametrize("kind", [nn.GELU, nn.ReLU])
+def test_compiled_forward_passes_give_the_same(kind: Callable[[], nn.Module]) -> None:
+    if not calibration.compiler(torch.device("cpu")):
+        pytest.skip("no C++ compiler on this machine")
+    model = nn.Sequential(nn.Linear(12, 6), kind(), nn.Linear(6, 5))
+    case = MODEL_CASES["mlp"]
+    objective = Objective(model, "cross_entropy", case.inputs(11), case.targets(11))
+    line = line_of(objective)
+    points = [(0.0,), (0.5,), (-1.0,)]
+    dense = [values["data"].loss for _, values in evaluate({"data": objective}, line, points)]
+    plan = Plan(4, channels_last=False, name="factored", points=3, compiled=True)
+    found = [values["data"].loss for _, values in evaluate({"data": objective}, line, points, plan=plan)]
+    assert found == pytest.approx(dense, rel=1e-5)

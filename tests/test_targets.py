@@ -1,0 +1,235 @@
+"""Relabelled data: a true minimum at the net itself, wherever a loss is taken, and training towards it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cases_models import MODEL_CASES, ModelCase
+from torch import nn
+
+from lossscape.analyses import interpolate, landscape
+from lossscape.analyses.minimum import COLUMNS, minimum, read_minimum
+from lossscape.config import Teacher, experiment_from
+from lossscape.derivatives import gradient
+from lossscape.directions import random_directions
+from lossscape.errors import BadInput
+from lossscape.evaluate import Subspace, grid_points, table
+from lossscape.losses import cross_entropy, kl_divergence
+from lossscape.objective import Objective
+from lossscape.results import read_curve, read_surface
+from lossscape.runs import Run, point
+from lossscape.targets import relabelled, targets_of
+from lossscape.train import train
+from lossscape.train.teacher import lesson_of
+from lossscape.vectors import norm
+
+
+@pytest.mark.parametrize(("name", "case"), MODEL_CASES.items(), ids=MODEL_CASES.keys())
+def test_the_net_is_a_true_minimum_of_what_it_says(name: str, case: ModelCase) -> None:
+    inputs = case.inputs(8)
+    plain = Objective(case.model(), "cross_entropy", inputs, case.targets(8), precision="fp64")
+    said = plain.outputs()
+    soft = Objective(plain.model, kl_divergence, inputs, targets_of(said, "soft"), precision="fp64")
+    hard = Objective(plain.model, "cross_entropy", inputs, targets_of(said, "hard"), precision="fp64")
+    origin, buffers = dict(plain.parameters()), dict(plain.buffers())
+    assert hard.metrics().accuracy == 1
+    assert abs(soft.metrics().loss) < 1e-14
+    assert soft.metrics().accuracy == 1
+    assert norm(gradient(soft, origin, buffers)) < 1e-12 * max(1.0, norm(gradient(hard, origin, buffers)))
+    plane = Subspace(origin, random_directions(origin, 2), buffers)
+    points = grid_points((3, 3), (-0.5, 0.5), (-0.5, 0.5))
+    losses = table(soft, plane, points)["loss"].to_numpy()
+    assert losses.argmin() == 4
+    assert (np.delete(losses, 4) > 0).all()
+
+
+def test_kl_divergence_is_cross_entropy_less_the_entropy() -> None:
+    torch.manual_seed(0)
+    outputs, said = (
+        torch.randn(6, 4, dtype=torch.float64),
+        torch.randn(6, 4, dtype=torch.float64).log_softmax(1),
+    )
+    entropy = -(said.exp() * said).sum(1)
+    torch.testing.assert_close(kl_divergence(outputs, said), cross_entropy(outputs, said.exp()) - entropy)
+    assert kl_divergence(said + 3.0, said).abs().max() < 1e-15
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+def test_landscapes_and_lines_against_targets(own_run: Run, kind: Any) -> None:
+    centre = point(str(own_run.path))
+    folder = landscape(centre, grid=(5, 5), split="both", targets=kind)
+    assert kind in folder.name
+    surface = read_surface(folder)
+    labels = read_surface(landscape(centre, grid=(5, 5), split="both"))
+    middle = surface.values("train_loss")[2, 2]
+    assert surface.values("train_accuracy")[2, 2] == 1
+    if kind == "soft":
+        assert abs(middle) < 1e-9
+        assert surface.table["train_loss"].min() == middle
+    assert (surface.values("train_loss") != labels.values("train_loss")).any()
+    assert (
+        surface.values("test_loss") == labels.values("test_loss")
+    ).all()  # always against the data's labels
+    settings = surface.settings
+    assert settings["targets"] == kind
+    assert settings["teacher"] == centre.settings()
+    certificate = json.loads((folder / "certificate.json").read_text())
+    assert certificate["passed"]
+    stored = [check["name"] for check in certificate["checks"] if check["kind"] == "stored"]
+    assert [name.split()[0] for name in stored] == ["test"]
+
+    start, end = point(str(own_run.path), "first"), centre
+    curve = read_curve(interpolate(start, end, points=5, targets=kind, teacher=end))
+    assert curve.table["train_accuracy"].iloc[-1] == 1
+    assert kind in curve.folder.name
+
+
+def test_a_subset_is_the_same_whatever_the_targets(own_run: Run) -> None:
+    centre = point(str(own_run.path))
+    test = [
+        read_surface(landscape(centre, grid=(3, 3), split="both", samples=60, targets=kind)).values(
+            "test_loss"
+        )
+        for kind in ("labels", "hard", "soft")
+    ]
+    assert (test[0] == test[1]).all()
+    assert (test[0] == test[2]).all()
+
+
+def test_what_a_minimum_says(own_run: Run, cli: Callable[..., Any]) -> None:
+    answer = cli("minimum", own_run.path, "--targets", "soft", "--grid", "5")
+    assert answer.code == 0, answer
+    assert "against soft: loss " in answer.out
+    assert "the lowest of its plane" in answer.out
+    (folder,) = (own_run.path / "minimum").iterdir()
+    rows = read_minimum(folder)
+    assert list(rows) == ["labels", "soft"]
+    assert abs(rows["soft"].loss) < 1e-9
+    assert rows["soft"].gradient_norm < 1e-6 * rows["labels"].gradient_norm
+    assert (rows["soft"].points_below, rows["soft"].lowest_x, rows["soft"].lowest_y) == (0, 0.0, 0.0)
+    assert rows["soft"].lowest_loss == pytest.approx(0, abs=1e-9)
+    targets = torch.load(folder / "targets.pt", weights_only=True)["targets"]
+    model, (inputs, labels) = own_run.model(), own_run.tensors("train")
+    with torch.no_grad():
+        torch.testing.assert_close(targets, model(inputs).double().log_softmax(1), rtol=1e-5, atol=1e-5)
+        loss = float(nn.functional.cross_entropy(model(inputs), labels))
+    assert rows["labels"].loss == pytest.approx(loss, rel=1e-5)
+    model.zero_grad()
+    nn.functional.cross_entropy(model(inputs), labels).backward()
+    slope = norm({name: value.grad for name, value in model.named_parameters() if value.grad is not None})
+    assert rows["labels"].gradient_norm == pytest.approx(slope, rel=1e-4)
+
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert minimum(point(str(own_run.path)), targets="soft", grid=5) == folder
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.name != ".lock"} == {
+        name: content for name, content in before.items() if name != ".lock"
+    }
+    hard = read_minimum(minimum(point(str(own_run.path)), targets="hard", grid=5))["hard"]
+    assert hard.accuracy == 1
+    assert hard.loss > 0
+    assert hard.lowest_loss <= hard.loss * (1 + 1e-6)
+
+
+def test_minima_that_are_refused(own_run: Run, tmp_path: Path) -> None:
+    centre = point(str(own_run.path))
+    with pytest.raises(BadInput, match="odd number"):
+        minimum(centre, grid=4)
+    with pytest.raises(BadInput, match="give hard or soft"):
+        minimum(centre, targets="labels")
+    with pytest.raises(BadInput, match="--teacher digits@epoch-0003: whose outputs are the targets"):
+        landscape(centre, grid=(3, 3), teacher=centre)
+    (tmp_path / "summary.csv").write_text("targets,loss\nsoft,1\n")
+    with pytest.raises(BadInput, match="not the summary"):
+        read_minimum(tmp_path)
+    assert len(COLUMNS) == 8
+
+
+# --- training towards a teacher ------------------------------------------------------------------------------
+
+
+def taught(run: Run, folder: Path, name: str, **teacher: Any) -> Run:
+    return train(
+        experiment_from(
+            {
+                "name": name,
+                "dataset": run.config.resolved()["dataset"],
+                "model": {"name": "mlp", "hidden": [12]},
+                "optimizer": {"name": "adam", "lr": 0.01},
+                "training": {"epochs": 3, "batch_size": 50},
+                "teacher": {"run": str(run.path), **teacher},
+            }
+        ),
+        folder,
+    )
+
+
+def test_a_net_that_is_taught_comes_nearer_to_its_teacher(own_run: Run, tmp_path: Path) -> None:
+    run = taught(own_run, tmp_path, "soft")
+    rows = np.genfromtxt(run.metrics_file, delimiter=",", names=True)
+    assert rows["train_loss"][-1] < 0.7 * rows["train_loss"][0]
+    inputs, _ = run.tensors("train")
+    said = relabelled(point(str(own_run.path)), inputs, "soft")
+    with torch.no_grad():
+        outputs = run.model()(inputs).double()
+    assert rows["train_loss"][-1] == pytest.approx(float(kl_divergence(outputs, said).mean()), rel=1e-5)
+    agreement = float((outputs.argmax(1) == said.argmax(1)).double().mean())
+    assert rows["train_accuracy"][-1] == pytest.approx(agreement)
+    test_inputs, test_labels = run.tensors("test")
+    with torch.no_grad():
+        test_loss = float(nn.functional.cross_entropy(run.model()(test_inputs).double(), test_labels))
+    assert rows["test_loss"][-1] == pytest.approx(test_loss, rel=1e-5)
+    assert run.environment()["teacher"] == point(str(own_run.path)).settings()
+    certificate = json.loads((landscape(point(str(run.path)), grid=(3, 3)) / "certificate.json").read_text())
+    assert certificate["passed"]  # the rows are of other targets, and are not compared
+
+
+@pytest.mark.parametrize(
+    "teacher", [{"targets": "hard"}, {"targets": "hard", "weight": 0.3}, {"temperature": 3.0, "weight": 0.6}]
+)
+def test_what_a_step_minimises(own_run: Run, tmp_path: Path, teacher: dict[str, Any]) -> None:
+    run = taught(own_run, tmp_path, "step", **teacher)
+    settings, data = run.config.teacher, run.dataset()
+    assert settings is not None
+    lesson = lesson_of(settings, data, cross_entropy)
+    outputs = run.model()(data.train.inputs)
+    with torch.no_grad():
+        said = own_run.model()(data.train.inputs).double()
+    t, w = settings.temperature, settings.weight
+    against = (
+        cross_entropy(outputs, said.argmax(1))
+        if settings.targets == "hard"
+        else t * t * kl_divergence(outputs / t, (said / t).log_softmax(1))
+    )
+    expected = w * against + (1 - w) * cross_entropy(outputs, data.train.targets)
+    torch.testing.assert_close(
+        lesson.loss(outputs, lesson.targets).double(), expected.double(), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_teacher_that_changed_is_noticed(own_run: Run, tmp_path: Path) -> None:
+    first = taught(own_run, tmp_path, "pupil")
+    assert taught(own_run, tmp_path, "pupil").path == first.path  # already done
+    checkpoint = own_run.checkpoint("last").path
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save({name: value + 1 for name, value in state.items()}, checkpoint)
+    (first.path / "resume.pt").unlink()
+    with pytest.raises(BadInput, match="begun with another teacher"):
+        taught(own_run, tmp_path, "pupil")
+
+
+def test_teachers_that_are_refused(own_run: Run, tmp_path: Path) -> None:
+    nobody = Teacher(run=str(tmp_path / "nobody"))
+    with pytest.raises(BadInput, match="no such run"):
+        lesson_of(nobody, own_run.dataset(), cross_entropy)
+    with pytest.raises(ValueError, match="leave one out"):
+        experiment_from(
+            {
+                "name": "x", "dataset": {"name": "digits"}, "model": {"name": "mlp"},
+                "loss": {"name": "cross_entropy", "label_smoothing": 0.1},
+                "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"epochs": 1}, "teacher": {"run": "y"},
+            }
+        )  # fmt: skip
