@@ -92,7 +92,10 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
     with (
         torch.no_grad(),
         cudnn.flags(  # whose defaults would switch it off
-            enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=tf32
+            enabled=cudnn.enabled,
+            benchmark=cudnn.benchmark,
+            deterministic=cudnn.deterministic,
+            allow_tf32=tf32,
         ),
         torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
     ):

@@ -467,7 +467,7 @@ POINTS = {
     "grid_empty": case("landscape runs/digits --grid ''", "--grid", "N or NxM"),
     "grid_of_a_line": case("landscape runs/digits --dims 1 --grid 5x9", "--grid 5x9", "N for a line"),
     "dims": case("landscape runs/digits --dims 3", "--dims"),
-    "directions": case("landscape runs/digits --directions pca", "--directions", "'random'"),
+    "directions": case("landscape runs/digits --directions sideways", "--directions", "'random'", "'pca'"),
     "seed": case("landscape runs/digits --seed -1", "--seed"),
     "normalize": case(
         "landscape runs/digits --normalize filtre", "--normalize 'filtre'", "did you mean 'filter'?", "unit",

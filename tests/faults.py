@@ -119,7 +119,8 @@ class Victim:
             process = self.processes.start(*self.work.words, cwd=place)
             while (took := time.perf_counter() - begin) < moment and not self.processes.has_ended(process):
                 time.sleep(min(moment - took, TICK))
-            os.kill(process, signal.SIGKILL)
+            if took >= moment:
+                os.kill(process, signal.SIGKILL)
             ended = self.processes.wait(process)
             if ended.code != -signal.SIGKILL:
                 self._expect(ended.code == 0, f"exit code {ended.code}: {ended.err}")

@@ -63,7 +63,7 @@ class Processes:
         return int(self._ask("start", list(map(str, words)), str(cwd), room, at))
 
     def has_ended(self, process: int) -> bool:
-        """Whether a process is done, however it ended."""
+        """Whether a process is done, however it ended; then its id is free, and it is to be waited for."""
         return bool(self._ask("look", process))
 
     def wait(self, process: int) -> Ended:
@@ -109,6 +109,7 @@ def serve() -> None:
 
     gc.freeze()  # else the first collection in a child copies all the memory that it shares
     pipes: dict[int, tuple[int, int]] = {}
+    ended: dict[int, int] = {}
     for line in sys.stdin:
         what, *request = json.loads(line)
         answer: Any
@@ -124,13 +125,16 @@ def serve() -> None:
             os.close(child_err)
             pipes[answer] = (out, err)
         elif what == "look":
-            answer = os.waitid(os.P_PID, request[0], os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+            found, status = os.waitpid(request[0], os.WNOHANG)
+            if answer := bool(found):
+                ended[found] = status
         else:
-            _, status = os.waitpid(request[0], os.WUNTRACED)
+            (process,) = request
+            status = ended.pop(process) if process in ended else os.waitpid(process, os.WUNTRACED)[1]
             if os.WIFSTOPPED(status):
                 answer = (-os.WSTOPSIG(status), "", "")
             else:
-                answer = (os.waitstatus_to_exitcode(status), *map(_read, pipes.pop(request[0])))
+                answer = (os.waitstatus_to_exitcode(status), *map(_read, pipes.pop(process)))
         print(json.dumps(answer), flush=True)
 
 

@@ -241,7 +241,9 @@ def test_the_scale_of_differences_is_centred() -> None:
     assert wide.norm(wide.heights([0.0]))[0] == 0.5
     assert 0 in wide.heights(wide.levels)
     assert 0 in wide.marks(4)
-    assert "no difference" in choose_diverging([np.zeros(4)]).notes[0]
+    nothing = choose_diverging([np.array([0.0, 1e-12, NAN])])
+    assert nothing.levels == [-1, 1]  # one band, whose colour is that of 0
+    assert "no difference" in nothing.notes[0]
 
 
 def test_the_table_marks_what_is_bounded_rough_or_undefined(tmp_path: Path) -> None:

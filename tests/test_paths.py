@@ -10,17 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import DIGITS
 from seeing import assert_inside, words_of
 from torch import nn
 
 from lossscape.analyses import landscape
 from lossscape.analyses.moments import moments_of
+from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.report.curves import build_curve
 from lossscape.report.paths import build_path
 from lossscape.report.surfaces import build_contour, build_surface
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run, point
+from lossscape.train import train
 from lossscape.vectors import Params, norm
 
 
@@ -102,6 +105,26 @@ def test_a_path_in_a_plane_that_holds_it(own_run: Run) -> None:
     assert trail.facts["share_of_squares"] == pytest.approx(1, rel=1e-12)
 
 
+def test_true_losses_are_those_of_the_checkpoints_own_statistics(tmp_path: Path) -> None:
+    config = tmp_path / "digits.yaml"
+    config.write_text(DIGITS.replace("dropout: 0.2", "batch_norm: true").replace("epochs: 3", "epochs: 2"))
+    run = train(read_experiment(config), tmp_path / "runs")
+    centre = point(str(run.path))
+    surface = read_surface(landscape(centre, grid=(3, 3), directions="pca", path=[run]))
+    (trail,) = surface.trails  # three points, so that the plane holds them
+    assert trail.table["off_plane"].max() < 1e-12
+    for epoch, row in trail.table.iterrows():
+        assert row["train_loss"] == pytest.approx(loss_of(run, str(epoch)), rel=1e-5)
+        mixed, frozen = run.checkpoint(str(epoch)).state(), centre.checkpoint.state()
+        parameters = dict(run.model().named_parameters())
+        torch.save({n: mixed[n] if n in parameters else frozen[n] for n in mixed}, run.epoch_file(9))
+        assert row["plane_train_loss"] == pytest.approx(loss_of(run, "9"), rel=1e-5)
+    assert trail.table["train_loss"][0] != pytest.approx(trail.table["plane_train_loss"][0], rel=1e-2)
+    assert "True losses are those with the checkpoints' own BatchNorm statistics" in words_of(
+        build_path(surface)
+    )
+
+
 def test_a_path_over_a_random_plane(own_run: Run) -> None:
     other = other_run(own_run, "other", noisy)
     folder = landscape(point(str(own_run.path)), grid=(5, 5), seed=2, split="both", path=[own_run, other])
@@ -139,7 +162,7 @@ def test_towards_a_point_of_another_run(own_run: Run) -> None:
     a, b = point(str(own_run.path)), point(str(other.path))
     folder = landscape(a, grid=(7, 5), towards=b, seed=1)
     surface = read_surface(folder)
-    distance = np.linalg.norm(flat(a.checkpoint.state()) - flat(b.checkpoint.state()))
+    distance = float(np.linalg.norm(flat(a.checkpoint.state()) - flat(b.checkpoint.state())))
     assert surface.settings["directions"]["coordinates"] == [[0, 0], [pytest.approx(distance), 0]]
     assert "towards-other-epoch-0003-seed1" in folder.name
     stored = torch.load(folder / "directions.pt", weights_only=True)
@@ -226,7 +249,7 @@ def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., t
     small = other_run(own_run, "small", lambda key, value: value[..., :1])
     for asked in ({"towards": point(str(small.path))}, {"path": [small]}):
         with pytest.raises(BadInput, match="small"):
-            landscape(a, grid=(3, 3), **asked)  # type: ignore[arg-type]
+            landscape(a, grid=(3, 3), **asked)
     for words, told in (
         (("--directions", "pca", "--normalize", "filter"), "--normalize is of random directions"),
         (("--towards", f"{run}@0", "--ignore", "none"), "--ignore is of random directions"),
@@ -238,6 +261,13 @@ def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., t
     ):
         code, _, err = cli("landscape", run, *words, "-q")
         assert (code, told in err) == (2, True), err
+    tanh = other_run(own_run, "tanh", lambda key, value: value)
+    tanh.config_file.write_text(tanh.config_file.read_text().replace("activation: relu", "activation: tanh"))
+    for asked in ({"towards": point(str(tanh.path))}, {"path": [Run(tanh.path)]}):
+        with pytest.raises(
+            BadInput, match=r"another net than digits: model\.activation is 'tanh', not 'relu'"
+        ):
+            landscape(a, grid=(3, 3), **asked)
     for epoch in (0, 1, 2):
         own_run.epoch_file(epoch).unlink()
     with pytest.raises(BadInput, match="are all the centre itself"):

@@ -7,13 +7,14 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lossscape import devices, yamlfile
 from lossscape.errors import BadInput
 from lossscape.evaluate import Work, calibrate
+from lossscape.evaluate.calibration import compiler
 from lossscape.evaluate.engine import Values, blocks_of
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.files import CsvLog, csv_text, held, read_json, whole_lines, write_text
@@ -190,6 +191,8 @@ def _chosen_plan(
 ) -> tuple[Plan, float | None]:
     """The plan of a result and what it is expected to take: that of engine.json, or one that is chosen and written."""
     if plan is not None:
+        if plan.compiled and not compiler(next(iter(work.objectives.values())).device):
+            plan = replace(plan, compiled=False)  # begun on another machine: the same to rounding
         seconds = read_json(folder / ENGINE).get("seconds_per_point")
         return plan, seconds if isinstance(seconds, float) else None
     with stop_on_signals() as stop:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lossscape.analyses import certificate, folder, planes
+from lossscape.analyses import certificate, choices, folder, planes
 from lossscape.analyses.folder import How, More
 from lossscape.analyses.geometry import ORTHONORMAL
 from lossscape.analyses.moments import moments_of, settings_of
@@ -76,7 +76,7 @@ def landscape(
     recompute; plan, workers, scheduler: how it is computed. A result that exists is completed. Raises BadInput,
     RunFailed or Interrupted.
     """
-    choice = planes.choose(
+    choice = choices.choose(
         centre,
         dims,
         directions,
@@ -88,6 +88,8 @@ def landscape(
     )
     if path and dims == 1:
         raise BadInput("--path is drawn on a plane: leave --dims 1 out")
+    for run in path:
+        choices.check_same_net(centre.run, run)
     default = DEFAULT_RANGE if choice.kind == "random" and auto_range is None else None
     ranges = _ranges(dims, grid, x_range or default, y_range or default)
     how = How(plan, workers, scheduler, quiet)
@@ -106,7 +108,7 @@ def landscape(
         "directions": choice.settings,
         **problem.settings(split, precision, policy, samples),
     }
-    words = _words(centre, settings, planes.words(choice, centre))
+    words = _words(centre, settings, choices.words(choice, centre))
     place = centre.run.results("landscape") / folder.label(settings, words)
     check_writable(place)
     known = None if overwrite else planes.kept(place, choice, problem.device)

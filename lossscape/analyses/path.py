@@ -18,6 +18,7 @@ import numpy as np
 from torch import nn
 
 from lossscape.analyses import folder
+from lossscape.analyses.choices import check_same_net
 from lossscape.analyses.moments import Moment, moments_of, settings_of
 from lossscape.analyses.problem import Problem
 from lossscape.directions import inner_products, project
@@ -100,8 +101,9 @@ def trace(
     told: list[dict[str, Any]] = []
     rows: list[list[Any]] = []
     for run, name in zip(runs, names, strict=True):
+        check_same_net(problem.run, run)
         moments = moments_of(run)
-        facts = settings_of(run, moments) | {"run": name}
+        facts = settings_of(run, moments) | {"run": name, "unlike": _unlike(problem.run, run)}
         slug = re.sub(r"[^\w.+]+", "-", run.name).strip("-")[:60]
         file = place / PATHS / f"{slug}-{facts['sha256'][:8]}.csv"
         log = CsvLog(file, columns)
@@ -123,6 +125,17 @@ def trace(
     write_text(place / PATH, _text(["run", "checkpoint", *columns], rows))
     content = {"runs": told, "inner_products": products.tolist()}
     write_text(place / PATH_FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _unlike(run: Run, other: Run) -> list[str]:
+    """What tells the data and loss that another run was trained with from those of the plane."""
+    ours, theirs = (each.config.resolved() for each in (run, other))
+    return [
+        f"{section}.{key}"
+        for section in ("dataset", "loss")
+        for key in {**ours[section], **theirs[section]}
+        if key not in ("root", "augment") and ours[section].get(key) != theirs[section].get(key)
+    ]
 
 
 def _columns(work: Work) -> list[str]:

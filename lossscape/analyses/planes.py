@@ -1,4 +1,4 @@
-"""Which plane or line a landscape is of: random, principal components, through points, towards a point."""
+"""The directions of a landscape: random, principal components, through points, towards a point; and its ranges."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from lossscape.analyses.moments import Moment, moments_of, settings_of
+from lossscape.analyses.choices import Choice
+from lossscape.analyses.moments import Moment, moments_of
 from lossscape.analyses.problem import Problem
 from lossscape.directions import (
-    NORMALIZATIONS,
     inner_products,
     kinds_of_parameters,
     principal_components,
@@ -22,7 +22,7 @@ from lossscape.directions import (
     towards,
 )
 from lossscape.directions.pca import Loader, loadings
-from lossscape.errors import BadInput, one_of
+from lossscape.errors import BadInput
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.objective import Precision
 from lossscape.progress import Progress
@@ -32,27 +32,8 @@ from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.vectors import Params, norm
 
 AXES = ("x", "y")
-KINDS = ("random", "pca")
-IGNORABLE = ("bias", "norm")
 MARGIN = 0.25
 """Around the points that a range has to hold: this part of their longer side, so that no axis is thrice the other."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What was asked for."""
-
-    settings: dict[str, Any]
-    """settings.yaml's `directions`, as far as it is known before anything is computed."""
-    points: list[Point] = field(default_factory=list)
-    """Beside the centre, that the plane goes through."""
-    moments: list[Moment] = field(default_factory=list)
-    """Whose principal components are taken."""
-
-    @property
-    def kind(self) -> str:
-        """random, pca, through or towards."""
-        return str(self.settings["kind"])
 
 
 @dataclass(frozen=True)
@@ -64,50 +45,6 @@ class Plane:
     """What settings.yaml's `directions` gains."""
     places: list[Coordinates] = field(default_factory=list)
     """That a range chosen for them has to hold."""
-
-
-def choose(
-    centre: Point,
-    dims: int,
-    kind: str = "random",
-    *,
-    through: Sequence[Point] = (),
-    towards: Point | None = None,
-    normalize: str | None = None,
-    ignore: Sequence[str] | None = None,
-    seed: int = 0,
-) -> Choice:
-    """Check what was asked for. Raises BadInput for what does not go together."""
-    if kind not in KINDS:
-        raise BadInput(one_of("--directions", kind, KINDS))
-    if sum((kind != "random", bool(through), towards is not None)) > 1:
-        raise BadInput("--directions pca, --through and --towards are three different planes: choose one")
-    kind = "through" if through else "towards" if towards else kind
-    if kind == "random":
-        return _random(normalize, ignore, seed)
-    if normalize is not None or ignore is not None:
-        which = "--normalize" if normalize is not None else "--ignore"
-        raise BadInput(f"{which} is of random directions; those of {kind} have length 1: leave it out")
-    if seed and (kind != "towards" or dims == 1):
-        raise BadInput(f"--seed {seed}: nothing is drawn for {kind} in {dims} dimensions; leave it out")
-    if kind == "pca":
-        moments = moments_of(centre.run)
-        return Choice({"kind": kind, **settings_of(centre.run, moments)}, moments=moments)
-    if kind == "through" and dims == 1:
-        raise BadInput("--through B C is a plane: leave --dims 1 out, or draw a line with --towards B")
-    points = [towards] if towards else list(through)
-    settings = {"kind": kind, "points": [each.settings() for each in (centre, *points)]}
-    return Choice(settings | ({"seed": seed} if kind == "towards" and dims == 2 else {}), points)
-
-
-def _random(normalize: str | None, ignore: Sequence[str] | None, seed: int) -> Choice:
-    normalize, ignore = normalize or "filter", IGNORABLE if ignore is None else ignore
-    if normalize not in NORMALIZATIONS:
-        raise BadInput(one_of("--normalize", normalize, NORMALIZATIONS))
-    for each in ignore:
-        if each not in IGNORABLE:
-            raise BadInput(one_of("--ignore", each, (*IGNORABLE, "none")))
-    return Choice({"kind": "random", "seed": seed, "normalize": normalize, "ignore": sorted(ignore)})
 
 
 def build(
@@ -237,18 +174,3 @@ def kept(place: Path, choice: Choice, device: torch.device) -> tuple[Plane, dict
         f"{axis}_range": settings[f"{axis}_range"] for axis in AXES if f"{axis}_range" in settings
     }
     return (Plane([stored[axis] for axis in AXES if axis in stored], found), ranges) if found else None
-
-
-def words(choice: Choice, centre: Point) -> list[str]:
-    """The readable part of a folder's name, of what differs from the defaults."""
-    made = choice.settings
-    if choice.kind == "random":
-        found = [made["normalize"]] if made["normalize"] != "filter" else []
-        if made["ignore"] != sorted(IGNORABLE):
-            found.append("ignore-" + ("-".join(made["ignore"]) or "none"))
-        return found + ([f"seed{made['seed']}"] if made["seed"] else [])
-    names = [
-        p.checkpoint.label if p.run.path == centre.run.path else f"{p.run.name}-{p.checkpoint.label}"
-        for p in choice.points
-    ]
-    return [choice.kind, *names, *([f"seed{made['seed']}"] if made.get("seed") else [])]

@@ -1,5 +1,6 @@
 """lossscape landscape"""
 
+from pathlib import Path
 from typing import Literal
 
 import typer
@@ -113,6 +114,9 @@ def command(
     plan: PlanName | None = PLAN,
     workers: int | None = WORKERS,
     scheduler: str | None = SCHEDULER,
+    export: str | None = typer.Option(
+        None, "--export", metavar="vts,npz", help="The surface for ParaView (vts) and NumPy (npz)."
+    ),
     log: bool = LOG,
     overwrite: bool = OVERWRITE,
     quiet: bool = QUIET,
@@ -129,15 +133,20 @@ def command(
         raise BadInput("--y-range: a line has no y; leave it out, or draw a plane with --dims 2")
     if auto_range is not None and (both or x_range or y_range):
         raise BadInput("--auto-range finds the range: leave --range, --x-range and --y-range out")
+    if export and dims == 1:
+        raise BadInput("--export: writes surfaces; a line's values are in line.csv")
     if runs and not path:
         raise BadInput(f"{runs[0]}: runs behind A are for --path; did you mean --towards {runs[0]}?")
     from lossscape.analyses import landscape
     from lossscape.report.curves import draw_curve
+    from lossscape.report.export import export as write_export
+    from lossscape.report.export import parse_formats
     from lossscape.report.paths import draw_path
     from lossscape.report.surfaces import draw_contour, draw_surface
     from lossscape.results import read_curve, read_surface
     from lossscape.runs import Run, point
 
+    formats = parse_formats(export) if export else []
     a = point(centre)
     named = [Run.open(name) for name in runs or []] or [a.run]
     folder = landscape(
@@ -162,10 +171,12 @@ def command(
     shown = "test" if split == "test" else "train"
     draw_contour(surface, folder / "contour.png", split=shown, log=log)
     draw_surface(surface, folder / "surface.png", split=shown, log=log)
-    drawn = {}
+    drawn: dict[str, Path | str] = {}
     if surface.trails:
         draw_path(surface, folder / "path.png", split=shown)
         drawn = {"path": folder / "path.csv", "distances": folder / "path.png"}
+    if exported := write_export(surface, folder, formats):
+        drawn["exported"] = "\n".join(map(str, exported))
     tell(
         surface=folder / "surface.csv", contour=folder / "contour.png", figure=folder / "surface.png",
         directions=folder / "directions.pt", **drawn, certificate=certificate_of(folder),

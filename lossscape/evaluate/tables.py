@@ -1,22 +1,26 @@
 """An objective on a line or plane as a table."""
 
 from collections.abc import Iterable
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from lossscape.evaluate.calibration import calibrate
 from lossscape.evaluate.engine import evaluate
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Objective
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 AXES = ("x", "y", "z")
 
 
-def table(objective: Objective, subspace: Subspace, points: Iterable[Coordinates]) -> pd.DataFrame:
+def table(objective: Objective, subspace: Subspace, points: Iterable[Coordinates]) -> "pd.DataFrame":
     """Loss and accuracy at points of a line, plane or any subspace, one row a point, under the fastest exact plan.
 
     Columns: x, y, z (or c0, c1, … where there are more directions), loss, accuracy and, of a subset, standard errors.
     """
+    import pandas as pd  # which takes as long to load as all the rest that a worker of a cluster needs
+
     points = list(points)
     plan = calibrate({"data": objective}, subspace, len(points)).plan
     rows = [

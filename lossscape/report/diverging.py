@@ -11,6 +11,8 @@ from lossscape.report.text import finite, number
 
 COLOURS = "PuOr_r"
 """Diverging, white at 0, and readable with any colour vision."""
+NOISE = 1e-9
+"""Differences below it are rounding, and not blown up to a picture."""
 WIDE = 100.0
 """Where the greatest difference is so many times the median one, the scale is logarithmic away from 0."""
 DECADES = 7
@@ -24,7 +26,7 @@ class Diverging:
     unit: float
     """Below it a logarithmic scale is all but linear; 0 of a linear one."""
     levels: list[float]
-    """Differences, ascending, as many below 0 as above."""
+    """Differences, ascending, as many below 0 as above; two where there is nothing to tell apart."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -62,9 +64,9 @@ def choose_diverging(differences: Sequence[np.ndarray]) -> Diverging:
     """A scale for all of these differences, of any shapes; NaN where there is none."""
     sizes = np.concatenate([np.abs(finite(each)).ravel() for each in differences])
     sizes = sizes[sizes > 0]
-    if not sizes.size:
-        return Diverging(0.0, [-1.0, 0.0, 1.0], ["There is no difference at any point."])
-    most, middle = float(sizes.max()), float(np.median(sizes))
+    most, middle = (float(sizes.max()), float(np.median(sizes))) if sizes.size else (0.0, 0.0)
+    if most <= NOISE:
+        return Diverging(0.0, [-1.0, 1.0], ["There is no difference at any point beyond rounding."])
     if most <= WIDE * middle:
         step = MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]).tick_values(0.0, most)
         half = [float(level) for level in step if level > 0]

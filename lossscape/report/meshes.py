@@ -1,5 +1,6 @@
 """Heights over a plane as contours and as a surface: on a full grid by its cells, at any points by triangles."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -115,8 +116,8 @@ def dots(axes: Axes, surface: Surface) -> None:
         axes.plot(added["x"], added["y"], "o", linestyle="", label="refined", **look)
 
 
-def thin_out(figure: Figure, axes: Axes, labels: list[Text]) -> None:
-    """Hide labels that stick out of the axes, lie on the centre or on another label."""
+def thin_out(figure: Figure, axes: Axes, labels: list[Text], names: Sequence[Text] = ()) -> None:
+    """Hide labels that stick out of the axes, lie on the centre, a name or another label."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
@@ -124,7 +125,7 @@ def thin_out(figure: Figure, axes: Axes, labels: list[Text]) -> None:
     axes.apply_aspect()
     inside = axes.get_window_extent()
     x, y = axes.transData.transform((0, 0))
-    taken = [Bbox.from_extents(x - 20, y - 20, x + 20, y + 20)]
+    taken = [Bbox.from_extents(x - 20, y - 20, x + 20, y + 20), *(name.get_window_extent() for name in names)]
     for label in labels:
         box = label.get_window_extent().padded(3)
         fits = inside.contains(*box.min) and inside.contains(*box.max) and not box.count_overlaps(taken)

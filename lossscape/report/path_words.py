@@ -54,6 +54,10 @@ def _of_trail(surface: Surface, trail: Trail, split: str) -> list[str]:
     found = ["".join(words) + "."]
     if lost := int(outside(surface, trail).sum()):
         found.append(f"{lost:,} of them lie outside the picture.")
+    if unlike := trail.facts.get("unlike"):
+        found.append(
+            f"It was trained with other {' and '.join(unlike)}; its losses here are those of the plane's data."
+        )
     return found + _warnings(trail, split, off, extent)
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Stroke, withStroke
+from matplotlib.text import Text
 
 from lossscape.report import phrases
 from lossscape.report.levels import Scale
@@ -93,9 +94,13 @@ def key(trails: Sequence[Trail]) -> list[Artist]:
     ]
 
 
-def over_contour(axes: Axes, surface: Surface) -> None:
-    """Draw the paths over contours: a line, dots at some epochs, the first and last named; and the plane's points."""
-    named: list[tuple[float, float]] = []
+def over_contour(axes: Axes, surface: Surface) -> list[Text]:
+    """Draw the paths over contours, a line with dots at some epochs, and the points of the plane.
+
+    Returns the names of the first and last checkpoints and of the points.
+    """
+    names: list[Text] = []
+    taken: list[tuple[float, float]] = []
     for index, trail in enumerate(surface.trails):
         x, y = (trail.table[axis].to_numpy() for axis in ("x", "y"))
         look = _look(index)
@@ -108,23 +113,18 @@ def over_contour(axes: Axes, surface: Surface) -> None:
             x[marks], y[marks], "o", markersize=4, markerfacecolor=look["color"], markeredgecolor="white",
             markeredgewidth=0.7, zorder=3.1, label=f"_{trail.name} epochs",
         )  # fmt: skip
+        colour = look["color"] if len(surface.trails) > 1 else "black"
         for row in dict.fromkeys((0, len(x) - 1)):
-            if not outside(surface, trail)[row] and not _near(surface, (x[row], y[row]), named):
-                named.append((x[row], y[row]))
-                _write(axes, surface, (x[row], y[row]), when(trail, row))
+            if not outside(surface, trail)[row] and not _near(surface, (x[row], y[row]), taken):
+                taken.append((x[row], y[row]))
+                names.append(_write(axes, surface, taken[-1], when(trail, row), colour))
+    diamond: dict[str, Any] = {"markersize": 7, "markerfacecolor": "white", "markeredgecolor": "black"}
     for letter, place in places(surface).items():
-        if letter != "A":
-            axes.plot(
-                *place,
-                "D",
-                markersize=7,
-                markerfacecolor="white",
-                markeredgecolor="black",
-                label=letter,
-                zorder=3.2,
-            )
+        if letter != "A":  # which is the centre
+            axes.plot(*place, "D", label=letter, zorder=3.2, **diamond)
         if _inside(surface, place):
-            _write(axes, surface, place, letter, above=True)
+            names.append(_write(axes, surface, place, letter, above=True))
+    return names
 
 
 def over_solid(axes: Any, surface: Surface, scale: Scale, split: str) -> None:
@@ -197,12 +197,18 @@ def _near(surface: Surface, place: tuple[float, float], others: Sequence[tuple[f
 
 
 def _write(
-    axes: Axes, surface: Surface, place: tuple[float, float], text: str, *, above: bool = False
-) -> None:
+    axes: Axes,
+    surface: Surface,
+    place: tuple[float, float],
+    text: str,
+    colour: str = "black",
+    *,
+    above: bool = False,
+) -> Text:
     """A name beside a place, towards the middle of the picture; or above it."""
     left = place[0] < surface.x.mean()
     shift = (0, 8) if above else (7, -3) if left else (-7, -3)
-    axes.annotate(
-        text, place, xytext=shift, textcoords="offset points", fontsize=9, zorder=4, path_effects=[_EDGE],
+    return axes.annotate(
+        text, place, xytext=shift, textcoords="offset points", fontsize=9, zorder=4, path_effects=[_EDGE], color=colour,
         ha="center" if above else "left" if left else "right", weight="bold" if above else "normal",
     )  # fmt: skip

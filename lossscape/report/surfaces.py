@@ -76,7 +76,7 @@ def build_contour(
     meshes.dots(axes, surface)
     if _shows_centre(surface):
         axes.plot(0, 0, "*", markersize=13, markerfacecolor="white", markeredgecolor="black", label="centre")
-    paths.over_contour(axes, surface)
+    names = paths.over_contour(axes, surface)
     axes.set_xlim(surface.x[0], surface.x[-1])
     axes.set_ylim(surface.y[0], surface.y[-1])
     axes.set_xlabel(phrases.axis_label(surface.settings, "x", 1))
@@ -84,7 +84,7 @@ def build_contour(
     for axis, length in ((axes.xaxis, sides), (axes.yaxis, 1 / sides)):
         numbers(axis, max(4, int(8 * min(length, 1))) if equal else 8)
     axes.set_aspect("equal" if equal else "auto")
-    meshes.thin_out(figure, axes, labels)
+    meshes.thin_out(figure, axes, labels, names)
     if bar is not None:
         meshes.fit_bar(figure, axes, bar, scale)
     return figure

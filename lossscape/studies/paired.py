@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from lossscape.analyses import folder
+from lossscape.analyses.choices import IGNORABLE
 from lossscape.analyses.landscape import landscape
-from lossscape.analyses.planes import IGNORABLE
 from lossscape.analyses.surface_measures import DEFAULT_LEVELS, measure_surface, parse_level
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.subspace import axis
