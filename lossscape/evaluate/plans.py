@@ -85,6 +85,8 @@ class Network:
                 part.append(self.objective.judged(outputs.double(), targets))
                 if done is not None:
                     done(len(targets))
+        if isinstance(self.forward, Bound):
+            self.forward.release()
         return [(torch.cat([a for a, _ in part]), torch.cat([b for _, b in part])) for part in parts]
 
     def _one_by_one(
@@ -142,9 +144,11 @@ class Bound:
         self.module = module
         stored = [*model.named_parameters(), *model.named_buffers()]
         canonical = {id(value): name for name, value in stored}
+        self.own: list[tuple[dict[str, Tensor | None], str, Tensor | None]] = []
         self.slots: dict[str, list[tuple[dict[str, Tensor | None], str]]] = {}
         for prefix, child in module.named_modules():
             for store in (child._parameters, child._buffers):
+                self.own += [(store, key, value) for key, value in store.items()]
                 for key, value in store.items():
                     name = f"{prefix}.{key}".lstrip(".")
                     self.slots.setdefault(canonical.get(id(value), name), []).append((store, key))
@@ -156,6 +160,11 @@ class Bound:
                 store[key] = value
         outputs: Tensor = self.module(inputs)
         return outputs
+
+    def release(self) -> None:
+        """Let go of the values: a large net that waits for its next block holds none."""
+        for store, key, value in self.own:
+            store[key] = value
 
 
 def _same(inputs: Tensor) -> Callable[[Coordinates], Tensor]:
