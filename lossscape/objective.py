@@ -172,8 +172,6 @@ class Objective:
         self.model = copy.deepcopy(model).to(self.device, self.dtype).requires_grad_(False).eval()
         self.plan = plan or choose_plan(self.model, inputs)
         self.sample = sample
-        self.reference: tuple[Tensor, Tensor] | None = None
-        """Losses and hits at the point that differences are taken to (of a subset)."""
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -223,8 +221,12 @@ class Objective:
         labels = targets if targets.ndim == 1 else targets.argmax(1)
         return losses.double(), outputs.argmax(1) == labels
 
-    def scored(self, losses: Tensor, right: Tensor) -> Metrics | SampledMetrics:
+    def scored(
+        self, losses: Tensor, right: Tensor, reference: tuple[Tensor, Tensor] | None = None
+    ) -> Metrics | SampledMetrics:
         """The metrics of a point from what `judged` says of all samples, both [N].
+
+        reference: the same of the point that a subset's differences are taken to; by default this point itself.
 
         Of a subset: the stratified estimate of the mean, Σ W_h m_h with W_h the stratum's share of the whole, and
         its standard error, √(Σ W_h² (1 − f_h) s_h²/n_h) with f_h the share of the stratum that is in the subset
@@ -233,7 +235,7 @@ class Objective:
         if self.sample is None:
             return Metrics(float(losses.sum()) / len(self), int(right.sum()) / len(self))
         hits = right.double()
-        before, hits_before = self.reference or (losses, right)
+        before, hits_before = reference or (losses, right)
         estimates = [
             stratified(values, self.sample)
             for values in (losses, hits, losses - before, hits - hits_before.double())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lossscape.analyses.ranges import FLOOR, LARGEST, find_range
 from lossscape.errors import BadInput
-from lossscape.evaluate import grid_points, line_points
+from lossscape.evaluate import Subspace, grid_points, line_points, table
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import ROUNDS, refined
 from lossscape.evaluate.sampling import stratified_sample
@@ -187,10 +187,16 @@ def test_differences_to_the_reference_are_more_certain() -> None:
     assert objective.fields is SampledMetrics
     near = {name: 1.01 * value for name, value in objective.parameters().items()}
     losses = objective.judged(objective.outputs(), objective.targets)
-    objective.reference = losses
-    here, there = objective.metrics(), objective.metrics(near)
+    moved = objective.judged(objective.outputs(near), objective.targets)
+    here, there = objective.scored(*losses, losses), objective.scored(*moved, losses)
+    assert isinstance(here, SampledMetrics)
     assert isinstance(there, SampledMetrics)
     assert here.loss_difference_stderr == 0
     assert 0 < there.loss_difference_stderr < 0.05 * there.loss_stderr
+    for factor in (1.01, 2.0):  # the origin of each subspace is its own reference
+        start = {name: factor * value for name, value in objective.parameters().items()}
+        rows = table(objective, Subspace(start, [start]), [(0.0,), (0.5,)])
+        assert rows["loss_difference_stderr"][0] == 0
+        assert rows["loss_difference_stderr"][1] > 0
     whole = Objective(torch.nn.Linear(6, 3), "cross_entropy", inputs, targets)
     assert isinstance(whole.metrics(), Metrics)

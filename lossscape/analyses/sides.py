@@ -177,7 +177,7 @@ def _part(objective: Objective, places: Tensor | None) -> Objective:
     part = copy.copy(objective)
     places = places.to(objective.device)
     part.inputs, part.targets = objective.inputs[places], objective.targets[places]
-    part.sample = part.reference = None
+    part.sample = None
     return part
 
 

@@ -30,6 +30,7 @@ class Work:
     keep: bool | None = None
     """Whether the first layer's products stay in memory; by default where they fit."""
     _networks: dict[Plan, dict[str, Network]] = field(default_factory=dict, repr=False)
+    _references: dict[Plan, dict[str, Losses]] = field(default_factory=dict, repr=False)
 
     @property
     def samples(self) -> int:
@@ -42,11 +43,13 @@ class Work:
         done: called with the number of samples (times points) that have just been evaluated. The bits of a point
         depend on the plan alone, and where it stacks points on the composition of the block.
         """
-        self._take_references(plan)
-        losses = self.losses(block, plan, done)
+        references = self._references_of(plan)
         return [
-            {split: self.objectives[split].scored(*found[split]) for split in self.objectives}
-            for found in losses
+            {
+                split: part.scored(*found[split], references.get(split))
+                for split, part in self.objectives.items()
+            }
+            for found in self.losses(block, plan, done)
         ]
 
     def losses(
@@ -66,13 +69,11 @@ class Work:
         found = {split: network(block, points, done) for split, network in networks.items()}
         return [{split: losses[place] for split, losses in found.items()} for place in range(wanted)]
 
-    def _take_references(self, plan: Plan) -> None:
-        """Let the differences of subsets be taken to the origin."""
-        lacking = [o for o in self.objectives.values() if o.sample is not None and o.reference is None]
-        if lacking:
-            (origin,) = self.losses([(0.0,) * len(self.subspace.directions)], plan)
-            for split, losses in origin.items():
-                self.objectives[split].reference = losses
+    def _references_of(self, plan: Plan) -> dict[str, Losses]:
+        """Losses at the origin, which the differences of subsets are taken to; empty without subsets."""
+        if plan not in self._references and any(part.sample is not None for part in self.objectives.values()):
+            (self._references[plan],) = self.losses([(0.0,) * len(self.subspace.directions)], plan)
+        return self._references.get(plan, {})
 
     def few(self, samples: int) -> "Work":
         """The same work on the first samples of the largest split alone, for timing and checks."""
@@ -80,7 +81,7 @@ class Work:
         objective = copy.copy(self.objectives[split])
         objective.inputs, objective.targets = objective.inputs[:samples], objective.targets[:samples]
         objective.sample = None
-        return replace(self, objectives={split: objective}, statistics=None, _networks={})
+        return replace(self, objectives={split: objective}, statistics=None, _networks={}, _references={})
 
     def keeps_products(self) -> bool:
         """Whether the first layer's products of all objectives fit into the memory that they may take."""
@@ -102,7 +103,7 @@ class Work:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made from the rest."""
-        return self.__dict__ | {"_networks": {}}
+        return self.__dict__ | {"_networks": {}, "_references": {}}
 
 
 def blocks_of(points: Sequence[Coordinates], plan: Plan) -> list[list[Coordinates]]:

@@ -47,9 +47,9 @@ class Products:
         """For each chunk the first layer's output at all points of a block, [points, n, ...]."""
         weights = torch.tensor(block, dtype=self.objective.dtype, device=self.objective.device)
         for origin, *moved in self._made() if self.kept is None else self.kept:
-            total = origin.expand(len(block), *origin.shape)
+            total = origin.expand(len(block), *origin.shape).clone()  # what follows may write over it
             for column, product in zip(weights.T, moved, strict=True):
-                total = torch.addcmul(total, column.view(-1, *[1] * product.ndim), product)
+                total.addcmul_(column.view(-1, *[1] * product.ndim), product)
             yield total
 
     def _made(self) -> Iterator[list[Tensor]]:
