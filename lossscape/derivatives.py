@@ -84,9 +84,7 @@ def _summed(
     values = objective.prepared(parameters, buffers)
     leaves = {name: values[name].detach().requires_grad_() for name in parameters}
     totals: Sequence[Tensor] = []
-    for inputs, targets in zip(
-        objective.chunks(), objective.targets.split(objective.plan.chunk), strict=True
-    ):
+    for inputs, targets, masks in objective.chunks():
         with _recorded(objective):
             # autocast keeps what it casts, and with it the graph of a chunk that has been freed
             with torch.autocast(
@@ -95,7 +93,7 @@ def _summed(
                 enabled=objective.precision == "bf16",
                 cache_enabled=False,
             ):
-                outputs = torch.func.functional_call(objective.model, values | leaves, (inputs,))
+                outputs = torch.func.functional_call(objective.model, values | leaves | masks, (inputs,))
             share = objective.loss(outputs.double(), targets).sum() / len(objective)
             parts = of(share, list(leaves.values()))
         # never in place: what autograd gives for two parameters may be one tensor

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lossscape.dropout import Dropout, Masks
 from lossscape.errors import BadInput, one_of
 from lossscape.losses import LOSSES, Loss
 from lossscape.models.summary import summarise
@@ -81,6 +82,16 @@ class Sample:
     """[H] samples of each stratum in the whole split."""
 
 
+class Chunk(NamedTuple):
+    """Some samples of an objective."""
+
+    inputs: Tensor
+    """In the objective's precision and memory layout."""
+    targets: Tensor
+    masks: Params
+    """Of dropout that stays on: buffers of the model for these samples."""
+
+
 @contextmanager
 def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
     """A context in which float32 is multiplied as `precision` says and nothing is recorded for gradients.
@@ -140,12 +151,14 @@ class Objective:
         precision: Precision = "fp32",
         plan: Plan | None = None,
         sample: Sample | None = None,
+        dropout: Dropout | None = None,
     ) -> None:
         """model: any module, left as it is; loss: a name of LOSSES or a function (outputs, targets) -> [N] losses.
 
         inputs: [N, ...]; targets: class numbers [N] or distributions [N, C]; both stay on their device, where
         all is computed. sample: says that they are a stratified subset, which `scored` then extrapolates from.
-        Raises BadInput where the lengths differ, the loss is unknown or the device has no tf32.
+        dropout: stays on with these masks, in place of off. Raises BadInput where the lengths differ, the loss is
+        unknown, the device has no tf32, or dropout that is to stay on is not there.
         """
         if len(inputs) != len(targets) or not len(inputs):
             raise BadInput(
@@ -171,7 +184,8 @@ class Objective:
         # a private copy: nothing may change it, and calls override its values
         self.model = copy.deepcopy(model).to(self.device, self.dtype).requires_grad_(False).eval()
         self.plan = plan or choose_plan(self.model, inputs)
-        self.sample = sample
+        self.sample, self.dropout = sample, dropout
+        self.masks = None if dropout is None else Masks(self.model, self.laid_out(inputs[:2]), dropout.seed)
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -203,8 +217,8 @@ class Objective:
         """
         values = self.prepared(parameters, buffers)
         parts = []
-        for inputs, targets in zip(self.chunks(), self.targets.split(self.plan.chunk), strict=True):
-            parts.append(self.judged(self.forward(values, inputs), targets))
+        for inputs, targets, masks in self.chunks():
+            parts.append(self.judged(self.forward(values | masks, inputs), targets))
             if done is not None:
                 done(len(inputs))
         losses, right = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -258,8 +272,8 @@ class Objective:
         """The net's outputs for all samples, [N, C] in float64."""
         values = self.prepared(parameters, buffers)
         parts = []
-        for inputs in self.chunks():
-            parts.append(self.forward(values, inputs))
+        for inputs, _, masks in self.chunks():
+            parts.append(self.forward(values | masks, inputs))
             if done is not None:
                 done(len(inputs))
         return torch.cat(parts)
@@ -278,10 +292,32 @@ class Objective:
             }
         return values
 
-    def chunks(self) -> Iterator[Tensor]:
-        """The inputs, chunk by chunk, in the objective's precision and memory layout."""
-        for inputs in self.inputs.split(self.plan.chunk):
-            yield self.laid_out(inputs)
+    def chunks(self) -> Iterator[Chunk]:
+        """The samples in their order, as many at a time as the plan says."""
+        for span in self.spans():
+            yield Chunk(self.laid_out(self.inputs[span]), self.targets[span], self.masks_of(span))
+
+    def spans(self) -> list[slice]:
+        """Which samples each chunk has."""
+        starts = range(0, len(self), self.plan.chunk)
+        return [slice(start, start + self.plan.chunk) for start in starts]
+
+    def masks_of(self, span: slice) -> Params:
+        """The buffers of dropout that stays on, for the samples of a chunk; none where it is off."""
+        if self.masks is None or self.dropout is None:
+            return {}
+        masks = self.masks.of(self.dropout.rows[span], self.dtype)
+        return {name: self.laid_out(mask) for name, mask in masks.items()}
+
+    def part(self, places: Tensor | slice) -> "Objective":
+        """The same objective on some of its samples, ascending, as a set of its own."""
+        part = copy.copy(self)
+        part.inputs, part.targets, part.sample = self.inputs[places], self.targets[places], None
+        if self.dropout is not None:
+            rows = self.dropout.rows
+            places = places if isinstance(places, slice) else places.to(rows.device)
+            part.dropout = Dropout(self.dropout.seed, rows[places])
+        return part
 
     def laid_out(self, inputs: Tensor) -> Tensor:
         """Some inputs in the objective's precision and memory layout."""

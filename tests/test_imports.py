@@ -12,7 +12,7 @@ ROOT = Path(lossscape.__file__).parent
 LAYERS = [
     {"errors"},
     {"yamlfile", "files", "seeds", "signals", "progress", "vectors", "families"},
-    {"data", "losses", "optimizers", "schedules"},
+    {"data", "losses", "optimizers", "schedules", "dropout"},
     {"models"},
     {"config", "devices"},
     {"objective", "runs", "results"},

@@ -29,7 +29,7 @@ from lossscape.files import read_json, write_text
 from lossscape.objective import Objective, Plan
 from lossscape.results import CERTIFICATE
 from lossscape.seeds import generator
-from lossscape.vectors import cosine, norm
+from lossscape.vectors import Params, cosine, norm
 
 POINTS, AGAIN = 5, 10
 """Points that are evaluated densely in fp64, and again in fp32 where the result has less."""
@@ -61,6 +61,7 @@ def certify(
     policy: str | None,
     before: str,
     normalize: str | None = None,
+    scaled_to: Params | None = None,
     quiet: bool = True,
     **facts: Any,
 ) -> list[Check]:
@@ -68,7 +69,8 @@ def certify(
 
     work, plan, values: what was evaluated, how, and what came out; anchors: the checkpoints that lie in the
     subspace and where, the origin first; axes: names of the coordinates; policy: of BatchNorm; before: the model's
-    fingerprint from before the evaluation; normalize: as for `check_directions`; facts: written beside the checks.
+    fingerprint from before the evaluation; normalize, scaled_to: as for `check_directions`; facts: written beside the
+    checks.
     Raises RunFailed where a check fails (the certificate is written all the same), or Interrupted.
     """
     places = [place for _, place in anchors]
@@ -82,7 +84,7 @@ def certify(
         checks = check_rows(problem, work, values, anchors, sides)
         checks += check_modules(sides, anchors, found, policy)
         checks += check_dense(sides, few, found)
-        checks += check_directions(folder, work.subspace, axes, normalize)
+        checks += check_directions(folder, work.subspace, axes, normalize, scaled_to)
         curvatures, missing = check_curvature(sides, anchors[0], axes)
         if sides.precision in ("tf32", "bf16"):
             facts["precision_check"] = _precision_check(problem, work, plan, values, points or places, done)
@@ -112,8 +114,14 @@ def _precision_check(
     exact = Work(
         {
             split: Objective(
-                problem.model, part.loss, part.inputs, part.targets, precision="fp32", sample=part.sample
-            )
+                problem.model,
+                part.loss,
+                part.inputs,
+                part.targets,
+                precision="fp32",
+                sample=part.sample,
+                dropout=part.dropout,
+            )  # fmt: skip
             for split, part in work.objectives.items()
         },
         work.subspace,

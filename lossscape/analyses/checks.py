@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.analyses.sides import Sides
+from lossscape.dropout import applied
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.objective import Metrics, Objective, Precision, SampledMetrics
@@ -122,10 +123,11 @@ def tolerance(sides: Sides, loss: float) -> float:
 def _plainly(module: nn.Module, objective: Objective, sides: Sides) -> Metrics | SampledMetrics:
     """Metrics of a module in eval mode as anyone would compute them."""
     parts: list[tuple[Tensor, Tensor]] = []
-    for inputs, targets in zip(
-        objective.inputs.split(sides.chunk), objective.targets.split(sides.chunk), strict=True
-    ):
-        outputs = module(inputs.double() if inputs.is_floating_point() else inputs)
+    for start in range(0, len(objective), sides.chunk):
+        span = slice(start, start + sides.chunk)
+        inputs, targets = objective.inputs[span], objective.targets[span]
+        with applied(module, objective.masks_of(span)):
+            outputs = module(inputs.double() if inputs.is_floating_point() else inputs)
         labels = targets if targets.ndim == 1 else targets.argmax(1)
         parts.append((objective.loss(outputs.double(), targets), outputs.argmax(1) == labels))
         sides.done(len(inputs))

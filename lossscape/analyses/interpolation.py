@@ -18,7 +18,7 @@ from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, line_points
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.files import check_writable, write_text
-from lossscape.objective import Objective, Precision
+from lossscape.objective import Precision
 from lossscape.results import MEASURES
 from lossscape.runs import Point, point
 from lossscape.targets import Targets
@@ -40,6 +40,7 @@ def interpolate(
     samples: int | None = None,
     targets: Targets = "labels",
     teacher: Point | None = None,
+    dropout: int | None = None,
     precision: Precision = "fp32",
     device: str = "auto",
     plan: str | None = None,
@@ -52,8 +53,9 @@ def interpolate(
 
     points, low, high: of α; split: train, test or both; batch_norm: recompute (default), interpolated or frozen
     (the start's statistics); samples: of one stratified subset of each split, or None for all; targets,
-    teacher: labels, or what a checkpoint (the start) makes of the training inputs; plan, workers,
-    scheduler: how it is computed. A result that exists is completed. Raises BadInput, RunFailed or Interrupted.
+    teacher: labels, or what a checkpoint (the start) makes of the training inputs; dropout: stays on, with masks of
+    this seed that are the same at every α, in place of off; plan, workers, scheduler: how it is computed. A result
+    that exists is completed. Raises BadInput, RunFailed or Interrupted.
     """
     alphas = line_points(points, low, high)
     problem = problem_of(start, device, targets=targets, teacher=teacher, precision=precision)
@@ -76,13 +78,13 @@ def interpolate(
         "end": end.settings(),
         "points": points,
         "range": [low, high],
-        **problem.settings(split, precision, policy, samples),
+        **problem.settings(split, precision, policy, samples, dropout),
     }
     place = start.run.results("interpolate") / folder.label(settings, _words(start, end, settings))
     check_writable(place)
     before = certificate.fingerprint(problem.model)
     recompute = problem.statistics(policy, precision)
-    work = Work(problem.objectives(split, precision, samples), line, recompute)
+    work = Work(problem.objectives(split, precision, samples, dropout), line, recompute)
     with folder.open_folder(place, settings, overwrite=overwrite):
         ordered = coarse_to_fine(alphas)
         values, plan_taken = folder.fill(
@@ -102,7 +104,7 @@ def interpolate(
         content = {
             "distance": norm(line.directions[0]),
             "distance_moved": measures.distance_moved(origin, target),
-            "gauss_length": None if recompute else _gauss_length(problem, line, quiet),
+            "gauss_length": None if recompute else _gauss_length(problem, line, dropout, quiet),
             **{name: asdict(found) for name, found in curve.items() if found is not None},
         }
         write_text(place / MEASURES, json.dumps(content, indent=2) + "\n")
@@ -113,11 +115,9 @@ def interpolate(
     return place
 
 
-def _gauss_length(problem: Problem, line: Subspace, quiet: bool) -> float:
+def _gauss_length(problem: Problem, line: Subspace, dropout: int | None, quiet: bool) -> float:
     """Of the logits on some training samples, in float64."""
-    train = problem.data.train
-    inputs, targets = train.inputs[:GAUSS_SAMPLES], train.targets[:GAUSS_SAMPLES]
-    few = Objective(problem.model, "cross_entropy", inputs, targets, precision="fp64")
+    few = problem.objectives("train", "fp64", dropout=dropout)["train"].part(slice(GAUSS_SAMPLES))
     with folder.watched("Gauss length", GAUSS_POINTS, len(few), quiet=quiet) as done:
         return measures.gauss_length(few, line, GAUSS_POINTS, done)
 
@@ -138,6 +138,8 @@ def _words(start: Point, end: Point, settings: dict[str, Any]) -> list[str]:
             words.append("of-{run}-{checkpoint}".format(**settings["teacher"]))
     if "population" in settings:
         words.append(f"{next(iter(settings['samples'].values()))}-samples")
+    if "dropout" in settings:
+        words += ["dropout"] + [f"seed-{settings['dropout']['seed']}"] * (settings["dropout"]["seed"] != 0)
     if settings["batch_norm"] not in (None, "recompute"):
         words.append(settings["batch_norm"])
     if settings["precision"] != "fp32":

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lossscape import devices, losses
 from lossscape.data import Data
+from lossscape.dropout import Dropout
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Statistics
 from lossscape.evaluate.sampling import stratified_sample
@@ -49,11 +50,12 @@ class Problem:
         return parameters, buffers
 
     def objectives(
-        self, split: str, precision: Precision, samples: int | None = None
+        self, split: str, precision: Precision, samples: int | None = None, dropout: int | None = None
     ) -> dict[str, Objective]:
         """One objective per split; samples: of each split, as one stratified subset, or None for all.
 
-        Raises BadInput where a split has fewer, or the device lacks the precision.
+        dropout: stays on with masks of this seed, or None for off. Raises BadInput where a split has fewer samples,
+        the device lacks the precision or the net dropout.
         """
         spec = self.run.config.loss
         loss: losses.Loss = functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
@@ -61,13 +63,17 @@ class Problem:
         for name in SPLITS[split]:
             inputs, labels = self.data.train if name == "train" else self.data.test
             made, targets, sample = loss, labels, None
+            rows = torch.arange(len(inputs))
             if name == "train" and self.relabelled is not None:
                 made, targets = losses.kl_divergence if self.targets == "soft" else loss, self.relabelled
             if samples is not None:
                 sample = stratified_sample(labels, samples)  # by the data's classes, whatever the targets
                 chosen = sample.indices.to(inputs.device)
-                inputs, targets = inputs[chosen], targets[chosen]
-            found[name] = Objective(self.model, made, inputs, targets, precision=precision, sample=sample)
+                inputs, targets, rows = inputs[chosen], targets[chosen], sample.indices.cpu()
+            found[name] = Objective(
+                self.model, made, inputs, targets, precision=precision, sample=sample,
+                dropout=None if dropout is None else Dropout(dropout, rows),
+            )  # fmt: skip
         return found
 
     def statistics(self, batch_norm: str | None, precision: Precision) -> Statistics | None:
@@ -78,9 +84,10 @@ class Problem:
         return RecomputedStatistics(self.model, self.data.train.inputs, dtype)
 
     def settings(
-        self, split: str, precision: str, batch_norm: str | None, samples: int | None = None
-    ) -> dict[str, Any]:
-        """What is computed, apart from the points: data, split, samples, loss, policy, precision."""
+        self, split: str, precision: str, batch_norm: str | None, samples: int | None = None,
+        dropout: int | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """What is computed, apart from the points: data, split, samples, loss, dropout, policy, precision."""
         config = self.run.config
         population = {name: len(getattr(self.data, name)) for name in SPLITS[split]}
         taken: dict[str, Any] = {"samples": population}
@@ -101,6 +108,7 @@ class Problem:
             "model": config.model.name,
             "loss": config.loss.name,
             "batch_norm": batch_norm,
+            **({} if dropout is None else {"dropout": {"keep": True, "seed": dropout}}),
             "precision": precision,
         }
 

@@ -77,14 +77,15 @@ def _row(point: Point) -> Any:
 def _whole(problem: Problem, work: Work, points: int) -> dict[str, Objective]:
     """Objectives of the whole splits that training was measured on.
 
-    Of a sampled result only where a pass over them is little beside its own work; none of other targets than labels.
+    Of a sampled result, and of one with dropout on, only where a pass over them is little beside its own work; none of
+    other targets than labels.
     """
     objectives = {}
     for split, objective in work.objectives.items():
         if split == "train" and problem.targets != "labels":
             continue
         data = getattr(problem.data, split)
-        if objective.sample is None:
+        if objective.sample is None and objective.dropout is None:
             objectives[split] = objective
         elif len(data) <= WORTH * points * len(objective):
             objectives[split] = Objective(

@@ -4,7 +4,6 @@ Where a split is large, or its net costly, the samples are a seeded subset, and 
 result's own plan; where it is small, they are all samples, and the engine's values are those that were stored.
 """
 
-import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -77,7 +76,7 @@ class Sides:
             part = self.objectives[split]
             self._plain[split, precision] = Objective(
                 self.model, part.loss, part.inputs, part.targets, precision=precision,
-                plan=Plan(self.chunk, channels_last=False), sample=part.sample,
+                plan=Plan(self.chunk, channels_last=False), sample=part.sample, dropout=part.dropout,
             )  # fmt: skip
         return self._plain[split, precision]
 
@@ -174,11 +173,7 @@ def _part(objective: Objective, places: Tensor | None) -> Objective:
     """An objective on some of its samples."""
     if places is None:
         return objective
-    part = copy.copy(objective)
-    places = places.to(objective.device)
-    part.inputs, part.targets = objective.inputs[places], objective.targets[places]
-    part.sample = None
-    return part
+    return objective.part(places.to(objective.device))
 
 
 def _double(values: Params) -> Params:

@@ -1,5 +1,7 @@
 """lossscape interpolate"""
 
+from typing import Literal
+
 import typer
 
 from lossscape.cli.common import (
@@ -30,6 +32,7 @@ Examples:
     lossscape interpolate runs/mnist_mlp
     lossscape interpolate runs/mnist_mlp@1 runs/mnist_mlp@20 --points 101
     lossscape interpolate runs/a runs/b --range -0.5 1.5 --log
+    lossscape interpolate runs/mnist_4nn_100@1 runs/mnist_4nn_100@200 --dropout keep
 """
 
 
@@ -51,6 +54,10 @@ def command(
         "--batch-norm",
         help="recompute (default), interpolated or frozen statistics, where the net has any.",
     ),
+    dropout: Literal["off", "keep"] = typer.Option(
+        "off", "--dropout", help="keep: dropout stays on, with the same seeded masks at every α."
+    ),
+    seed: int = typer.Option(0, "--seed", min=0, help="Of the masks of --dropout keep."),
     precision: Precision = PRECISION,
     device: str = DEVICE,
     plan: PlanName | None = PLAN,
@@ -74,7 +81,7 @@ def command(
     folder = interpolate(
         a, b, points=points, low=ends[0], high=ends[1], split=split, batch_norm=batch_norm,
         samples=samples, targets=targets, teacher=point(teacher) if teacher else None,
-        plan=plan, workers=workers, scheduler=scheduler,
+        dropout=seed if dropout == "keep" else None, plan=plan, workers=workers, scheduler=scheduler,
         precision=precision, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     curve = read_curve(folder)

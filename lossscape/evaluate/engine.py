@@ -1,6 +1,5 @@
 """Evaluate objectives at points of a subspace, a block of points at a time."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,9 +77,7 @@ class Work:
     def few(self, samples: int) -> "Work":
         """The same work on the first samples of the largest split alone, for timing and checks."""
         split = max(self.objectives, key=lambda name: len(self.objectives[name]))
-        objective = copy.copy(self.objectives[split])
-        objective.inputs, objective.targets = objective.inputs[:samples], objective.targets[:samples]
-        objective.sample = None
+        objective = self.objectives[split].part(slice(samples))
         return replace(self, objectives={split: objective}, statistics=None, _networks={}, _references={})
 
     def keeps_products(self) -> bool:

@@ -26,7 +26,8 @@ from lossscape.vectors import Params
 Done = Callable[[int], None]
 Losses = tuple[Tensor, Tensor]
 """Loss and whether the class is right, of every sample [N]."""
-Forward = Callable[[Params, Tensor], Tensor]
+Forward = Callable[[Params, Params, Tensor], Tensor]
+"""From values at a point, those of a chunk whatever the point, and its inputs."""
 
 
 def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, str]:
@@ -92,20 +93,26 @@ class Network:
     def _one_by_one(
         self, block: list[Coordinates], values: list[Params], parts: list[list[Losses]]
     ) -> Iterator[tuple[list[Losses], Tensor, Tensor]]:
-        targets = self.objective.targets.split(self.plan.chunk)
-        feeds = self.products.feeds() if self.products else (_same(i) for i in self.objective.chunks())
-        for chunk, feed in zip(targets, feeds, strict=True):
+        feeds = self.products.feeds() if self.products else map(_same, self._inputs())
+        for span, feed in zip(self.objective.spans(), feeds, strict=True):
+            targets, masks = self.objective.targets[span], self.objective.masks_of(span)
             for coordinates, value, part in zip(block, values, parts, strict=True):
-                yield part, self.forward(value, feed(coordinates)), chunk
+                yield part, self.forward(value, masks, feed(coordinates)), targets
 
     def _stacked(
         self, block: list[Coordinates], values: list[Params], parts: list[list[Losses]]
     ) -> Iterator[tuple[list[Losses], Tensor, Tensor]]:
         stack = {name: torch.stack([value[name] for value in values]) for name in values[0]}
-        targets = self.objective.targets.split(self.plan.chunk)
-        inputs = self.products.stacks(block) if self.products else self.objective.chunks()
-        for chunk, batch in zip(targets, inputs, strict=True):
-            yield from ((part, z, chunk) for part, z in zip(parts, self.forward(stack, batch), strict=True))
+        batches = self.products.stacks(block) if self.products else self._inputs()
+        for span, batch in zip(self.objective.spans(), batches, strict=True):
+            outputs = self.forward(stack, self.objective.masks_of(span), batch)
+            yield from (
+                (part, z, self.objective.targets[span]) for part, z in zip(parts, outputs, strict=True)
+            )
+
+    def _inputs(self) -> Iterator[Tensor]:
+        """The inputs, chunk by chunk."""
+        return (self.objective.laid_out(self.objective.inputs[span]) for span in self.objective.spans())
 
     def _values(self, point: Params) -> Params:
         """The values of the rewritten net at a point."""
@@ -122,12 +129,12 @@ class Network:
         if self.bound:
             return Bound(module, self.objective.model)
 
-        def call(values: Params, inputs: Tensor) -> Tensor:
-            outputs: Tensor = torch.func.functional_call(module, values, (inputs,))
+        def call(values: Params, masks: Params, inputs: Tensor) -> Tensor:
+            outputs: Tensor = torch.func.functional_call(module, values | masks, (inputs,))
             return outputs
 
         if self.plan.name == "stacked":
-            stacked = torch.func.vmap(call, in_dims=(0, 0 if self.products else None))
+            stacked = torch.func.vmap(call, in_dims=(0, None, 0 if self.products else None))
             return (
                 _compiled(stacked, self.plan.chunk, 1 if self.products else 0)
                 if self.plan.compiled
@@ -153,9 +160,9 @@ class Bound:
                     name = f"{prefix}.{key}".lstrip(".")
                     self.slots.setdefault(canonical.get(id(value), name), []).append((store, key))
 
-    def __call__(self, values: Params, inputs: Tensor) -> Tensor:
-        """The module's outputs with `values` in place of its own."""
-        for name, value in values.items():
+    def __call__(self, values: Params, masks: Params, inputs: Tensor) -> Tensor:
+        """The module's outputs with `values` and `masks` in place of its own."""
+        for name, value in (*values.items(), *masks.items()):
             for store, key in self.slots.get(name, ()):
                 store[key] = value
         outputs: Tensor = self.module(inputs)
@@ -187,11 +194,11 @@ def _compiled(function: Forward, chunk: int, samples_axis: int) -> Forward:
         warnings.simplefilter("ignore")  # the compiler's imports use what torch itself has deprecated
         fast: Forward = torch.compile(function, dynamic=False)
 
-    def call(values: Params, inputs: Tensor) -> Tensor:
+    def call(values: Params, masks: Params, inputs: Tensor) -> Tensor:
         if inputs.shape[samples_axis] != chunk:
-            return function(values, inputs)
+            return function(values, masks, inputs)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return fast(values, inputs)
+            return fast(values, masks, inputs)
 
     return call

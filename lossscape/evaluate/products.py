@@ -54,7 +54,7 @@ class Products:
 
     def _made(self) -> Iterator[list[Tensor]]:
         exact: Any = "fp64" if self.objective.dtype == torch.float64 else "fp32"
-        for inputs in self.objective.chunks():
+        for inputs, *_ in self.objective.chunks():
             inputs = inputs.flatten(1) if self.first.flattened else inputs
             with arithmetic(self.objective.device, exact):
                 made = [torch.func.functional_call(self.first.layer, v, (inputs,)) for v in self.vectors]

@@ -1,0 +1,164 @@
+"""Dropout that stays on while losses are evaluated: masks that are a function of seed, layer and sample alone.
+
+So a loss is a function of the parameters as without dropout: the same at every call, in chunks of any size, on every
+device, and along a line every point has the same masks.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossscape.errors import BadInput
+from lossscape.seeds import generator
+from lossscape.vectors import Params
+
+KINDS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+BLOCK = 1024
+"""Samples whose masks are drawn together: those of one sample follow from its block's."""
+KEPT_BYTES = 2**30
+"""Masks kept, a byte for each number; those of nets that need more are drawn anew at every pass."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """That dropout stays on, and which masks it has."""
+
+    seed: int
+    rows: Tensor
+    """[N] number of each sample, by which its masks go; ascending."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    probability: float
+    shape: tuple[int, ...]
+    """Of one sample's mask."""
+
+
+class Masked(nn.Module):
+    """In the place of a dropout layer: multiplies by its buffer `mask`, which calls are given for their samples."""
+
+    mask: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.ones(()), persistent=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The inputs [n, ...] times the mask."""
+        return inputs * self.mask
+
+
+class Masks:
+    """The masks of a model's dropout layers."""
+
+    def __init__(self, model: nn.Module, inputs: Tensor, seed: int) -> None:
+        """Put Masked layers into `model`, in its place; inputs: of a few samples, which it takes.
+
+        Raises BadInput where the model has no dropout, or one whose masks do not go by samples.
+        """
+        layers = {name: module for name, module in model.named_modules() if isinstance(module, KINDS)}
+        if other := [
+            name for name, module in model.named_modules() if isinstance(module, nn.modules.dropout._DropoutNd)
+            if name not in layers
+        ]:  # fmt: skip
+            raise BadInput(f"--dropout keep: layer {other[0]} is of a kind whose masks are not kept on")
+        layers = {name: module for name, module in layers.items() if module.p > 0}
+        if not layers:
+            raise BadInput("--dropout keep: the net has no dropout; leave the option out")
+        self.seed, self.device = seed, inputs.device
+        self.layers: dict[str, _Layer] = {}
+        with torch.no_grad(), _shapes(layers) as shapes:
+            model(inputs)
+        for name, module in layers.items():
+            seen = shapes.get(name, set())
+            if len(seen) != 1 or len(shape := next(iter(seen))) < 2 or shape[0] != len(inputs):
+                raise BadInput(
+                    f"--dropout keep: layer {name} is not called with one shape of [samples, features, ...]"
+                )
+            whole = type(module) is nn.Dropout
+            sample = shape[1:] if whole else (shape[1], *[1] * (len(shape) - 2))
+            self.layers[name] = _Layer(module.p, sample)
+            parent, _, key = name.rpartition(".")
+            setattr(model.get_submodule(parent), key, Masked())
+        self._kept: dict[tuple[str, int], Tensor] = {}
+        self._room = KEPT_BYTES
+
+    def of(self, rows: Tensor, dtype: torch.dtype) -> Params:
+        """The buffers for samples of these numbers [n], ascending: 0 or 1/(1 − p)."""
+        numbers = rows.cpu()
+        blocks, counts = numbers.div(BLOCK, rounding_mode="floor").unique_consecutive(return_counts=True)
+        found = {}
+        for name, layer in self.layers.items():
+            parts = [
+                self._block(name, block)[places.to(self.device)]
+                for block, places in zip(
+                    blocks.tolist(), (numbers % BLOCK).split(counts.tolist()), strict=True
+                )
+            ]
+            scale = 1 / (1 - layer.probability) if layer.probability < 1 else 0.0
+            found[f"{name}.mask"] = torch.cat(parts).to(dtype).mul_(scale)
+        return found
+
+    def _block(self, name: str, block: int) -> Tensor:
+        """Where the samples of a block keep their numbers, [BLOCK, ...]."""
+        if (name, block) not in self._kept:
+            layer = self.layers[name]
+            # by the CPU's generator, which draws the same numbers for all devices
+            numbers = torch.rand(
+                BLOCK, *layer.shape, generator=generator(self.seed, "kept dropout", name, block)
+            )
+            size = BLOCK * prod(layer.shape)
+            if size > self._room:
+                self._forget(name)
+            self._kept[name, block] = (numbers >= layer.probability).to(self.device)
+            self._room -= size
+        return self._kept[name, block]
+
+    def _forget(self, name: str) -> None:
+        """Make room by the blocks of a layer, which a pass over the samples needs once each."""
+        for key in [key for key in self._kept if key[0] == name]:
+            self._room += self._kept.pop(key).numel()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be drawn again."""
+        return self.__dict__ | {"_kept": {}, "_room": KEPT_BYTES}
+
+
+@contextmanager
+def applied(model: nn.Module, masks: Params) -> Iterator[None]:
+    """Let the dropout layers of a model, in eval mode, multiply what they are given by masks of `Masks.of`."""
+
+    def hook(mask: Tensor) -> Any:
+        return lambda module, given, output: output * mask
+
+    handles = [
+        model.get_submodule(name.removesuffix(".mask")).register_forward_hook(hook(mask))
+        for name, mask in masks.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _shapes(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, set[tuple[int, ...]]]]:
+    """Note the shapes that layers are called with."""
+    found: dict[str, set[tuple[int, ...]]] = {}
+
+    def note(name: str) -> Any:
+        return lambda module, given: found.setdefault(name, set()).add(tuple(given[0].shape))
+
+    handles = [layer.register_forward_pre_hook(note(name)) for name, layer in layers.items()]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
