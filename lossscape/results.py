@@ -19,6 +19,7 @@ POINTS = "points.csv"
 DIRECTIONS = "directions.pt"
 RANGE = "range.json"
 MEASURES = "measures.json"
+FILMS = "films.csv"
 PATH, PATH_FACTS, PATHS = "path.csv", "path.json", "paths"
 """Checkpoints projected onto a plane, what is known of each path, and the folder of the runs' own live files."""
 PLACES = ("epoch", "step", "x", "y", "off_plane", "in_plane", "moved")

@@ -182,7 +182,7 @@ class Run:
         """The checkpoint with the best test accuracy, or the averaged weights."""
         return self.path / "checkpoints" / f"{name}.pt"
 
-    def results(self, kind: Literal["interpolate", "landscape", "minimum"]) -> Path:
+    def results(self, kind: Literal["interpolate", "landscape", "minimum", "film"]) -> Path:
         """The folder of an analysis' results."""
         return self.path / kind
 

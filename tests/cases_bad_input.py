@@ -442,6 +442,7 @@ POINTS = {
     "other_model": case(
         "interpolate runs/digits runs/other", "runs/other/checkpoints/epoch-0001.pt", "another model",
     ),
+    "dropout_word": case("interpolate runs/digits --dropout on", "--dropout", "off", "keep"),
     "points_1": case("interpolate runs/digits --points 1", "--points", "2"),
     "points_negative": case("interpolate runs/digits --points -5", "--points"),
     "points_absurd": case("interpolate runs/digits --points 5000000000", "--points", "10000000"),
@@ -496,6 +497,38 @@ POINTS = {
     "data_that_went": case(
         "landscape runs/digits", "mnist", "lacks",
         files={"runs/digits/config.yaml": swap("name: digits\n  root", "name: mnist\n  root")},
+    ),
+    "film_kind": case("film runs/digits --kind sideways", "--kind", "'both', 'descent', 'plane'"),
+    "film_of_no_run": case("film runs/digist", "runs/digist: no such run"),
+    "film_every": case("film runs/digits --every 0", "--every", "0.0"),
+    "film_format": case("film runs/digits --format gif,avi", "--format 'avi'", "allowed: gif, mp4"),
+    "film_fps": case("film runs/digits --fps 100", "--fps", "50"),
+    "film_grid": case("film runs/digits --grid 4", "4 points", "miss the checkpoint", "odd number"),
+    "film_range": case("film runs/digits --range -1 1", "--range", "units differ", "--kind", "--directions"),
+    "film_range_nan": case("film runs/digits --kind plane --range nan 1", "range nan 1", "finite"),
+    "film_seed": case("film runs/digits --kind descent --seed 3", "--seed 3", "nothing is drawn for pca"),
+    "film_in_a_file": case(
+        "film runs/digits --grid 3", "film is not a folder", files={"runs/digits/film": "a"},
+    ),
+    "directions_of_another_net": case(
+        "landscape runs/digits --directions-of runs/other", "runs/other", "another net", "model.hidden",
+    ),
+    "directions_of_through": case(
+        "landscape runs/digits --directions-of runs/digits@1 --towards runs/digits@0", "--directions-of", "leave it",
+    ),
+    "study_of_no_file": case("study nope.yaml", "nope.yaml: no such file"),
+    "study_of_a_config": case("study good.yaml", "good.yaml", "study None", "interpolation, minimum"),
+    "study_scale": case(
+        "study a.yaml --scale tiny", "a.yaml", "--scale 'tiny'", "small",
+        files={"a.yaml": "study: interpolation\nnets: {a: good.yaml}\nscales: {small: {}}\n"},
+    ),
+    "study_option": case(
+        "study a.yaml --scale small", "a.yaml, scale small: seeds: ", "starts: ",
+        files={"a.yaml": "study: interpolation\nnets: {a: good.yaml}\nscales: {small: {}}\n"},
+    ),
+    "study_set": case(
+        "study a.yaml --scale small --set training.epochs=x", "--set training.epochs=x: training.epochs: ",
+        files={"a.yaml": "study: minimum\nlearning_rates: [0.1]\nnets: {a: good.yaml}\nscales: {small: {}}\n"},
     ),
     "report_of_no_run": case("report runs/nope", "runs/nope: no such run"),
     "report_without_runs": case("report", "RUN"),

@@ -15,6 +15,7 @@ import torch
 
 from lossscape.cli import main
 from lossscape.config import read_experiment
+from lossscape.files import write_bytes
 from lossscape.runs import Run
 from lossscape.train import train
 
@@ -83,3 +84,11 @@ def own_run(trained: Run, tmp_path: Path) -> Run:
     """A finished run of the test's own."""
     shutil.copytree(trained.path, tmp_path / "runs" / "digits")
     return Run(tmp_path / "runs" / "digits")
+
+
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are built but not rendered, for tests that look at the words."""
+    from lossscape.report import sections
+
+    monkeypatch.setattr(sections, "save", lambda figure, path: write_bytes(path, b""))

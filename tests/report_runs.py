@@ -1,13 +1,18 @@
 """Run directories written by hand, with results whose losses are known functions."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lossscape import yamlfile
+from lossscape.analyses.surface_measures import measure_surface
+from lossscape.report.pair_results import Pairs, read_pairs
+from lossscape.results import read_surface
 from lossscape.runs import METRICS, Run
 
 Function = Callable[..., Any]
@@ -175,3 +180,42 @@ def write_landscape(
     certificate = {"passed": True, "checks": [], "model_unchanged": True, **facts}
     (folder / "certificate.json").write_text(json.dumps(certificate))
     return folder
+
+
+BOWL = (lambda x, y: 0.2 + x * x + y * y, lambda x, y: x * x + 0.9 * y * y)
+STEEP = (lambda x, y: 0.2 + 40 * (x * x + y * y), lambda x, y: 35 * (x * x + y * y))
+"""Losses of a pair: against labels, and relabelled."""
+
+
+def write_pairs(
+    folder: Path, losses: dict[str, tuple[Function, Function]], targets: str = "soft", *, own: bool = False
+) -> Pairs:
+    """A study of one plane with known losses of each net, whose runs are written where they are not there.
+
+    own: in the folder of the first net's run, as studies of a single net are.
+    """
+    place = (folder / next(iter(losses)) if own else folder) / "pairs" / "study"
+    measures, summary, nets = [], [], []
+    for name, functions in losses.items():
+        run, net = Run(folder / name), f"{name}@epoch-0003"
+        if not run.path.exists():
+            write_run(folder, name)
+        nets.append({"name": net, "run": name, "checkpoint": "epoch-0003", "sha256": "0" * 64})
+        for kind, loss in zip(("labels", targets), functions, strict=True):
+            made = run.results("landscape") / kind
+            if not made.exists():
+                write_landscape(run, loss, grid=(9, 9), label=kind, targets=kind)
+            surface = read_surface(made)
+            row = measure_surface(surface.x, surface.y, surface.values("train_loss"), ["+0.1"]).row()
+            measures.append([net, kind, 0, os.path.relpath(made, place), *row.values()])
+            summary += [[net, kind, key, value, None, int(np.isfinite(value))] for key, value in row.items()]
+    place.mkdir(parents=True)
+    made_by = {"kind": "random", "normalize": "filter", "ignore": ["bias", "norm"]}
+    settings = {"analysis": "pair", "targets": targets, "nets": nets, "grid": [9, 9], "x_range": [-1.0, 1.0],
+                "y_range": [-1.0, 1.0], "directions": made_by, "repeats": 1, "levels": ["+0.1"]}  # fmt: skip
+    (place / "settings.yaml").write_text(yamlfile.dump(settings))
+    columns = ["net", "targets", "seed", "surface", *row]
+    pd.DataFrame(measures, columns=columns).to_csv(place / "measures.csv", index=False)
+    columns = ["net", "targets", "measure", "mean", "std", "planes"]
+    pd.DataFrame(summary, columns=columns).to_csv(place / "summary.csv", index=False)
+    return read_pairs(place)

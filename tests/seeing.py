@@ -1,8 +1,10 @@
-"""What can be seen of a figure: its words, its lines, its faces, its size, and that nothing is cut off."""
+"""What can be seen of a figure: its words, its lines, its faces, its size, nothing cut off; and of a page."""
 
 import struct
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -56,3 +58,48 @@ def faces_of(figure: Figure) -> np.ndarray:
     (found,) = figure.findobj(Poly3DCollection)[-1:]
     faces: np.ndarray = found._faces
     return faces
+
+
+class Page(HTMLParser):
+    """A page as a browser sees it: its elements with their attributes, and its text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {key: value or "" for key, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """What is read, with single spaces."""
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def local_files(self) -> list[Path]:
+        """The files that the page shows or links to."""
+        addresses = [a["src"] for a in self.all("img")] + [a["href"] for a in self.all("a")]
+        return [self.path.parent / unquote(address) for address in addresses if not address.startswith("#")]
+
+
+def assert_stands_alone(page: Page) -> None:
+    """The page needs nothing but its folder, and says in words what its pictures show."""
+    files = page.local_files()
+    assert files
+    for file in files:
+        assert file.is_file()
+        assert page.path.parent.resolve() in file.resolve().parents
+    assert page.all("html") == [{"lang": "en"}]
+    assert {"script", "link", "iframe", "object"}.isdisjoint(name for name, _ in page.elements)
+    assert all(len(image["alt"]) > 20 for image in page.all("img"))
+    assert "://" not in page.source
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")

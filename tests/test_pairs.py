@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -17,45 +16,14 @@ from lossscape.analyses.surface_measures import measure_surface
 from lossscape.errors import BadInput
 from lossscape.report.diverging import choose_diverging
 from lossscape.report.measure_table import build_measures
-from lossscape.report.pair_results import Pairs, read_pairs
+from lossscape.report.pair_results import read_pairs
 from lossscape.report.pairs import build_nets, build_pair, shared_scales
 from lossscape.results import read_surface
 from lossscape.runs import Run, point
 from lossscape.studies.paired import pair
 from lossscape.vectors import norm
-from tests.report_runs import Function, table, write_landscape, write_run
+from tests.report_runs import BOWL, STEEP, Function, table, write_pairs
 from tests.seeing import INF, NAN, assert_inside, png_size, words_of
-
-NAMES = ["centre_loss", "points", "missing", "mean_slope", "max_slope", "asymmetry", "convex_fraction",
-         "share_+0.1", "diameter_+0.1", "touches_edge_+0.1"]  # fmt: skip
-
-
-def write_pairs(tmp_path: Path, losses: dict[str, tuple[Function, Function]], targets: str = "soft") -> Pairs:
-    """A study of one plane with known losses of each net: against labels, and relabelled."""
-    measures, summary, nets = [], [], []
-    for name, functions in losses.items():
-        run = write_run(tmp_path, name)
-        nets.append(
-            {"name": f"{name}@epoch-0003", "run": name, "checkpoint": "epoch-0003", "sha256": "0" * 64}
-        )
-        for kind, loss in zip(("labels", targets), functions, strict=True):
-            folder = write_landscape(run, loss, grid=(9, 9), label=kind, targets=kind)
-            surface = read_surface(folder)
-            row = measure_surface(surface.x, surface.y, surface.values("train_loss"), ["+0.1"]).row()
-            measures.append([f"{name}@epoch-0003", kind, 0, f"../../{name}/landscape/{kind}", *row.values()])
-            known = [(key, value, NAN, int(np.isfinite(value))) for key, value in row.items()]
-            summary += [[f"{name}@epoch-0003", kind, *each] for each in known]
-    place = tmp_path / "pairs" / "study"
-    place.mkdir(parents=True)
-    settings = {"analysis": "pair", "targets": targets, "nets": nets, "grid": [9, 9], "x_range": [-1.0, 1.0],
-                "y_range": [-1.0, 1.0], "repeats": 1, "levels": ["+0.1"]}  # fmt: skip
-    (place / "settings.yaml").write_text(yamlfile.dump(settings))
-    columns = ["net", "targets", "seed", "surface", *NAMES]
-    pd.DataFrame(measures, columns=columns).to_csv(place / "measures.csv", index=False)
-    pd.DataFrame(summary, columns=["net", "targets", "measure", "mean", "std", "planes"]).to_csv(
-        place / "summary.csv", index=False
-    )
-    return read_pairs(place)
 
 
 def test_both_surfaces_have_one_plane_and_the_soft_one_is_zero_at_the_centre(own_run: Run) -> None:
@@ -170,10 +138,6 @@ def test_two_nets_lie_beside_their_runs(own_run: Run) -> None:
     assert read_pairs(folder).nets == ["digits@epoch-0003", "other@epoch-0001"]
     with pytest.raises(BadInput, match="given twice"):
         pair([point(str(other)), point(f"{other}@last")], grid=(3, 3))
-
-
-BOWL = (lambda x, y: 0.2 + x * x + y * y, lambda x, y: x * x + 0.9 * y * y)
-STEEP = (lambda x, y: 0.2 + 40 * (x * x + y * y), lambda x, y: 35 * (x * x + y * y))
 
 
 def test_all_panels_share_their_scales_and_the_centre_does_not_stretch_them(tmp_path: Path) -> None:

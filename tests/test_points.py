@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from lossscape.analyses.ranges import FLOOR, LARGEST, find_range
 from lossscape.errors import BadInput
-from lossscape.evaluate import Subspace, grid_points, line_points, table
+from lossscape.evaluate import Outputs, Subspace, Work, grid_points, line_points, table
+from lossscape.evaluate.calibration import NAMES
+from lossscape.evaluate.engine import blocks_of
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import ROUNDS, refined
 from lossscape.evaluate.sampling import stratified_sample
 from lossscape.evaluate.subspace import Coordinates
-from lossscape.objective import Metrics, Objective, SampledMetrics, stratified
+from lossscape.objective import Metrics, Objective, Plan, PlanName, SampledMetrics, stratified
 
 # --- the order of a grid --------------------------------------------------------------------------------------
 
@@ -200,3 +202,38 @@ def test_differences_to_the_reference_are_more_certain() -> None:
         assert rows["loss_difference_stderr"][1] > 0
     whole = Objective(torch.nn.Linear(6, 3), "cross_entropy", inputs, targets)
     assert isinstance(whole.metrics(), Metrics)
+
+
+@pytest.mark.parametrize("plan", NAMES)
+def test_other_targets_take_the_outputs_that_are_known(
+    plan: PlanName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)).double()
+    inputs = torch.randn(40, 6, generator=generator)
+    labels, others = (torch.randint(3, (40,), generator=generator) for _ in range(2))
+    first, second = (Objective(model, "cross_entropy", inputs, t, precision="fp64") for t in (labels, others))
+    origin = first.parameters()
+    subspace = Subspace(origin, [{name: torch.ones_like(value) for name, value in origin.items()}])
+    points = [(0.1 * step,) for step in range(5)]
+    how = Plan(16, channels_last=False, name=plan, points=4)
+    outputs = Outputs()
+    for block in blocks_of(points, how):
+        Work({"train": first}, subspace, outputs=outputs).evaluate(block, how)
+    expected = [
+        v for block in blocks_of(points, how) for v in Work({"train": second}, subspace).evaluate(block, how)
+    ]
+    assert len(outputs.kept) == len(points)
+    monkeypatch.setattr("lossscape.evaluate.plans.Network.__call__", None)  # no forward pass
+    counted: list[int] = []
+    shared = Work({"train": second}, subspace, outputs=outputs)
+    found = [v for block in blocks_of(points, how) for v in shared.evaluate(block, how, counted.append)]
+    assert found == expected
+    assert sum(counted) == 5 * 40
+
+
+def test_outputs_are_kept_while_there_is_room() -> None:
+    outputs, plan = Outputs(room=100), Plan(4, channels_last=False)
+    for point in range(5):
+        outputs.keep(plan, (float(point),), {"train": torch.zeros(5, 2)})  # 40 bytes
+    assert list(outputs.kept) == [(plan, (0.0,)), (plan, (1.0,))]

@@ -5,73 +5,20 @@ import json
 import os
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import unquote
 
 import pytest
 
 from lossscape.analyses import interpolate, landscape
 from lossscape.errors import BadInput
-from lossscape.files import write_bytes
-from lossscape.report import facts_of, sections, style, write_report
+from lossscape.report import facts_of, style, write_report
 from lossscape.report.certificates import check_rows, failures, verdict
 from lossscape.report.page import _curves_together
 from lossscape.results import CERTIFICATE, ENGINE, read_curve
 from lossscape.runs import Run, point
 from tests.report_runs import write_curve, write_landscape, write_run
-
-
-class Page(HTMLParser):
-    """A page as a browser sees it: its elements with their attributes, and its text."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.words: list[str] = []
-        self.source = path.read_text(encoding="utf-8")
-        self.feed(self.source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {key: value or "" for key, value in attrs}))
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        """What is read, with single spaces."""
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def local_files(self) -> list[Path]:
-        """The files that the page shows or links to."""
-        addresses = [a["src"] for a in self.all("img")] + [a["href"] for a in self.all("a")]
-        return [self.path.parent / unquote(address) for address in addresses if not address.startswith("#")]
-
-
-def assert_stands_alone(page: Page) -> None:
-    """The page needs nothing but its folder, and says in words what its pictures show."""
-    files = page.local_files()
-    assert files
-    for file in files:
-        assert file.is_file()
-        assert page.path.parent.resolve() in file.resolve().parents
-    assert page.all("html") == [{"lang": "en"}]
-    assert {"script", "link", "iframe", "object"}.isdisjoint(name for name, _ in page.elements)
-    assert all(len(image["alt"]) > 20 for image in page.all("img"))
-    assert "://" not in page.source
-    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")
-
-
-@pytest.fixture
-def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures are built but not rendered, for tests that look at the words."""
-    monkeypatch.setattr(sections, "save", lambda figure, path: write_bytes(path, b""))
+from tests.seeing import Page, assert_stands_alone
 
 
 def test_a_run_with_everything(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from lossscape import yamlfile
 from lossscape.analyses.kinds import KINDS, OPEN, Rule, kinds
 from lossscape.analyses.solutions import common_name, solutions
 from lossscape.errors import BadInput
-from lossscape.files import write_bytes
-from lossscape.report import sections, write_report
+from lossscape.report import write_report
 from lossscape.report.solutions import build_solutions
 from lossscape.results import Solutions, read_solutions
 from lossscape.runs import METRICS, Run
@@ -526,8 +525,8 @@ def test_the_figure_of_many_runs_with_long_names(tmp_path: Path) -> None:
     assert_inside(build_solutions(solved(tmp_path, runs), runs))
 
 
-def test_the_page_shows_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sections, "save", lambda figure, path: write_bytes(path, b""))
+@pytest.mark.usefixtures("unseen")
+def test_the_page_shows_the_tables(tmp_path: Path) -> None:
     runs = [write_losses(tmp_path, f"net_s{seed}", falls(20, 4 + seed), seed=seed) for seed in range(2)]
     other = write_losses(tmp_path, "slow", falls(20, 7), precision="bf16")
     alone = solutions(runs[:1], Rule())

@@ -121,7 +121,7 @@ def _precision_check(
                 precision="fp32",
                 sample=part.sample,
                 dropout=part.dropout,
-            )  # fmt: skip
+            )
             for split, part in work.objectives.items()
         },
         work.subspace,

@@ -1,7 +1,7 @@
 """What was asked for of a plane or line: its kind, checked, and as settings and words of a folder's name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lossscape.analyses.moments import Moment, moments_of, settings_of
@@ -25,11 +25,19 @@ class Choice:
     """Beside the centre, that the plane goes through."""
     moments: list[Moment] = field(default_factory=list)
     """Whose principal components are taken."""
+    made_at: Point | None = None
+    """Where the directions are made: what random ones are scaled to, components taken around. None: the centre."""
 
     @property
     def kind(self) -> str:
         """random, pca, through or towards."""
         return str(self.settings["kind"])
+
+    def elsewhere(self, centre: Point, point: Point) -> "Choice":
+        """The same directions, made at `point`, for a plane around `centre`; this choice where they are the same."""
+        if point.checkpoint.path.resolve() == centre.checkpoint.path.resolve():
+            return self
+        return replace(self, settings=self.settings | {"of": point.settings()}, made_at=point)
 
 
 def choose(
@@ -39,11 +47,21 @@ def choose(
     *,
     through: Sequence[Point] = (),
     towards: Point | None = None,
+    of: Point | None = None,
     normalize: str | None = None,
     ignore: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Choice:
-    """Check what was asked for. Raises BadInput for what does not go together."""
+    """Check what was asked for. Raises BadInput for what does not go together.
+
+    of: where random directions or principal components are made, in place of the centre.
+    """
+    if of is not None:
+        if through or towards is not None:
+            raise BadInput("--directions-of: --through and --towards make directions from A; leave it out")
+        check_same_net(centre.run, of.run)
+        chosen = choose(of, dims, kind, normalize=normalize, ignore=ignore, seed=seed)
+        return chosen.elsewhere(centre, of)
     if kind not in KINDS:
         raise BadInput(one_of("--directions", kind, KINDS))
     if sum((kind != "random", bool(through), towards is not None)) > 1:
@@ -94,14 +112,17 @@ def _random(normalize: str | None, ignore: Sequence[str] | None, seed: int) -> C
 
 def words(choice: Choice, centre: Point) -> list[str]:
     """The readable part of a folder's name, of what differs from the defaults."""
-    made = choice.settings
+    made, at = choice.settings, choice.made_at
+    of = [f"directions-of-{_named(at, centre)}"] if at else []
     if choice.kind == "random":
         found = [made["normalize"]] if made["normalize"] != "filter" else []
         if made["ignore"] != sorted(IGNORABLE):
             found.append("ignore-" + ("-".join(made["ignore"]) or "none"))
-        return found + ([f"seed{made['seed']}"] if made["seed"] else [])
-    names = [
-        p.checkpoint.label if p.run.path == centre.run.path else f"{p.run.name}-{p.checkpoint.label}"
-        for p in choice.points
-    ]
-    return [choice.kind, *names, *([f"seed{made['seed']}"] if made.get("seed") else [])]
+        return found + ([f"seed{made['seed']}"] if made["seed"] else []) + of
+    names = [_named(point, centre) for point in choice.points]
+    return [choice.kind, *names, *([f"seed{made['seed']}"] if made.get("seed") else []), *of]
+
+
+def _named(point: Point, centre: Point) -> str:
+    same_run = point.run.path == centre.run.path
+    return point.checkpoint.label if same_run else f"{point.run.name}-{point.checkpoint.label}"

@@ -21,14 +21,19 @@ ORTHOGONAL = 1e-5
 
 
 def check_directions(
-    folder: Path, subspace: Subspace, axes: Sequence[str], normalize: str | None
+    folder: Path,
+    subspace: Subspace,
+    axes: Sequence[str],
+    normalize: str | None,
+    scaled_to: Params | None = None,
 ) -> list[Check]:
     """Check that directions have the lengths they should, are orthogonal, and are those in directions.pt.
 
     normalize: how random directions were scaled; orthonormal for others around a centre; None on a line between ends.
+    scaled_to: the parameters that random ones were scaled to, by default the origin.
     """
     checks = []
-    origin, directions = subspace.origin, subspace.directions
+    origin, directions = scaled_to or subspace.origin, subspace.directions
     for axis, direction in zip(axes, directions, strict=True):
         if normalize is not None and (expected := _length(origin, direction, normalize)) is not None:
             name = f"‖d‖ along {axis} ({_way(normalize)})"

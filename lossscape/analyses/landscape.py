@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from lossscape.analyses import certificate, choices, folder, planes
+from lossscape.analyses.choices import Choice
 from lossscape.analyses.folder import How, More
 from lossscape.analyses.geometry import ORTHONORMAL
 from lossscape.analyses.moments import moments_of, settings_of
 from lossscape.analyses.path import trace
-from lossscape.analyses.planes import AXES
-from lossscape.analyses.problem import choose_batch_norm, problem_of
+from lossscape.analyses.planes import AXES, Plane
+from lossscape.analyses.problem import Problem, choose_batch_norm, problem_of
 from lossscape.analyses.ranges import Found, find_range
 from lossscape.errors import BadInput
-from lossscape.evaluate import Subspace, Work, grid_points, line_points
+from lossscape.evaluate import Outputs, Subspace, Work, grid_points, line_points
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import refined
 from lossscape.evaluate.subspace import Coordinates, axis
@@ -45,6 +46,7 @@ def landscape(
     directions: str = "random",
     through: Sequence[Point] = (),
     towards: Point | None = None,
+    directions_of: Point | None = None,
     path: Sequence[Run] = (),
     normalize: str | None = None,
     ignore: Sequence[str] | None = None,
@@ -69,12 +71,13 @@ def landscape(
     side; refine: points beyond the grid, where the surface bends; directions: random, or pca for the principal
     components of the run's checkpoints around the centre; through: two points that the plane goes through beside the
     centre; towards: a point that the first direction leads to; these three have length 1, so that coordinates are
-    distances. path: runs whose checkpoints are projected and compared with the plane; normalize, ignore: how random
-    directions are scaled (filter) and the kinds of parameters that stay put (bias, norm); seed: of random directions;
-    samples: of one stratified subset, or None for all; targets, teacher: labels, or what a checkpoint (the centre
-    itself) makes of the training inputs; batch_norm: frozen (default: the centre's statistics everywhere) or
-    recompute; plan, workers, scheduler: how it is computed. A result that exists is completed. Raises BadInput,
-    RunFailed or Interrupted.
+    distances. directions_of: another point that random directions are scaled to, or principal components are taken
+    around, so that the planes around several centres are parallel; path: runs whose checkpoints are projected and
+    compared with the plane; normalize, ignore: how random directions are scaled (filter) and the kinds of parameters
+    that stay put (bias, norm); seed: of random directions; samples: of one stratified subset, or None for all;
+    targets, teacher: labels, or what a checkpoint (the centre itself) makes of the training inputs; batch_norm: frozen
+    (default: the centre's statistics everywhere) or recompute; plan, workers, scheduler: how it is computed. A result
+    that exists is completed. Raises BadInput, RunFailed or Interrupted.
     """
     choice = choices.choose(
         centre,
@@ -82,6 +85,7 @@ def landscape(
         directions,
         through=through,
         towards=towards,
+        of=directions_of,
         normalize=normalize,
         ignore=ignore,
         seed=seed,
@@ -92,12 +96,46 @@ def landscape(
         choices.check_same_net(centre.run, run)
     default = DEFAULT_RANGE if choice.kind == "random" and auto_range is None else None
     ranges = _ranges(dims, grid, x_range or default, y_range or default)
-    how = How(plan, workers, scheduler, quiet)
     problem = problem_of(centre, device, targets=targets, teacher=teacher, precision=precision)
+    return around(
+        centre, problem, choice, dims=dims, grid=grid, ranges=ranges, auto_range=auto_range, refine=refine, path=path,
+        split=split, samples=samples, batch_norm=batch_norm, precision=precision,
+        how=How(plan, workers, scheduler, quiet), overwrite=overwrite,
+    )  # fmt: skip
+
+
+def around(
+    centre: Point,
+    problem: Problem,
+    choice: Choice,
+    *,
+    plane: Callable[[], Plane] | None = None,
+    dims: int = 2,
+    grid: tuple[int, int],
+    ranges: dict[str, list[float]],
+    auto_range: float | None = None,
+    refine: int = 0,
+    path: Sequence[Run] = (),
+    split: str = "train",
+    samples: int | None = None,
+    batch_norm: str | None = None,
+    precision: Precision = "fp32",
+    outputs: Outputs | None = None,
+    how: How,
+    overwrite: bool = False,
+) -> Path:
+    """What `landscape` does once its data are loaded and its directions are chosen; returns the result's folder.
+
+    plane: gives the directions of the choice where they are known already; ranges: x_range and y_range, as far as
+    they were given; outputs: shared with surfaces of the same points and samples under other targets.
+    """
     policy = choose_batch_norm(problem.model, batch_norm, "frozen", ("frozen", "recompute"))
+    base = problem.values(choice.made_at, precision)[0] if choice.made_at else None
     origin, buffers = problem.values(centre, precision)
+    base = base or origin
     fits = auto_range is None and len(ranges) < dims
-    seen = [run for run in path if fits and not (choice.moments and run.path == centre.run.path)]
+    held_already = (choice.made_at or centre).run.path if choice.moments else None
+    seen = [run for run in path if fits and run.path != held_already]
     settings: dict[str, Any] = {
         "analysis": "landscape",
         "centre": centre.settings(),
@@ -112,22 +150,29 @@ def landscape(
     place = centre.run.results("landscape") / folder.label(settings, words)
     check_writable(place)
     known = None if overwrite else planes.kept(place, choice, problem.device)
-    plane, earlier = known or (planes.build(choice, problem, centre, origin, dims, precision, quiet), {})
+    if known:
+        made, earlier = known
+    else:
+        made = plane() if plane else planes.build(choice, problem, centre, base, dims, precision, how.quiet)
+        earlier = {}
     if fits and len(earlier) < dims:
-        held = [*plane.places, *planes.places_of(seen, problem, origin, plane.directions)]
-        earlier = planes.fitted(held, grid[:dims])
+        held = planes.seen_from(origin, base, made) if choice.made_at else made.places
+        earlier = planes.fitted(
+            [*held, *planes.places_of(seen, problem, origin, made.directions)], grid[:dims]
+        )
     ranges = earlier | ranges if fits else ranges
-    settings |= ranges | {"directions": choice.settings | plane.found}
+    settings |= ranges | {"directions": choice.settings | made.found}
     work = Work(
         problem.objectives(split, precision, samples),
-        Subspace(origin, plane.directions, buffers),
+        Subspace(origin, made.directions, buffers),
         problem.statistics(policy, precision),
+        outputs=outputs,
     )
     before = certificate.fingerprint(problem.model)
     with folder.open_folder(place, settings, overwrite=overwrite):
-        save_tensors(place / DIRECTIONS, _on_cpu(plane.directions))
+        save_tensors(place / DIRECTIONS, _on_cpu(made.directions))
         if auto_range is not None:
-            ranges = _range_of(place, work, dims, auto_range, quiet)
+            ranges = _range_of(place, work, dims, auto_range, how.quiet)
             folder.write_settings(place, settings | ranges)
         points = coarse_to_fine(_points(grid, ranges))
         statistics_samples = len(problem.data.train) if work.statistics else 0
@@ -136,16 +181,18 @@ def landscape(
             len(points) + refine, how=how, statistics_samples=statistics_samples,
         )  # fmt: skip
         if not certificate.is_done(place):
-            ends = [tuple(end) for end in plane.found.get("coordinates", [])[1:]]
+            ends = [tuple(end) for end in made.found.get("coordinates", [])[1:]]
             certificate.certify(
                 problem, place, work, plan_taken, values,
                 [(centre, (0.0,) * dims), *zip(choice.points, ends, strict=True)],
-                axes=AXES[:dims], policy=policy, before=before, quiet=quiet,
-                normalize=choice.settings.get("normalize", ORTHONORMAL),
-                **{f"{key}_variance": value for key, value in plane.found.items() if key == "explained"},
+                axes=AXES[:dims], policy=policy, before=before, quiet=how.quiet,
+                normalize=choice.settings.get("normalize", ORTHONORMAL), scaled_to=base,
+                **{f"{key}_variance": value for key, value in made.found.items() if key == "explained"},
             )  # fmt: skip
         if path:
-            trace(problem, place, work, plan_taken, path, statistics_samples=statistics_samples, quiet=quiet)
+            trace(
+                problem, place, work, plan_taken, path, statistics_samples=statistics_samples, quiet=how.quiet
+            )
     return place
 
 

@@ -4,6 +4,7 @@ Monotonicity, Gauss length and distance moved follow Lucas et al. (ICML 2021, ar
 given in both common forms, each by name.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -90,3 +91,23 @@ def distance_moved(start: Params, end: Params) -> float:
     """‖θ_end − θ_start‖ / ‖θ_start‖, Lucas et al.'s normalised distance moved."""
     length = norm(start)
     return norm(subtract(end, start)) / length if length else float("inf")
+
+
+def convexity_defect(positions: np.ndarray, loss: np.ndarray) -> float:
+    """Greatest height of a curve above its lower convex hull: 0 for a convex one, in units of the loss.
+
+    positions: ascending [N]; loss: [N]. NaN where a loss is not finite. The greatest lower bound of the distance to
+    any convex function, times two, in the maximum norm.
+    """
+    if not np.isfinite(loss).all():
+        return math.nan
+    hull: list[int] = []
+    for index in range(len(positions)):  # Andrew's monotone chain, of the lower side alone
+        while len(hull) > 1:
+            (a, b), c = hull[-2:], index
+            below = (loss[b] - loss[a]) * (positions[c] - positions[a])
+            if below < (loss[c] - loss[a]) * (positions[b] - positions[a]):
+                break
+            hull.pop()
+        hull.append(index)
+    return float(np.max(loss - np.interp(positions, positions[hull], loss[hull])))

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lossscape.analyses import folder
-from lossscape.analyses.landscape import landscape
-from lossscape.analyses.problem import Problem, problem_of
+from lossscape.analyses.choices import choose
+from lossscape.analyses.folder import How
+from lossscape.analyses.landscape import around
+from lossscape.analyses.problem import Problem, problem_of, relabelled_problem
 from lossscape.derivatives import gradient
 from lossscape.errors import BadInput
+from lossscape.evaluate import Outputs
 from lossscape.files import check_writable, csv_text, save_tensors, write_text
 from lossscape.objective import Objective
 from lossscape.results import read_surface
@@ -67,14 +70,16 @@ def minimum(
         raise BadInput("--targets labels: a minimum is of the net's own outputs; give hard or soft")
     if grid % 2 == 0:
         raise BadInput(f"--grid {grid}: give an odd number, so that the centre lies on the grid")
+    labelled = problem_of(centre, device)
+    relabelled = relabelled_problem(labelled, targets, centre)
+    outputs, choice, ends = Outputs(), choose(centre, 2, seed=seed), [-float(reach), float(reach)]
     planes = {
-        kind: landscape(
-            centre, grid=(grid, grid), x_range=(-reach, reach), y_range=(-reach, reach), seed=seed, targets=kind,
-            device=device, overwrite=overwrite, quiet=quiet,
+        kind: around(
+            centre, problem, choice, grid=(grid, grid), ranges={"x_range": ends, "y_range": ends},
+            outputs=outputs, how=How(quiet=quiet), overwrite=overwrite,
         )
-        for kind in ("labels", targets)
+        for kind, problem in (("labels", labelled), (targets, relabelled))
     }  # fmt: skip
-    relabelled = problem_of(centre, device, targets=targets)
     settings: dict[str, Any] = {
         "analysis": "minimum", "centre": centre.settings(),
         "grid": [grid, grid], "range": [-reach, reach], "seed": seed,
@@ -92,10 +97,9 @@ def minimum(
         if (place / FILE).exists() and (place / TARGETS).exists():
             return place
         assert relabelled.relabelled is not None
-        save_tensors(place / TARGETS, {"targets": relabelled.relabelled.cpu()})
+        save_tensors(place / TARGETS, {"targets": relabelled.relabelled(relabelled.data.train.inputs).cpu()})
         rows = []
-        for kind, problem in (("labels", Problem(centre.run, relabelled.model, relabelled.data, relabelled.device)),
-                              (targets, relabelled)):  # fmt: skip
+        for kind, problem in (("labels", labelled), (targets, relabelled)):
             objective = problem.objectives("train", "fp32")["train"]
             rows.append(_at(kind, problem, objective, centre, planes[kind], quiet))
         write_text(place / FILE, csv_text(COLUMNS, [[getattr(row, c) for c in COLUMNS] for row in rows]))

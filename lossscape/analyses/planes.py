@@ -56,7 +56,10 @@ def build(
     precision: Precision,
     quiet: bool,
 ) -> Plane:
-    """Make the directions around `origin`, the centre's parameters. Raises BadInput where there are none."""
+    """Make the directions around `origin`, the parameters of the centre or of the point where the choice is made.
+
+    Raises BadInput where there are none.
+    """
     settings = choice.settings
     if choice.kind == "random":
         ignored = [n for n, kind in kinds_of_parameters(problem.model).items() if kind in settings["ignore"]]
@@ -129,6 +132,12 @@ def loader(problem: Problem, moment: Moment) -> Loader:
         return state
 
     return load
+
+
+def seen_from(origin: Params, base: Params, plane: Plane) -> list[Coordinates]:
+    """The places of a plane that was made around `base`, around `origin`, which is the first of them."""
+    here = project(base, plane.directions, inner_products(plane.directions), origin)[0]
+    return [(0.0,) * len(here), *(tuple((np.array(place) - here).tolist()) for place in plane.places)]
 
 
 def places_of(

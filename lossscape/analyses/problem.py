@@ -1,7 +1,7 @@
 """What every analysis of a run begins with: its model, its data as objectives, and the BatchNorm policy."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -23,6 +23,20 @@ BatchNorm = Literal["frozen", "interpolated", "recompute"]
 SPLITS = {"train": ("train",), "test": ("test",), "both": ("train", "test")}
 
 
+class Relabelling:
+    """What a checkpoint makes of inputs."""
+
+    def __init__(self, teacher: Point, targets: Targets, precision: Precision) -> None:
+        self.teacher, self.targets, self.precision = teacher, targets, precision
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Targets of inputs [N, ...], as `targets.relabelled` has them; the last are kept, for they take a pass."""
+        if self._last is None or self._last[0] is not inputs:
+            self._last = inputs, relabelled(self.teacher, inputs, self.targets, self.precision)
+        return self._last[1]
+
+
 @dataclass(frozen=True)
 class Problem:
     """A run's model structure and data on a device."""
@@ -35,8 +49,8 @@ class Problem:
     """What training inputs are held against; test inputs always against the data's labels."""
     teacher: Point | None = None
     """The checkpoint whose outputs hard and soft targets are."""
-    relabelled: Tensor | None = None
-    """Those targets, of all training inputs."""
+    relabelled: "Relabelling | None" = None
+    """Gives those targets."""
 
     def values(self, point: Point, precision: Precision) -> tuple[Params, Params]:
         """Parameters (float64 under fp64, so that points between are too) and buffers of a checkpoint, on the device.
@@ -64,12 +78,15 @@ class Problem:
             inputs, labels = self.data.train if name == "train" else self.data.test
             made, targets, sample = loss, labels, None
             rows = torch.arange(len(inputs))
-            if name == "train" and self.relabelled is not None:
-                made, targets = losses.kl_divergence if self.targets == "soft" else loss, self.relabelled
             if samples is not None:
                 sample = stratified_sample(labels, samples)  # by the data's classes, whatever the targets
                 chosen = sample.indices.to(inputs.device)
                 inputs, targets, rows = inputs[chosen], targets[chosen], sample.indices.cpu()
+            if name == "train" and self.relabelled is not None:
+                made, targets = (
+                    losses.kl_divergence if self.targets == "soft" else loss,
+                    self.relabelled(inputs),
+                )
             found[name] = Objective(
                 self.model, made, inputs, targets, precision=precision, sample=sample,
                 dropout=None if dropout is None else Dropout(dropout, rows),
@@ -135,13 +152,23 @@ def problem_of(
     data = point.run.dataset(on)
     if targets == "labels":
         return Problem(point.run, model, data, on)
-    teacher = teacher or point
-    made = relabelled(teacher, data.train.inputs, targets, precision)
-    if made.ndim == 2 and made.shape[1] != len(data.classes):
+    return relabelled_problem(Problem(point.run, model, data, on), targets, teacher or point, precision)
+
+
+def relabelled_problem(
+    problem: Problem, targets: Targets, teacher: Point, precision: Precision = "fp32"
+) -> Problem:
+    """The same problem with what a checkpoint makes of the training inputs as targets, hard or soft.
+
+    Raises BadInput where it tells other classes apart.
+    """
+    relabelling = Relabelling(teacher, targets, precision)
+    made = relabelling(problem.data.train.inputs[:1])
+    if made.ndim == 2 and made.shape[1] != len(problem.data.classes):
         raise BadInput(
-            f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {len(data.classes)}"
+            f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {len(problem.data.classes)}"
         )
-    return Problem(point.run, model, data, on, targets, teacher, made)
+    return replace(problem, targets=targets, teacher=teacher, relabelled=relabelling)
 
 
 def choose_batch_norm(

@@ -49,6 +49,23 @@ SCHEDULER = typer.Option(
 )
 SPLIT_HELP = "Which inputs."
 LOG = typer.Option(False, "--log", help="Draw losses on a logarithmic scale.")
+NORMALIZE = typer.Option(
+    None, "--normalize", help="Of random directions: filter (default), layer, global, unit or none."
+)
+IGNORE = typer.Option(
+    None,
+    "--ignore",
+    help="Parameters that random directions leave: bias,norm (default), either of them, or none.",
+)
+SEED = typer.Option(0, "--seed", min=0, help="Of random directions.")
+BATCH_NORM = typer.Option(
+    None,
+    "--batch-norm",
+    help="frozen (default: the centre's) or recompute, where the net has statistics.",
+)
+EXPORT = typer.Option(
+    None, "--export", metavar="vts,npz", help="Surfaces for ParaView (vts) and NumPy (npz)."
+)
 
 
 def grid_of(text: str, dims: int) -> tuple[int, int]:
@@ -62,6 +79,11 @@ def grid_of(text: str, dims: int) -> tuple[int, int]:
     if min(grid) < 2 or total > MAX_POINTS:
         raise BadInput(f"--grid {text}: needs at least 2 points an axis and at most 10 million in all")
     return grid
+
+
+def ignored(text: str) -> list[str]:
+    """The kinds of parameters that `--ignore bias,norm` names; no kind for `none`."""
+    return [] if text == "none" else text.split(",")
 
 
 def tell(**places: Path | str) -> None:

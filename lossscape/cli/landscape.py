@@ -6,8 +6,12 @@ from typing import Literal
 import typer
 
 from lossscape.cli.common import (
+    BATCH_NORM,
     DEVICE,
+    EXPORT,
+    IGNORE,
     LOG,
+    NORMALIZE,
     OVERWRITE,
     PLAN,
     POINT_HELP,
@@ -15,6 +19,7 @@ from lossscape.cli.common import (
     QUIET,
     SAMPLES,
     SCHEDULER,
+    SEED,
     SPLIT_HELP,
     TARGETS,
     TEACHER,
@@ -25,6 +30,7 @@ from lossscape.cli.common import (
     Targets,
     certificate_of,
     grid_of,
+    ignored,
     tell,
 )  # fmt: skip
 from lossscape.errors import BadInput
@@ -39,6 +45,7 @@ Examples:
     lossscape landscape runs/mnist_mlp --directions pca --path
     lossscape landscape runs/sgd --through runs/adam runs/sgd@first --path runs/sgd runs/adam
     lossscape landscape runs/sgd --towards runs/adam
+    lossscape landscape runs/sgd@5 --directions-of runs/sgd@last
 """
 
 
@@ -88,35 +95,29 @@ def command(
     towards: str | None = typer.Option(
         None, "--towards", metavar="B", help="x leads to B, y is random and orthogonal to it."
     ),
+    directions_of: str | None = typer.Option(
+        None,
+        "--directions-of",
+        metavar="RUN[@CHECKPOINT]",
+        help="Make the directions there, not at A: planes around several points are then parallel.",
+    ),
     path: bool = typer.Option(
         False, "--path", help="Draw the checkpoints of A's run, or of the runs named behind, over the plane."
     ),
-    normalize: str | None = typer.Option(
-        None, "--normalize", help="Of random directions: filter (default), layer, global, unit or none."
-    ),
-    ignore: str | None = typer.Option(
-        None,
-        "--ignore",
-        help="Parameters that random directions leave: bias,norm (default), either of them, or none.",
-    ),
-    seed: int = typer.Option(0, "--seed", min=0, help="Of random directions."),
+    normalize: str | None = NORMALIZE,
+    ignore: str | None = IGNORE,
+    seed: int = SEED,
     split: Split = typer.Option("train", "--split", help=SPLIT_HELP),
     samples: int | None = SAMPLES,
     targets: Targets = TARGETS,
     teacher: str | None = TEACHER,
-    batch_norm: str | None = typer.Option(
-        None,
-        "--batch-norm",
-        help="frozen (default: the centre's) or recompute, where the net has statistics.",
-    ),
+    batch_norm: str | None = BATCH_NORM,
     precision: Precision = PRECISION,
     device: str = DEVICE,
     plan: PlanName | None = PLAN,
     workers: int | None = WORKERS,
     scheduler: str | None = SCHEDULER,
-    export: str | None = typer.Option(
-        None, "--export", metavar="vts,npz", help="The surface for ParaView (vts) and NumPy (npz)."
-    ),
+    export: str | None = EXPORT,
     log: bool = LOG,
     overwrite: bool = OVERWRITE,
     quiet: bool = QUIET,
@@ -153,10 +154,11 @@ def command(
         a, dims=dims, grid=points, x_range=x_range or both, y_range=y_range or both,
         auto_range=auto_range, refine=refine,
         directions=directions, through=[point(name) for name in through or ()],
-        towards=point(towards) if towards else None, path=named if path else [],
+        towards=point(towards) if towards else None,
+        directions_of=point(directions_of) if directions_of else None, path=named if path else [],
         samples=samples, targets=targets, teacher=point(teacher) if teacher else None,
         plan=plan, workers=workers, scheduler=scheduler,
-        normalize=normalize, ignore=[] if ignore == "none" else ignore.split(",") if ignore is not None else None,
+        normalize=normalize, ignore=None if ignore is None else ignored(ignore),
         seed=seed, split=split,
         batch_norm=batch_norm, precision=precision, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip

@@ -5,8 +5,12 @@ from typing import Literal
 import typer
 
 from lossscape.cli.common import (
+    BATCH_NORM,
     DEVICE,
+    EXPORT,
+    IGNORE,
     LOG,
+    NORMALIZE,
     OVERWRITE,
     PLAN,
     POINT_HELP,
@@ -18,6 +22,7 @@ from lossscape.cli.common import (
     PlanName,
     Precision,
     grid_of,
+    ignored,
     tell,
 )
 from lossscape.errors import BadInput
@@ -51,12 +56,8 @@ def command(
         max=3000,
         help="Steps 0 to K-1 of unit length, as Algorithm 2 is printed: --normalize unit --ignore none.",
     ),
-    normalize: str | None = typer.Option(
-        None, "--normalize", help="filter (default), layer, global, unit or none."
-    ),
-    ignore: str | None = typer.Option(
-        None, "--ignore", help="Parameters that stay put: bias,norm (default), either of them, or none."
-    ),
+    normalize: str | None = NORMALIZE,
+    ignore: str | None = IGNORE,
     repeats: int = typer.Option(
         1, "--repeats", metavar="K", min=1, max=1000, help="Planes, of the seeds 0 to K-1, for the measures."
     ),
@@ -66,20 +67,14 @@ def command(
         help="Of the widths: +0.1 above the centre, x2 times the centre, 0.5 a loss.",
     ),
     samples: int | None = SAMPLES,
-    batch_norm: str | None = typer.Option(
-        None,
-        "--batch-norm",
-        help="frozen (default: the centre's) or recompute, where the net has statistics.",
-    ),
+    batch_norm: str | None = BATCH_NORM,
     precision: Precision = PRECISION,
     device: str = DEVICE,
     plan: PlanName | None = PLAN,
     workers: int | None = WORKERS,
     scheduler: str | None = SCHEDULER,
     log: bool = LOG,
-    export: str | None = typer.Option(
-        None, "--export", metavar="vts,npz", help="Both losses and the difference for ParaView and NumPy."
-    ),
+    export: str | None = EXPORT,
     overwrite: bool = OVERWRITE,
     quiet: bool = QUIET,
 ) -> None:
@@ -105,7 +100,7 @@ def command(
     folder = pair(
         [point(centre) for centre in centres], targets=targets, grid=points,
         x_range=both or DEFAULT_RANGE, y_range=both or DEFAULT_RANGE, normalize=normalize or "filter",
-        ignore=[] if ignore == "none" else ignore.split(","), repeats=repeats, levels=levels.split(","),
+        ignore=ignored(ignore), repeats=repeats, levels=levels.split(","),
         samples=samples, batch_norm=batch_norm, precision=precision, device=device, plan=plan, workers=workers,
         scheduler=scheduler, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip

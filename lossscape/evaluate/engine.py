@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from lossscape.evaluate.graph import first_layer
 from lossscape.evaluate.plans import Done, Losses, Network
 from lossscape.evaluate.products import KEPT_BYTES, products_bytes
@@ -18,6 +21,26 @@ Values = dict[str, Metrics | SampledMetrics]
 
 
 @dataclass
+class Outputs:
+    """What nets give for the samples at points, so that other targets of the same inputs need no forward pass.
+
+    For works that differ in their targets alone.
+    """
+
+    room: int = 2**30
+    """Bytes that may still be kept."""
+    kept: dict[tuple[Plan, Coordinates], dict[str, Tensor]] = field(default_factory=dict, repr=False)
+    """[N, C] of each split at each point under each plan."""
+
+    def keep(self, plan: Plan, point: Coordinates, outputs: dict[str, Tensor]) -> None:
+        """Keep the outputs of a point where there is room."""
+        size = sum(each.numel() * each.element_size() for each in outputs.values())
+        if size <= self.room and (plan, point) not in self.kept:
+            self.kept[plan, point] = outputs
+            self.room -= size
+
+
+@dataclass
 class Work:
     """All that evaluating a point needs; it can be sent to another process."""
 
@@ -28,6 +51,8 @@ class Work:
     """Gives the buffers at a point in place of the subspace's."""
     keep: bool | None = None
     """Whether the first layer's products stay in memory; by default where they fit."""
+    outputs: Outputs | None = None
+    """Shared with works of other targets."""
     _networks: dict[Plan, dict[str, Network]] = field(default_factory=dict, repr=False)
     _references: dict[Plan, dict[str, Losses]] = field(default_factory=dict, repr=False)
 
@@ -55,6 +80,8 @@ class Work:
         self, block: Sequence[Coordinates], plan: Plan, done: Done | None = None
     ) -> list[dict[str, Losses]]:
         """Loss and hit of every sample at every point of a block."""
+        if self.outputs and all((plan, point) in self.outputs.kept for point in block):
+            return [self._judged(self.outputs.kept[plan, point], done) for point in block]
         networks = self._networks_of(plan)
         wanted = len(block)
         if plan.name == "stacked":  # stacks of one height, so that all blocks are computed alike
@@ -65,8 +92,25 @@ class Work:
             if self.statistics is not None:
                 buffers = self.statistics(parameters, buffers, done)
             points.append(parameters | buffers)
-        found = {split: network(block, points, done) for split, network in networks.items()}
+        given: dict[str, list[list[Tensor]] | None] = {
+            split: None if self.outputs is None else [[] for _ in block] for split in networks
+        }
+        found = {split: network(block, points, done, given[split]) for split, network in networks.items()}
+        if self.outputs is not None:
+            for place, point in enumerate(block[:wanted]):
+                self.outputs.keep(
+                    plan, point, {s: torch.cat(each[place]) for s, each in given.items() if each}
+                )
         return [{split: losses[place] for split, losses in found.items()} for place in range(wanted)]
+
+    def _judged(self, outputs: Mapping[str, Tensor], done: Done | None) -> dict[str, Losses]:
+        """The losses that follow from outputs that are known."""
+        if done is not None:
+            done(self.samples)
+        return {
+            split: part.judged(outputs[split].double(), part.targets)
+            for split, part in self.objectives.items()
+        }
 
     def _references_of(self, plan: Plan) -> dict[str, Losses]:
         """Losses at the origin, which the differences of subsets are taken to; empty without subsets."""
@@ -78,7 +122,9 @@ class Work:
         """The same work on the first samples of the largest split alone, for timing and checks."""
         split = max(self.objectives, key=lambda name: len(self.objectives[name]))
         objective = self.objectives[split].part(slice(samples))
-        return replace(self, objectives={split: objective}, statistics=None, _networks={}, _references={})
+        return replace(
+            self, objectives={split: objective}, statistics=None, outputs=None, _networks={}, _references={}
+        )
 
     def keeps_products(self) -> bool:
         """Whether the first layer's products of all objectives fit into the memory that they may take."""
@@ -100,7 +146,7 @@ class Work:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made from the rest."""
-        return self.__dict__ | {"_networks": {}, "_references": {}}
+        return self.__dict__ | {"outputs": None, "_networks": {}, "_references": {}}
 
 
 def blocks_of(points: Sequence[Coordinates], plan: Plan) -> list[list[Coordinates]]:

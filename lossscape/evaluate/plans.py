@@ -72,18 +72,25 @@ class Network:
         self.forward = self._forward()
 
     def __call__(
-        self, block: Sequence[Coordinates], points: Sequence[Params], done: Done | None
+        self,
+        block: Sequence[Coordinates],
+        points: Sequence[Params],
+        done: Done | None,
+        outputs: list[list[Tensor]] | None = None,
     ) -> list[Losses]:
         """The losses at the points of a block, from their coordinates and their parameters and buffers.
 
-        done: called with the number of samples that have just been evaluated.
+        done: called with the number of samples that have just been evaluated; outputs: a list for each point, which
+        what the net gives is added to, chunk by chunk.
         """
         parts: list[list[Losses]] = [[] for _ in block]
         with arithmetic(self.objective.device, self.objective.precision):
             values = [self._values(point) for point in points]
             chunks = self._stacked if self.plan.name == "stacked" else self._one_by_one
-            for part, outputs, targets in chunks(list(block), values, parts):
-                part.append(self.objective.judged(outputs.double(), targets))
+            for place, given, targets in chunks(list(block), values):
+                parts[place].append(self.objective.judged(given.double(), targets))
+                if outputs is not None:
+                    outputs[place].append(given)
                 if done is not None:
                     done(len(targets))
         if isinstance(self.forward, Bound):
@@ -91,24 +98,22 @@ class Network:
         return [(torch.cat([a for a, _ in part]), torch.cat([b for _, b in part])) for part in parts]
 
     def _one_by_one(
-        self, block: list[Coordinates], values: list[Params], parts: list[list[Losses]]
-    ) -> Iterator[tuple[list[Losses], Tensor, Tensor]]:
+        self, block: list[Coordinates], values: list[Params]
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
         feeds = self.products.feeds() if self.products else map(_same, self._inputs())
         for span, feed in zip(self.objective.spans(), feeds, strict=True):
             targets, masks = self.objective.targets[span], self.objective.masks_of(span)
-            for coordinates, value, part in zip(block, values, parts, strict=True):
-                yield part, self.forward(value, masks, feed(coordinates)), targets
+            for place, (coordinates, value) in enumerate(zip(block, values, strict=True)):
+                yield place, self.forward(value, masks, feed(coordinates)), targets
 
     def _stacked(
-        self, block: list[Coordinates], values: list[Params], parts: list[list[Losses]]
-    ) -> Iterator[tuple[list[Losses], Tensor, Tensor]]:
+        self, block: list[Coordinates], values: list[Params]
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
         stack = {name: torch.stack([value[name] for value in values]) for name in values[0]}
         batches = self.products.stacks(block) if self.products else self._inputs()
         for span, batch in zip(self.objective.spans(), batches, strict=True):
             outputs = self.forward(stack, self.objective.masks_of(span), batch)
-            yield from (
-                (part, z, self.objective.targets[span]) for part, z in zip(parts, outputs, strict=True)
-            )
+            yield from ((place, z, self.objective.targets[span]) for place, z in enumerate(outputs))
 
     def _inputs(self) -> Iterator[Tensor]:
         """The inputs, chunk by chunk."""

@@ -1,6 +1,6 @@
 """The report: one folder with an index.html that can be read anywhere, offline, and sent to someone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from lossscape.report import captions, words
 from lossscape.report.curves import build_curve, names_of
 from lossscape.report.facts import Facts, facts_of
 from lossscape.report.facts import names_of as names_of_runs
+from lossscape.report.film_sections import FilmSection, film_sections
+from lossscape.report.pair_sections import PairSection, pair_sections, pairs_together
 from lossscape.report.reading import UNREADABLE, Problem, read_bytes, reason_of
 from lossscape.report.sections import Pages, Picture, Section, sections_of
 from lossscape.report.solution_sections import SolutionSection, solution_sections
@@ -21,6 +23,7 @@ from lossscape.report.training import build_training, training_alt, training_cap
 from lossscape.results import Curve
 
 if TYPE_CHECKING:
+    from lossscape.report.studies import Front
     from lossscape.runs import Run
 
 
@@ -38,6 +41,8 @@ class RunPart:
     files: list[tuple[str, str]]
     interpolations: list[Section]
     landscapes: list[Section]
+    films: list[FilmSection]
+    pairs: list[PairSection]
     solutions: list[SolutionSection]
     problems: list[Problem]
 
@@ -47,26 +52,34 @@ class RunPart:
         return [section for section in [*self.interpolations, *self.landscapes] if section.failures]
 
 
-def write_report(runs: "Sequence[Run]", folder: Path, *, log: bool = False) -> Path:
+def write_report(
+    runs: "Sequence[Run]",
+    folder: Path,
+    *,
+    log: bool = False,
+    front: "Callable[[Pages], Front] | None" = None,
+) -> Path:
     """Write folder/index.html and its files from what the runs hold now; returns the page's path.
 
-    log: logarithmic loss axes. What cannot be read is listed with the reason. Written again from the same files it
-    is the same to the byte. Raises BadInput where there is no run or the folder cannot be written.
+    log: logarithmic loss axes; front: makes what stands before the runs, of a study, in place of what compares them
+    all. What cannot be read is listed with the reason. Written again from the same files it is the same to the byte.
+    Raises BadInput where there is no run or the folder cannot be written.
     """
     if not runs:
         raise BadInput("no run to report on")
     check_writable(folder)
     pages = Pages(folder)
-    parts = [_part(run, name, index, pages, log) for index, (run, name) in enumerate(_named(runs), 1)]
-    pictures, problems = _comparison(runs, parts, pages, log) if len(runs) > 1 else ([], [])
+    first = front(pages) if front else None
+    pairs, others = pairs_together([run.path for run in runs], pages, log)
+    shown = {surface for section in pairs for surface in section.surfaces}
+    parts = [_part(run, name, index, pages, log, shown) for index, (run, name) in enumerate(_named(runs), 1)]
+    pictures, problems = _comparison(runs, parts, pages, log) if len(runs) > 1 and not first else ([], [])
     solutions, more = _solutions_together(runs, pages) if len(runs) > 1 else ([], [])
     page = folder / "index.html"
-    title = parts[0].name if len(parts) == 1 else f"{len(parts)} runs"
+    title = first.title if first else parts[0].name if len(parts) == 1 else f"{len(parts)} runs"
+    together = {"comparison": pictures, "solutions": solutions, "problems": [*problems, *more]}
     write_text(
-        page,
-        _render(
-            title=title, parts=parts, comparison=pictures, solutions=solutions, problems=[*problems, *more]
-        ),
+        page, _render(title=title, front=first, parts=parts, **together, pairs=pairs, pair_problems=others)
     )
     return page
 
@@ -82,7 +95,10 @@ def _named(runs: "Sequence[Run]") -> "list[tuple[Run, str]]":
     return list(zip(runs, full, strict=True))
 
 
-def _part(run: "Run", name: str, index: int, pages: Pages, log: bool) -> RunPart:
+def _part(
+    run: "Run", name: str, index: int, pages: Pages, log: bool, shown: Collection[Path] = ()
+) -> RunPart:
+    """What the page shows of a run; shown: resolved folders of landscapes that it shows elsewhere."""
     place = pages.place(name)
     facts, training, config, files, problems = None, None, "", [], []
     for file in (run.metrics_file, run.config_file, run.environment_file):
@@ -101,7 +117,12 @@ def _part(run: "Run", name: str, index: int, pages: Pages, log: bool) -> RunPart
         problems.append(Problem("training", reason_of(error)))
     anchor = f"run-{index}"
     interpolations, left_out = sections_of(run, "interpolate", pages, place, anchor, log)
-    landscapes, more = sections_of(run, "landscape", pages, place, anchor, log)
+    films, unfinished = film_sections(run.path, pages, place)
+    pairs, torn = pair_sections(run.path, pages, place, log)
+    hidden = {name for film in films for name in film.hidden}
+    surfaces = [*shown, *(surface for pair in pairs for surface in pair.surfaces)]
+    hidden |= {path.name for path in surfaces if path.parents[1] == run.path.resolve()}
+    landscapes, more = sections_of(run, "landscape", pages, place, anchor, log, hidden)
     solutions, others = solution_sections(run.path, lambda names: [run], pages, place)
     return RunPart(
         anchor=anchor,
@@ -113,8 +134,10 @@ def _part(run: "Run", name: str, index: int, pages: Pages, log: bool) -> RunPart
         files=files,
         interpolations=interpolations,
         landscapes=landscapes,
+        films=films,
+        pairs=pairs,
         solutions=solutions,
-        problems=[*problems, *left_out, *more, *others],
+        problems=[*problems, *left_out, *more, *unfinished, *torn, *others],
     )
 
 

@@ -65,6 +65,11 @@ class Pairs:
         return [net["name"] for net in self.settings["nets"]]
 
     @property
+    def runs(self) -> set[Path]:
+        """The resolved folders of their runs, which the surfaces lie in."""
+        return {(self.folder / surface).resolve().parents[1] for surface in self.measures["surface"]}
+
+    @property
     def targets(self) -> str:
         """soft or hard."""
         return str(self.settings["targets"])

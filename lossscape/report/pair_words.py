@@ -47,9 +47,7 @@ def caption(pairs: Pairs, shown: Sequence[Pair], losses: Scale, differences: Div
     told = told_apart([of_net(pair) for pair in shown])
     lines = [" ".join([*words, *told[0]])]
     for pair, own in zip(shown, told[1:], strict=True):
-        lines.append(
-            " ".join([f"{phrases.place(pair.original.settings['centre'])}:", _at_centre(pair), *own])
-        )
+        lines.append(" ".join([f"{phrases.place(pair.original.settings['centre'])}:", at_centre(pair), *own]))
     return "\n".join(lines)
 
 
@@ -86,7 +84,7 @@ def _both_losses(pair: Pair) -> str:
     return f"Loss: {names[0]} (labels), {names[1]}."
 
 
-def _at_centre(pair: Pair) -> str:
+def at_centre(pair: Pair) -> str:
     """The losses at the centre, where it is on the grid."""
     found = []
     for surface in (pair.original, pair.relabelled):

@@ -1,6 +1,6 @@
 """Paired landscapes as figures: labels, relabelled and difference of one net, or of several nets side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from lossscape.report.pair_results import Pair, Pairs
 from lossscape.report.style import save, sheet, style
 from lossscape.report.text import columns_of, shortened
 
+CONTOURS, SOLIDS = "contours.png", "surfaces.png"
+"""Of several nets."""
 SIDE, GAP, BAR = 2.35, 0.5, 0.16
 """Of a panel, between panels, and the width of a colour bar, in inches."""
 LEFT, TOP, BAR_ROOM = 0.85, 0.75, 1.1
@@ -60,17 +62,31 @@ def draw_pairs(pairs: Pairs, *, log: bool = False) -> list[Path]:
 
     One net: pair.png. Several: contours.png and surfaces.png with all of them, and a pair-….png of each.
     """
-    several = len(pairs.nets) > 1
     written = []
-    if several:
-        for name, solids in (("contours.png", False), ("surfaces.png", True)):
-            save(build_nets(pairs, solids=solids, log=log), pairs.folder / name)
-            written.append(pairs.folder / name)
-    for number, net in enumerate(pairs.nets, start=1):
-        file = pairs.folder / (f"pair-{number}.png" if several else "pair.png")
-        save(build_pair(pairs, net, log=log), file)
-        written.append(file)
+    for name, _, figure in build_pairs(pairs, log=log):
+        save(figure, pairs.folder / name)
+        written.append(pairs.folder / name)
     return written
+
+
+def build_pairs(
+    pairs: Pairs, *, log: bool = False, captioned: bool = True
+) -> Iterator[tuple[str, list[str], Figure]]:
+    """Every figure of a study, one after the other: its file's name, the nets that it shows, and itself."""
+    several = len(pairs.nets) > 1
+    if several:
+        for name, solids in ((CONTOURS, False), (SOLIDS, True)):
+            yield name, pairs.nets, build_nets(pairs, solids=solids, log=log, captioned=captioned)
+    for number, net in enumerate(pairs.nets, start=1):
+        file = f"pair-{number}.png" if several else "pair.png"
+        yield file, [net], build_pair(pairs, net, log=log, captioned=captioned)
+
+
+def pair_caption(pairs: Pairs, nets: Sequence[str], *, log: bool = False) -> str:
+    """The caption of a figure of these nets, where it does not stand in the figure. Raises BadInput as build_pair."""
+    shown = [pairs.pair(net) for net in nets]
+    scales = shared_scales(shown, log)
+    return pair_words.caption(pairs, shown, scales.losses, scales.differences)
 
 
 @style()

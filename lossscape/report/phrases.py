@@ -105,6 +105,10 @@ def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
     ]
     if policy := settings.get("batch_norm"):
         words.append(f"BatchNorm statistics {BATCH_NORM.get(policy, str(policy)).format(anchor=anchor)}.")
+    if dropout := settings.get("dropout"):
+        words.append(
+            f"Dropout stays on, with masks of seed {dropout['seed']} that are the same at every point."
+        )
     return [*words, precision_words(result)]
 
 
@@ -114,7 +118,8 @@ def direction_words(settings: Settings, count: int) -> str:
     if made["kind"] != "random":
         return _of_points(made, count)
     how = NORMALIZATIONS.get(made["normalize"], (made["normalize"], made["normalize"]))[1]
-    words = [f"Random direction{'s'[: count - 1]}, seed {made['seed']}: normal numbers"]
+    at = f", made at {place(made['of'])} in place of the centre" if "of" in made else ""
+    words = [f"Random direction{'s'[: count - 1]}{at}, seed {made['seed']}: normal numbers"]
     if count > 1:
         words.append(", the second orthogonal to the first filter by filter")
     words.append(f"; {how}")
@@ -128,14 +133,15 @@ def _of_points(made: Settings, count: int) -> str:
     unit = "orthonormal, so x and y are distances" if count > 1 else "of length 1, so x is a distance"
     if made["kind"] == "pca":
         shares = " and ".join(f"{100 * share:.1f} %" for share in made["explained"])
+        it, around = ("A", f"A = {place(made['of'])}") if "of" in made else ("θ", "the centre θ")
         which = (
             "directions are the first two principal components"
             if count > 1
             else "direction is the first principal component"
         )
         return (
-            f"The {which} of the {made['checkpoints']:,} checkpoints θₖ of {shortened(str(made['run']))} around the "
-            f"centre θ (of θₖ − θ, no mean taken away): {shares} of Σ‖θₖ − θ‖²; {unit}."
+            f"The {which} of the {made['checkpoints']:,} checkpoints θₖ of {shortened(str(made['run']))} around "
+            f"{around} (of θₖ − {it}, no mean taken away): {shares} of Σ‖θₖ − {it}‖²; {unit}."
         )
     letters = [f"{letter} = {place(point)}" for letter, point in zip("ABC", made["points"], strict=False)]
     at = [

@@ -1,6 +1,7 @@
 """The results of a run as sections of the page: read, checked, drawn, with copies of their files."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -100,15 +101,24 @@ class Pages:
 
 
 def sections_of(
-    run: "Run", kind: Literal["interpolate", "landscape"], pages: Pages, place: Path, anchor: str, log: bool
+    run: "Run",
+    kind: Literal["interpolate", "landscape"],
+    pages: Pages,
+    place: Path,
+    anchor: str,
+    log: bool,
+    hidden: Collection[str] = (),
 ) -> tuple[list[Section], list[Problem]]:
     """Every finished result of a run as a section with its files below `place`, and why others are left out.
 
-    anchor: the run's on the page, which those of its sections begin with.
+    anchor: the run's on the page, which those of its sections begin with; hidden: names of folders that are shown
+    elsewhere.
     """
     sections: list[Section] = []
     problems = []
     for folder in sorted(path.parent for path in run.results(kind).glob(f"*/{SETTINGS}")):
+        if folder.name in hidden:
+            continue
         try:
             result = read_result(folder)
             own = f"{anchor}-{kind}-{len(sections) + 1}"
@@ -155,6 +165,7 @@ def _title(result: Curve | Surface) -> str:
         what = "plane" if isinstance(result, Surface) else "line"
         made = settings["directions"]
         title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
+        extras += [f"directions of {made['of']['run']}@{made['of']['checkpoint']}"] if "of" in made else []
         extras += [f"seed {made['seed']}"] if "seed" in made else []
         extras.append(point_words(result).partition(" where ")[0])
     if settings.get("population"):

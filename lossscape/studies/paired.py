@@ -6,7 +6,7 @@ S[i][j] = L(X̃; θ + i·δ̃ + j·η̃) (Algorithm 2) is compared with that of 
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 
 from lossscape.analyses import folder
-from lossscape.analyses.choices import IGNORABLE
-from lossscape.analyses.landscape import landscape
+from lossscape.analyses.choices import IGNORABLE, choose
+from lossscape.analyses.folder import How
+from lossscape.analyses.landscape import around
+from lossscape.analyses.problem import problem_of, relabelled_problem
 from lossscape.analyses.surface_measures import DEFAULT_LEVELS, measure_surface, parse_level
 from lossscape.errors import BadInput, one_of
+from lossscape.evaluate import Outputs
 from lossscape.evaluate.subspace import axis
 from lossscape.files import check_writable, csv_text, write_text
 from lossscape.objective import Precision
 from lossscape.results import Surface, read_surface
 from lossscape.runs import Point
+from lossscape.targets import Targets
 
 KINDS = ("soft", "hard")
 MEASURES, SUMMARY = "measures.csv", "summary.csv"
@@ -43,7 +47,7 @@ class Made:
 def pair(
     centres: Sequence[Point],
     *,
-    targets: str = "soft",
+    targets: Targets = "soft",
     grid: tuple[int, int] = (25, 25),
     x_range: tuple[float, float] = (-1.0, 1.0),
     y_range: tuple[float, float] = (-1.0, 1.0),
@@ -64,10 +68,10 @@ def pair(
     """Landscapes of the training data around each centre, against its labels and relabelled; returns the folder.
 
     targets: soft (the net's whole outputs) or hard (its classes); repeats: planes, of the seeds 0 … repeats − 1;
-    levels: of the widths in the measures, as surface_measures.parse_level reads them; the rest as for `landscape`,
-    which evaluates (and resumes and certifies) every surface in its run's own folder. Writes measures.csv, a row a
-    surface with the place of its folder, and summary.csv, mean and standard deviation over the planes. Raises
-    BadInput, RunFailed or Interrupted.
+    levels: of the widths in the measures, as surface_measures.parse_level reads them; the rest as for `landscape`:
+    every surface is one, in its run's own folder, resumed and certified there. The two of a plane share their forward
+    passes. Writes measures.csv, a row a surface with the place of its folder, and summary.csv, mean and standard
+    deviation over the planes. Raises BadInput, RunFailed or Interrupted.
     """
     if targets not in KINDS:
         raise BadInput(one_of("--targets", targets, KINDS))
@@ -82,18 +86,29 @@ def pair(
                 f"{points} points from {ends_text} along {name} miss the centre; give --grid an odd number"
             )
     names = _names(centres)
-    made = []
-    for net, kind, seed, centre in _work(names, centres, targets, repeats, quiet):
-        place = landscape(
-            centre, grid=grid, x_range=x_range, y_range=y_range, normalize=normalize, ignore=ignore, seed=seed,
-            targets=kind, samples=samples, batch_norm=batch_norm, precision=precision, device=device, plan=plan,
-            workers=workers, scheduler=scheduler, overwrite=overwrite, quiet=quiet,
-        )  # fmt: skip
-        made.append(Made(net, kind, seed, read_surface(place)))
+    ranges = {"x_range": [float(end) for end in x_range], "y_range": [float(end) for end in y_range]}
+    how = How(plan, workers, scheduler, quiet)
+    made, count = [], 0
+    for net, centre in zip(names, centres, strict=True):
+        problem = problem_of(centre, device, precision=precision)
+        both = {"labels": problem, targets: relabelled_problem(problem, targets, centre, precision)}
+        for seed in range(repeats):
+            choice = choose(centre, 2, normalize=normalize, ignore=ignore, seed=seed)
+            outputs = Outputs()  # of the plane's points, which both surfaces share
+            for kind, held in both.items():
+                count += 1
+                _announce(
+                    f"surface {count} of {2 * repeats * len(centres)}: {net}, {kind}, seed {seed}", quiet
+                )
+                place = around(
+                    centre, held, choice, grid=grid, ranges=ranges, samples=samples, batch_norm=batch_norm,
+                    precision=precision, outputs=outputs, how=how, overwrite=overwrite,
+                )  # fmt: skip
+                made.append(Made(net, kind, seed, read_surface(place)))
     settings: dict[str, Any] = {
         "analysis": "pair", "targets": targets,
         "nets": [{"name": name, **centre.settings()} for name, centre in zip(names, centres, strict=True)],
-        "grid": list(grid), "x_range": list(x_range), "y_range": list(y_range),
+        "grid": list(grid), **ranges,
         "directions": {"kind": "random", "normalize": normalize, "ignore": sorted(ignore)},
         "repeats": repeats, "levels": list(levels), "surfaces": [each.surface.folder.name for each in made],
     }  # fmt: skip
@@ -105,22 +120,9 @@ def pair(
     return place
 
 
-def _work(
-    names: Sequence[str], centres: Sequence[Point], targets: str, repeats: int, quiet: bool
-) -> Iterator[tuple[str, Any, int, Point]]:
-    """What to evaluate, one plane of all nets after the other; each is announced."""
-    total, count = repeats * len(centres) * 2, 0
-    for seed in range(repeats):
-        for name, centre in zip(names, centres, strict=True):
-            for kind in ("labels", targets):
-                count += 1
-                if not quiet:
-                    print(
-                        f"surface {count} of {total}: {name}, {kind}, seed {seed}",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-                yield name, kind, seed, centre
+def _announce(words: str, quiet: bool) -> None:
+    if not quiet:
+        print(words, file=sys.stderr, flush=True)
 
 
 def _names(centres: Sequence[Point]) -> list[str]:
@@ -165,13 +167,7 @@ def _write(place: Path, made: Sequence[Made], levels: Sequence[str]) -> None:
         rows.append((each, measured))
     names = list(rows[0][1])
     listed = [
-        [
-            _quoted(each.net),
-            each.targets,
-            each.seed,
-            _quoted(_link(each.surface.folder, place)),
-            *row.values(),
-        ]
+        [each.net, each.targets, each.seed, _link(each.surface.folder, place), *row.values()]
         for each, row in rows
     ]
     write_text(place / MEASURES, csv_text(["net", "targets", "seed", "surface", *names], listed))
@@ -179,7 +175,7 @@ def _write(place: Path, made: Sequence[Made], levels: Sequence[str]) -> None:
     for net, targets in dict.fromkeys((each.net, each.targets) for each in made):
         for name in names:
             values = [row[name] for each, row in rows if (each.net, each.targets) == (net, targets)]
-            summary.append([_quoted(net), targets, name, *_mean_and_spread(values)])
+            summary.append([net, targets, name, *_mean_and_spread(values)])
     write_text(place / SUMMARY, csv_text(["net", "targets", "measure", "mean", "std", "planes"], summary))
 
 
@@ -193,8 +189,3 @@ def _mean_and_spread(values: Sequence[float]) -> tuple[float, float, int]:
 def _link(target: Path, place: Path) -> str:
     """The way from a folder to another, as it stays true where both are moved together."""
     return Path(os.path.relpath(target.resolve(), place.resolve())).as_posix()
-
-
-def _quoted(text: str) -> str:
-    """A cell of a CSV, in quotes where it has to be."""
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text
