@@ -4,9 +4,10 @@ VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
 LOSSSCAPE := $(BIN)/lossscape
+SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test train interpolate landscape report check bench bench-training faults schema clean
+.PHONY: help demo test train interpolate landscape report study-interpolation study-minimum check bench bench-training faults schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -46,6 +47,12 @@ landscape: $(VENV)/.user  ## make landscape RUN=runs/mnist_mlp [ARGS='--grid 25'
 
 report: $(VENV)/.user  ## make report RUN='runs/mnist_mlp runs/other'
 	$(LOSSSCAPE) report $(or $(RUN),$(error name a run: make report RUN=runs/mnist_mlp)) $(ARGS)
+
+study-interpolation: $(VENV)/.user  ## linear interpolation as published: SCALE=smoke|laptop|full [ARGS='--set dataset.root=/data']
+	$(LOSSSCAPE) study configs/studies/interpolation.yaml --scale $(SCALE) $(ARGS)
+
+study-minimum: $(VENV)/.user  ## landscapes around true minima as published: SCALE=smoke|laptop|evening|full
+	$(LOSSSCAPE) study configs/studies/minimum.yaml --scale $(SCALE) $(ARGS)
 
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)

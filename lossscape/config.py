@@ -4,6 +4,8 @@
 wrong, each line as `file:line:column: key: what is wrong, allowed values`.
 """
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -145,7 +147,20 @@ def read_experiment(
     try:
         return experiment_from(document.data)
     except ValidationError as error:
-        raise BadInput(_all_errors(error, document, origins)) from None
+        raise BadInput(_all_errors(error, lambda location: _where(location, document, origins))) from None
+
+
+def experiment_at(data: dict[str, Any], settings: list[str], place: str) -> Experiment:
+    """The experiment of plain data that stands in no file, with `key.sub=value` settings laid over it.
+
+    place: said in errors. Raises BadInput that lists every error.
+    """
+    data = copy.deepcopy(data)
+    origins = _lay_over(data, settings)
+    try:
+        return experiment_from(data)
+    except ValidationError as error:
+        raise BadInput(_all_errors(error, lambda location: _origin(location, origins) or place)) from None
 
 
 def experiment_from(data: dict[str, Any]) -> Experiment:
@@ -171,10 +186,14 @@ def _lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:
     return origins
 
 
+def _origin(location: Location, origins: dict[Location, str]) -> str | None:
+    """Which --set gave what is at a location."""
+    return next((origin for path, origin in origins.items() if location[: len(path)] == path), None)
+
+
 def _where(location: Location, document: yamlfile.Document, origins: dict[Location, str]) -> str:
-    for path, origin in origins.items():
-        if location[: len(path)] == path:
-            return origin
+    if origin := _origin(location, origins):
+        return origin
     section = location[:-1] or location
     if section not in document:  # a --set made it
         for path, origin in origins.items():
@@ -183,7 +202,7 @@ def _where(location: Location, document: yamlfile.Document, origins: dict[Locati
     return document.position(location)
 
 
-def _all_errors(error: ValidationError, document: yamlfile.Document, origins: dict[Location, str]) -> str:
+def _all_errors(error: ValidationError, where: Callable[[Location], str]) -> str:
     """Every error as a line `where: key: what is wrong`; the branches of a union share a line."""
     reasons: dict[str, list[str]] = {}
     details = error.errors(include_url=False)
@@ -196,7 +215,7 @@ def _all_errors(error: ValidationError, document: yamlfile.Document, origins: di
             location += ("name",)
         elif detail["type"] == "missing":
             location = location[:-1]  # the section where it should stand
-        place = f"{_where(location, document, origins)}: {key}: "
+        place = f"{where(location)}: {key}: "
         reasons.setdefault(place, []).append(_reason(detail, key, section))
     lines = [place + ", or ".join(dict.fromkeys(found)) for place, found in reasons.items()]
     return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])

@@ -433,3 +433,15 @@ def test_a_second_signal_is_taken_as_usual() -> None:
         assert stop.number == 2
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), 2)
+
+
+def test_a_run_that_stops_after_an_epoch_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    config = experiment()
+    whole = train(config, tmp_path / "a")
+    part = train(config, tmp_path / "b", until=1)
+    assert part.state()["state"] == "interrupted"
+    assert [row["epoch"] for row in rows(part)] == ["0", "1"]
+    assert train(config, tmp_path / "b", until=1).state()["epoch"] == 1  # nothing is left of that
+    assert train(config, tmp_path / "b").state()["state"] == "finished"
+    assert files(part) == files(whole)
+    assert rows(part) == rows(whole)

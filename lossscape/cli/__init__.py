@@ -9,6 +9,7 @@ import typer
 
 from lossscape.cli import (
     doctor,
+    film,
     interpolate,
     landscape,
     minimum,
@@ -18,6 +19,7 @@ from lossscape.cli import (
     runs,
     schema,
     solutions,
+    study,
     train,
 )
 from lossscape.errors import BadInput, RunFailed
@@ -44,7 +46,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, interpolate, landscape, minimum, pair, solutions, report, runs, doctor, new, schema):
+for command in (
+    train,
+    interpolate,
+    landscape,
+    film,
+    minimum,
+    pair,
+    solutions,
+    study,
+    report,
+    runs,
+    doctor,
+    new,
+    schema,
+):
     app.command(name=command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
 
 

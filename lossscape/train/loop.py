@@ -41,6 +41,8 @@ class Setup:
     device: torch.device
     world: World
     micro_batch: int
+    until: int | None = None
+    """Epoch after which this session ends; a later one continues."""
 
     @property
     def step_size(self) -> int:
@@ -54,11 +56,14 @@ class Setup:
 
 
 def run_epochs(setup: Setup, state: State, log: CsvLog | None, watch: Watch, stop: StopRequest) -> None:
-    """Train from where `state` stands to the end. Raises Interrupted on a signal, RunFailed on a non-finite loss."""
+    """Train from where `state` stands to the end, or to the epoch that the setup says.
+
+    Raises Interrupted on a signal, RunFailed on a non-finite loss.
+    """
     clock = Clock(state)
     if state.epoch == 0 and state.step == 0 and not setup.run.resume_file.exists():
         finish_epoch(setup, state, log, watch, clock)
-    while not is_finished(setup.experiment, state):
+    while not is_finished(setup.experiment, state) and (setup.until is None or state.epoch < setup.until):
         begin_epoch(setup, state)
         for batch in remaining_batches(setup, state):
             take_step(setup, state, batch)

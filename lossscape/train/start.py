@@ -43,11 +43,13 @@ def train(
     overwrite: bool = False,
     quiet: bool = True,
     tensorboard: bool = False,
+    until: int | None = None,
 ) -> Run:
     """Train the experiment in `folder`/name and return its run; one that exists is continued or, done, left alone.
 
-    Raises BadInput (nothing was changed), RunFailed (a non-finite loss; everything before it is kept) or
-    Interrupted (SIGINT or SIGTERM; the step was finished and saved).
+    until: the epoch after which to stop, as an interruption would: a later call continues to the same bits. Raises
+    BadInput (nothing was changed), RunFailed (a non-finite loss; everything before it is kept) or Interrupted (SIGINT
+    or SIGTERM; the step was finished and saved).
     """
     run = Run(Path(folder) / experiment.name)
     device = devices.pick(experiment.device)
@@ -57,6 +59,7 @@ def train(
             device = devices.pick(f"cuda:{world.local_rank}")
         check_place(run, experiment, overwrite)
         setup, state = prepare(experiment, run, device, world)
+        setup = dataclasses.replace(setup, until=until)
         if not world.writes:
             return follow(setup, state)
         with held(run.path, "training"):
@@ -157,7 +160,10 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     try:
         with stop_on_signals() as stop, progress:
             run_epochs(setup, state, log, Watch(progress, board), stop)
-        say_state(run, "finished", state, "stopped early" if state.stopped_early else "")
+        done = is_finished(experiment, state)
+        say_state(
+            run, "finished" if done else "interrupted", state, "stopped early" if state.stopped_early else ""
+        )
     except Interrupted:
         say_state(run, "interrupted", state)
         raise

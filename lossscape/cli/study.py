@@ -1,0 +1,57 @@
+"""lossscape study"""
+
+import sys
+from pathlib import Path
+
+import typer
+
+from lossscape.cli.common import QUIET, tell
+
+EXAMPLES = """\b
+Examples:
+    lossscape study configs/studies/interpolation.yaml --scale smoke
+    lossscape study configs/studies/minimum.yaml --scale laptop
+    lossscape study configs/studies/minimum.yaml --scale laptop --set dataset.root=/data
+"""
+
+
+def command(
+    file: Path = typer.Argument(metavar="FILE", help="The study's YAML file."),
+    scale: str = typer.Option(
+        "laptop",
+        "--scale",
+        help="One of the file's scales: smoke (seconds), laptop (under 30 min), full (as published).",
+    ),
+    settings: list[str] | None = typer.Option(
+        None, "--set", metavar="KEY=VALUE", help="Laid over the config of every net, as in training.epochs=5."
+    ),
+    runs: Path = typer.Option(
+        Path("runs"), "--runs", metavar="DIR", help="Where the study's folder is made."
+    ),
+    device: str = typer.Option("auto", "--device", help="auto, cpu, cuda or cuda:N."),
+    quiet: bool = QUIET,
+) -> None:
+    """Reproduce a published study: train its nets, draw what it drew, and say which of its statements hold.
+
+    All lies in one folder, RUNS/study-NAME-SCALE, its page in report/. A second call goes on where the first stopped.
+    """
+    from lossscape.files import check_writable
+    from lossscape.report.studies import write_study_report
+    from lossscape.studies import run_study
+    from lossscape.studies.config import Opened
+    from lossscape.studies.statements import MEASURES, STATEMENTS, STUDY
+
+    opened = Opened(file, scale, settings)
+    home = runs / opened.name
+    check_writable(home)
+
+    def say(words: str) -> None:
+        if not quiet:
+            print(words, file=sys.stderr, flush=True)
+
+    found = run_study(opened, home, device=device, say=say, quiet=quiet)
+    page = write_study_report(found, scale)
+    if not quiet:
+        for each in found.statements:
+            typer.echo(f"{each.verdict}: {each.claim} ({each.source})\n    {each.evidence}")
+    tell(statements=home / STUDY / STATEMENTS, measures=home / STUDY / MEASURES, report=page)

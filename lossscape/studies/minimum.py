@@ -1,0 +1,244 @@
+"""The study of landscapes around a true minimum: three kinds of net, their surfaces and their epochs to each kind.
+
+Wang and Thawonmas (IPSJ): the training inputs relabelled by the net itself make its weights a true minimum, around
+which the loss is drawn.
+"""
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lossscape.analyses.kinds import Rule
+from lossscape.analyses.solutions import solutions
+from lossscape.errors import RunFailed
+from lossscape.results import read_solutions, read_table
+from lossscape.runs import Run, point
+from lossscape.studies.config import MinimumStudy, Opened
+from lossscape.studies.paired import MEASURES, pair
+from lossscape.studies.statements import FAILS, HOLDS, OPEN, Statement, judged, spread, write_study
+from lossscape.train import train
+
+SOURCE = "Wang and Thawonmas"
+TRAINS = 0.95
+"""Share of the loss of knowing nothing, ln(classes), below which the training loss must fall for a rate to train."""
+TWICE = (1.5, 3.0)
+"""What counts as about twice."""
+MORE = math.nextafter(1.0, 2.0)
+DNN, CNN, RESNET = "dnn", "cnn", "resnet50"
+WIDE = "+1"
+"""The level above the centre whose region says how wide a minimum is; the first of the levels."""
+LEVELS = (WIDE, "+0.1", "x2")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A learning rate that a net was trained with."""
+
+    net: str
+    rate: float
+    run: Run
+    trains: bool
+    epochs: int
+    """That were trained."""
+
+
+@dataclass(frozen=True)
+class MinimumResult:
+    """What the study found."""
+
+    home: Path
+    tried: list[Tried]
+    chosen: dict[str, Run]
+    """By net: the run of the rate that trains."""
+    solutions: Path
+    pairs: Path
+    printed: Path | None
+    statements: list[Statement]
+
+
+def run_minimum(
+    opened: Opened, study: MinimumStudy, home: Path, *, device: str = "auto", say: Say, quiet: bool = True
+) -> MinimumResult:
+    """Train what is missing, draw the surfaces, judge the statements; writes home/study.
+
+    say: told of each part before it begins. Raises BadInput, RunFailed or Interrupted; a second call goes on.
+    """
+    tried: list[Tried] = []
+    chosen: dict[str, Run] = {}
+    for net in study.nets:
+        own = _train(opened, study, home, net, device, say, quiet)
+        tried += own
+        chosen[net] = own[-1].run
+    solved = solutions(list(chosen.values()), Rule(study.tolerance, study.zero, study.window))
+    centres = [point(f"{run.path}@last") for run in chosen.values()]
+    say(f"surfaces of {', '.join(chosen)} over {study.planes} planes")
+    common: dict[str, Any] = {
+        "targets": study.targets, "samples": study.samples, "device": device, "levels": LEVELS, "quiet": quiet,
+    }  # fmt: skip
+    pairs = pair(centres, grid=(study.grid, study.grid), repeats=study.planes, **common)
+    printed = None
+    if study.printed:
+        say(f"surfaces as Algorithm 2 is printed, steps 0 to {study.printed - 1}")
+        ends = (0.0, study.printed - 1.0)
+        printed = pair(
+            centres, grid=(study.printed, study.printed), x_range=ends, y_range=ends, normalize="unit", ignore=[],
+            **common,
+        )  # fmt: skip
+    names = {net: str(centre) for net, centre in zip(chosen, centres, strict=True)}
+    idle = [net for net, run in chosen.items() if not any(each.run is run and each.trains for each in tried)]
+    statements = [
+        *_trained(tried), *_surfaces(pairs, names, study.targets, idle), *_epochs(solved, chosen, study),
+    ]  # fmt: skip
+    rows = [
+        {
+            "net": each.net,
+            "learning_rate": each.rate,
+            "run": each.run.name,
+            "trains": each.trains,
+            "epochs": each.epochs,
+        }
+        for each in tried
+    ]
+    write_study(home, {"study": "minimum", "scale": opened.scale}, statements, rows)
+    return MinimumResult(home, tried, chosen, solved, pairs, printed, statements)
+
+
+def _train(
+    opened: Opened, study: MinimumStudy, home: Path, net: str, device: str, say: Say, quiet: bool
+) -> list[Tried]:
+    """Train a net with each learning rate in turn, to the first that trains, or else with the last."""
+    tried = []
+    for rate in study.learning_rates:
+        more = {"name": f"{net}-lr-{rate:g}", "optimizer": {"lr": rate}, "device": device}
+        experiment = opened.experiment(net, more)
+        epochs = experiment.training.epochs
+        last = rate == study.learning_rates[-1]
+        say(f"training {experiment.name}, {epochs} epochs")
+        run = Run(home / experiment.name)
+        trains = False
+        try:
+            run = train(
+                experiment, home, quiet=quiet, until=None if last else min(study.probe_epochs, epochs)
+            )
+            if trains := _trains(run):
+                run = train(experiment, home, quiet=quiet)
+        except RunFailed:
+            if last:
+                raise
+        done = len(read_table(run.metrics_file, live=True)) - 1
+        tried.append(Tried(net, rate, run, trains, done))
+        if trains:
+            break
+        if not last:
+            say(f"learning rate {rate:g} does not train {net}: trying the next")
+    return tried
+
+
+def _trains(run: Run) -> bool:
+    """Whether the loss of an epoch, or of its training steps, has fallen clearly below that of knowing nothing."""
+    table = read_table(run.metrics_file, live=True).iloc[1:]
+    classes = int(run.environment()["data"]["classes"])
+    least = min(float(table[name].min()) for name in ("train_loss", "batch_loss"))
+    return least < TRAINS * math.log(classes)
+
+
+def _trained(tried: Sequence[Tried]) -> list[Statement]:
+    found = []
+    for net in dict.fromkeys(each.net for each in tried):
+        own = [each for each in tried if each.net == net]
+        last = read_table(own[-1].run.metrics_file, live=True).iloc[-1]
+        evidence = "; ".join(
+            f"{each.rate:g} {'trains' if each.trains else 'does not'} ({each.epochs} epochs)" for each in own
+        )
+        evidence += (
+            f"; at the end training loss {last['train_loss']:.3g}, accuracy {100 * last['train_accuracy']:.1f} %, "
+            f"test accuracy {100 * last['test_accuracy']:.1f} %"
+        )
+        claim = f"{net} trains with the published learning rate {own[0].rate:g}"
+        found.append(Statement(SOURCE, claim, HOLDS if own[0].trains else FAILS, evidence))
+    return found
+
+
+def _surfaces(pairs: Path, names: Mapping[str, str], targets: str, idle: Sequence[str]) -> list[Statement]:
+    """Which net's surfaces around the true minimum are smooth, wide, sharp and asymmetric.
+
+    idle: nets that did not train, whose surfaces say little.
+    """
+    if not {DNN, CNN, RESNET} <= names.keys():
+        return []
+    with open(pairs / MEASURES, encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["targets"] == targets]
+    values = {
+        net: {key: [float(row[key]) for row in rows if row["net"] == name] for key in rows[0] if key not in
+              ("net", "targets", "surface")}
+        for net, name in names.items()
+    }  # fmt: skip
+
+    def extreme(net: str, key: str, best: Callable[..., float], claim: str, measure: str) -> Statement:
+        planes = list(zip(*(values[each][key] for each in values), strict=True))
+        own = list(values).index(net)
+        known = [plane for plane in planes if all(map(math.isfinite, plane))]
+        outcomes = [plane[own] == best(plane) and plane.count(plane[own]) == 1 for plane in known]
+        evidence = f"{measure}: " + ", ".join(f"{each} {spread(values[each][key])}" for each in values)
+        evidence += f"; so on {sum(outcomes)} of {len(planes)} planes"
+        evidence += "".join(f"; {each} did not train" for each in idle)
+        return Statement(SOURCE, claim, judged(outcomes), evidence)
+
+    return [
+        extreme(RESNET, "mean_slope", min, "ResNet-50's surface is the smoothest", "mean slope"),
+        extreme(RESNET, f"share_{WIDE}", max, "ResNet-50's is low around the centre over a wide area",
+                f"share of the area whose loss is at most {WIDE[1:]} above the centre's"),
+        extreme(DNN, "max_slope", max, "the DNN's surface is sharp", "greatest slope"),
+        extreme(DNN, "asymmetry", max, "the DNN's surface is asymmetric", "asymmetry of opposite sides"),
+    ]  # fmt: skip
+
+
+def _epochs(solved: Path, chosen: Mapping[str, Run], study: MinimumStudy) -> list[Statement]:
+    """How many epochs each net takes to each kind of solution."""
+    if not {DNN, CNN, RESNET} <= chosen.keys():
+        return []
+    summary = read_solutions(solved).summary
+    rows = dict(zip(chosen, summary.to_dict("records"), strict=True))
+    first = {
+        (net, kind): None if math.isnan(row[f"{kind.lower()}_epoch"]) else float(row[f"{kind.lower()}_epoch"])
+        for net, row in rows.items()
+        for kind in ("LM", "GM")
+    }
+    beyond = {net: float(row["epochs"]) - study.window + 1 for net, row in rows.items()}
+
+    def times(a: str, b: str, kind: str) -> tuple[float, float]:
+        """Between which numbers the epochs of a, as a multiple of those of b, lie."""
+        top, bottom = first[a, kind], first[b, kind]
+        low = (beyond[a] if top is None else top) / bottom if bottom else 0.0
+        most = beyond[b] if bottom is None else bottom
+        return low, top / most if top is not None and most else math.inf
+
+    def told(kind: str) -> str:
+        words = [
+            f"{net} at epoch {first[net, kind]:.0f}" if first[net, kind] is not None
+            else f"{net} not in {rows[net]['epochs']:.0f} epochs"
+            for net in rows
+        ]  # fmt: skip
+        return f"first {kind}: {', '.join(words)}"
+
+    def between(pairs: Sequence[tuple[str, str]], kind: str, low: float, high: float) -> str:
+        found = [times(a, b, kind) for a, b in pairs]
+        if all(low <= least and most <= high for least, most in found):
+            return HOLDS
+        return FAILS if any(most < low or least > high for least, most in found) else OPEN
+
+    both = [(DNN, CNN), (DNN, RESNET)]
+    claims = [
+        ("to reach LM the DNN needs about twice ResNet-50's epochs", both[1:], "LM", *TWICE),
+        ("to reach LM the DNN trains longer than both others", both, "LM", MORE, math.inf),
+        ("to reach GM the DNN needs about twice the epochs of both others", both, "GM", *TWICE),
+        ("to reach LM ResNet-50 needs fewer epochs than the CNN", [(CNN, RESNET)], "LM", MORE, math.inf),
+    ]
+    return [
+        Statement(SOURCE, claim, between(pairs, kind, low, high), told(kind))
+        for claim, pairs, kind, low, high in claims
+    ]

@@ -1,0 +1,234 @@
+"""Studies: their files, what they judge, and both of them at their smallest scale, from nothing to the page."""
+
+import csv
+import math
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import ConvexHull
+from seeing import Page, assert_stands_alone
+
+from lossscape.analyses.measures import convexity_defect
+from lossscape.errors import BadInput
+from lossscape.report.studies import write_study_report
+from lossscape.results import read_table
+from lossscape.studies import run_study
+from lossscape.studies.config import Opened, merged
+from lossscape.studies.interpolation import InterpolationResult, Line, _bends, _falls, _likeness
+from lossscape.studies.minimum import MinimumResult, _epochs
+from lossscape.studies.statements import FAILS, HOLDS, OPEN, PARTLY, STATEMENTS, STUDY, judged
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "studies"
+FILES = sorted(CONFIGS.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "full"])
+def test_every_scale_of_every_study_is_a_set_of_experiments(file: Path, scale: str) -> None:
+    opened = Opened(file, scale)
+    for net in opened.study.nets:
+        assert opened.experiment(net, {"name": "a"}).name == "a"
+
+
+def test_the_full_scale_is_the_published_one() -> None:
+    study = Opened(CONFIGS / "interpolation.yaml", "full")
+    for net, hidden in (("mnist_4nn_100", (100, 100)), ("mnist_3nn_1000", (1000,))):
+        experiment = study.experiment(net, {"name": net})
+        assert tuple(experiment.model.hidden) == hidden  # type: ignore[attr-defined]
+        assert experiment.training.epochs == 200
+        assert (experiment.dataset.name, experiment.model.dropout) == ("mnist", 0.5)  # type: ignore[attr-defined]
+    minimum = Opened(CONFIGS / "minimum.yaml", "full")
+    for net in ("dnn", "cnn", "resnet50"):
+        experiment = minimum.experiment(net, {"name": net, "optimizer": {"lr": 0.01}})
+        assert (experiment.dataset.name, experiment.optimizer.name) == ("cifar10", "adam")
+        assert experiment.optimizer.lr == 0.01  # type: ignore[attr-defined]
+
+
+def test_sections_are_laid_over_one_another_and_replaced_where_the_name_is_another() -> None:
+    base = {"model": {"name": "mlp", "hidden": [3]}, "seed": 1, "training": {"epochs": 2, "batch_size": 5}}
+    over = {"model": {"name": "cnn"}, "training": {"epochs": 9}}
+    assert merged(base, over) == {
+        "model": {"name": "cnn"}, "seed": 1, "training": {"epochs": 9, "batch_size": 5},
+    }  # fmt: skip
+    assert merged(base, {"model": {"hidden": [4]}})["model"] == {"name": "mlp", "hidden": [4]}
+    assert base["training"] == {"epochs": 2, "batch_size": 5}
+
+
+WRONG: dict[str, tuple[Callable[[str], str], str, list[str]]] = {
+    "kind": (lambda t: t.replace("study: interpolation", "study: interpolatoin"), "interpolation", []),
+    "key": (lambda t: t.replace("points: 1001", "pionts: 1001"), "pionts", []),
+    "value": (lambda t: t.replace("points: 21", "points: 2"), "points", []),
+    "start": (lambda t: t.replace('"1", first', "middle"), "starts", []),
+    "net's option": (lambda t: t.replace("epochs: 4", "epoch: 4"), "net mnist_4nn_100: training.epoch:", []),
+    "no config": (lambda t: t.replace("../mnist_4nn_100.yaml", "nowhere.yaml"), "nowhere.yaml", []),
+    "no scales": (lambda t: t[: t.index("scales:")], "names its scales", []),
+    "a list": (lambda t: "[1, 2]", "study", []),
+    "--set": (lambda t: t, "--set training.epochs=-1", ["training.epochs=-1"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_slips_are_told_before_anything_is_trained(name: str, tmp_path: Path) -> None:
+    change, says, settings = WRONG[name]
+    text = (CONFIGS / "interpolation.yaml").read_text()
+    changed = change(text)
+    assert settings or changed != text
+    (tmp_path / "studies").mkdir()
+    for config in CONFIGS.parent.glob("mnist_*.yaml"):
+        shutil.copy(config, tmp_path)
+    file = tmp_path / "studies" / "a.yaml"
+    file.write_text(changed)
+    with pytest.raises(BadInput, match=re.escape(says)):
+        Opened(file, "smoke", settings)
+
+
+def test_an_unknown_scale_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(BadInput, match="smoke, laptop, full"):
+        Opened(CONFIGS / "interpolation.yaml", "huge")
+
+
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=30))
+def test_the_convexity_defect_is_the_height_above_the_convex_hull(values: list[float]) -> None:
+    loss = np.array(values)
+    x = np.linspace(0, 1, len(loss))
+    found = convexity_defect(x, loss)
+    lifted = np.vstack([np.column_stack([x, loss]), [[0, loss.max() + 1], [1, loss.max() + 1]]])
+    corners = np.sort([c for c in ConvexHull(lifted).vertices if c < len(x)])
+    assert found == pytest.approx(np.max(loss - np.interp(x, x[corners], loss[corners])), abs=1e-12)
+
+
+def test_the_convexity_defect_of_known_curves() -> None:
+    x = np.linspace(0, 1, 101)
+    assert convexity_defect(x, (x - 0.3) ** 2) == 0
+    assert convexity_defect(x, -((x - 0.5) ** 2)) == pytest.approx(0.25)
+    assert math.isnan(convexity_defect(x, np.where(x > 0.5, np.inf, 1.0)))
+
+
+def line(net: str, loss: np.ndarray, *, kept: bool = False, rise: float = 0.0) -> Line:
+    """A line with the measures that the statements look at."""
+    measures = {"train": {"bump_height": rise, "barrier_chord": 0.0, "convex_fraction": 1.0}}
+    x = np.linspace(0, 1, len(loss))
+    table = pd.DataFrame({"train_loss": loss})
+    curve: Any = SimpleNamespace(table=table, positions=x, measures=measures)
+    return Line(net, 0, "1", kept, curve)
+
+
+def test_statements_about_lines() -> None:
+    x = np.linspace(0, 1, 101)
+    convex, bent = (1 - x) ** 2, 1 - x + 0.01 * np.sin(np.pi * x / 0.3) * (x < 0.3)
+    falls = _falls([line("a", convex), line("a", bent)], "b", "c")
+    assert falls.verdict == HOLDS
+    assert _falls([line("a", convex, rise=0.01)], "b", "c").verdict == FAILS
+    assert _falls([line("a", convex, rise=0.01), line("a", convex)], "b", "c").verdict == PARTLY
+    assert _bends([line("a", bent)], "a", "").verdict == HOLDS
+    assert _bends([line("a", convex)], "a", "").verdict == FAILS
+    assert judged([]) == OPEN
+    study: Any = SimpleNamespace(nets=["a", "b"], keep_dropout=True, starts=["1"])
+    off, on = (
+        [line("a", convex), line("b", convex)],
+        [line("a", convex, kept=True), line("b", bent, kept=True)],
+    )
+    assert [each.verdict for each in _likeness(study, [*off, *on])] == [HOLDS]
+    swapped = [replace(each, kept=not each.kept) for each in (*off, *on)]
+    assert [each.verdict for each in _likeness(study, swapped)] == [FAILS]
+    assert [each.verdict for each in _likeness(study, [*on, *(replace(e, kept=False) for e in on)])] == [
+        HOLDS
+    ]
+
+
+EPOCHS: list[tuple[dict[str, list[float]], list[str]]] = [
+    # first LM and GM and epochs trained of each net -> verdicts: twice (LM), longest (LM), twice (GM), CNN longer
+    ({"dnn": [20, 40, 50], "cnn": [15, 20, 50], "resnet50": [10, 20, 50]}, [HOLDS, HOLDS, HOLDS, HOLDS]),
+    ({"dnn": [9, 40, 50], "cnn": [9, 20, 50], "resnet50": [10, 39, 50]}, [FAILS, FAILS, FAILS, FAILS]),
+    ({"dnn": [math.nan, math.nan, 50], "cnn": [12, 20, 50], "resnet50": [10, 10, 50]}, [FAILS, HOLDS, FAILS, HOLDS]),
+    ({"dnn": [math.nan] * 2 + [5], "cnn": [math.nan] * 2 + [5], "resnet50": [math.nan] * 2 + [5]}, [OPEN] * 4),
+    ({"dnn": [2, math.nan, 5], "cnn": [0, math.nan, 5], "resnet50": [0, math.nan, 5]}, [OPEN] * 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "verdicts"), EPOCHS)
+def test_statements_about_epochs(
+    rows: dict[str, list[float]], verdicts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = pd.DataFrame(
+        [dict(zip(("lm_epoch", "gm_epoch", "epochs"), row, strict=True)) for row in rows.values()]
+    )
+    monkeypatch.setattr(
+        "lossscape.studies.minimum.read_solutions", lambda folder: SimpleNamespace(summary=summary)
+    )
+    study: Any = SimpleNamespace(window=1)
+    found = _epochs(Path(), dict.fromkeys(rows), study)  # type: ignore[arg-type]
+    assert [each.verdict for each in found] == verdicts
+
+
+@pytest.fixture(scope="module", params=["interpolation", "minimum"])
+def done(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Opened, InterpolationResult | MinimumResult, Path]:
+    """A study at the smoke scale, and its page."""
+    opened = Opened(CONFIGS / f"{request.param}.yaml", "smoke")
+    found = run_study(opened, tmp_path_factory.mktemp("runs") / opened.name)
+    return opened, found, write_study_report(found, "smoke")
+
+
+def test_a_study_says_of_each_statement_whether_it_holds(
+    done: tuple[Opened, InterpolationResult | MinimumResult, Path],
+) -> None:
+    _, found, page = done
+    with open(found.home / STUDY / STATEMENTS, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["claim"] for row in rows] == [each.claim for each in found.statements]
+    assert {row["verdict"] for row in rows} <= {HOLDS, PARTLY, FAILS, OPEN}
+    assert len(rows) == 11
+    seen = Page(page)
+    assert_stands_alone(seen)
+    for row in rows:
+        assert row["claim"] in seen.text
+        assert " ".join(row["evidence"].split()) in seen.text
+
+
+def test_a_second_call_computes_nothing(
+    done: tuple[Opened, InterpolationResult | MinimumResult, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, found, _ = done
+    names = ("curve.csv", "surface.csv", "metrics.csv", "measures.csv")
+    results = [path for path in found.home.rglob("*") if path.name in names]
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in results}
+    assert before
+
+    def fail(*given: Any, **named: Any) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("lossscape.train.loop.take_step", fail)
+    monkeypatch.setattr("lossscape.evaluate.engine.Work.losses", fail)
+    again = run_study(opened, found.home)
+    assert again.statements == found.statements
+    assert all(path.read_bytes() == content for path, (_, content) in before.items())
+
+
+@pytest.mark.parametrize("done", ["minimum"], indirect=True)
+def test_the_learning_rate_is_the_first_that_trains(
+    done: tuple[Opened, InterpolationResult | MinimumResult, Path],
+) -> None:
+    opened, found, _ = done
+    assert isinstance(found, MinimumResult)
+    own = {net: [each for each in found.tried if each.net == net] for net in opened.study.nets}
+    assert [(each.rate, each.trains) for each in own["dnn"]] == [(0.01, True)]
+    assert [(each.rate, each.trains, each.epochs) for each in own["cnn"]] == [
+        (0.01, False, 1),
+        (0.001, False, 5),
+    ]
+    for tried in own.values():
+        table = read_table(tried[-1].run.metrics_file)
+        assert len(table) == 6
+        assert found.chosen[tried[0].net] is tried[-1].run
