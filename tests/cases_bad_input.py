@@ -523,7 +523,7 @@ POINTS = {
         files={"a.yaml": "study: interpolation\nnets: {a: good.yaml}\nscales: {small: {}}\n"},
     ),
     "study_option": case(
-        "study a.yaml --scale small", "a.yaml, scale small: seeds: ", "starts: ",
+        "study a.yaml --scale small", "a.yaml:1:1: seeds: is required", "starts: ",
         files={"a.yaml": "study: interpolation\nnets: {a: good.yaml}\nscales: {small: {}}\n"},
     ),
     "study_set": case(

@@ -167,8 +167,10 @@ def test_statements_about_epochs(
         "lossscape.studies.minimum.read_solutions", lambda folder: SimpleNamespace(summary=summary)
     )
     study: Any = SimpleNamespace(window=1)
-    found = _epochs(Path(), dict.fromkeys(rows), study)  # type: ignore[arg-type]
+    found = _epochs(Path(), dict.fromkeys(rows), study, [])  # type: ignore[arg-type]
     assert [each.verdict for each in found] == verdicts
+    idle = _epochs(Path(), dict.fromkeys(rows), study, ["dnn"])  # type: ignore[arg-type]
+    assert [each.verdict for each in idle] == [OPEN, OPEN, OPEN, verdicts[3]]
 
 
 @pytest.fixture(scope="module", params=["interpolation", "minimum"])

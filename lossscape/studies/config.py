@@ -68,7 +68,8 @@ class Opened:
 
     def __init__(self, path: Path, scale: str, settings: list[str] | None = None) -> None:
         """settings: key=value texts laid over every experiment. Raises BadInput."""
-        data: Any = yamlfile.read(path).data
+        document = yamlfile.read(path)
+        data: Any = document.data
         if not isinstance(data, dict):
             raise BadInput(f"{path}: a study is a mapping with study, nets and scales")
         if data.get("study") not in STUDIES:
@@ -82,7 +83,7 @@ class Opened:
         try:
             self.study = STUDIES[data["study"]].model_validate(merged(data, scales[scale] or {}))
         except ValidationError as error:
-            raise BadInput(_told(path, scale, error)) from None
+            raise BadInput(_told(document, scale, error)) from None
         self.configs = {net: self._config(net) for net in self.study.nets}
         for net in self.configs:
             self.experiment(net, {})  # every slip is told before anything is trained
@@ -120,10 +121,13 @@ def merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _told(path: Path, scale: str, error: ValidationError) -> str:
-    """Every error of a study file, one a line."""
+def _told(document: yamlfile.Document, scale: str, error: ValidationError) -> str:
+    """Every error of a study file, one a line, with its place in the scale or, where it is not there, above it."""
     lines = []
     for detail in error.errors(include_url=False):
-        key = ".".join(str(step) for step in detail["loc"])
-        lines.append(f"{path}, scale {scale}: {key}: {detail['msg']}")
+        place: yamlfile.Location = detail["loc"]
+        own: yamlfile.Location = ("scales", scale, *place)
+        where = document.position(own if own in document else place)
+        message = "is required" if detail["type"] == "missing" else detail["msg"]
+        lines.append(f"{where}: {'.'.join(map(str, place))}: {message[0].lower()}{message[1:]}")
     return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])

@@ -91,7 +91,7 @@ def run_minimum(
     names = {net: str(centre) for net, centre in zip(chosen, centres, strict=True)}
     idle = [net for net, run in chosen.items() if not any(each.run is run and each.trains for each in tried)]
     statements = [
-        *_trained(tried), *_surfaces(pairs, names, study.targets, idle), *_epochs(solved, chosen, study),
+        *_trained(tried), *_surfaces(pairs, names, study.targets, idle), *_epochs(solved, chosen, study, idle),
     ]  # fmt: skip
     rows = [
         {
@@ -190,15 +190,20 @@ def _surfaces(pairs: Path, names: Mapping[str, str], targets: str, idle: Sequenc
 
     return [
         extreme(RESNET, "mean_slope", min, "ResNet-50's surface is the smoothest", "mean slope"),
-        extreme(RESNET, f"share_{WIDE}", max, "ResNet-50's is low around the centre over a wide area",
+        extreme(RESNET, f"share_{WIDE}", max, "ResNet-50's surface is low around the centre over a wide area",
                 f"share of the area whose loss is at most {WIDE[1:]} above the centre's"),
         extreme(DNN, "max_slope", max, "the DNN's surface is sharp", "greatest slope"),
         extreme(DNN, "asymmetry", max, "the DNN's surface is asymmetric", "asymmetry of opposite sides"),
     ]  # fmt: skip
 
 
-def _epochs(solved: Path, chosen: Mapping[str, Run], study: MinimumStudy) -> list[Statement]:
-    """How many epochs each net takes to each kind of solution."""
+def _epochs(
+    solved: Path, chosen: Mapping[str, Run], study: MinimumStudy, idle: Sequence[str]
+) -> list[Statement]:
+    """How many epochs each net takes to each kind of solution.
+
+    idle: nets that did not train, whose losses stand still for that reason.
+    """
     if not {DNN, CNN, RESNET} <= chosen.keys():
         return []
     summary = read_solutions(solved).summary
@@ -223,9 +228,11 @@ def _epochs(solved: Path, chosen: Mapping[str, Run], study: MinimumStudy) -> lis
             else f"{net} not in {rows[net]['epochs']:.0f} epochs"
             for net in rows
         ]  # fmt: skip
-        return f"first {kind}: {', '.join(words)}"
+        return f"first {kind}: {', '.join(words)}" + "".join(f"; {net} did not train" for net in idle)
 
     def between(pairs: Sequence[tuple[str, str]], kind: str, low: float, high: float) -> str:
+        if any(net in idle for both in pairs for net in both):
+            return OPEN
         found = [times(a, b, kind) for a, b in pairs]
         if all(low <= least and most <= high for least, most in found):
             return HOLDS
