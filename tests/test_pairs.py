@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -45,6 +46,24 @@ def test_both_surfaces_have_one_plane_and_the_soft_one_is_zero_at_the_centre(own
         assert soft[1, 2] == pytest.approx(0, abs=1e-9)
         assert (soft >= soft[1, 2]).all()
         np.testing.assert_array_equal(found.difference, soft - labels)
+
+
+@pytest.mark.parametrize("samples", [None, 60])
+def test_surfaces_that_share_forward_passes_are_those_that_do_not(own_run: Run, samples: int | None) -> None:
+    centre = point(str(own_run.path))
+    both = read_pairs(pair([centre], grid=(5, 5), samples=samples)).pair("digits@epoch-0003")
+    shared = both.relabelled.table
+    alone = landscape(
+        centre,
+        grid=(5, 5),
+        x_range=(-1.0, 1.0),
+        y_range=(-1.0, 1.0),
+        samples=samples,
+        targets="soft",
+        overwrite=True,
+    )
+    assert alone.resolve() == both.relabelled.folder.resolve()
+    pd.testing.assert_frame_equal(read_surface(alone).table, shared, check_exact=True)
 
 
 def test_hard_targets_have_accuracy_1_at_the_centre(own_run: Run) -> None:

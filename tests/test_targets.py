@@ -13,6 +13,7 @@ from torch import nn
 
 from lossscape.analyses import interpolate, landscape
 from lossscape.analyses.minimum import COLUMNS, minimum, read_minimum
+from lossscape.analyses.problem import problem_of
 from lossscape.config import Teacher, experiment_from
 from lossscape.derivatives import gradient
 from lossscape.directions import random_directions
@@ -98,6 +99,26 @@ def test_a_subset_is_the_same_whatever_the_targets(own_run: Run) -> None:
     ]
     assert (test[0] == test[1]).all()
     assert (test[0] == test[2]).all()
+
+
+def test_only_the_inputs_of_a_subset_are_relabelled(own_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    centre = point(str(own_run.path))
+    whole = relabelled(centre, own_run.tensors("train").inputs, "soft")
+    passed: list[int] = []
+
+    def counted(teacher: Any, inputs: Any, *given: Any) -> Any:
+        passed.append(len(inputs))
+        return relabelled(teacher, inputs, *given)
+
+    monkeypatch.setattr("lossscape.analyses.problem.relabelled", counted)
+    problem = problem_of(centre, "cpu", targets="soft")
+    part = problem.objectives("train", "fp32", samples=60)["train"]
+    assert part.sample is not None
+    torch.testing.assert_close(part.targets, whole[part.sample.indices], rtol=0, atol=1e-6)
+    assert passed == [1, 60]
+    for _ in range(2):
+        assert torch.equal(problem.objectives("train", "fp32")["train"].targets, whole)
+    assert passed == [1, 60, len(whole)]
 
 
 def test_what_a_minimum_says(own_run: Run, cli: Callable[..., Any]) -> None:
