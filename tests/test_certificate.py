@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from brief_runs import NETS, WITH_STATISTICS, train_briefly
 from cases_models import MODEL_CASES
 from torch import Tensor, nn
 
@@ -19,7 +20,6 @@ from lossscape.analyses.differences import Comparison, compare_along
 from lossscape.analyses.geometry import check_directions
 from lossscape.analyses.interpolation import pair
 from lossscape.analyses.problem import Problem, problem_of
-from lossscape.config import experiment_from
 from lossscape.directions import between, random_directions
 from lossscape.errors import RunFailed
 from lossscape.evaluate import Subspace, Work
@@ -29,33 +29,13 @@ from lossscape.files import save_tensors
 from lossscape.objective import Objective, Plan
 from lossscape.results import DIRECTIONS
 from lossscape.runs import Run, point, split_state
-from lossscape.train import train
 from lossscape.vectors import Params, parameters_of, scale
-
-NETS = {
-    "mlp": {"name": "mlp", "hidden": [12], "dropout": 0.3},
-    "mlp_batch_norm": {"name": "mlp", "hidden": [12], "batch_norm": True, "activation": "prelu"},
-    "cnn": {"name": "cnn", "channels": [6, 10]},
-    "resnet": {"name": f"{Path(__file__).parent / 'nets.py'}:small_resnet"},
-}
-
-
-WITH_STATISTICS = ("mlp_batch_norm", "resnet")
 
 
 @pytest.fixture(scope="module", params=NETS)
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A briefly trained run of each kind of net."""
-    experiment = experiment_from(
-        {
-            "name": request.param,
-            "dataset": {"name": "digits", "train_size": 200, "test_size": 40},
-            "model": NETS[request.param],
-            "optimizer": {"name": "momentum", "lr": 0.02},
-            "training": {"epochs": 1, "batch_size": 20},
-        }
-    )
-    return train(experiment, tmp_path_factory.mktemp("runs"))
+    return train_briefly(request.param, tmp_path_factory.mktemp("runs"))
 
 
 def content_of(folder: Path) -> dict[str, Any]:

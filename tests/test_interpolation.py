@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from brief_runs import NETS, train_briefly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -22,26 +23,11 @@ from lossscape.results import read_curve
 from lossscape.runs import Run, point
 from lossscape.train import train
 
-NETS = {
-    "mlp": {"name": "mlp", "hidden": [12], "dropout": 0.3},
-    "cnn": {"name": "cnn", "channels": [6, 10]},
-    "resnet": {"name": f"{Path(__file__).parent / 'nets.py'}:small_resnet"},
-}
 
-
-@pytest.fixture(scope="module", params=NETS)
+@pytest.fixture(scope="module", params=["mlp", "cnn", "resnet"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A briefly trained run of each kind of net."""
-    experiment = experiment_from(
-        {
-            "name": request.param,
-            "dataset": {"name": "digits", "train_size": 200, "test_size": 40},
-            "model": NETS[request.param],
-            "optimizer": {"name": "momentum", "lr": 0.02},
-            "training": {"epochs": 1, "batch_size": 20},
-        }
-    )
-    return train(experiment, tmp_path_factory.mktemp("runs"))
+    return train_briefly(request.param, tmp_path_factory.mktemp("runs"))
 
 
 def explicit_loss(
