@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -427,12 +428,16 @@ def test_rows_of_two_processes_with_batch_norm_are_those_of_the_checkpoints(tmp_
 def test_a_second_signal_is_taken_as_usual() -> None:
     from lossscape.signals import stop_on_signals
 
-    with stop_on_signals() as stop:
-        assert isinstance(stop, StopRequest)
-        os.kill(os.getpid(), 2)
-        assert stop.number == 2
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with stop_on_signals() as stop:
+            assert isinstance(stop, StopRequest)
             os.kill(os.getpid(), 2)
+            assert stop.number == 2
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), 2)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_run_that_stops_after_an_epoch_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
