@@ -85,7 +85,7 @@ def choose_scale(losses: np.ndarray, log: bool) -> Scale:
         where = "wherever it is finite" if counts["missing"] else "at every point"
         notes = [f"The loss is {number(middle)} {where}."]
         return Scale(False, low, high, [middle - spread, middle + spread], **counts, notes=notes)
-    positive = values[values > 0]
+    positive = _without_lone(values[values > 0])
     possible = positive.size and positive.max() > positive.min()
     if possible and (log or (low >= 0 and high > WIDE * positive.min())):
         low, high = _window(positive)
@@ -97,6 +97,15 @@ def choose_scale(losses: np.ndarray, log: bool) -> Scale:
     if low < 0 < (ceiling := low + STEEP * (float(np.median(values)) - low)):
         high = min(high, ceiling)
     return Scale(False, low, high, _linear(low, high), **counts, notes=notes + _clipped(values, low, high))
+
+
+def _without_lone(positive: np.ndarray) -> np.ndarray:
+    """Positive losses without a single one far below all others: the centre of targets that are its own outputs.
+
+    Its 1e-15 would take most of a logarithmic scale.
+    """
+    ordered = np.sort(positive)
+    return ordered[1:] if len(ordered) > 2 and ordered[1] > WIDE * ordered[0] else ordered
 
 
 def _window(positive: np.ndarray) -> tuple[float, float]:

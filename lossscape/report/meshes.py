@@ -1,6 +1,7 @@
 """Heights over a plane as contours and as a surface: on a full grid by its cells, at any points by triangles."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from lossscape.results import Surface
 COLOURS = "viridis"
 """Perceptually uniform, and readable with any colour vision and in grey."""
 MOST_NUMBERS = 20
+LABEL = 48
+"""Characters in a line of a colour bar's label."""
 SAME = 1e-9
 """Lengths in the unit square that differ by less are equal."""
 MANY_FACES = 12_000
@@ -84,7 +87,7 @@ def bands(
     heights: as Surface.values shapes them, NaN where the plane is left open; some must make a face.
     """
     filled = _contours(axes, surface, heights, filled=True, levels=scale.ticks, cmap=COLOURS, norm=scale.norm)
-    bar = panel.colorbar(filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=label, panchor=(0, 0.5))
+    bar = panel.colorbar(filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5))
     text = FuncFormatter(lambda height, _: scale.text(height))
     bar.ax.yaxis.set_major_formatter(text)
     bar.ax.minorticks_off()
