@@ -4,7 +4,6 @@
 wrong, each line as `file:line:column: key: what is wrong, allowed values`.
 """
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -139,7 +138,7 @@ def read_experiment(
     document = yamlfile.read(Path(path))
     if not isinstance(document.data, dict):
         raise BadInput(f"{path}:1:1: a config is a mapping with name, dataset, model, optimizer and training")
-    origins = _lay_over(document.data, settings or [])
+    origins = lay_over(document.data, settings or [])
     for key, value in (("name", name), ("device", device)):
         if value is not None:
             document.data[key] = value
@@ -150,13 +149,11 @@ def read_experiment(
         raise BadInput(_all_errors(error, lambda location: _where(location, document, origins))) from None
 
 
-def experiment_at(data: dict[str, Any], settings: list[str], place: str) -> Experiment:
-    """The experiment of plain data that stands in no file, with `key.sub=value` settings laid over it.
+def experiment_at(data: dict[str, Any], origins: dict[Location, str], place: str) -> Experiment:
+    """The experiment of plain data that stands in no file.
 
-    place: said in errors. Raises BadInput that lists every error.
+    origins: of `lay_over`; place: said in errors of all else. Raises BadInput that lists every error.
     """
-    data = copy.deepcopy(data)
-    origins = _lay_over(data, settings)
     try:
         return experiment_from(data)
     except ValidationError as error:
@@ -168,8 +165,8 @@ def experiment_from(data: dict[str, Any]) -> Experiment:
     return Experiment.model_validate(data)
 
 
-def _lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:
-    """Apply `--set` texts to the data; returns which one each location came from."""
+def lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:
+    """Apply `--set` texts to the data, in place; returns which one each location came from. Raises BadInput."""
     origins: dict[Location, str] = {}
     for text in settings:
         key, separator, value = text.partition("=")

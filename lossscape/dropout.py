@@ -62,28 +62,20 @@ class Masks:
 
         Raises BadInput where the model has no dropout, or one whose masks do not go by samples.
         """
-        layers = {name: module for name, module in model.named_modules() if isinstance(module, KINDS)}
-        if other := [
-            name for name, module in model.named_modules() if isinstance(module, nn.modules.dropout._DropoutNd)
-            if name not in layers
-        ]:  # fmt: skip
-            raise BadInput(f"--dropout keep: layer {other[0]} is of a kind whose masks are not kept on")
-        layers = {name: module for name, module in layers.items() if module.p > 0}
-        if not layers:
-            raise BadInput("--dropout keep: the net has no dropout; leave the option out")
+        layers = _layers(model)
         self.seed, self.device = seed, inputs.device
         self.layers: dict[str, _Layer] = {}
         with torch.no_grad(), _shapes(layers) as shapes:
             model(inputs)
         for name, module in layers.items():
-            seen = shapes.get(name, set())
-            if len(seen) != 1 or len(shape := next(iter(seen))) < 2 or shape[0] != len(inputs):
+            seen = shapes.get(name, [])
+            if len(seen) != 1 or len(shape := seen[0]) < 2 or shape[0] != len(inputs):
                 raise BadInput(
-                    f"--dropout keep: layer {name} is not called with one shape of [samples, features, ...]"
+                    f"--dropout keep: layer {name} is not called once, with [samples, features, ...], as its masks need"
                 )
             whole = type(module) is nn.Dropout
             sample = shape[1:] if whole else (shape[1], *[1] * (len(shape) - 2))
-            self.layers[name] = _Layer(module.p, sample)
+            self.layers[name] = _Layer(float(module.p), sample)
             parent, _, key = name.rpartition(".")
             setattr(model.get_submodule(parent), key, Masked())
         self._kept: dict[tuple[str, int], Tensor] = {}
@@ -130,6 +122,24 @@ class Masks:
         return self.__dict__ | {"_kept": {}, "_room": KEPT_BYTES}
 
 
+def _layers(model: nn.Module) -> dict[str, Any]:
+    """The dropout layers of a model by their names. Raises BadInput where there is none, or one that is not known."""
+    layers: dict[str, Any] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        inside = isinstance(module, nn.MultiheadAttention | nn.RNNBase) and module.dropout > 0
+        other = isinstance(module, nn.modules.dropout._DropoutNd) and not isinstance(module, KINDS)
+        if inside or other:
+            kind = type(module).__name__
+            raise BadInput(f"--dropout keep: layer {name} is a {kind}, whose masks are not kept on")
+        if isinstance(module, KINDS) and module.p > 0:
+            if any(module is known for known in layers.values()):
+                raise BadInput(f"--dropout keep: layer {name} has another name too, and would have its masks")
+            layers[name] = module
+    if not layers:
+        raise BadInput("--dropout keep: the net has no dropout; leave the option out")
+    return layers
+
+
 @contextmanager
 def applied(model: nn.Module, masks: Params) -> Iterator[None]:
     """Let the dropout layers of a model, in eval mode, multiply what they are given by masks of `Masks.of`."""
@@ -149,12 +159,12 @@ def applied(model: nn.Module, masks: Params) -> Iterator[None]:
 
 
 @contextmanager
-def _shapes(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, set[tuple[int, ...]]]]:
-    """Note the shapes that layers are called with."""
-    found: dict[str, set[tuple[int, ...]]] = {}
+def _shapes(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, list[tuple[int, ...]]]]:
+    """Note the shapes that layers are called with, call by call."""
+    found: dict[str, list[tuple[int, ...]]] = {}
 
     def note(name: str) -> Any:
-        return lambda module, given: found.setdefault(name, set()).add(tuple(given[0].shape))
+        return lambda module, given: found.setdefault(name, []).append(tuple(given[0].shape))
 
     handles = [layer.register_forward_pre_hook(note(name)) for name, layer in layers.items()]
     try:

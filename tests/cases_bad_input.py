@@ -442,6 +442,8 @@ POINTS = {
     "other_model": case(
         "interpolate runs/digits runs/other", "runs/other/checkpoints/epoch-0001.pt", "another model",
     ),
+    "dropout_seed": case("interpolate runs/digits --seed 4", "--seed 4", "--dropout keep"),
+    "film_samples": case("film runs/digits --samples 1000000 --grid 3", "1000000", "300"),
     "dropout_word": case("interpolate runs/digits --dropout on", "--dropout", "off", "keep"),
     "points_1": case("interpolate runs/digits --points 1", "--points", "2"),
     "points_negative": case("interpolate runs/digits --points -5", "--points"),

@@ -162,11 +162,27 @@ def test_layers_whose_masks_cannot_be_kept_are_refused() -> None:
     inputs = torch.zeros(2, 12)
     with pytest.raises(BadInput, match="no dropout"):
         Masks(nn.Linear(12, 3), inputs, 0)
-    with pytest.raises(BadInput, match="layer 0 is of a kind"):
+    with pytest.raises(BadInput, match="layer 0 is a AlphaDropout"):
         Masks(nn.Sequential(nn.AlphaDropout(0.1), nn.Linear(12, 3)), inputs, 0)
-    twice = nn.Dropout(0.5)
-    with pytest.raises(BadInput, match="one shape"):
-        Masks(nn.Sequential(twice, nn.Linear(12, 3), twice), inputs, 0)
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.drop = nn.Linear(12, 12), nn.Dropout(0.5)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.drop(self.layer(self.drop(inputs)))
+
+    with pytest.raises(BadInput, match="layer drop is not called once"):
+        Masks(Twice(), inputs, 0)
+    shared = nn.Dropout(0.5)
+    with pytest.raises(BadInput, match="layer 2 has another name too"):
+        Masks(nn.Sequential(shared, nn.Linear(12, 12), shared), inputs, 0)
+    encoder = nn.TransformerEncoderLayer(12, 2, 8, dropout=0.1, batch_first=True)
+    with pytest.raises(BadInput, match="layer self_attn is a MultiheadAttention"):
+        Masks(encoder, torch.zeros(2, 5, 12), 0)
+    with pytest.raises(BadInput, match="is a LSTM"):
+        Masks(nn.LSTM(12, 4, num_layers=2, dropout=0.5), inputs, 0)
 
 
 def test_interpolate_with_dropout_on(tmp_path: Path) -> None:

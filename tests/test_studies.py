@@ -19,14 +19,26 @@ from scipy.spatial import ConvexHull
 from seeing import Page, assert_stands_alone
 
 from lossscape.analyses.measures import convexity_defect
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, RunFailed
 from lossscape.report.studies import write_study_report
 from lossscape.results import read_table
 from lossscape.studies import run_study
-from lossscape.studies.config import Opened, merged
+from lossscape.studies.config import MinimumStudy, Opened, merged
 from lossscape.studies.interpolation import InterpolationResult, Line, _bends, _falls, _likeness
-from lossscape.studies.minimum import MinimumResult, _epochs
-from lossscape.studies.statements import FAILS, HOLDS, OPEN, PARTLY, STATEMENTS, STUDY, judged
+from lossscape.studies.minimum import MinimumResult, _epochs, _train
+from lossscape.studies.statements import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    PARTLY,
+    STATEMENTS,
+    STUDY,
+    Statement,
+    begin_study,
+    end_study,
+    judged,
+)
+from lossscape.train import train
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "studies"
 FILES = sorted(CONFIGS.glob("*.yaml"))
@@ -73,6 +85,33 @@ WRONG: dict[str, tuple[Callable[[str], str], str, list[str]]] = {
     "no config": (lambda t: t.replace("../mnist_4nn_100.yaml", "nowhere.yaml"), "nowhere.yaml", []),
     "no scales": (lambda t: t[: t.index("scales:")], "names its scales", []),
     "a list": (lambda t: "[1, 2]", "study", []),
+    "kinds": (
+        lambda t: t.replace("study: interpolation", "study: [interpolation]"),
+        "interpolation, minimum",
+        [],
+    ),
+    "a scale of a number": (
+        lambda t: t[: t.index("  smoke:")] + "  smoke: 3\n",
+        "scales.smoke: a scale is a mapping",
+        [],
+    ),
+    "a net that is none": (
+        lambda t: t.replace("      mnist_4nn_100: {", "      mnist_4nn_10: {"),
+        "'mnist_4nn_100'?",
+        [],
+    ),
+    "twice": (
+        lambda t: t.replace("seeds: [0]", "seeds: [3, 3]"),
+        "seeds: value error, a value stands there twice",
+        [],
+    ),
+    "no epoch 1": (lambda t: t.replace("epochs: 4", "epochs: 1"), "at least 2 epochs", []),
+    "no dropout": (
+        lambda t: t.replace("hidden: [64]", "hidden: [64], dropout: 0.0"),
+        "keep_dropout: false",
+        [],
+    ),
+    "what varies": (lambda t: t, "--set seed=7: the study itself sets seed", ["seed=7"]),
     "--set": (lambda t: t, "--set training.epochs=-1", ["training.epochs=-1"]),
 }
 
@@ -90,6 +129,20 @@ def test_slips_are_told_before_anything_is_trained(name: str, tmp_path: Path) ->
     file.write_text(changed)
     with pytest.raises(BadInput, match=re.escape(says)):
         Opened(file, "smoke", settings)
+
+
+@pytest.mark.parametrize(
+    ("key", "says"), [("grid: 21", "odd number"), ("learning_rates: [0.01, 0.001]", "twice")]
+)
+def test_slips_of_the_study_of_minima(key: str, says: str, tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS.parent, tmp_path / "configs")
+    file = tmp_path / "configs" / "studies" / "minimum.yaml"
+    wrong = {"grid: 21": "grid: 20", "learning_rates: [0.01, 0.001]": "learning_rates: [0.1, 0.1]"}[key]
+    file.write_text(file.read_text().replace(key, wrong, 1))
+    with pytest.raises(BadInput, match=says):
+        Opened(file, "full")
+    with pytest.raises(BadInput, match=r"the study itself sets optimizer\.lr"):
+        Opened(CONFIGS / "minimum.yaml", "smoke", ["optimizer.lr=0.5"])
 
 
 def test_an_unknown_scale_is_told_with_those_that_there_are() -> None:
@@ -141,9 +194,12 @@ def test_statements_about_lines() -> None:
     assert [each.verdict for each in _likeness(study, [*off, *on])] == [HOLDS]
     swapped = [replace(each, kept=not each.kept) for each in (*off, *on)]
     assert [each.verdict for each in _likeness(study, swapped)] == [FAILS]
-    assert [each.verdict for each in _likeness(study, [*on, *(replace(e, kept=False) for e in on)])] == [
-        HOLDS
-    ]
+    alike = [*on, *(replace(each, kept=False) for each in on)]
+    assert [each.verdict for each in _likeness(study, alike)] == [OPEN]
+    half = [line("a", convex, kept=True, rise=0.1), line("b", bent, kept=True)]
+    assert [each.verdict for each in _likeness(study, [*off, *half])] == [OPEN]
+    none = [line("a", convex, rise=0.1), line("b", convex)]
+    assert [each.verdict for each in _likeness(study, [*none, *half])] == [PARTLY]
 
 
 EPOCHS: list[tuple[dict[str, list[float]], list[str]]] = [
@@ -152,7 +208,7 @@ EPOCHS: list[tuple[dict[str, list[float]], list[str]]] = [
     ({"dnn": [9, 40, 50], "cnn": [9, 20, 50], "resnet50": [10, 39, 50]}, [FAILS, FAILS, FAILS, FAILS]),
     ({"dnn": [math.nan, math.nan, 50], "cnn": [12, 20, 50], "resnet50": [10, 10, 50]}, [FAILS, HOLDS, FAILS, HOLDS]),
     ({"dnn": [math.nan] * 2 + [5], "cnn": [math.nan] * 2 + [5], "resnet50": [math.nan] * 2 + [5]}, [OPEN] * 4),
-    ({"dnn": [2, math.nan, 5], "cnn": [0, math.nan, 5], "resnet50": [0, math.nan, 5]}, [OPEN] * 4),
+    ({"dnn": [2, math.nan, 5], "cnn": [0, math.nan, 5], "resnet50": [0, math.nan, 5]}, [FAILS, HOLDS, OPEN, FAILS]),
 ]  # fmt: skip
 
 
@@ -171,6 +227,18 @@ def test_statements_about_epochs(
     assert [each.verdict for each in found] == verdicts
     idle = _epochs(Path(), dict.fromkeys(rows), study, ["dnn"])  # type: ignore[arg-type]
     assert [each.verdict for each in idle] == [OPEN, OPEN, OPEN, verdicts[3]]
+
+
+def test_epochs_of_a_run_shorter_than_the_window_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"lm_epoch": 4.0, "gm_epoch": math.nan, "epochs": 20},
+        *[{"lm_epoch": math.nan, "gm_epoch": math.nan, "epochs": 1}] * 2,
+    ]
+    solved = SimpleNamespace(summary=pd.DataFrame(rows))
+    monkeypatch.setattr("lossscape.studies.minimum.read_solutions", lambda folder: solved)
+    study: Any = SimpleNamespace(window=3)
+    found = _epochs(Path(), dict.fromkeys(["dnn", "cnn", "resnet50"]), study, [])  # type: ignore[arg-type]
+    assert [each.verdict for each in found] == [OPEN] * 4
 
 
 @pytest.fixture(scope="module", params=["interpolation", "minimum"])
@@ -216,6 +284,42 @@ def test_a_second_call_computes_nothing(
     again = run_study(opened, found.home)
     assert again.statements == found.statements
     assert all(path.read_bytes() == content for path, (_, content) in before.items())
+
+
+def test_a_study_of_other_settings_does_not_keep_the_statements(tmp_path: Path) -> None:
+    begin_study(tmp_path, {"study": "a"})
+    end_study(tmp_path, [Statement("a", "b", HOLDS, "c, d")], [{"x": 1.5}])
+    said = tmp_path / STUDY / STATEMENTS
+    begin_study(tmp_path, {"study": "a"})
+    assert said.read_text() == 'source,claim,verdict,evidence\na,b,holds,"c, d"\n'
+    begin_study(tmp_path, {"study": "b"})
+    assert not said.exists()
+
+
+def test_a_rate_that_fails_after_its_probe_does_not_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Opened(CONFIGS / "minimum.yaml", "smoke")
+    taken: list[float] = []
+
+    def fails(experiment: Any, folder: Path, *, until: int | None = None, **named: Any) -> Any:
+        taken.append(experiment.optimizer.lr)
+        if until is None and experiment.optimizer.lr == 0.01:
+            raise RunFailed("the loss is nan")
+        return train(experiment, folder, until=until, **named)
+
+    monkeypatch.setattr("lossscape.studies.minimum.train", fails)
+    assert isinstance(opened.study, MinimumStudy)
+    tried = _train(opened, opened.study, tmp_path, "dnn", "auto", lambda words: None, True)
+    assert [(each.rate, each.trains) for each in tried] == [(0.01, False), (0.001, True)]
+    assert taken == [0.01, 0.01, 0.001, 0.001]
+
+    def no_data(*given: Any, **named: Any) -> Any:
+        raise RunFailed("the download was interrupted")
+
+    monkeypatch.setattr("lossscape.studies.minimum.train", no_data)
+    with pytest.raises(RunFailed, match="download"):
+        _train(opened, opened.study, tmp_path / "other", "dnn", "auto", lambda words: None, True)
 
 
 @pytest.mark.parametrize("done", ["minimum"], indirect=True)

@@ -7,7 +7,6 @@ in the run's landscape folder. So a film that was stopped goes on with the frame
 import csv
 import functools
 import math
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from lossscape.analyses.moments import Moment, moments_of, settings_of
 from lossscape.analyses.planes import Plane
 from lossscape.analyses.problem import Problem, choose_batch_norm, problem_of
 from lossscape.errors import BadInput, one_of
-from lossscape.files import check_writable, csv_text, share, write_text
+from lossscape.files import check_writable, csv_text, share, way_to, write_text
 from lossscape.objective import Precision
 from lossscape.results import DIRECTIONS, FILMS, SETTINGS, read_settings, read_surface
 from lossscape.runs import Point
@@ -121,6 +120,7 @@ def film(
     }
     place = centre.run.results("film") / folder.label(settings, words_of(centre, settings, asked, span))
     check_writable(place)
+    problem.objectives(split, precision, samples)  # what does not fit is told before there is a folder
     options = {
         "grid": grid,
         "split": split,
@@ -225,7 +225,7 @@ def _plane_rows(
         table = read_surface(surface).table
         here = table[(table["x"] == 0) & (table["y"] == 0)].iloc[0]
         losses = [float(here[name]) for name in _losses(split)[:2]]
-        rows.append([*_first("plane", number, moment), *losses, *[None] * 4, _link(surface, place)])
+        rows.append([*_first("plane", number, moment), *losses, *[None] * 4, way_to(surface, place)])
     return rows
 
 
@@ -235,15 +235,10 @@ def _descent_rows(surface: Path, place: Path, shown: Sequence[Moment], split: st
     for number, moment in enumerate(shown):
         here = trail.table.iloc[trail.checkpoints.index(moment.checkpoint.label)]
         values = [float(here[name]) for name in (*_losses(split), *PATH_COLUMNS)]
-        rows.append([*_first("descent", number, moment), *values, _link(surface, place)])
+        rows.append([*_first("descent", number, moment), *values, way_to(surface, place)])
     return rows
 
 
 def _first(film: str, number: int, moment: Moment) -> list[Any]:
     epoch = None if math.isnan(moment.epoch) else moment.epoch
     return [film, number, epoch, moment.step, moment.checkpoint.label]
-
-
-def _link(target: Path, place: Path) -> str:
-    """The way from a folder to another, as it stays true where both are moved together."""
-    return Path(os.path.relpath(target.resolve(), place.resolve())).as_posix()

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from lossscape.analyses import certificate, folder, measures
 from lossscape.analyses.folder import How
 from lossscape.analyses.problem import Problem, choose_batch_norm, problem_of
 from lossscape.directions import between
+from lossscape.dropout import Dropout
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, line_points
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.files import check_writable, write_text
-from lossscape.objective import Precision
+from lossscape.objective import Objective, Precision
 from lossscape.results import MEASURES
 from lossscape.runs import Point, point
 from lossscape.targets import Targets
@@ -117,7 +119,11 @@ def interpolate(
 
 def _gauss_length(problem: Problem, line: Subspace, dropout: int | None, quiet: bool) -> float:
     """Of the logits on some training samples, in float64."""
-    few = problem.objectives("train", "fp64", dropout=dropout)["train"].part(slice(GAUSS_SAMPLES))
+    inputs, targets = (
+        part[:GAUSS_SAMPLES] for part in (problem.data.train.inputs, problem.data.train.targets)
+    )
+    masks = None if dropout is None else Dropout(dropout, torch.arange(len(inputs)))
+    few = Objective(problem.model, "cross_entropy", inputs, targets, precision="fp64", dropout=masks)
     with folder.watched("Gauss length", GAUSS_POINTS, len(few), quiet=quiet) as done:
         return measures.gauss_length(few, line, GAUSS_POINTS, done)
 

@@ -7,19 +7,23 @@ import typer
 
 from lossscape.cli.common import (
     DEVICE,
+    IGNORE,
     LOG,
+    NORMALIZE,
     OVERWRITE,
     PLAN,
     POINT_HELP,
     PRECISION,
     QUIET,
     SAMPLES,
+    SEED,
     SPLIT_HELP,
     TARGETS,
     PlanName,
     Precision,
     Targets,
     grid_of,
+    ignored,
     tell,
 )
 
@@ -59,15 +63,9 @@ def command(
         metavar="LO HI",
         help="Of both axes: -1 1 of random directions, else what holds the path.",
     ),
-    normalize: str | None = typer.Option(
-        None, "--normalize", help="Of random directions: filter (default), layer, global, unit or none."
-    ),
-    ignore: str | None = typer.Option(
-        None,
-        "--ignore",
-        help="Parameters that random directions leave: bias,norm (default), either of them, or none.",
-    ),
-    seed: int = typer.Option(0, "--seed", min=0, help="Of random directions."),
+    normalize: str | None = NORMALIZE,
+    ignore: str | None = IGNORE,
+    seed: int = SEED,
     split: Literal["train", "test"] = typer.Option("train", "--split", help=SPLIT_HELP),
     samples: int | None = SAMPLES,
     targets: Targets = TARGETS,
@@ -102,7 +100,7 @@ def command(
 
     folder = film(
         point(centre), kind=kind, directions=directions, every=every, grid=points, span=both, normalize=normalize,
-        ignore=[] if ignore == "none" else ignore.split(",") if ignore is not None else None, seed=seed, split=split,
+        ignore=ignored(ignore) if ignore is not None else None, seed=seed, split=split,
         samples=samples, targets=targets, batch_norm=batch_norm, precision=precision, device=device, plan=plan,
         overwrite=overwrite, quiet=quiet,
     )  # fmt: skip

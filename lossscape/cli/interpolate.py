@@ -26,6 +26,7 @@ from lossscape.cli.common import (
     certificate_of,
     tell,
 )
+from lossscape.errors import BadInput
 
 EXAMPLES = """\b
 Examples:
@@ -57,7 +58,7 @@ def command(
     dropout: Literal["off", "keep"] = typer.Option(
         "off", "--dropout", help="keep: dropout stays on, with the same seeded masks at every α."
     ),
-    seed: int = typer.Option(0, "--seed", min=0, help="Of the masks of --dropout keep."),
+    seed: int | None = typer.Option(None, "--seed", min=0, help="Of the masks of --dropout keep: 0."),
     precision: Precision = PRECISION,
     device: str = DEVICE,
     plan: PlanName | None = PLAN,
@@ -71,6 +72,8 @@ def command(
 
     Writes curve.csv, curve.png and the curve's measures; a second call completes or redraws the same result.
     """
+    if seed is not None and dropout == "off":
+        raise BadInput(f"--seed {seed}: of the masks that --dropout keep draws; leave it out, or give both")
     from lossscape.analyses import interpolate
     from lossscape.analyses.interpolation import pair
     from lossscape.report.curves import draw_curve
@@ -81,7 +84,7 @@ def command(
     folder = interpolate(
         a, b, points=points, low=ends[0], high=ends[1], split=split, batch_norm=batch_norm,
         samples=samples, targets=targets, teacher=point(teacher) if teacher else None,
-        dropout=seed if dropout == "keep" else None, plan=plan, workers=workers, scheduler=scheduler,
+        dropout=(seed or 0) if dropout == "keep" else None, plan=plan, workers=workers, scheduler=scheduler,
         precision=precision, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
     curve = read_curve(folder)

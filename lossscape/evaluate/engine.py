@@ -10,6 +10,7 @@ from torch import Tensor
 from lossscape.evaluate.graph import first_layer
 from lossscape.evaluate.plans import Done, Losses, Network
 from lossscape.evaluate.products import KEPT_BYTES, products_bytes
+from lossscape.evaluate.statistics import RecomputedStatistics
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Metrics, Objective, Plan, SampledMetrics
 from lossscape.vectors import Params
@@ -106,7 +107,8 @@ class Work:
     def _judged(self, outputs: Mapping[str, Tensor], done: Done | None) -> dict[str, Losses]:
         """The losses that follow from outputs that are known."""
         if done is not None:
-            done(self.samples)
+            again = self.statistics
+            done(self.samples + (len(again.inputs) if isinstance(again, RecomputedStatistics) else 0))
         return {
             split: part.judged(outputs[split].double(), part.targets)
             for split, part in self.objectives.items()

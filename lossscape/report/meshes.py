@@ -87,7 +87,9 @@ def bands(
     heights: as Surface.values shapes them, NaN where the plane is left open; some must make a face.
     """
     filled = _contours(axes, surface, heights, filled=True, levels=scale.ticks, cmap=COLOURS, norm=scale.norm)
-    bar = panel.colorbar(filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5))
+    bar = panel.colorbar(
+        filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5)
+    )
     text = FuncFormatter(lambda height, _: scale.text(height))
     bar.ax.yaxis.set_major_formatter(text)
     bar.ax.minorticks_off()

@@ -1,16 +1,31 @@
 """Study files: which nets a study trains, with what laid over their configs, and how much of it at each scale."""
 
+import copy
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from lossscape import yamlfile
-from lossscape.config import Experiment, experiment_at
+from lossscape.config import Experiment, experiment_at, lay_over
 from lossscape.errors import BadInput, one_of
 from lossscape.families import Count, Rate, Section
+from lossscape.runs import Run
 
-Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
+
+def _once(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("a value stands there twice")
+    return values
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("an odd number is needed, so that the centre lies on the grid")
+    return value
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Start = Literal["first", "1"]
 
 
@@ -23,35 +38,52 @@ class Study(Section):
     """Laid over the config of every net."""
     experiments: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Laid over that of one net."""
+    varied: ClassVar[tuple[str, ...]] = ("name", "device")
+    """Keys of the configs that the study sets."""
+
+    def slip(self, experiment: Experiment) -> str | None:
+        """Why the study cannot be made with the experiment of a net."""
+        return None
 
 
 class InterpolationStudy(Study):
     """Goodfellow, Vinyals and Saxe (arXiv:1412.6544), and a replication."""
 
     study: Literal["interpolation"]
-    seeds: Seeds
-    starts: Annotated[list[Start], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    starts: Annotated[list[Start], Field(min_length=1), AfterValidator(_once)]
     """Where the lines to the last checkpoint begin: after epoch 1, at the initial values."""
     points: Annotated[int, Field(ge=5, le=100_000)] = 1001
     keep_dropout: bool = True
     """Whether the lines are evaluated with dropout on, too."""
+    varied = (*Study.varied, "seed")
+
+    def slip(self, experiment: Experiment) -> str | None:
+        """Lines need checkpoints at both ends, and dropout that is kept on must be there."""
+        training = experiment.training
+        if "1" in self.starts and (training.epochs < 2 or training.checkpoint_every != 1):
+            return "starts: a line from epoch 1 needs training.checkpoint_every 1 and at least 2 epochs"
+        if self.keep_dropout and getattr(experiment.model, "dropout", None) == 0:
+            return "keep_dropout: the net has no dropout (model.dropout); give keep_dropout: false"
+        return None
 
 
 class MinimumStudy(Study):
     """Wang and Thawonmas (IPSJ), with the directions of Li et al. (arXiv:1712.09913)."""
 
     study: Literal["minimum"]
-    learning_rates: Annotated[list[Rate], Field(min_length=1)]
+    learning_rates: Annotated[list[Rate], Field(min_length=1), AfterValidator(_once)]
     """Each net is trained with the first at which its loss falls."""
     probe_epochs: Count = 1
     """After which a learning rate is judged."""
     targets: Literal["soft", "hard"] = "soft"
     planes: Annotated[int, Field(ge=1, le=1000)] = 5
-    grid: Annotated[int, Field(ge=3, le=1001)] = 21
+    grid: Annotated[int, Field(ge=3, le=1001), AfterValidator(_odd)] = 21
     printed: Annotated[int, Field(ge=2, le=1001)] | None = None
     """Steps 0 … K − 1 of unit length of the plane that is drawn as Algorithm 2 is printed; null: none is."""
     samples: Count | None = None
     """Of the training data, for the surfaces; null: all."""
+    varied = (*Study.varied, "optimizer.lr")
     tolerance: Annotated[float, Field(ge=0)] = 0.01
     zero: Annotated[float, Field(ge=0)] = 0.01
     window: Count = 3
@@ -72,31 +104,54 @@ class Opened:
         data: Any = document.data
         if not isinstance(data, dict):
             raise BadInput(f"{path}: a study is a mapping with study, nets and scales")
-        if data.get("study") not in STUDIES:
+        if not isinstance(data.get("study"), str) or data["study"] not in STUDIES:
             raise BadInput(f"{path}: " + one_of("study", data.get("study"), STUDIES))
         scales = data.pop("scales", None)
         if not isinstance(scales, dict) or not scales:
             raise BadInput(f"{path}: a study names its scales: `scales: {{smoke: {{...}}, full: {{}}}}`")
         if scale not in scales:
             raise BadInput(f"{path}: " + one_of("--scale", scale, scales))
+        own = {} if scales[scale] is None else scales[scale]
+        if not isinstance(own, dict):
+            raise BadInput(f"{document.position(('scales', scale))}: scales.{scale}: a scale is a mapping")
         self.path, self.scale, self.settings = path, scale, list(settings or [])
         try:
-            self.study = STUDIES[data["study"]].model_validate(merged(data, scales[scale] or {}))
+            self.study = STUDIES[data["study"]].model_validate(merged(data, own))
         except ValidationError as error:
             raise BadInput(_told(document, scale, error)) from None
+        for text in self.settings:
+            key = text.partition("=")[0].strip()
+            if key in self.study.varied:
+                raise BadInput(f"--set {text}: the study itself sets {key}; change its file")
+        for net in self.study.experiments:
+            if net not in self.study.nets:
+                raise BadInput(f"{path}: experiments: " + one_of("net", net, self.study.nets))
         self.configs = {net: self._config(net) for net in self.study.nets}
-        for net in self.configs:
-            self.experiment(net, {})  # every slip is told before anything is trained
+        for net in self.configs:  # every slip is told before anything is trained
+            if slip := self.study.slip(self.experiment(net, {})):
+                raise BadInput(f"{path}, scale {scale}, net {net}: {slip}")
 
     @property
     def name(self) -> str:
         """Of the folder that a study writes."""
         return f"study-{self.study.study}-{self.scale}"
 
+    def described(self) -> dict[str, Any]:
+        """What settings.yaml of the study says."""
+        return {**self.study.model_dump(), "scale": self.scale, "set": self.settings}
+
     def experiment(self, net: str, more: dict[str, Any]) -> Experiment:
-        """The experiment of a net with `more` laid over it. Raises BadInput."""
-        place = f"{self.path}, scale {self.scale}, net {net}"
-        return experiment_at(merged(self.configs[net], more), self.settings, place)
+        """The experiment of a net with `more` laid over it, last. Raises BadInput."""
+        data = copy.deepcopy(self.configs[net])
+        origins = lay_over(data, self.settings)
+        return experiment_at(merged(data, more), origins, f"{self.path}, scale {self.scale}, net {net}")
+
+    def begun(self, net: str, more: dict[str, Any], home: Path, device: str) -> Experiment:
+        """The same for a run in `home`, on the device that the run has if it exists, else on `device`."""
+        run = Run(home / str(more["name"]))
+        return self.experiment(
+            net, more | {"device": run.config.device if run.config_file.exists() else device}
+        )
 
     def _config(self, net: str) -> dict[str, Any]:
         file = self.path.parent / self.study.nets[net]

@@ -18,7 +18,17 @@ from lossscape.results import read_solutions, read_table
 from lossscape.runs import Run, point
 from lossscape.studies.config import MinimumStudy, Opened
 from lossscape.studies.paired import MEASURES, pair
-from lossscape.studies.statements import FAILS, HOLDS, OPEN, Statement, judged, spread, write_study
+from lossscape.studies.statements import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Say,
+    Statement,
+    begin_study,
+    end_study,
+    judged,
+    spread,
+)
 from lossscape.train import train
 
 SOURCE = "Wang and Thawonmas"
@@ -31,7 +41,6 @@ DNN, CNN, RESNET = "dnn", "cnn", "resnet50"
 WIDE = "+1"
 """The level above the centre whose region says how wide a minimum is; the first of the levels."""
 LEVELS = (WIDE, "+0.1", "x2")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,7 @@ def run_minimum(
 
     say: told of each part before it begins. Raises BadInput, RunFailed or Interrupted; a second call goes on.
     """
+    begin_study(home, opened.described())
     tried: list[Tried] = []
     chosen: dict[str, Run] = {}
     for net in study.nets:
@@ -103,7 +113,7 @@ def run_minimum(
         }
         for each in tried
     ]
-    write_study(home, {"study": "minimum", "scale": opened.scale}, statements, rows)
+    end_study(home, statements, rows)
     return MinimumResult(home, tried, chosen, solved, pairs, printed, statements)
 
 
@@ -113,8 +123,8 @@ def _train(
     """Train a net with each learning rate in turn, to the first that trains, or else with the last."""
     tried = []
     for rate in study.learning_rates:
-        more = {"name": f"{net}-lr-{rate:g}", "optimizer": {"lr": rate}, "device": device}
-        experiment = opened.experiment(net, more)
+        more = {"name": f"{net}-lr-{rate:g}", "optimizer": {"lr": rate}}
+        experiment = opened.begun(net, more, home, device)
         epochs = experiment.training.epochs
         last = rate == study.learning_rates[-1]
         say(f"training {experiment.name}, {epochs} epochs")
@@ -126,9 +136,10 @@ def _train(
             )
             if trains := _trains(run):
                 run = train(experiment, home, quiet=quiet)
-        except RunFailed:
-            if last:
+        except RunFailed:  # the loss is not finite, at the latest when the probe had gone well
+            if last or not run.metrics_file.exists():
                 raise
+            trains = False
         done = len(read_table(run.metrics_file, live=True)) - 1
         tried.append(Tried(net, rate, run, trains, done))
         if trains:
@@ -186,7 +197,7 @@ def _surfaces(pairs: Path, names: Mapping[str, str], targets: str, idle: Sequenc
         evidence = f"{measure}: " + ", ".join(f"{each} {spread(values[each][key])}" for each in values)
         evidence += f"; so on {sum(outcomes)} of {len(planes)} planes"
         evidence += "".join(f"; {each} did not train" for each in idle)
-        return Statement(SOURCE, claim, judged(outcomes), evidence)
+        return Statement(SOURCE, claim, OPEN if idle else judged(outcomes), evidence)
 
     return [
         extreme(RESNET, "mean_slope", min, "ResNet-50's surface is the smoothest", "mean slope"),
@@ -208,23 +219,22 @@ def _epochs(
         return []
     summary = read_solutions(solved).summary
     rows = dict(zip(chosen, summary.to_dict("records"), strict=True))
-    first = {
-        (net, kind): None if math.isnan(row[f"{kind.lower()}_epoch"]) else float(row[f"{kind.lower()}_epoch"])
-        for net, row in rows.items()
-        for kind in ("LM", "GM")
-    }
-    beyond = {net: float(row["epochs"]) - study.window + 1 for net, row in rows.items()}
+    spans: dict[tuple[str, str], tuple[float, float]] = {}
+    """The first epoch of a kind, or from where on it may lie."""
+    for net, row in rows.items():
+        for kind in ("LM", "GM"):
+            known = float(row[f"{kind.lower()}_epoch"])
+            after = max(float(row["epochs"]) - study.window + 1, 0.0)
+            spans[net, kind] = (after, math.inf) if math.isnan(known) else (known, known)
 
     def times(a: str, b: str, kind: str) -> tuple[float, float]:
         """Between which numbers the epochs of a, as a multiple of those of b, lie."""
-        top, bottom = first[a, kind], first[b, kind]
-        low = (beyond[a] if top is None else top) / bottom if bottom else 0.0
-        most = beyond[b] if bottom is None else bottom
-        return low, top / most if top is not None and most else math.inf
+        (least, most), (least_b, most_b) = spans[a, kind], spans[b, kind]
+        return _ratio(least, most_b), _ratio(most, least_b)
 
     def told(kind: str) -> str:
         words = [
-            f"{net} at epoch {first[net, kind]:.0f}" if first[net, kind] is not None
+            f"{net} at epoch {spans[net, kind][0]:.0f}" if math.isfinite(spans[net, kind][1])
             else f"{net} not in {rows[net]['epochs']:.0f} epochs"
             for net in rows
         ]  # fmt: skip
@@ -249,3 +259,10 @@ def _epochs(
         Statement(SOURCE, claim, between(pairs, kind, low, high), told(kind))
         for claim, pairs, kind, low, high in claims
     ]
+
+
+def _ratio(a: float, b: float) -> float:
+    """a / b of numbers of epochs: 1 of two that are 0, or without bound."""
+    if a == b:
+        return 1.0
+    return a / b if b else math.inf

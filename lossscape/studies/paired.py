@@ -4,7 +4,6 @@ Wang and Thawonmas: around a net whose outputs are the labels (Algorithm 1) the 
 S[i][j] = L(X̃; θ + i·δ̃ + j·η̃) (Algorithm 2) is compared with that of the data's labels in the same directions.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from lossscape.analyses.surface_measures import DEFAULT_LEVELS, measure_surface,
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate import Outputs
 from lossscape.evaluate.subspace import axis
-from lossscape.files import check_writable, csv_text, write_text
+from lossscape.files import check_writable, csv_text, way_to, write_text
 from lossscape.objective import Precision
 from lossscape.results import Surface, read_surface
 from lossscape.runs import Point
@@ -167,7 +166,7 @@ def _write(place: Path, made: Sequence[Made], levels: Sequence[str]) -> None:
         rows.append((each, measured))
     names = list(rows[0][1])
     listed = [
-        [each.net, each.targets, each.seed, _link(each.surface.folder, place), *row.values()]
+        [each.net, each.targets, each.seed, way_to(each.surface.folder, place), *row.values()]
         for each, row in rows
     ]
     write_text(place / MEASURES, csv_text(["net", "targets", "seed", "surface", *names], listed))
@@ -184,8 +183,3 @@ def _mean_and_spread(values: Sequence[float]) -> tuple[float, float, int]:
     known = np.array([value for value in values if np.isfinite(value)])
     mean = float(known.mean()) if known.size else float("nan")
     return mean, float(known.std(ddof=1)) if known.size > 1 else float("nan"), int(known.size)
-
-
-def _link(target: Path, place: Path) -> str:
-    """The way from a folder to another, as it stays true where both are moved together."""
-    return Path(os.path.relpath(target.resolve(), place.resolve())).as_posix()

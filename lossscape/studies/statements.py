@@ -1,6 +1,6 @@
 """What was published, and in words whether it holds in one's own numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from lossscape.files import csv_text, write_text
 from lossscape.results import SETTINGS
 
 HOLDS, PARTLY, FAILS, OPEN = "holds", "holds in part", "does not hold", "cannot be judged"
+Say = Callable[[str], None]
+"""Is told of each part of a study before it begins."""
 STUDY, STATEMENTS, MEASURES = "study", "statements.csv", "measures.csv"
 
 
@@ -43,15 +45,19 @@ def spread(values: Sequence[float], form: str = ".3g") -> str:
     return f"{mean} ± {format(known.std(ddof=1), form)}" if known.size > 1 else mean
 
 
-def write_study(
-    home: Path,
-    settings: Mapping[str, Any],
-    statements: Sequence[Statement],
-    rows: Sequence[Mapping[str, Any]],
-) -> None:
-    """Write home/study: settings.yaml, statements.csv, and the measures, a row each with the same keys."""
+def begin_study(home: Path, settings: Mapping[str, Any]) -> None:
+    """Say in home/study what the study is; what was said of another one in this folder is deleted."""
+    text = yamlfile.dump(dict(settings))
+    file = home / STUDY / SETTINGS
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
+        for name in (STATEMENTS, MEASURES):
+            (home / STUDY / name).unlink(missing_ok=True)
+        write_text(file, text)
+
+
+def end_study(home: Path, statements: Sequence[Statement], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write home/study: statements.csv, and the measures, a row each with the same keys."""
     place = home / STUDY
-    write_text(place / SETTINGS, yamlfile.dump(dict(settings)))
     header = [each.name for each in fields(Statement)]
     write_text(place / STATEMENTS, csv_text(header, [astuple(each) for each in statements]))
     names = list(rows[0]) if rows else []
