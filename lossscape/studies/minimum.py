@@ -15,7 +15,7 @@ from lossscape.analyses.kinds import Rule
 from lossscape.analyses.solutions import solutions
 from lossscape.errors import RunFailed
 from lossscape.results import read_solutions, read_table
-from lossscape.runs import Run, point
+from lossscape.runs import Point, Run, point
 from lossscape.studies.config import MinimumStudy, Opened
 from lossscape.studies.paired import MEASURES, pair
 from lossscape.studies.statements import (
@@ -85,19 +85,7 @@ def run_minimum(
         chosen[net] = own[-1].run
     solved = solutions(list(chosen.values()), Rule(study.tolerance, study.zero, study.window))
     centres = [point(f"{run.path}@last") for run in chosen.values()]
-    say(f"surfaces of {', '.join(chosen)} over {study.planes} planes")
-    common: dict[str, Any] = {
-        "targets": study.targets, "samples": study.samples, "device": device, "levels": LEVELS, "quiet": quiet,
-    }  # fmt: skip
-    pairs = pair(centres, grid=(study.grid, study.grid), repeats=study.planes, **common)
-    printed = None
-    if study.printed:
-        say(f"surfaces as Algorithm 2 is printed, steps 0 to {study.printed - 1}")
-        ends = (0.0, study.printed - 1.0)
-        printed = pair(
-            centres, grid=(study.printed, study.printed), x_range=ends, y_range=ends, normalize="unit", ignore=[],
-            **common,
-        )  # fmt: skip
+    pairs, printed = _draw(study, centres, device, say, quiet)
     names = {net: str(centre) for net, centre in zip(chosen, centres, strict=True)}
     idle = [net for net, run in chosen.items() if not any(each.run is run and each.trains for each in tried)]
     statements = [
@@ -115,6 +103,26 @@ def run_minimum(
     ]
     end_study(home, statements, rows)
     return MinimumResult(home, tried, chosen, solved, pairs, printed, statements)
+
+
+def _draw(
+    study: MinimumStudy, centres: Sequence[Point], device: str, say: Say, quiet: bool
+) -> tuple[Path, Path | None]:
+    """The surfaces around all nets: centred, over several planes, and where asked as Algorithm 2 is printed."""
+    common: dict[str, Any] = {
+        "targets": study.targets, "samples": study.samples, "device": device, "levels": LEVELS, "quiet": quiet,
+    }  # fmt: skip
+    say(f"surfaces of {', '.join(map(str, centres))} over {study.planes} planes")
+    pairs = pair(centres, grid=(study.grid, study.grid), repeats=study.planes, **common)
+    if study.printed is None:
+        return pairs, None
+    say(f"surfaces as Algorithm 2 is printed, steps 0 to {study.printed - 1}")
+    ends = (0.0, study.printed - 1.0)
+    printed = pair(
+        centres, grid=(study.printed, study.printed), x_range=ends, y_range=ends, normalize="unit", ignore=[],
+        **common,
+    )  # fmt: skip
+    return pairs, printed
 
 
 def _train(
