@@ -24,6 +24,7 @@ from lossscape.report import (
     text,
 )  # fmt: skip
 from lossscape.report.levels import choose_scale
+from lossscape.report.text import number
 from lossscape.results import read_curve, read_surface
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import INF, NAN, SURFACES, assert_inside, lines_of, png_size, words_of
@@ -244,6 +245,19 @@ def test_a_surface_of_any_losses_can_be_drawn(tmp_path: Path, name: str) -> None
     assert said in words_of(solid)
     if name == "rounding":  # whose numbers are the longest
         assert_inside(flat)
+
+
+def test_a_lone_centre_does_not_take_the_scale() -> None:
+    x, y = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9))
+    soft = 5e-2 + x**2 + y**2
+    soft[4, 4] = 1e-15  # around targets that are the net's own outputs
+    scale = choose_scale(soft, False)
+    assert not scale.log
+    scale = choose_scale(soft, True)
+    assert scale.low == np.sort(soft.ravel())[1]
+    assert scale.notes == [f"1 point with a loss below {number(scale.low)} drawn at that value."]
+    soft[0, 0] = 2e-15  # two are a valley
+    assert choose_scale(soft, False).low < 1e-7
 
 
 def test_the_scale_is_logarithmic_where_asked_or_needed() -> None:

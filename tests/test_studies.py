@@ -20,12 +20,13 @@ from seeing import Page, assert_stands_alone
 
 from lossscape.analyses.measures import convexity_defect
 from lossscape.errors import BadInput, RunFailed
+from lossscape.files import csv_text, write_text
 from lossscape.report.studies import write_study_report
 from lossscape.results import read_table
 from lossscape.studies import run_study
 from lossscape.studies.config import MinimumStudy, Opened, merged
 from lossscape.studies.interpolation import InterpolationResult, Line, _bends, _falls, _likeness
-from lossscape.studies.minimum import MinimumResult, _epochs, _train
+from lossscape.studies.minimum import MinimumResult, _epochs, _surfaces, _train
 from lossscape.studies.statements import (
     FAILS,
     HOLDS,
@@ -227,6 +228,40 @@ def test_statements_about_epochs(
     assert [each.verdict for each in found] == verdicts
     idle = _epochs(Path(), dict.fromkeys(rows), study, ["dnn"])  # type: ignore[arg-type]
     assert [each.verdict for each in idle] == [OPEN, OPEN, OPEN, verdicts[3]]
+
+
+SLOPES = {  # mean slope, share, greatest slope, asymmetry of dnn, cnn, resnet50 on two planes -> verdicts
+    "as published": ([[(9, 8), (3, 3), (1, 1)], [(0.1, 0.2), (0.3, 0.3), (0.9, 0.8)],
+                      [(20, 30), (5, 5), (2, 2)], [(0.9, 0.8), (0.1, 0.1), (0.2, 0.2)]], [HOLDS] * 4),
+    "ties": ([[(9, 8), (1, 1), (1, 1)], [(0.1, 0.2), (1, 1), (1, 1)],
+              [(20, 5), (5, 5), (2, 2)], [(0.9, 0.1), (0.1, 0.8), (0.2, 0.2)]], [FAILS, FAILS, PARTLY, PARTLY]),
+    "not defined": ([[(9, 8), (3, 3), (1, math.nan)], [(0.1, 0.2), (0.3, 0.3), (math.nan, math.nan)],
+                     [(20, 5), (5, 5), (2, math.inf)], [(0.9, 0.8), (0.1, 0.1), (0.2, 0.2)]],
+                    [HOLDS, OPEN, HOLDS, HOLDS]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_statements_about_surfaces(name: str, tmp_path: Path) -> None:
+    values, verdicts = SLOPES[name]
+    keys = ["mean_slope", "share_+1", "max_slope", "asymmetry"]
+    nets = ["dnn", "cnn", "resnet50"]
+    rows = [
+        [
+            f"{net}@last",
+            targets,
+            seed,
+            "folder",
+            *(values[k][n][seed] if targets == "soft" else 1.0 for k in range(4)),
+        ]
+        for n, net in enumerate(nets)
+        for targets in ("labels", "soft")
+        for seed in range(2)
+    ]
+    write_text(tmp_path / "measures.csv", csv_text(["net", "targets", "seed", "surface", *keys], rows))
+    names = {net: f"{net}@last" for net in nets}
+    assert [each.verdict for each in _surfaces(tmp_path, names, "soft", [])] == verdicts
+    assert {each.verdict for each in _surfaces(tmp_path, names, "soft", ["cnn"])} == {OPEN}
 
 
 def test_epochs_of_a_run_shorter_than_the_window_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
