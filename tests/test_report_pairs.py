@@ -44,7 +44,7 @@ def test_a_study_of_one_net_stands_in_its_runs_part(tmp_path: Path) -> None:
         "a@epoch-0003: loss at the centre 0.2 against labels, 0 against soft targets."
     )
     copies = {file.name: file for file in page.local_files() if file.parent.name == "study"}
-    assert set(copies) == {"pair.png", "measures.png", "measures.csv", "summary.csv", "settings.yaml"}
+    assert set(copies) == {"pair.png", "measures.csv", "summary.csv", "settings.yaml"}
     assert copies["summary.csv"].read_bytes() == (pairs.folder / "summary.csv").read_bytes()
 
 

@@ -331,10 +331,30 @@ def test_a_study_of_other_settings_does_not_keep_the_statements(tmp_path: Path) 
     assert not said.exists()
 
 
+def two_rates() -> tuple[Opened, MinimumStudy]:
+    """The study of minima at its smoke scale with a second learning rate."""
+    opened = Opened(CONFIGS / "minimum.yaml", "smoke")
+    assert isinstance(opened.study, MinimumStudy)
+    return opened, opened.study.model_copy(update={"learning_rates": [0.01, 0.001]})
+
+
+def test_the_learning_rate_is_the_first_that_trains(tmp_path: Path) -> None:
+    opened, study = two_rates()
+    own = {
+        net: _train(opened, study, tmp_path, net, "auto", lambda words: None, True) for net in ("dnn", "cnn")
+    }
+    assert [(each.rate, each.trains, each.epochs) for each in own["dnn"]] == [(0.01, True, 5)]
+    assert [(each.rate, each.trains, each.epochs) for each in own["cnn"]] == [
+        (0.01, False, 1),
+        (0.001, False, 5),
+    ]
+    assert [len(read_table(each.run.metrics_file)) for each in own["cnn"]] == [2, 6]
+
+
 def test_a_rate_that_fails_after_its_probe_does_not_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = Opened(CONFIGS / "minimum.yaml", "smoke")
+    opened, study = two_rates()
     taken: list[float] = []
 
     def fails(experiment: Any, folder: Path, *, until: int | None = None, **named: Any) -> Any:
@@ -344,8 +364,7 @@ def test_a_rate_that_fails_after_its_probe_does_not_train(
         return train(experiment, folder, until=until, **named)
 
     monkeypatch.setattr("lossscape.studies.minimum.train", fails)
-    assert isinstance(opened.study, MinimumStudy)
-    tried = _train(opened, opened.study, tmp_path, "dnn", "auto", lambda words: None, True)
+    tried = _train(opened, study, tmp_path, "dnn", "auto", lambda words: None, True)
     assert [(each.rate, each.trains) for each in tried] == [(0.01, False), (0.001, True)]
     assert taken == [0.01, 0.01, 0.001, 0.001]
 
@@ -354,22 +373,4 @@ def test_a_rate_that_fails_after_its_probe_does_not_train(
 
     monkeypatch.setattr("lossscape.studies.minimum.train", no_data)
     with pytest.raises(RunFailed, match="download"):
-        _train(opened, opened.study, tmp_path / "other", "dnn", "auto", lambda words: None, True)
-
-
-@pytest.mark.parametrize("done", ["minimum"], indirect=True)
-def test_the_learning_rate_is_the_first_that_trains(
-    done: tuple[Opened, InterpolationResult | MinimumResult, Path],
-) -> None:
-    opened, found, _ = done
-    assert isinstance(found, MinimumResult)
-    own = {net: [each for each in found.tried if each.net == net] for net in opened.study.nets}
-    assert [(each.rate, each.trains) for each in own["dnn"]] == [(0.01, True)]
-    assert [(each.rate, each.trains, each.epochs) for each in own["cnn"]] == [
-        (0.01, False, 1),
-        (0.001, False, 5),
-    ]
-    for tried in own.values():
-        table = read_table(tried[-1].run.metrics_file)
-        assert len(table) == 6
-        assert found.chosen[tried[0].net] is tried[-1].run
+        _train(opened, study, tmp_path / "other", "dnn", "auto", lambda words: None, True)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from lossscape.files import read_json
 from lossscape.report import certificates, phrases
-from lossscape.report.measure_table import build_measures
 from lossscape.report.measure_words import Cells, measure_cells, table_caption
 from lossscape.report.pair_results import ORIGINAL, Pair, Pairs, read_pairs
 from lossscape.report.pair_words import at_centre, rows
@@ -80,7 +79,6 @@ def _section(pairs: Pairs, pages: Pages, place: Path, log: bool) -> PairSection:
         told = told if name == SOLIDS else pair_caption(pairs, nets, log=log)
         picture = pages.draw(figure, place / name, _alt([p for p in shown if p.net in nets], pairs), told)
         (pictures if nets == pairs.nets else singles).append(picture)
-    table = pages.draw(build_measures(pairs), place / "measures.png", "The table of measures.", caption)
     files = [
         pages.copy(pairs.folder / name, place / name) for name in ("measures.csv", "summary.csv", SETTINGS)
     ]
@@ -93,7 +91,7 @@ def _section(pairs: Pairs, pages: Pages, place: Path, log: bool) -> PairSection:
         caption=caption,
         failures=_failures(pairs),
         surfaces=[(pairs.folder / surface).resolve() for surface in pairs.measures["surface"]],
-        files=[*files, ("measures.png", table.source)],
+        files=files,
     )
 
 
