@@ -36,7 +36,10 @@ class Progress:
         rate: float | None = None,
         quiet: bool = False,
     ) -> None:
-        """total, done: in `unit`s (samples, points, epochs); rate: expected, units a second, until one is measured."""
+        """total, done: in `unit`s (samples, points, epochs), total as far as it is foreseen.
+
+        rate: expected, units a second, until one is measured.
+        """
         self.title, self.total, self.unit, self.done = title, total, unit, done
         self.text = ""
         self._expected = rate
@@ -80,7 +83,8 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, text=self._summary())
         elif not self._quiet and self._line_is_due(now):
-            self.line(f"{self.title}: {100 * self.done / max(self.total, 1):.0f} %, {self._summary()}")
+            share = 0.99 if self.done > self.total else self.done / max(self.total, 1)
+            self.line(f"{self.title}: {100 * share:.0f} %, {self._summary()}")
             self._last_line = now
 
     def say(self, text: str) -> None:
@@ -116,6 +120,8 @@ class Progress:
 
     def _summary(self) -> str:
         rate = self.rate
-        left = duration((self.total - self.done) / rate) if rate > 0 else "?"
-        parts = [self.text, f"{rate:,.0f} {self.unit}/s", f"{left} left"]
+        left = f"{duration((self.total - self.done) / rate)} left" if rate > 0 else "? left"
+        if self.done > self.total:  # it was more than could be foreseen
+            left = "little left"
+        parts = [self.text, f"{rate:,.0f} {self.unit}/s", left]
         return ", ".join(part for part in parts if part)
