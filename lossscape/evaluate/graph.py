@@ -319,7 +319,7 @@ def _in_place(module: GraphModule, *, owned: bool) -> None:
         if node.op == "placeholder":
             return owned
         made = _is(module, node, (*AFFINE, *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)))
-        return made or node.target in (*ADDITIONS, operator.iadd, *IN_PLACE.values())
+        return made or node.target in (*ADDITIONS, operator.iadd, operator.imul, *IN_PLACE.values())
 
     for node in module.graph.nodes:
         if _is(module, node, tuple(IN_PLACE)) and fresh(node.args[0], node):
@@ -328,6 +328,8 @@ def _in_place(module: GraphModule, *, owned: bool) -> None:
         elif node.op == "call_function" and node.target in FUNCTIONS and fresh(node.args[0], node):
             if len(node.args) == 1 and not any(node.kwargs.values()):
                 node.target, node.kwargs = FUNCTIONS[node.target], {}
+        elif node.target is operator.mul and fresh(node.args[0], node) and _is_mask(node.args[1]):
+            node.target = operator.imul
         elif node.op == "call_function" and node.target in ADDITIONS and len(node.args) == 2:
             a, b = node.args
             same = {_form(shapes.get(other)) for other in (a, b, node) if isinstance(other, Node)}
@@ -336,6 +338,11 @@ def _in_place(module: GraphModule, *, owned: bool) -> None:
                     if one is not other and fresh(one, node):
                         node.target, node.args = operator.iadd, (one, other)
                         break
+
+
+def _is_mask(node: Any) -> bool:
+    """Whether a node is the mask of dropout that stays on, which is never larger than what it multiplies."""
+    return isinstance(node, Node) and node.op == "get_attr" and str(node.target).endswith(".mask")
 
 
 def _form(meta: Any) -> Any:
