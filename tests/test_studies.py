@@ -262,6 +262,9 @@ def test_statements_about_surfaces(name: str, tmp_path: Path) -> None:
     names = {net: f"{net}@last" for net in nets}
     assert [each.verdict for each in _surfaces(tmp_path, names, "soft", [])] == verdicts
     assert {each.verdict for each in _surfaces(tmp_path, names, "soft", ["cnn"])} == {OPEN}
+    printed = _surfaces(tmp_path, names, "soft", [], printed=True)
+    assert [each.verdict for each in printed] == [verdicts[0], verdicts[2]]
+    assert all("as printed" in each.claim for each in printed)
 
 
 def test_epochs_of_a_run_shorter_than_the_window_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

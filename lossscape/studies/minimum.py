@@ -89,7 +89,9 @@ def run_minimum(
     names = {net: str(centre) for net, centre in zip(chosen, centres, strict=True)}
     idle = [net for net, run in chosen.items() if not any(each.run is run and each.trains for each in tried)]
     statements = [
-        *_trained(tried), *_surfaces(pairs, names, study.targets, idle), *_epochs(solved, chosen, study, idle),
+        *_trained(tried), *_surfaces(pairs, names, study.targets, idle),
+        *(_surfaces(printed, names, study.targets, idle, printed=True) if printed else []),
+        *_epochs(solved, chosen, study, idle),
     ]  # fmt: skip
     rows = [
         {
@@ -182,11 +184,15 @@ def _trained(tried: Sequence[Tried]) -> list[Statement]:
     return found
 
 
-def _surfaces(pairs: Path, names: Mapping[str, str], targets: str, idle: Sequence[str]) -> list[Statement]:
+def _surfaces(
+    pairs: Path, names: Mapping[str, str], targets: str, idle: Sequence[str], *, printed: bool = False
+) -> list[Statement]:
     """Which net's surfaces around the true minimum are smooth, wide, sharp and asymmetric.
 
-    idle: nets that did not train, whose surfaces say little.
+    idle: nets that did not train, whose surfaces say little; printed: whether the planes are those of Algorithm 2 as it
+    is printed, which have no opposite sides, and where a step of length 1 is little for a large net.
     """
+    form = "steps of length 1, as printed" if printed else "filter-normalised"
     if not {DNN, CNN, RESNET} <= names.keys():
         return []
     with open(pairs / MEASURES, encoding="utf-8", newline="") as file:
@@ -205,10 +211,13 @@ def _surfaces(pairs: Path, names: Mapping[str, str], targets: str, idle: Sequenc
         evidence = f"{measure}: " + ", ".join(f"{each} {spread(values[each][key])}" for each in values)
         evidence += f"; so on {sum(outcomes)} of {len(planes)} planes"
         evidence += "".join(f"; {each} did not train" for each in idle)
-        return Statement(SOURCE, claim, OPEN if idle else judged(outcomes), evidence)
+        return Statement(SOURCE, f"{claim} ({form})", OPEN if idle else judged(outcomes), evidence)
 
+    smooth = extreme(RESNET, "mean_slope", min, "ResNet-50's surface is the smoothest", "mean slope")
+    if printed:
+        return [smooth, extreme(DNN, "max_slope", max, "the DNN's surface is sharp", "greatest slope")]
     return [
-        extreme(RESNET, "mean_slope", min, "ResNet-50's surface is the smoothest", "mean slope"),
+        smooth,
         extreme(RESNET, f"share_{WIDE}", max, "ResNet-50's surface is low around the centre over a wide area",
                 f"share of the area whose loss is at most {WIDE[1:]} above the centre's"),
         extreme(DNN, "max_slope", max, "the DNN's surface is sharp", "greatest slope"),
