@@ -7,8 +7,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lossscape.directions import between as between
-    from lossscape.directions import random_directions as random_directions
     from lossscape.errors import BadInput as BadInput
     from lossscape.errors import RunFailed as RunFailed
     from lossscape.evaluate import Subspace as Subspace
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
     from lossscape.evaluate import table as table
     from lossscape.objective import Objective as Objective
     from lossscape.runs import Run as Run
+    from lossscape.vectors.between import between as between
+    from lossscape.vectors.random import random_directions as random_directions
 
 _HOMES = {
     "BadInput": "errors",
@@ -25,11 +25,11 @@ _HOMES = {
     "Run": "runs",
     "RunFailed": "errors",
     "Subspace": "evaluate",
-    "between": "directions",
+    "between": "vectors.between",
     "calibrate": "evaluate",
     "grid_points": "evaluate",
     "line_points": "evaluate",
-    "random_directions": "directions",
+    "random_directions": "vectors.random",
     "table": "evaluate",
 }
 __all__ = sorted(_HOMES)

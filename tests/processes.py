@@ -98,12 +98,17 @@ def serve() -> None:
     import lossscape.report
     import lossscape.results
     import lossscape.train  # noqa: F401
-    from lossscape.analyses import interpolation, landscape  # noqa: F401
+    from lossscape.analyses.interpolate import compute as interpolation  # noqa: F401
+    from lossscape.analyses.landscape.compute import landscape  # noqa: F401
     from lossscape.models import summarise
     from lossscape.models.mlp import mlp
 
     summarise(mlp((2,), 2, hidden=[2], dropout=0.5), (2,))  # torch imports a thousand modules for it
-    rooms = [module for name, module in sys.modules.items() if name.startswith("lossscape.report.")]
+    rooms = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith(("lossscape.analyses.", "lossscape.figures."))
+    ]
     for room in rooms:  # a second for each figure, and figures are not what is tested
         room.__dict__.update(dict.fromkeys((name for name in vars(room) if name.startswith("draw_")), _draw))
 

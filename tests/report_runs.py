@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lossscape import yamlfile
-from lossscape.analyses.surface_measures import measure_surface
-from lossscape.report.pair_results import Pairs, read_pairs
+from lossscape.analyses.pair.measures import measure_surface
+from lossscape.analyses.pair.result import Pairs, read_pairs
 from lossscape.results import read_surface
 from lossscape.runs import METRICS, Run
 

@@ -13,23 +13,27 @@ from brief_runs import NETS, WITH_STATISTICS, train_briefly
 from cases_models import MODEL_CASES
 from torch import Tensor, nn
 
-from lossscape.analyses import certificate, differences, interpolate, landscape, sides
-from lossscape.analyses.certificate import certify, fingerprint, summary
-from lossscape.analyses.checks import compare
-from lossscape.analyses.differences import Comparison, compare_along
-from lossscape.analyses.geometry import check_directions
-from lossscape.analyses.interpolation import pair
-from lossscape.analyses.problem import Problem, problem_of
-from lossscape.directions import between, random_directions
+from lossscape.analyses.interpolate.compute import interpolate, pair
+from lossscape.analyses.landscape.compute import landscape
+from lossscape.certificate import certify as certificate
+from lossscape.certificate import curvature as differences
+from lossscape.certificate import reference as sides
+from lossscape.certificate.certify import certify, fingerprint, summary
+from lossscape.certificate.check import compare
+from lossscape.certificate.curvature import Comparison, compare_along
+from lossscape.certificate.directions import check_directions
 from lossscape.errors import RunFailed
 from lossscape.evaluate import Subspace, Work
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.files import save_tensors
 from lossscape.objective import Objective, Plan
+from lossscape.problem import Problem, problem_of
 from lossscape.results import DIRECTIONS
 from lossscape.runs import Run, point, split_state
 from lossscape.vectors import Params, parameters_of, scale
+from lossscape.vectors.between import between
+from lossscape.vectors.random import random_directions
 
 
 @pytest.fixture(scope="module", params=NETS)
@@ -397,7 +401,7 @@ def test_nets_whose_curvature_says_nothing_are_told_of() -> None:
 
 
 def test_what_was_not_checked_is_told(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lossscape.analyses.geometry.compare_along", lambda *given: "it is no function")
+    monkeypatch.setattr("lossscape.certificate.directions.compare_along", lambda *given: "it is no function")
     result.certify()
     assert content_of(result.folder)["not_checked"] == {
         "dᵀHd along alpha at digits@epoch-0000": "it is no function"

@@ -8,18 +8,12 @@ import torch
 from cases_models import MODEL_CASES, ModelCase
 from scipy import stats
 
-from lossscape.directions import (
-    NORMALIZATIONS,
-    between,
-    inner_products,
-    kinds_of_parameters,
-    orthonormal,
-    pca,
-    principal_components,
-    project,
-    random_directions,
-)
-from lossscape.vectors import Params, combine, cosine, dot, norm, parameters_of
+from lossscape.vectors import Params, combine, cosine, dot, norm, parameters_of, pca
+from lossscape.vectors.between import between
+from lossscape.vectors.orthonormal import orthonormal
+from lossscape.vectors.pca import principal_components
+from lossscape.vectors.project import inner_products, project
+from lossscape.vectors.random import NORMALIZATIONS, kinds_of_parameters, random_directions
 
 CASES = {
     name: case for name, case in MODEL_CASES.items() if "resnet" not in name

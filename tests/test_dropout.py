@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lossscape import dropout as room
-from lossscape.analyses import interpolate
+from lossscape.analyses.interpolate.compute import interpolate
 from lossscape.config import experiment_from
 from lossscape.derivatives import gradient
 from lossscape.dropout import Dropout, Masks

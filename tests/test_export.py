@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lossscape.errors import BadInput
-from lossscape.report.export import export, parse_formats
+from lossscape.figures.export import export, parse_formats
 from lossscape.results import Surface, read_surface
 from tests.report_runs import write_landscape, write_run
 from tests.seeing import INF

@@ -11,20 +11,19 @@ from matplotlib.legend import Legend
 from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.errors import BadInput
+from lossscape.figures import captions, text  # fmt: skip
+from lossscape.figures.levels import choose_scale
+from lossscape.figures.text import number
 from lossscape.report import (
     build_contour,
     build_curve,
     build_surface,
     build_training,
-    captions,
     draw_contour,
     draw_curve,
     draw_surface,
     draw_training,
-    text,
-)  # fmt: skip
-from lossscape.report.levels import choose_scale
-from lossscape.report.text import number
+)
 from lossscape.results import read_curve, read_surface
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import INF, NAN, SURFACES, assert_inside, lines_of, png_size, words_of

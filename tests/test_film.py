@@ -15,20 +15,21 @@ from PIL import Image
 from seeing import NAN, assert_inside, lines_of, words_of
 from torch import nn
 
-from lossscape.analyses import film, landscape
-from lossscape.analyses.film_choices import every_so_often
-from lossscape.analyses.moments import moments_of
+from lossscape.analyses.film.choices import every_so_often
+from lossscape.analyses.film.compute import film
+from lossscape.analyses.film.figure import build_descent, build_plane, scale_of
+from lossscape.analyses.film.files import DPI, draw_film, gif, movie, parse_formats
+from lossscape.analyses.film.result import Film, read_film
+from lossscape.analyses.film.section import film_sections
+from lossscape.analyses.landscape.compute import landscape
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Work
-from lossscape.report.film_files import DPI, draw_film, gif, movie, parse_formats
-from lossscape.report.film_results import Film, read_film
-from lossscape.report.film_sections import film_sections
-from lossscape.report.films import build_descent, build_plane, scale_of
+from lossscape.figures.pages import Pages
+from lossscape.figures.phrases import direction_words
 from lossscape.report.page import write_report
-from lossscape.report.phrases import direction_words
-from lossscape.report.sections import Pages
 from lossscape.results import read_surface
 from lossscape.runs import Run, point
+from lossscape.trajectory import moments_of
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lossscape.analyses.folder import How, fill, open_folder
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, calibration
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.objective import Objective, Plan
+from lossscape.results.table import How, fill, open_folder
 
 LOSSES = [0.0, -3.5, math.inf, math.nan, -math.inf, 5e-324, 1e300, 0.1]
 POINTS = [(float(place),) for place in range(20)]

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lossscape.analyses import interpolate
-from lossscape.analyses.interpolation import pair
-from lossscape.analyses.measures import gauss_length, measure_curve
+from lossscape.analyses.interpolate.compute import interpolate, pair
+from lossscape.analyses.interpolate.measures import gauss_length, measure_curve
 from lossscape.config import experiment_from
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Subspace, line_points

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lossscape import Objective, Subspace, grid_points, random_directions, table
-from lossscape.analyses import landscape
+from lossscape.analyses.landscape.compute import landscape
 from lossscape.errors import BadInput
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run, point

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lossscape.analyses.certificate import fingerprint
+from lossscape.certificate.certify import fingerprint
 from lossscape.errors import BadInput
 from lossscape.evaluate.statistics import RecomputedStatistics, tracks_statistics
 from lossscape.objective import CACHE_BYTES, Objective, Plan, cache_chunk

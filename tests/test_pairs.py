@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from lossscape import yamlfile
-from lossscape.analyses import landscape
-from lossscape.analyses.surface_measures import measure_surface
+from lossscape.analyses.landscape.compute import landscape
+from lossscape.analyses.pair.compute import pair
+from lossscape.analyses.pair.figure import build_nets, build_pair, shared_scales
+from lossscape.analyses.pair.measure_table import build_measures
+from lossscape.analyses.pair.measures import measure_surface
+from lossscape.analyses.pair.result import read_pairs
 from lossscape.errors import BadInput
-from lossscape.report.diverging import choose_diverging
-from lossscape.report.measure_table import build_measures
-from lossscape.report.pair_results import read_pairs
-from lossscape.report.pairs import build_nets, build_pair, shared_scales
+from lossscape.figures.diverging import choose_diverging
 from lossscape.results import read_surface
 from lossscape.runs import Run, point
-from lossscape.studies.paired import pair
 from lossscape.vectors import norm
 from tests.report_runs import BOWL, STEEP, Function, table, write_pairs
 from tests.seeing import INF, NAN, assert_inside, png_size, words_of

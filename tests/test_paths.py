@@ -14,16 +14,16 @@ from conftest import DIGITS
 from seeing import assert_inside, words_of
 from torch import nn
 
-from lossscape.analyses import landscape
-from lossscape.analyses.moments import moments_of
+from lossscape.analyses.landscape.compute import landscape
+from lossscape.analyses.landscape.figure import build_contour, build_surface
+from lossscape.analyses.landscape.path_figure import build_path
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
-from lossscape.report.curves import build_curve
-from lossscape.report.paths import build_path
-from lossscape.report.surfaces import build_contour, build_surface
+from lossscape.figures.curves import build_curve
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run, point
 from lossscape.train import train
+from lossscape.trajectory import moments_of
 from lossscape.vectors import Params, norm
 
 

@@ -8,7 +8,6 @@ import torch
 from cases_models import MODEL_CASES, ModelCase
 from torch import Tensor, nn
 
-from lossscape.directions import between
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, evaluate, products
 from lossscape.evaluate.calibration import NAMES
@@ -16,6 +15,7 @@ from lossscape.evaluate.graph import first_layer, rewritten
 from lossscape.evaluate.plans import reasons_against
 from lossscape.objective import Objective, Plan, PlanName
 from lossscape.vectors import Params
+from lossscape.vectors.between import between
 
 SAMPLES = 11
 POINTS = [(0.0, 0.0), (0.3, -0.7), (-1.0, 1.0), (0.5, 0.0), (0.1, 0.2)]

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossscape.analyses.ranges import FLOOR, LARGEST, find_range
+from lossscape.analyses.landscape.ranges import FLOOR, LARGEST, find_range
 from lossscape.errors import BadInput
 from lossscape.evaluate import Outputs, Subspace, Work, grid_points, line_points, table
 from lossscape.evaluate.calibration import NAMES

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from lossscape.analyses import interpolate, landscape
+from lossscape.analyses.interpolate.compute import interpolate
+from lossscape.analyses.landscape.compute import landscape
 from lossscape.errors import BadInput
-from lossscape.report import facts_of, style, write_report
-from lossscape.report.certificates import check_rows, failures, verdict
+from lossscape.figures import style
+from lossscape.figures.certificates import check_rows, failures, verdict
+from lossscape.report import facts_of, write_report
 from lossscape.report.page import _curves_together
 from lossscape.results import CERTIFICATE, ENGINE, read_curve
 from lossscape.runs import Run, point

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from lossscape import yamlfile
+from lossscape.analyses.pair.compute import pair
+from lossscape.analyses.pair.section import pairs_together
+from lossscape.figures.pages import Pages
 from lossscape.report import write_report
-from lossscape.report.pair_sections import pairs_together
-from lossscape.report.sections import Pages
 from lossscape.results import CERTIFICATE
 from lossscape.runs import Run, point
-from lossscape.studies.paired import pair
 from tests.report_runs import BOWL, STEEP, write_pairs, write_run
 from tests.seeing import Page, assert_stands_alone
 

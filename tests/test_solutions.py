@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossscape import yamlfile
-from lossscape.analyses.kinds import KINDS, OPEN, Rule, kinds
-from lossscape.analyses.solutions import common_name, solutions
+from lossscape.analyses.solutions.compute import common_name, solutions
+from lossscape.analyses.solutions.figure import build_solutions
+from lossscape.analyses.solutions.kinds import KINDS, OPEN, Rule, kinds
 from lossscape.errors import BadInput
 from lossscape.report import write_report
-from lossscape.report.solutions import build_solutions
 from lossscape.results import Solutions, read_solutions
 from lossscape.runs import METRICS, Run
 from tests.conftest import Answer

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 from seeing import Page, assert_stands_alone
 
-from lossscape.analyses.measures import convexity_defect
+from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import csv_text, write_text
-from lossscape.report.studies import write_study_report
 from lossscape.results import read_table
 from lossscape.studies import run_study
 from lossscape.studies.config import MinimumStudy, Opened, merged
 from lossscape.studies.interpolation import InterpolationResult, Line, _bends, _falls, _likeness
 from lossscape.studies.minimum import MinimumResult, _epochs, _surfaces, _train
+from lossscape.studies.page import write_study_report
 from lossscape.studies.statements import (
     FAILS,
     HOLDS,

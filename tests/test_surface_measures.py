@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossscape.analyses.surface_measures import SurfaceMeasures, measure_surface, parse_level
+from lossscape.analyses.pair.measures import SurfaceMeasures, measure_surface, parse_level
 from lossscape.errors import BadInput
 
 

@@ -11,22 +11,23 @@ import torch
 from cases_models import MODEL_CASES, ModelCase
 from torch import nn
 
-from lossscape.analyses import interpolate, landscape
-from lossscape.analyses.minimum import COLUMNS, minimum, read_minimum
-from lossscape.analyses.problem import problem_of
+from lossscape.analyses.interpolate.compute import interpolate
+from lossscape.analyses.landscape.compute import landscape
+from lossscape.analyses.minimum.compute import COLUMNS, minimum, read_minimum
 from lossscape.config import Teacher, experiment_from
 from lossscape.derivatives import gradient
-from lossscape.directions import random_directions
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, grid_points, table
 from lossscape.losses import cross_entropy, kl_divergence
 from lossscape.objective import Objective
+from lossscape.problem import problem_of
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run, point
 from lossscape.targets import relabelled, targets_of
 from lossscape.train import train
 from lossscape.train.teacher import lesson_of
 from lossscape.vectors import norm
+from lossscape.vectors.random import random_directions
 
 
 @pytest.mark.parametrize(("name", "case"), MODEL_CASES.items(), ids=MODEL_CASES.keys())
@@ -110,7 +111,7 @@ def test_only_the_inputs_of_a_subset_are_relabelled(own_run: Run, monkeypatch: p
         passed.append(len(inputs))
         return relabelled(teacher, inputs, *given)
 
-    monkeypatch.setattr("lossscape.analyses.problem.relabelled", counted)
+    monkeypatch.setattr("lossscape.problem.relabelled", counted)
     problem = problem_of(centre, "cpu", targets="soft")
     part = problem.objectives("train", "fp32", samples=60)["train"]
     assert part.sample is not None

@@ -9,10 +9,10 @@ from typing import Any, cast
 from benchmarks.landscapes.coordinates import Coordinates, visited
 from benchmarks.landscapes.problem import Problem, values_of
 from benchmarks.landscapes.rows import LINE, PLANE
-from lossscape.directions import between
 from lossscape.evaluate import Subspace, Work, calibrate
 from lossscape.evaluate.engine import blocks_of
 from lossscape.objective import Objective, Plan, Precision
+from lossscape.vectors.between import between
 
 
 class Ours:

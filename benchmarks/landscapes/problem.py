@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from benchmarks.landscapes.rows import MEAN, STD, Row
 from benchmarks.pictures import random_pictures
-from lossscape.directions import random_directions
 from lossscape.models import MODELS
 from lossscape.vectors import Params, combine, subtract
+from lossscape.vectors.random import random_directions
 
 CLASSES = 10
 SEEN = 64

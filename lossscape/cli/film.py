@@ -91,11 +91,11 @@ def command(
     lack, and draws the films anew.
     """
     points = grid_of(grid, 2)
-    from lossscape.report.film_files import draw_film, parse_formats
+    from lossscape.analyses.film.files import draw_film, parse_formats
 
     wanted = parse_formats(formats)
-    from lossscape.analyses.film import film
-    from lossscape.report.film_results import read_film
+    from lossscape.analyses.film.compute import film
+    from lossscape.analyses.film.result import read_film
     from lossscape.runs import point
 
     folder = film(

@@ -74,9 +74,8 @@ def command(
     """
     if seed is not None and dropout == "off":
         raise BadInput(f"--seed {seed}: of the masks that --dropout keep draws; leave it out, or give both")
-    from lossscape.analyses import interpolate
-    from lossscape.analyses.interpolation import pair
-    from lossscape.report.curves import draw_curve
+    from lossscape.analyses.interpolate.compute import interpolate, pair
+    from lossscape.figures.curves import draw_curve
     from lossscape.results import read_curve
     from lossscape.runs import point
 

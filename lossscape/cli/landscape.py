@@ -138,12 +138,12 @@ def command(
         raise BadInput("--export: writes surfaces; a line's values are in line.csv")
     if runs and not path:
         raise BadInput(f"{runs[0]}: runs behind A are for --path; did you mean --towards {runs[0]}?")
-    from lossscape.analyses import landscape
-    from lossscape.report.curves import draw_curve
-    from lossscape.report.export import export as write_export
-    from lossscape.report.export import parse_formats
-    from lossscape.report.paths import draw_path
-    from lossscape.report.surfaces import draw_contour, draw_surface
+    from lossscape.analyses.landscape.compute import landscape
+    from lossscape.analyses.landscape.figure import draw_contour, draw_surface
+    from lossscape.analyses.landscape.path_figure import draw_path
+    from lossscape.figures.curves import draw_curve
+    from lossscape.figures.export import export as write_export
+    from lossscape.figures.export import parse_formats
     from lossscape.results import read_curve, read_surface
     from lossscape.runs import Run, point
 

@@ -88,13 +88,13 @@ def command(
     if printed:
         grid, both, normalize, ignore = str(printed), (0.0, printed - 1.0), "unit", "none"
     points, ignore = grid_of(grid or "25", 2), ignore or "bias,norm"
-    from lossscape.report.export import export as write_export
-    from lossscape.report.export import parse_formats
-    from lossscape.report.measure_table import draw_measures
-    from lossscape.report.pair_results import read_pairs
-    from lossscape.report.pairs import draw_pairs
+    from lossscape.analyses.pair.compute import pair
+    from lossscape.analyses.pair.figure import draw_pairs
+    from lossscape.analyses.pair.measure_table import draw_measures
+    from lossscape.analyses.pair.result import read_pairs
+    from lossscape.figures.export import export as write_export
+    from lossscape.figures.export import parse_formats
     from lossscape.runs import point
-    from lossscape.studies.paired import pair
 
     formats = parse_formats(export) if export else []
     folder = pair(

@@ -43,9 +43,9 @@ def command(
     LM: the training loss T stays the same; GM: and is 0; TM: and the test loss is 0 too. Reads metrics.csv only, so
     also of runs under way. Runs that differ in nothing but their seed are taken together as mean ± std.
     """
-    from lossscape.analyses.kinds import Rule
-    from lossscape.analyses.solutions import solutions
-    from lossscape.report.solutions import draw_solutions
+    from lossscape.analyses.solutions.compute import solutions
+    from lossscape.analyses.solutions.figure import draw_solutions
+    from lossscape.analyses.solutions.kinds import Rule
     from lossscape.results import read_solutions
     from lossscape.runs import Run
 
@@ -65,7 +65,7 @@ def command(
 
 
 def _show(found: "Solutions") -> None:
-    from lossscape.report.kinds import FOUND, first_rows, mean_rows, ratio_words
+    from lossscape.analyses.solutions.words import FOUND, first_rows, mean_rows, ratio_words
 
     _table([["run", "epochs", *(f"first {kind}" for kind in FOUND)], *first_rows(found)])
     if means := mean_rows(found):
@@ -79,7 +79,7 @@ def _show(found: "Solutions") -> None:
 
 def _table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows of cells, the first column flush left and the others flush right."""
-    from lossscape.report.text import columns_of
+    from lossscape.figures.text import columns_of
 
     widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
     for row in rows:

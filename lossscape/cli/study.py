@@ -36,9 +36,9 @@ def command(
     All lies in one folder, RUNS/study-NAME-SCALE, its page in report/. A second call goes on where the first stopped.
     """
     from lossscape.files import check_writable
-    from lossscape.report.studies import write_study_report
     from lossscape.studies import run_study
     from lossscape.studies.config import Opened
+    from lossscape.studies.page import write_study_report
     from lossscape.studies.statements import MEASURES, STATEMENTS, STUDY
 
     opened = Opened(file, scale, settings)

@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from lossscape.analyses.film.section import FilmSection, film_sections
+from lossscape.analyses.pair.section import PairSection, pair_sections, pairs_together
+from lossscape.analyses.solutions.section import SolutionSection, solution_sections
 from lossscape.errors import BadInput
+from lossscape.figures import captions, words
+from lossscape.figures.curves import build_curve, names_of
+from lossscape.figures.facts import Facts, facts_of
+from lossscape.figures.facts import names_of as names_of_runs
+from lossscape.figures.pages import Pages, Picture
+from lossscape.figures.reading import UNREADABLE, Problem, read_bytes, reason_of
+from lossscape.figures.text import number
+from lossscape.figures.training import build_training, training_alt, training_caption
 from lossscape.files import check_writable, write_text
-from lossscape.report import captions, words
-from lossscape.report.curves import build_curve, names_of
-from lossscape.report.facts import Facts, facts_of
-from lossscape.report.facts import names_of as names_of_runs
-from lossscape.report.film_sections import FilmSection, film_sections
-from lossscape.report.pair_sections import PairSection, pair_sections, pairs_together
-from lossscape.report.reading import UNREADABLE, Problem, read_bytes, reason_of
-from lossscape.report.sections import Pages, Picture, Section, sections_of
-from lossscape.report.solution_sections import SolutionSection, solution_sections
-from lossscape.report.text import number
-from lossscape.report.training import build_training, training_alt, training_caption
+from lossscape.report.sections import Section, sections_of
 from lossscape.results import Curve
 
 if TYPE_CHECKING:
-    from lossscape.report.studies import Front
     from lossscape.runs import Run
+    from lossscape.studies.page import Front
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,23 @@
 """The results of a run as sections of the page: read, checked, drawn, with copies of their files."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import quote
 
-from matplotlib.figure import Figure
-
-from lossscape.files import write_bytes
-from lossscape.report import captions, certificates, words
-from lossscape.report.curves import build_curve
-from lossscape.report.paths import build_path, path_caption
-from lossscape.report.phrases import point_words
-from lossscape.report.reading import UNREADABLE, Problem, read_bytes, read_result, reason_of
-from lossscape.report.style import save
-from lossscape.report.surfaces import build_contour, build_surface, contour_caption, surface_notes
-from lossscape.report.text import number
+from lossscape.analyses.landscape.figure import (
+    build_contour,
+    build_surface,
+    contour_caption,
+    surface_notes,
+)
+from lossscape.analyses.landscape.path_figure import build_path, path_caption
+from lossscape.figures import captions, certificates, words
+from lossscape.figures.curves import build_curve
+from lossscape.figures.pages import Pages, Picture
+from lossscape.figures.phrases import point_words
+from lossscape.figures.reading import UNREADABLE, Problem, read_result, reason_of
+from lossscape.figures.text import number
 from lossscape.results import (
     CERTIFICATE,
     ENGINE,
@@ -33,18 +33,6 @@ from lossscape.results import (
 
 if TYPE_CHECKING:
     from lossscape.runs import Run
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of the page."""
-
-    source: str
-    """Relative address, percent-encoded."""
-    alt: str
-    caption: str
-    panels: int = 1
-    """Side by side, which need more room."""
 
 
 @dataclass(frozen=True)
@@ -64,40 +52,6 @@ class Section:
     engine: list[list[str]]
     measures: list[words.Row] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
-
-
-class Pages:
-    """The report folder: files are put below it under safe names, and addressed relative to it."""
-
-    def __init__(self, folder: Path) -> None:
-        """folder: where index.html will lie."""
-        self.folder = folder
-        self._taken: set[str] = set()
-
-    def place(self, name: str) -> Path:
-        """A folder of its own for a name of any characters, the same one for the same sequence of calls."""
-        safe = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "unnamed"
-        count, unique = 1, safe
-        while unique.casefold() in self._taken:
-            count += 1
-            unique = f"{safe}-{count}"
-        self._taken.add(unique.casefold())
-        return self.folder / "files" / unique
-
-    def address(self, path: Path) -> str:
-        """The relative address of a file."""
-        return quote(path.relative_to(self.folder).as_posix())
-
-    def draw(self, figure: Figure, path: Path, alt: str, caption: str) -> Picture:
-        """Save a figure as PNG."""
-        save(figure, path)
-        panels = 2 if figure.get_figwidth() > 8 else 1
-        return Picture(self.address(path), alt, caption, panels)
-
-    def copy(self, source: Path, path: Path) -> tuple[str, str]:
-        """Copy a file; returns its name and address. Raises BadInput where it cannot be read."""
-        write_bytes(path, read_bytes(source))
-        return path.name, self.address(path)
 
 
 def sections_of(

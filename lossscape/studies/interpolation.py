@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lossscape.analyses import interpolate
-from lossscape.analyses.measures import convexity_defect
+from lossscape.analyses.interpolate.compute import interpolate
+from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.results import Curve, read_curve, read_table
 from lossscape.runs import Run, point
 from lossscape.studies.config import InterpolationStudy, Opened

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lossscape.analyses.kinds import Rule
-from lossscape.analyses.solutions import solutions
+from lossscape.analyses.pair.compute import MEASURES, pair
+from lossscape.analyses.solutions.compute import solutions
+from lossscape.analyses.solutions.kinds import Rule
 from lossscape.errors import RunFailed
 from lossscape.results import read_solutions, read_table
 from lossscape.runs import Point, Run, point
 from lossscape.studies.config import MinimumStudy, Opened
-from lossscape.studies.paired import MEASURES, pair
 from lossscape.studies.statements import (
     FAILS,
     HOLDS,

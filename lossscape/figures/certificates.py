@@ -1,0 +1,175 @@
+"""What a certificate and engine.json say, in words and rows: checks, lengths, errors, and how it was computed."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lossscape.figures.text import number
+from lossscape.figures.words import flat_rows, value_text
+from lossscape.progress import duration
+
+OUTCOMES = {True: "passed", False: "FAILED", None: "for comparison only: other BatchNorm statistics"}
+PLANS = {
+    "dense": "a forward pass of the module as it is",
+    "folded": "BatchNorm folded into the layers in front of it",
+    "factored": "the first layer's products with the inputs made once for all points",
+    "stacked": "many points in one product of stacked matrices",
+}
+CHOSEN = {
+    "timed": "the fastest of those that were timed",
+    "cached": "the fastest of those timed for a net of this shape on this machine before",
+    "rule": "the one that usually is the fastest: the work is too short to time others",
+    "asked for": "asked for with --plan",
+}
+"""How a plan came to be chosen, by the word of engine.json."""
+SHOWN = (
+    "passed", "checks", "model_unchanged", "samples_checked", "centre_norm", "direction_norms", "cosine",
+    "precision_check", "points_checked", "not_checked",
+)  # fmt: skip
+"""Keys of a certificate that have rows and words of their own."""
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """A check in a line of a table."""
+
+    name: str
+    value: str
+    reference: str
+    difference: str
+    relative: str
+    """The difference relative to the reference; empty where that is 0."""
+    tolerance: str
+    """The largest difference that passes."""
+    outcome: str
+    failed: bool
+
+
+def verdict(certificate: Mapping[str, Any]) -> str:
+    """Whether a result was checked, and how it came out."""
+    if not certificate:
+        return "none: the result was not checked"
+    if not certificate.get("passed"):
+        return "FAILED"
+    count = sum(1 for check in certificate.get("checks", []) if check.get("passed"))
+    if not count:
+        return "passed: the model is unchanged; there was nothing to compare the losses with"
+    return f"passed: {count:,} {'check' if count == 1 else 'checks'}, and the model is unchanged"
+
+
+def failures(certificate: Mapping[str, Any]) -> list[str]:
+    """What failed, a sentence each; empty for a certificate that passed."""
+    if not certificate or certificate.get("passed"):
+        return []
+    changed = certificate.get("model_unchanged") is False
+    words = ["The evaluation changed the model."] if changed else []
+    for row in check_rows(certificate):
+        if row.failed:
+            words.append(f"{row.name}: {row.value}, but the reference is {row.reference}.")
+    return words or ["It does not say which check."]
+
+
+def check_rows(certificate: Mapping[str, Any]) -> list[CheckRow]:
+    """A row for each check; what older certificates do not say is left empty."""
+    rows = []
+    for check in certificate.get("checks", []):
+        difference, relative = _differences(check["value"], check["reference"])
+        row = CheckRow(
+            name=str(check["name"]),
+            value=_value(check["value"]),
+            reference=_value(check["reference"]),
+            difference=difference,
+            relative=relative,
+            tolerance=_value(check["tolerance"], 3) if "tolerance" in check else "",
+            outcome=OUTCOMES.get(check["passed"], str(check["passed"])),
+            failed=check["passed"] is False,
+        )
+        rows.append(row)
+    return rows
+
+
+def _value(value: Any, digits: int = 8) -> str:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return number(float(value), digits) if plain else value_text(value)
+
+
+def _differences(value: Any, reference: Any) -> tuple[str, str]:
+    """The difference of two numbers and the same relative to the second, in words; empty where there is none."""
+    if not all(isinstance(each, int | float) for each in (value, reference)):
+        return "", ""
+    distance = abs(float(value) - float(reference))
+    if value == reference:
+        return "0", "0"
+    if not math.isfinite(distance):
+        return "", ""
+    return number(distance, 2), number(distance / abs(reference), 2) if reference else ""
+
+
+def fact_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
+    """Samples checked, lengths of centre and directions, their cosine, error of the precision, and all else it says."""
+    rows = []
+    if samples := certificate.get("samples_checked"):
+        counts = " and ".join(f"{count:,} {split}" for split, count in samples.items())
+        rows.append(["samples checked, the same on both sides", counts])
+    if "points_checked" in certificate:
+        rows.append(
+            ["points checked by dense forward passes in fp64", value_text(certificate["points_checked"])]
+        )
+    rows += [
+        [f"not checked: {name}", str(why)] for name, why in (certificate.get("not_checked") or {}).items()
+    ]
+    if "centre_norm" in certificate:
+        rows.append(["‖θ‖ of the centre", number(certificate["centre_norm"], 6)])
+    norms = certificate.get("direction_norms", [])
+    for index, value in enumerate(norms, 1):
+        name = (
+            f"‖d{'₁₂'[index - 1 : index]}‖ of direction {index}" if len(norms) > 1 else "‖d‖ of the direction"
+        )
+        rows.append([name, number(value, 6)])
+    if "cosine" in certificate:
+        rows.append(["cosine between the directions", number(certificate["cosine"], 3)])
+    if check := certificate.get("precision_check"):
+        rows.append(["points evaluated again in fp32", value_text(check.get("points"))])
+        for which in ("largest", "mean"):
+            error = check.get(f"{which}_relative_error")
+            rows.append([f"{which} relative error of the loss there", _value(error, 2)])
+    return rows + flat_rows({key: value for key, value in certificate.items() if key not in SHOWN})
+
+
+def engine_rows(engine: Mapping[str, Any]) -> list[list[str]]:
+    """How a result was computed: plan, time, threads and device, as far as engine.json says."""
+    rows = []
+    if plan := engine.get("plan"):
+        rows.append(["plan", plan_words(plan)])
+    if chosen := engine.get("chosen"):
+        tried = len(engine.get("tried") or [])
+        chosen = "rule" if chosen == "timed" and tried == 1 else chosen
+        many = f" ({tried:,})" if chosen in ("timed", "cached") and tried else ""
+        rows.append(["chosen as", CHOSEN.get(str(chosen), str(chosen)) + many])
+    for key, name in (("predicted_seconds", "predicted time"), ("seconds_per_point", "of it per point")):
+        if isinstance(seconds := engine.get(key), int | float):
+            rows.append([name, f"{number(seconds, 2)} s" if seconds < 10 else duration(seconds)])
+    if threads := engine.get("threads"):
+        rows.append(["threads", value_text(threads)])
+    device = engine.get("device") or {}
+    if isinstance(device, Mapping) and device:
+        kind = str(device.get("type", "unknown"))
+        rows.append(["device", f"{device['name']} ({kind})" if device.get("name") else kind])
+    return rows
+
+
+def plan_words(plan: Mapping[str, Any]) -> str:
+    """A plan in words: factored: the first layer's products …; chunks of 1,024 samples; 8 points together."""
+    name = str(plan.get("name", "dense"))
+    words = [f"{name}: {PLANS[name]}" if name in PLANS else name]
+    if chunk := plan.get("chunk"):
+        words.append(f"chunks of {value_text(chunk)} samples")
+    if (points := plan.get("points") or 1) > 1:
+        words.append(f"{value_text(points)} points together")
+    words += [
+        text
+        for key, text in (("channels_last", "channels last in memory"), ("compiled", "compiled"))
+        if plan.get(key)
+    ]
+    return "; ".join(words)

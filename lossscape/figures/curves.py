@@ -1,0 +1,195 @@
+"""Losses along a line: between two checkpoints, or along a random direction."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from lossscape.errors import BadInput
+from lossscape.figures import captions, phrases
+from lossscape.figures.style import (
+    COLOURS,
+    DASHES,
+    line_style,
+    loss_axis,
+    numbers,
+    save,
+    sheet,
+    split_key,
+    steady,
+    style,
+)
+from lossscape.figures.text import distinct, finite, number, shortened
+from lossscape.figures.uncertainty import BAND, sampled
+from lossscape.results import Curve
+
+
+def draw_curve(curves: Sequence[Curve], path: Path, *, log: bool = False) -> None:
+    """Write the figure of build_curve as PNG."""
+    save(build_curve(curves, log=log), path)
+
+
+@style()
+def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool = True) -> Figure:
+    """Loss and accuracy of one or several curves against α (or x); train solid, test dashed, bands where sampled.
+
+    log: a logarithmic loss axis; captioned: with what was computed in small print below. Raises BadInput where
+    there is nothing to draw or the curves have different coordinates.
+    """
+    if not curves:
+        raise BadInput("no finished curve to draw; run lossscape interpolate first")
+    coordinate = curves[0].coordinate
+    if any(curve.coordinate != coordinate for curve in curves):
+        raise BadInput("curves between checkpoints and along random directions cannot share an axis")
+    names = names_of(curves)
+    splits = [split for split in ("train", "test") if any(split in curve.splits for curve in curves)]
+    caption = captions.curve_caption(curves, names, log) if captioned else None
+    key = _key(curves, names, splits) + _band_key(curves)
+    figure, panel = sheet(10, 4.2, captions.curve_title(curves), caption, key)
+    left, right = panel.subplots(1, 2)
+    drawn = []
+    for index, curve in enumerate(curves):
+        for split in curve.splits:
+            drawn.append(_draw_split(left, right, curve, split, index, alone=len(curves) == 1))
+    only = splits[0] if len(splits) == 1 else ""
+    left.set_ylabel(phrases.loss_label([curve.settings for curve in curves], only))
+    right.set_ylabel(f"{only} accuracy (%)".strip())
+    loss_axis(left, [loss for loss, _ in drawn] + _band_ends(curves, "loss"), log)
+    numbers(right.yaxis)
+    steady(right, np.concatenate([accuracy for _, accuracy in drawn] + _band_ends(curves, "accuracy")))
+    _draw_bands(left, curves, "loss")
+    _draw_bands(right, curves, "accuracy")
+    for axes in (left, right):
+        _mark(axes, curves)
+    return figure
+
+
+def names_of(curves: Sequence[Curve]) -> list[str]:
+    """Names for the legend: the run's; with its checkpoints where one run has several curves."""
+    anchor = "start" if curves[0].coordinate == "alpha" else "centre"
+    runs = [str(curve.settings[anchor]["run"]) for curve in curves]
+    if len(set(runs)) == len(runs):
+        return distinct(runs)
+    ends = [" → ".join(str(curve.settings[end]["checkpoint"]) for end in _ends(curve)) for curve in curves]
+    return distinct([f"{run}: {end}" for run, end in zip(runs, ends, strict=True)])
+
+
+def _ends(curve: Curve) -> list[str]:
+    return ["start", "end"] if curve.coordinate == "alpha" else ["centre"]
+
+
+def _draw_split(
+    left: Axes, right: Axes, curve: Curve, split: str, index: int, *, alone: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one split of one curve in both panels; returns its finite losses and accuracies in per cent."""
+    x = curve.positions
+    loss = finite(curve.table[f"{split}_loss"].to_numpy())
+    accuracy = 100 * curve.table[f"{split}_accuracy"].to_numpy()
+    look = line_style(index, len(x)) | {"color": _colour(split, index, alone)}
+    name = f"{curve.folder.name} {split}"
+    ends = np.isin(x, (0.0, 1.0) if curve.coordinate == "alpha" else (0.0,))
+    for axes, values in ((left, loss), (right, accuracy)):
+        axes.plot(x, values, linestyle=DASHES[split], label=name, **look)
+        axes.plot(x[ends], values[ends], "o", color=look["color"], markersize=4.5, label=f"_{name} ends")
+    return loss[np.isfinite(loss)], accuracy[np.isfinite(accuracy)]
+
+
+def _colour(split: str, index: int, alone: bool) -> str:
+    """Of the curve with this index; a single curve has a colour for each split."""
+    return COLOURS[(("train", "test").index(split) if alone else index) % len(COLOURS)]
+
+
+def _band(curve: Curve, split: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of BAND standard errors around each value that was estimated from a subset; accuracies in per cent."""
+    value, error = (finite(curve.table[f"{split}_{metric}{end}"].to_numpy()) for end in ("", "_stderr"))
+    low, high = value - BAND * error, value + BAND * error
+    return (low, high) if metric == "loss" else (100 * np.clip(low, 0, 1), 100 * np.clip(high, 0, 1))
+
+
+def _bands(curves: Sequence[Curve]) -> Iterator[tuple[Curve, str, str]]:
+    """Curve, split and colour of each line that has a band."""
+    for index, curve in enumerate(curves):
+        for split in curve.splits:
+            if sampled(curve, split):
+                yield curve, split, _colour(split, index, len(curves) == 1)
+
+
+def _band_ends(curves: Sequence[Curve], metric: str) -> list[np.ndarray]:
+    ends = [end for curve, split, _ in _bands(curves) for end in _band(curve, split, metric)]
+    return [end[np.isfinite(end)] for end in ends]
+
+
+def _draw_bands(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
+    """Shade the bands; on a logarithmic axis one that reaches 0 runs out of the bottom."""
+    losses = np.concatenate([line.get_ydata() for line in axes.lines] or [np.empty(0)]).astype(float)
+    floor = -np.inf
+    if axes.get_yscale() == "log":
+        floor = losses[losses > 0].min() / 10
+    lowest = np.inf
+    for curve, split, colour in _bands(curves):
+        low, high = _band(curve, split, metric)
+        lowest = np.nanmin(low, initial=lowest)
+        axes.fill_between(
+            curve.positions, np.maximum(low, floor), np.maximum(high, floor),
+            color=colour, alpha=0.22, linewidth=0, zorder=1.5, label=f"_{curve.folder.name} {split} band",
+        )  # fmt: skip
+    if lowest < floor:
+        axes.set_ylim(bottom=floor)
+
+
+def _mark(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Ticks of the coordinate, and the ends or the centre with their names."""
+    settings = [curve.settings for curve in curves]
+    low = min(float(curve.positions[0]) for curve in curves)
+    high = max(float(curve.positions[-1]) for curve in curves)
+    if curves[0].coordinate == "alpha":
+        axes.set_xlabel("α")
+        names = [_checkpoint(settings, "start"), _checkpoint(settings, "end")]
+        marks = dict(zip((0.0, 1.0), names if all(names) else ["A", "B"], strict=True))
+    else:
+        axes.set_xlabel(phrases.axis_label(settings[0], "x"))
+        marks = {0.0: _checkpoint(settings, "centre") or "centre"}
+    marks = {value: text for value, text in marks.items() if low <= value <= high}
+    width = high - low
+    ticks = [float(tick) for tick in MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)]
+    inside = [tick for tick in ticks if low - 1e-9 * width <= tick <= high + 1e-9 * width]
+    apart = [tick for tick in inside if all(abs(tick - value) > 0.06 * width for value in marks)]
+    axes.set_xticks(sorted([*apart, *marks]))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: number(value) + (f"\n{marks[value]}" if value in marks else ""))
+    )
+    for value in marks:
+        axes.axvline(value, color="0.6", linewidth=0.8, zorder=0.5)
+
+
+def _checkpoint(settings: Sequence[phrases.Settings], end: str) -> str:
+    """The checkpoint's name where it is the same for all curves, else nothing."""
+    names = {str(each[end]["checkpoint"]) for each in settings}
+    return shortened(names.pop(), 20) if len(names) == 1 else ""
+
+
+def _band_key(curves: Sequence[Curve]) -> list[Artist]:
+    """A legend entry for the bands, where there are any."""
+    colour = COLOURS[0] if len(curves) == 1 and len(curves[0].splits) == 1 else "0.35"
+    return (
+        [Patch(color=colour, alpha=0.25, linewidth=0, label=f"± {BAND} standard errors")]
+        if any(_bands(curves))
+        else []
+    )
+
+
+def _key(curves: Sequence[Curve], names: Sequence[str], splits: Sequence[str]) -> list[Artist]:
+    """Legend entries: a colour for each curve, a dash for each split; none for a single line."""
+    if len(curves) == 1:
+        return [*split_key(splits, COLOURS[: len(splits)])] if len(splits) > 1 else []
+    lines: list[Artist] = [
+        Line2D([], [], label=name, **line_style(index, len(curve.table)))
+        for index, (curve, name) in enumerate(zip(curves, names, strict=True))
+    ]
+    return [*lines, *split_key(splits, ["0.35"] * len(splits))]

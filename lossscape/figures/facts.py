@@ -1,0 +1,129 @@
+"""What can be said of a run from its files alone, whatever state it is in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lossscape import yamlfile
+from lossscape.errors import BadInput
+from lossscape.figures.text import distinct
+from lossscape.results import read_table
+
+if TYPE_CHECKING:
+    from lossscape.runs import Run
+
+COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "grad_norm")
+STATES = {"running": "not finished (running or killed)", "": "unknown"}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run in a line of a table."""
+
+    name: str
+    state: str
+    data: str
+    model: str
+    parameters: int | None
+    optimizer: str
+    batch_size: int | None
+    precision: str
+    loss: str
+    epochs_done: int
+    epochs: int | None
+    """As the config asks for."""
+    metrics: pd.DataFrame
+    """metrics.csv without a torn last line."""
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The last row of the metrics; empty before the first."""
+        return (
+            {}
+            if self.metrics.empty
+            else {str(key): float(value) for key, value in self.metrics.iloc[-1].items()}
+        )
+
+    @property
+    def words(self) -> str:
+        """Data, net and optimizer in a sentence."""
+        size = "" if self.parameters is None else f" ({self.parameters:,} parameters)"
+        batch = "" if self.batch_size is None else f", batch {self.batch_size}"
+        return f"{self.data}, {self.model}{size}, {self.optimizer}{batch}, {self.precision}"
+
+
+def facts_of(run: "Run") -> Facts:
+    """Read config.yaml, environment.json, state.json and metrics.csv. Raises BadInput for one that is none."""
+    config, environment, state = yamlfile.read(run.config_file).data, run.environment(), run.state()
+    try:
+        optimizer, training = config["optimizer"], config["training"]
+        metrics = read_metrics(run.metrics_file)
+        steps = f"{optimizer['name']}, lr {optimizer['lr']}" if "lr" in optimizer else optimizer["name"]
+        schedule = (config.get("schedule") or {}).get("name", "constant")
+        word = str(state.get("state", ""))
+        message = state.get("message")
+        return Facts(
+            name=run.name,
+            state=STATES.get(word, word) + (f": {message}" if message else ""),
+            data=_data(config["dataset"], environment.get("data") or {}),
+            model=_model(config["model"]),
+            parameters=(environment.get("model") or {}).get("parameters"),
+            optimizer=steps if schedule == "constant" else f"{steps}, {schedule} schedule",
+            batch_size=training.get("batch_size"),
+            precision=str(config.get("precision", "fp32")),
+            loss=str((config.get("loss") or {}).get("name", "cross_entropy")),
+            epochs_done=0 if metrics.empty else int(metrics["epoch"].iloc[-1]),
+            epochs=training.get("epochs"),
+            metrics=metrics,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"{run.config_file}: not the config of a run ({type(error).__name__}: {error})"
+        ) from None
+
+
+def read_metrics(path: Path) -> pd.DataFrame:
+    """metrics.csv up to its last whole line, so that a run can be read while it trains; empty where there is none.
+
+    Raises BadInput where it is not a table of numbers with the columns of a run.
+    """
+    if not path.exists():
+        return pd.DataFrame()
+    table = read_table(path, live=True)
+    missing = [column for column in COLUMNS if column not in table]
+    if len(table) and missing:
+        raise BadInput(f"{path}: lacks the column {missing[0]}")
+    return table
+
+
+def names_of(runs: Sequence["Run"]) -> list[str]:
+    """Names for a figure: with the folder they lie in where two runs share a name."""
+    names = [run.name for run in runs]
+    return distinct(
+        [
+            f"{run.path.resolve().parent.name}/{name}" if names.count(name) > 1 else name
+            for run, name in zip(runs, names, strict=True)
+        ]
+    )
+
+
+def _data(dataset: dict[str, Any], facts: dict[str, Any]) -> str:
+    words = str(dataset["name"])
+    if facts.get("note"):
+        words += f" ({facts['note']})"
+    if dataset.get("label_noise"):
+        words += f", label noise {dataset['label_noise']:g}"
+    if facts.get("train_size"):
+        words += f", {facts['train_size']:,} train and {facts['test_size']:,} test samples"
+    return words
+
+
+def _model(model: dict[str, Any]) -> str:
+    sizes = model.get("hidden") or model.get("channels")
+    words = {"batch_norm": "BatchNorm", "dropout": f"dropout {model.get('dropout')}"}
+    extras = [word for key, word in words.items() if model.get(key)]
+    shape = " " + "-".join(str(size) for size in sizes) if sizes else ""
+    return ", ".join([f"{model['name']}{shape}", *extras])

@@ -1,0 +1,160 @@
+"""Heights over a plane as contours and as a surface: on a full grid by its cells, at any points by triangles."""
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import Bbox
+from matplotlib.tri import Triangulation
+
+from lossscape.errors import BadInput
+from lossscape.figures.levels import Scale
+from lossscape.results import Surface
+
+COLOURS = "viridis"
+"""Perceptually uniform, and readable with any colour vision and in grey."""
+MOST_NUMBERS = 20
+LABEL = 48
+"""Characters in a line of a colour bar's label."""
+SAME = 1e-9
+"""Lengths in the unit square that differ by less are equal."""
+MANY_FACES = 12_000
+"""Beyond so many, the edges of triangles would make a surface in three dimensions black."""
+
+
+def triangulation(surface: Surface, heights: np.ndarray) -> Triangulation:
+    """The points' Delaunay triangles, those with a corner that has no finite height masked.
+
+    Both axes count alike, whatever their ranges are. Of a rectangle, whose diagonals are both Delaunay's, the one is
+    taken along which the heights differ less, so that contours do not zigzag, and across a valley the lower one.
+    Raises BadInput where all points lie on one line.
+    """
+    if min(len(surface.x), len(surface.y)) < 2:
+        raise BadInput(f"{surface.folder}: its points lie on one line, so there is no surface to draw")
+    places = surface.table[["x", "y"]].to_numpy()
+    alike = (places - places.min(axis=0)) / np.ptp(places, axis=0)
+    corners = _with_gentle_diagonals(Triangulation(*alike.T), alike, heights)
+    masked = ~np.isfinite(heights)[corners].all(axis=1)
+    return Triangulation(places[:, 0], places[:, 1], corners, masked)
+
+
+def _with_gentle_diagonals(triangles: Triangulation, places: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """The triangles' corners [T, 3], with the diagonals of rectangles chosen by the heights of their ends."""
+    corners = triangles.triangles.copy()
+    for edge in range(3):
+        one = np.arange(len(corners))
+        other = triangles.neighbors[:, edge]
+        one, other = one[other > one], other[other > one]  # each pair once
+        a, b, c = (triangles.triangles[one, (edge + place) % 3] for place in range(3))
+        d = triangles.triangles[other].sum(axis=1) - a - b
+        middles = np.abs(places[a] + places[b] - places[c] - places[d]).max(axis=1)
+        lengths = [np.linalg.norm(places[p] - places[q], axis=1) for p, q in ((a, b), (c, d))]
+        rectangle = (middles < SAME) & (np.abs(lengths[0] - lengths[1]) < SAME)
+        flip = rectangle & _gentler(heights[[c, d]], heights[[a, b]])
+        corners[one[flip]] = np.stack([a, d, c], axis=1)[flip]
+        corners[other[flip]] = np.stack([d, b, c], axis=1)[flip]
+    return corners
+
+
+def _gentler(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """Whether the diagonals with ends of heights `new` [2, Q] are better than the `old` ones; NaN is the worst."""
+    jumps = [np.nan_to_num(np.abs(ends[0] - ends[1]), nan=np.inf) for ends in (new, old)]
+    higher = old.mean(axis=0) - new.mean(axis=0)
+    valley = np.abs(higher) > np.maximum(*jumps)  # each diagonal is level, but not at the same height
+    return np.where(valley, higher > 0, jumps[0] < jumps[1])
+
+
+def has_faces(surface: Surface, heights: np.ndarray) -> bool:
+    """Whether there is something to draw: some finite height on a grid, else three that are neighbours."""
+    if surface.regular:
+        return bool(np.isfinite(heights).any())
+    return bool(len(triangulation(surface, heights).get_masked_triangles()))
+
+
+def bands(
+    panel: SubFigure, axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, label: str
+) -> tuple[list[Text], Colorbar]:
+    """Draw filled contours, lines and a colour bar with this label; returns the numbers on the lines, and the bar.
+
+    heights: as Surface.values shapes them, NaN where the plane is left open; some must make a face.
+    """
+    filled = _contours(axes, surface, heights, filled=True, levels=scale.ticks, cmap=COLOURS, norm=scale.norm)
+    bar = panel.colorbar(
+        filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5)
+    )
+    text = FuncFormatter(lambda height, _: scale.text(height))
+    bar.ax.yaxis.set_major_formatter(text)
+    bar.ax.minorticks_off()
+    if scale.constant:
+        return [], bar
+    look = {"colors": "black", "linestyles": "solid", "linewidths": 0.6}
+    lines = _contours(axes, surface, heights, filled=False, levels=scale.ticks, **look)
+    axes.clabel(lines, fontsize=8, inline=False, fmt=text, colors="black")
+    for number in lines.labelTexts:
+        number.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.85)])
+    return list(lines.labelTexts), bar
+
+
+def _contours(axes: Axes, surface: Surface, heights: np.ndarray, *, filled: bool, **look: Any) -> ContourSet:
+    if surface.regular:
+        draw = axes.contourf if filled else axes.contour
+        return draw(surface.x, surface.y, np.ma.masked_invalid(heights), **look)
+    any_points = axes.tricontourf if filled else axes.tricontour
+    return any_points(triangulation(surface, heights), heights, **look)
+
+
+def dots(axes: Axes, surface: Surface) -> None:
+    """Show where points were added to the grid, between the colours and the contour lines."""
+    added = surface.table[surface.refined]
+    root = max(len(added), 1) ** 0.5  # many must not hide the colours
+    look: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.25}
+    look |= {"markersize": np.clip(60 / root, 1.2, 2.0), "alpha": np.clip(20 / root, 0.2, 0.5), "zorder": 1.5}
+    if len(added):
+        axes.plot(added["x"], added["y"], "o", linestyle="", label="refined", **look)
+
+
+def thin_out(figure: Figure, axes: Axes, labels: list[Text], names: Sequence[Text] = ()) -> None:
+    """Hide labels that stick out of the axes, lie on the centre, a name or another label."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # it is laid out
+    axes.apply_aspect()
+    inside = axes.get_window_extent()
+    x, y = axes.transData.transform((0, 0))
+    taken = [Bbox.from_extents(x - 20, y - 20, x + 20, y + 20), *(name.get_window_extent() for name in names)]
+    for label in labels:
+        box = label.get_window_extent().padded(3)
+        fits = inside.contains(*box.min) and inside.contains(*box.max) and not box.count_overlaps(taken)
+        label.set_visible(bool(fits))
+        if fits:
+            taken.append(box)
+
+
+def fit_bar(figure: Figure, axes: Axes, bar: Colorbar, scale: Scale) -> None:
+    """Put a colour bar beside the axes, once these are laid out, as high and with as many numbers as there is room."""
+    room, box, beside = axes.get_position(original=True), axes.get_position(), bar.ax.get_position()
+    bar.ax.set_position((beside.x0 - (room.x1 - box.x1), box.y0, beside.width, box.height))
+    inches = axes.get_window_extent().height / figure.dpi
+    bar.set_ticks(list(scale.marks(min(MOST_NUMBERS, int(5 * inches)))))
+
+
+def solid(axes: Any, surface: Surface, heights: np.ndarray, scale: Scale) -> None:
+    """Draw heights as a surface on axes in three dimensions; arguments as for `bands`."""
+    look = {"cmap": COLOURS, "norm": scale.norm, "linewidth": 0.2, "edgecolor": (0, 0, 0, 0.25)}
+    if surface.regular:
+        x, y = np.meshgrid(surface.x, surface.y)
+        axes.plot_surface(x, y, heights, rcount=101, ccount=101, **look)
+        return
+    triangles = triangulation(surface, heights)
+    if len(triangles.get_masked_triangles()) > MANY_FACES:
+        look |= {"linewidth": 0, "edgecolor": "none", "antialiased": False}
+    axes.plot_trisurf(triangles, heights, **look)

@@ -1,0 +1,156 @@
+"""How every figure looks: settings, colours, fonts, captions, and saving it whole or not at all."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from lossscape.figures.text import DPI, columns_of, digits_of, fonts, number, wrapped
+from lossscape.files import write_bytes
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too pale on white)."""
+MARKERS = ("", "o", "s", "^", "D", "v")
+"""Told apart by these where there are more lines than colours."""
+NOTHING = "no finite loss"
+DASHES: dict[str, Any] = {"train": "-", "test": (0, (4, 1.6))}
+CAPTION_POINTS, CAPTION_LEADING, MARGIN_INCHES = 8.0, 1.35, 0.12
+
+_SETTINGS: dict[str, Any] = {
+    "figure.dpi": DPI,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "0.9",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "text.parse_math": False,  # a $ in a name is a dollar
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The project's matplotlib settings, whatever a matplotlibrc says; also a decorator."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        settings: Any = _SETTINGS | {"font.family": fonts()}
+        matplotlib.rcParams.update(settings)
+        yield
+
+
+def sheet(
+    width: float, height: float, title: str, caption: str | None, key: Sequence[Artist] = ()
+) -> tuple[Figure, SubFigure]:
+    """A figure with a title on top, a legend below its panels and a caption in small print.
+
+    Returns it with the part that the panels go into; width, height: of that part without the legend, in inches.
+    """
+    rows, columns = _legend_shape(key, width)
+    height += 0.2 * rows
+    lines = wrapped(caption, 72 * (width - 2 * MARGIN_INCHES), CAPTION_POINTS) if caption else []
+    below = len(lines) * CAPTION_POINTS * CAPTION_LEADING / 72 + 1.5 * MARGIN_INCHES
+    figure = Figure(figsize=(width, height + below), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    parts: Any = figure.subfigures(2, 1, height_ratios=[height, below], hspace=0)
+    panel, foot = parts
+    foot.text(
+        MARGIN_INCHES / width, 1 - MARGIN_INCHES / 2 / below, "\n".join(lines),
+        size=CAPTION_POINTS, color="0.3", va="top", linespacing=CAPTION_LEADING,
+    )  # fmt: skip
+    panel.suptitle(title, x=MARGIN_INCHES / width, ha="left", size=12)
+    if key:
+        labels = [_shown(str(handle.get_label())) for handle in key]
+        panel.legend(key, labels, loc="outside lower center", ncols=columns)
+    return figure, panel
+
+
+def _legend_shape(key: Sequence[Artist], width: float) -> tuple[int, int]:
+    """Rows and columns of a legend in a figure `width` inches wide."""
+    if not key:
+        return 0, 1
+    longest = max(columns_of(str(handle.get_label())) for handle in key)
+    columns = max(1, min(len(key), int(12 * width / (longest + 8))))
+    return -(-len(key) // columns), columns
+
+
+@style()
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # savefig draws twice
+    write_bytes(path, buffer.getvalue())
+
+
+def line_style(index: int, points: int) -> dict[str, Any]:
+    """Colour and marker of the line with this index among several, each with so many points."""
+    marker = MARKERS[index // len(COLOURS) % len(MARKERS)]
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": marker or ("o" if points <= 12 else ""),
+        "markersize": 4 if points > 1 else 6,
+        "markevery": max(points // 12, 1),
+    }
+
+
+def split_key(splits: Sequence[str], colours: Sequence[str]) -> list[Line2D]:
+    """Legend entries that say which lines are train and which are test."""
+    return [
+        Line2D([], [], color=colour, linestyle=DASHES[split], label=split)
+        for split, colour in zip(splits, colours, strict=True)
+    ]
+
+
+def _shown(label: str) -> str:
+    """matplotlib leaves labels out of a legend that begin with an underscore."""
+    return f" {label}" if label.startswith("_") else label
+
+
+def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
+    """Scale and tick labels of an axis of losses; values: all that is drawn on it, NaN for gaps."""
+    every = np.concatenate([np.ravel(value) for value in values]) if values else np.empty(0)
+    every = every[np.isfinite(every)]
+    if not every.size:
+        axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center")
+        axes.set_yticks([])
+        return
+    log = log and bool((every > 0).any())
+    every = every[every > 0] if log else every
+    if log:
+        axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    steady(axes, every)
+    numbers(axes.yaxis, digits=digits_of(axes.get_ylim()))
+    if log and (decades := np.log10(every.max() / every.min())) >= 0.5:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 3 else (1.0, 2.0, 5.0), numticks=8))
+
+
+def numbers(axis: Axis, most: int = 6, digits: int = 4, integer: bool = False) -> None:
+    """At most so many round numbers on an axis, whatever its length is, so that a layout need not be done twice."""
+    axis.set_major_locator(MaxNLocator(most, integer=integer, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, digits)))
+
+
+def steady(axes: Axes, values: np.ndarray) -> None:
+    """Limits that do not blow rounding up, around values [N] (finite) that are all but equal."""
+    if values.size and np.ptp(values) <= 1e-6 * np.abs(values).max():
+        middle = float(values.mean())
+        spread = abs(middle) * 0.1 or 1.0
+        axes.set_ylim(middle - spread, middle + spread)
