@@ -13,7 +13,6 @@ from mpl_toolkits.mplot3d import Axes3D
 from lossscape.errors import BadInput
 from lossscape.figures import captions, text  # fmt: skip
 from lossscape.figures.levels import choose_scale
-from lossscape.figures.text import number
 from lossscape.report import (
     build_contour,
     build_curve,
@@ -25,6 +24,7 @@ from lossscape.report import (
     draw_training,
 )
 from lossscape.results import read_curve, read_surface
+from lossscape.text import number
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import INF, NAN, SURFACES, assert_inside, lines_of, png_size, words_of
 
@@ -332,7 +332,7 @@ def test_without_a_font_for_it_a_name_is_escaped(tmp_path: Path, monkeypatch: py
 
 
 def test_text_for_people() -> None:
-    assert [text.number(value) for value in (0.0, -0.0, 1e-5, -1234567.0, 0.123456, 100.0)] == [
+    assert [number(value) for value in (0.0, -0.0, 1e-5, -1234567.0, 0.123456, 100.0)] == [
         "0", "0", "1e−5", "−1.235e6", "0.1235", "100",
     ]  # fmt: skip
     assert text.distinct(["a", "b", "a"]) == ["a (1)", "b", "a (2)"]

@@ -11,8 +11,8 @@ import lossscape
 ROOT = Path(lossscape.__file__).parent
 LAYERS = [
     {"errors"},
-    {"yamlfile", "files", "seeds", "signals", "progress", "vectors", "families"},
-    {"data", "losses", "optimizers", "schedules", "dropout"},
+    {"yamlfile", "files", "seeds", "signals", "progress", "vectors", "families", "text", "options"},
+    {"execution", "data", "losses", "optimizers", "schedules", "dropout"},
     {"models"},
     {"config", "devices"},
     {"objective", "runs"},

@@ -79,7 +79,7 @@ def _show(found: "Solutions") -> None:
 
 def _table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows of cells, the first column flush left and the others flush right."""
-    from lossscape.figures.text import columns_of
+    from lossscape.text import columns_of
 
     widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossscape.figures.phrases import conditions, direction_words, place, point_words, range_words
-from lossscape.figures.text import finite, number, shortened
+from lossscape.figures.text import finite, shortened
 from lossscape.figures.uncertainty import BAND, failure_words, sampled
 from lossscape.results import Curve, Surface
+from lossscape.text import number
 
 LINES = {"random": "a random direction", "pca": "the first principal component", "towards": "the line to B"}
 """What a line around a centre is, by the kind of its direction."""

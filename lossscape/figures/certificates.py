@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lossscape.figures.text import number
 from lossscape.figures.words import flat_rows, value_text
 from lossscape.progress import duration
+from lossscape.text import number
 
 OUTCOMES = {True: "passed", False: "FAILED", None: "for comparison only: other BatchNorm statistics"}
 PLANS = {

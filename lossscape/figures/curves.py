@@ -25,9 +25,10 @@ from lossscape.figures.style import (
     steady,
     style,
 )
-from lossscape.figures.text import distinct, finite, number, shortened
+from lossscape.figures.text import distinct, finite, shortened
 from lossscape.figures.uncertainty import BAND, sampled
 from lossscape.results import Curve
+from lossscape.text import number
 
 
 def draw_curve(curves: Sequence[Curve], path: Path, *, log: bool = False) -> None:

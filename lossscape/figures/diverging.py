@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
-from lossscape.figures.text import finite, number
+from lossscape.figures.text import finite
+from lossscape.text import number
 
 COLOURS = "PuOr_r"
 """Diverging, white at 0, and readable with any colour vision."""

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
-from lossscape.figures.text import digits_of, finite, number
+from lossscape.figures.text import finite
+from lossscape.text import digits_of, number
 
 MOST_LEVELS = 18
 WIDE = 100.0

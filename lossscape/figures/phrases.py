@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lossscape.figures.text import number, shortened
+from lossscape.figures.text import shortened
 from lossscape.figures.uncertainty import precision_words, standard_errors
 from lossscape.results import Result, Surface
+from lossscape.text import number
 
 Settings = Mapping[str, Any]
 

@@ -17,8 +17,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from lossscape.figures.text import DPI, columns_of, digits_of, fonts, number, wrapped
+from lossscape.figures.text import DPI, fonts, wrapped
 from lossscape.files import write_bytes
+from lossscape.text import columns_of, digits_of, number
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too pale on white)."""

@@ -1,14 +1,14 @@
 """Text that can be drawn: any name in the fonts that are installed, numbers, lines that fit."""
 
 import functools
-import math
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+from lossscape import text as text_of
 
 LIMIT = 1e30
 """Losses beyond this are treated like infinite ones: an axis up to them shows nothing else."""
@@ -44,21 +44,8 @@ def drawable(text: str) -> str:
 
 
 def shortened(text: str, columns: int = 44) -> str:
-    """Drawable text with its middle left out where it is longer than so many columns (a wide character takes two)."""
-    text = drawable(text)
-    if columns_of(text) <= columns:
-        return text
-    head, tail = text, text
-    while columns_of(head) > columns // 2:
-        head = head[:-1]
-    while columns_of(tail) > columns - columns // 2 - 1:
-        tail = tail[1:]
-    return f"{head}…{tail}"
-
-
-def columns_of(text: str) -> int:
-    """How wide a text is in characters; a wide one counts twice."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    """Drawable text of at most so many columns, see `text.shortened`."""
+    return text_of.shortened(drawable(text), columns)
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -68,18 +55,6 @@ def distinct(names: Sequence[str]) -> list[str]:
         f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name
         for i, name in enumerate(short)
     ]
-
-
-def number(value: float, digits: int = 4) -> str:
-    """A number for people: at most `digits` significant digits, 1e-5 for 1e-05."""
-    mantissa, e, exponent = f"{value + 0.0:.{digits}g}".partition("e")
-    return (f"{mantissa}e{int(exponent)}" if e else mantissa).replace("-", "−")
-
-
-def digits_of(values: Sequence[float]) -> int:
-    """Significant digits that tell numbers over the range of `values` apart, at least 4."""
-    greatest, span = max(map(abs, values), default=0.0), max(values, default=0.0) - min(values, default=0.0)
-    return max(4, math.ceil(math.log10(greatest / span)) + 3) if span > 0 else 4
 
 
 def finite(values: np.ndarray) -> np.ndarray:

@@ -24,7 +24,8 @@ from lossscape.figures.style import (
     steady,
     style,
 )
-from lossscape.figures.text import finite, number, shortened
+from lossscape.figures.text import finite, shortened
+from lossscape.text import number
 
 if TYPE_CHECKING:
     from lossscape.runs import Run

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from lossscape.figures.text import finite, number
+from lossscape.figures.text import finite
 from lossscape.results import Result
+from lossscape.text import number
 
 BAND = 2
 """Standard errors on either side of a curve that its band shows."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lossscape.figures.text import number
 from lossscape.results import Curve
+from lossscape.text import number
 
 LOSS_UNIT = {"cross_entropy": "nats"}
 

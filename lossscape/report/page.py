@@ -17,11 +17,11 @@ from lossscape.figures.facts import Facts, facts_of
 from lossscape.figures.facts import names_of as names_of_runs
 from lossscape.figures.pages import Pages, Picture
 from lossscape.figures.reading import UNREADABLE, Problem, read_bytes, reason_of
-from lossscape.figures.text import number
 from lossscape.figures.training import build_training, training_alt, training_caption
 from lossscape.files import check_writable, write_text
 from lossscape.report.sections import Section, sections_of
 from lossscape.results import Curve
+from lossscape.text import number
 
 if TYPE_CHECKING:
     from lossscape.runs import Run

@@ -17,7 +17,6 @@ from lossscape.figures.curves import build_curve
 from lossscape.figures.pages import Pages, Picture
 from lossscape.figures.phrases import point_words
 from lossscape.figures.reading import UNREADABLE, Problem, read_result, reason_of
-from lossscape.figures.text import number
 from lossscape.results import (
     CERTIFICATE,
     ENGINE,
@@ -30,6 +29,7 @@ from lossscape.results import (
     Result,
     Surface,
 )
+from lossscape.text import number
 
 if TYPE_CHECKING:
     from lossscape.runs import Run

@@ -7,8 +7,9 @@ from lossscape.analyses.film.result import Film
 from lossscape.analyses.landscape.path_words import path_words
 from lossscape.figures import captions, phrases
 from lossscape.figures.levels import Scale
-from lossscape.figures.text import finite, number, shortened
+from lossscape.figures.text import finite, shortened
 from lossscape.figures.uncertainty import failure_words, sampled
+from lossscape.text import number
 
 
 def title(film: Film, kind: str) -> str:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from lossscape.figures.text import number, shortened
+from lossscape.figures.text import shortened
 from lossscape.results import Surface, Trail
+from lossscape.text import number
 
 UNLIKE = 1.5
 """Losses that differ by more than this factor are not the same to a reader."""

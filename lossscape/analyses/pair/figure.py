@@ -16,7 +16,8 @@ from lossscape.figures.diverging import Diverging, choose_diverging
 from lossscape.figures.levels import Scale, choose_scale
 from lossscape.figures.panels import add, colour_bar, contours, solid
 from lossscape.figures.style import save, sheet, style
-from lossscape.figures.text import columns_of, shortened
+from lossscape.figures.text import shortened
+from lossscape.text import columns_of
 
 CONTOURS, SOLIDS = "contours.png", "surfaces.png"
 """Of several nets."""

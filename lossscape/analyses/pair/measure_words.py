@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lossscape.analyses.pair.result import ORIGINAL, Pairs
 from lossscape.analyses.pair.words import of_net, told_apart
 from lossscape.figures import phrases
-from lossscape.figures.text import number
+from lossscape.text import number
 
 MEASURES = {
     "centre_loss": "loss at the centre",

@@ -11,9 +11,9 @@ from lossscape.analyses.pair.words import at_centre, rows
 from lossscape.figures import certificates, phrases
 from lossscape.figures.pages import Pages, Picture
 from lossscape.figures.reading import UNREADABLE, Problem, reason_of
-from lossscape.figures.text import number
 from lossscape.files import read_json
 from lossscape.results import CERTIFICATE, SETTINGS, read_settings
+from lossscape.text import number
 
 
 @dataclass(frozen=True)

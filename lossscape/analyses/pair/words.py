@@ -8,8 +8,9 @@ from lossscape.analyses.pair.result import Pair, Pairs
 from lossscape.figures import phrases
 from lossscape.figures.diverging import Diverging
 from lossscape.figures.levels import Scale
-from lossscape.figures.text import finite, number
+from lossscape.figures.text import finite
 from lossscape.figures.uncertainty import failure_words, standard_errors
+from lossscape.text import number
 
 RELABELLED = {"hard": "its classes", "soft": "its probabilities"}
 

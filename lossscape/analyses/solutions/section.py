@@ -16,8 +16,8 @@ from lossscape.analyses.solutions.words import (
 from lossscape.figures.facts import facts_of
 from lossscape.figures.pages import Pages, Picture
 from lossscape.figures.reading import UNREADABLE, Problem, reason_of
-from lossscape.figures.text import number
 from lossscape.results import SETTINGS, Solutions, read_settings, read_solutions
+from lossscape.text import number
 
 if TYPE_CHECKING:
     from lossscape.runs import Run

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from lossscape.figures.facts import Facts
-from lossscape.figures.text import finite, number, shortened
+from lossscape.figures.text import finite, shortened
 from lossscape.figures.words import LOSS_UNIT
 from lossscape.results import Solutions
+from lossscape.text import number
 
 FOUND = ("LM", "GM", "TM")
 NEVER = "–"

@@ -1,0 +1,55 @@
+"""What an analysis is: a folder whose four modules are loaded when they are needed.
+
+request.py   `Request`, what is computed, and `Drawing`, how it is drawn: dataclasses whose fields are the options
+compute.py   `compute(request, execution)` evaluates what lacks and returns the result's folder
+result.py    `read(folder)` gives the result back; its `lines()` are what the terminal says of it
+figure.py    `draw(result, drawing, quiet)` and `section(result, page)`: its figures, and its part of the report
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """An analysis by the name of its folder, which is that of its command too."""
+
+    name: str
+    results: str
+    """The folder of its results, below that of a run."""
+
+    @cached_property
+    def requests(self) -> ModuleType:
+        """Its request.py, which loads neither torch nor matplotlib."""
+        return self._module("request")
+
+    def compute(self, request: Any, execution: Any) -> Path:
+        """Compute what a result lacks; returns its folder."""
+        folder: Path = self._module("compute").compute(request, execution)
+        return folder
+
+    @property
+    def read(self) -> Callable[[Path], Any]:
+        """Gives a finished result back, without torch."""
+        read: Callable[[Path], Any] = self._module("result").read
+        return read
+
+    @property
+    def draw(self) -> Callable[..., dict[str, Path | str]]:
+        """Draws a result's figures beside it; gives what lies where."""
+        draw: Callable[..., dict[str, Path | str]] = self._module("figure").draw
+        return draw
+
+    @property
+    def section(self) -> Callable[..., Any]:
+        """Makes a result's part of the report."""
+        section: Callable[..., Any] = self._module("figure").section
+        return section
+
+    def _module(self, name: str) -> ModuleType:
+        return importlib.import_module(f"lossscape.analyses.{self.name}.{name}")

@@ -1,0 +1,136 @@
+"""A field of a request says once what it is: an option of the command, a key of settings.yaml, a word of a name.
+
+Fields are annotated `Annotated[type, Option(help, …)]`; their defaults are those of the command line and of Python.
+A field that is a dataclass itself is embedded: its fields are options too.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Any, get_args, get_type_hints
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field is beside its type and default."""
+
+    help: str
+    metavar: str | None = None
+    flag: str | None = None
+    """Where it is not the field's name with hyphens."""
+    argument: bool = False
+    """Given by its place, not by a flag."""
+    least: float | None = None
+    most: float | None = None
+    given: Any = None
+    """The type that the command line gives, where `parse` makes the field's value of it."""
+    parse: Callable[[Any], Any] | None = None
+    word: str | Callable[[Any], str] | None = None
+    """How a value stands in the name of a result's folder: a format, or a function; None: not at all."""
+    always: bool = False
+    """Whether the word stands there for the default too."""
+    sparse: bool = False
+    """Left out of settings.yaml where it is the default: so must be every field that a request gains later, or
+    results from before would no longer be found."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """How a dataclass is embedded: fields to leave out, and what differs from its own annotations."""
+
+    leave: tuple[str, ...] = ()
+    types: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    help: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field with its option."""
+
+    name: str
+    type: Any
+    default: Any
+    """dataclasses.MISSING where it has to be given."""
+    option: Option
+    path: tuple[str, ...] = ()
+    """The embedded fields that lead to it."""
+
+    def of(self, request: Any) -> Any:
+        """Its value in a request."""
+        for step in self.path:
+            request = getattr(request, step)
+        return getattr(request, self.name)
+
+
+@cache
+def fields_of(kind: type) -> tuple[Field, ...]:
+    """The fields of a dataclass that are options, those of embedded ones in their place."""
+    return tuple(_fields(kind, None, Embedded(), ()))
+
+
+def _fields(kind: type, default: Any, how: Embedded, path: tuple[str, ...]) -> Iterator[Field]:
+    hints = get_type_hints(kind, include_extras=True)
+    for each in dataclasses.fields(kind):
+        if each.name in how.leave:
+            continue
+        inner, *extras = (
+            get_args(hints[each.name]) if hasattr(hints[each.name], "__metadata__") else (hints[each.name],)
+        )
+        value = getattr(default, each.name) if default is not None else _default_of(each)
+        if dataclasses.is_dataclass(inner):
+            nested = next((extra for extra in extras if isinstance(extra, Embedded)), Embedded())
+            yield from _fields(inner, value, nested, (*path, each.name))
+        for option in extras:
+            if isinstance(option, Option):
+                if each.name in how.help:
+                    option = dataclasses.replace(option, help=how.help[each.name])
+                yield Field(each.name, how.types.get(each.name, inner), value, option, path)
+
+
+def _default_of(each: "dataclasses.Field[Any]") -> Any:
+    return each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+
+
+def made_of(kind: type, given: Mapping[str, Any]) -> Any:
+    """A dataclass from values by the names of its fields, those of embedded ones among them; others are ignored."""
+    changes: dict[tuple[str, ...], dict[str, Any]] = {}
+    for each in fields_of(kind):
+        if each.name in given:
+            changes.setdefault(each.path, {})[each.name] = given[each.name]
+    own = changes.pop((), {})
+    defaults = {each.name: _default_of(each) for each in dataclasses.fields(kind)}
+    for (step,), inner in changes.items():
+        own[step] = dataclasses.replace(defaults[step], **inner)
+    return kind(**own)
+
+
+def words_of(request: Any) -> list[str]:
+    """The words of a request in the name of its folder: of what differs from the defaults, in the fields' order."""
+    found = []
+    for each in fields_of(type(request)):
+        value, word = each.of(request), each.option.word
+        if word is not None and (each.option.always or value != each.default):
+            values = value if isinstance(value, tuple) else (value,)
+            found.append(word.format(*values) if isinstance(word, str) else word(value))
+    return found
+
+
+def settings_of(request: Any, **known: Any) -> dict[str, Any]:
+    """A request's own fields as settings.yaml has them; known: what they turned out to be, by name.
+
+    Embedded fields have settings of their own.
+    """
+    found = {}
+    for each in fields_of(type(request)):
+        value = each.of(request)
+        if not each.path and not (each.option.sparse and value == each.default):
+            found[each.name] = known[each.name] if each.name in known else _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -1,0 +1,34 @@
+"""Words and numbers for people, wherever they are shown."""
+
+import math
+import unicodedata
+from collections.abc import Sequence
+
+
+def columns_of(text: str) -> int:
+    """How wide a text is in characters; a wide one counts twice."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def shortened(text: str, columns: int = 44) -> str:
+    """The text with its middle left out where it is longer than so many columns (a wide character takes two)."""
+    if columns_of(text) <= columns:
+        return text
+    head, tail = text, text
+    while columns_of(head) > columns // 2:
+        head = head[:-1]
+    while columns_of(tail) > columns - columns // 2 - 1:
+        tail = tail[1:]
+    return f"{head}…{tail}"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number for people: at most `digits` significant digits, 1e-5 for 1e-05."""
+    mantissa, e, exponent = f"{value + 0.0:.{digits}g}".partition("e")
+    return (f"{mantissa}e{int(exponent)}" if e else mantissa).replace("-", "−")
+
+
+def digits_of(values: Sequence[float]) -> int:
+    """Significant digits that tell numbers over the range of `values` apart, at least 4."""
+    greatest, span = max(map(abs, values), default=0.0), max(values, default=0.0) - min(values, default=0.0)
+    return max(4, math.ceil(math.log10(greatest / span)) + 3) if span > 0 else 4
