@@ -67,21 +67,20 @@ class Field:
 
 
 @cache
-def fields_of(kind: type) -> tuple[Field, ...]:
+def fields_of(kind: Any) -> tuple[Field, ...]:
     """The fields of a dataclass that are options, those of embedded ones in their place."""
     return tuple(_fields(kind, None, Embedded(), ()))
 
 
-def _fields(kind: type, default: Any, how: Embedded, path: tuple[str, ...]) -> Iterator[Field]:
+def _fields(kind: Any, default: Any, how: Embedded, path: tuple[str, ...]) -> Iterator[Field]:
     hints = get_type_hints(kind, include_extras=True)
     for each in dataclasses.fields(kind):
         if each.name in how.leave:
             continue
-        inner, *extras = (
-            get_args(hints[each.name]) if hasattr(hints[each.name], "__metadata__") else (hints[each.name],)
-        )
+        hint = hints[each.name]
+        inner, *extras = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
         value = getattr(default, each.name) if default is not None else _default_of(each)
-        if dataclasses.is_dataclass(inner):
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
             nested = next((extra for extra in extras if isinstance(extra, Embedded)), Embedded())
             yield from _fields(inner, value, nested, (*path, each.name))
         for option in extras:
@@ -95,7 +94,7 @@ def _default_of(each: "dataclasses.Field[Any]") -> Any:
     return each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
 
 
-def made_of(kind: type, given: Mapping[str, Any]) -> Any:
+def made_of(kind: Any, given: Mapping[str, Any]) -> Any:
     """A dataclass from values by the names of its fields, those of embedded ones among them; others are ignored."""
     changes: dict[tuple[str, ...], dict[str, Any]] = {}
     for each in fields_of(kind):
