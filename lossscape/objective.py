@@ -6,7 +6,7 @@ float64 from the net's outputs and summed in float64, so the mean is that of all
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from lossscape.dropout import Dropout, Masks
 from lossscape.errors import BadInput, one_of
 from lossscape.losses import LOSSES, Loss
+from lossscape.metrics import METRICS, Metric
 from lossscape.models.summary import summarise
 from lossscape.vectors import Params
 
@@ -29,23 +30,8 @@ INTEGER_CHUNK = 256
 """For nets that take integers (tokens), whose activations are not measured."""
 
 
-class Metrics(NamedTuple):
-    """Means over all samples."""
-
-    loss: float
-    accuracy: float
-
-
-class SampledMetrics(NamedTuple):
-    """Estimates of means over all samples from a stratified subset, with their standard errors."""
-
-    loss: float
-    accuracy: float
-    loss_stderr: float
-    accuracy_stderr: float
-    loss_difference_stderr: float
-    """Of the difference to the reference point's loss: the same samples at both, so much smaller."""
-    accuracy_difference_stderr: float
+PerSample = dict[str, Tensor]
+"""The loss and the other metrics of each sample, [n] each, by name."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +125,7 @@ def choose_plan(model: nn.Module, inputs: Tensor) -> Plan:
 
 
 class Objective:
-    """Loss and accuracy of a model structure on fixed data, as a function of parameters and buffers."""
+    """Loss and other metrics of a model structure on fixed data, as a function of parameters and buffers."""
 
     def __init__(
         self,
@@ -152,11 +138,12 @@ class Objective:
         plan: Plan | None = None,
         sample: Sample | None = None,
         dropout: Dropout | None = None,
+        metrics: Sequence[str] | Mapping[str, Metric] = ("accuracy",),
     ) -> None:
         """model: any module, left as it is; loss: a name of LOSSES or a function (outputs, targets) -> [N] losses.
 
         inputs: [N, ...]; targets: class numbers [N] or distributions [N, C]; both stay on their device, where
-        all is computed. sample: says that they are a stratified subset, which `scored` then extrapolates from.
+        all is computed. sample: says that they are a stratified subset, which `means` then extrapolates from.
         dropout: stays on with these masks, in place of off. Raises BadInput where the lengths differ, the loss is
         unknown, the device has no tf32, or dropout that is to stay on is not there.
         """
@@ -177,6 +164,10 @@ class Objective:
                 f"{inputs.device.type.upper()}: use --precision fp32, or bf16 where the processor has it"
             )
         self.loss: Loss = LOSSES[loss] if isinstance(loss, str) else loss
+        self.measures = (
+            dict(metrics) if isinstance(metrics, Mapping) else {name: METRICS[name] for name in metrics}
+        )
+        """Metrics beside the loss."""
         self.device = inputs.device
         self.dtype = torch.float64 if precision == "fp64" else torch.float32
         self.precision = precision
@@ -192,9 +183,15 @@ class Objective:
         return len(self.inputs)
 
     @property
-    def fields(self) -> type[Metrics] | type[SampledMetrics]:
-        """What `scored` returns."""
-        return Metrics if self.sample is None else SampledMetrics
+    def columns(self) -> tuple[str, ...]:
+        """The names of what `metrics` returns, the loss first; of a subset with standard errors.
+
+        `<name>_stderr` is of the estimated mean; `<name>_difference_stderr` of its difference to a reference point,
+        whose samples are the same, so it is much smaller.
+        """
+        names = ("loss", *self.measures)
+        errors = ("", "_stderr", "_difference_stderr") if self.sample is not None else ("",)
+        return tuple(f"{name}{error}" for error in errors for name in names)
 
     def parameters(self) -> Params:
         """The values that the model had when it was handed over, in the objective's precision."""
@@ -209,59 +206,55 @@ class Objective:
         parameters: Params | None = None,
         buffers: Params | None = None,
         done: Callable[[int], None] | None = None,
-    ) -> Metrics | SampledMetrics:
-        """Mean loss and accuracy at the given parameters and buffers (default: the model's own).
+    ) -> dict[str, float]:
+        """The means by column at the given parameters and buffers (default: the model's own).
 
-        done: called after each chunk with its number of samples. Without class targets accuracy is that of the
-        largest target. A loss that is not finite is returned as it is.
+        done: called after each chunk with its number of samples. A loss that is not finite is returned as it is.
         """
         values = self.prepared(parameters, buffers)
         parts = []
         for inputs, targets, masks in self.chunks():
-            parts.append(self.judged(self.forward(values | masks, inputs), targets))
+            parts.append(self.per_sample(self.forward(values | masks, inputs), targets))
             if done is not None:
                 done(len(inputs))
-        losses, right = (torch.cat(column) for column in zip(*parts, strict=True))
-        return self.scored(losses, right)
+        return self.means(joined(parts))
 
-    def judged(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss (float64) and whether the class is right of each sample, from outputs [n, C] in float64."""
+    def per_sample(self, outputs: Tensor, targets: Tensor) -> PerSample:
+        """Loss (float64) and metrics of each sample, from outputs [n, C] in float64."""
         losses = self.loss(outputs, targets)
         if losses.shape != (len(outputs),):
             raise BadInput(
                 f"the loss gives shape {list(losses.shape)} for {len(outputs)} samples; one loss each is needed "
                 "(of torch's losses: reduction='none')"
             )
-        labels = targets if targets.ndim == 1 else targets.argmax(1)
-        return losses.double(), outputs.argmax(1) == labels
+        found = {"loss": losses.double()}
+        for name, measure in self.measures.items():
+            found[name] = measure(outputs, targets)
+        return found
 
-    def scored(
-        self, losses: Tensor, right: Tensor, reference: tuple[Tensor, Tensor] | None = None
-    ) -> Metrics | SampledMetrics:
-        """The metrics of a point from what `judged` says of all samples, both [N].
+    def means(self, values: PerSample, reference: PerSample | None = None) -> dict[str, float]:
+        """The means by column from the values of all samples, [N] each.
 
-        reference: the same of the point that a subset's differences are taken to; by default this point itself.
+        reference: the values at the point that a subset's differences are taken to; by default this point itself.
 
         Of a subset: the stratified estimate of the mean, Σ W_h m_h with W_h the stratum's share of the whole, and
         its standard error, √(Σ W_h² (1 − f_h) s_h²/n_h) with f_h the share of the stratum that is in the subset
         (Cochran, Sampling Techniques, 3rd ed., §5.3 and §5.4).
         """
         if self.sample is None:
-            return Metrics(float(losses.sum()) / len(self), int(right.sum()) / len(self))
-        hits = right.double()
-        before, hits_before = reference or (losses, right)
-        estimates = [
-            stratified(values, self.sample)
-            for values in (losses, hits, losses - before, hits - hits_before.double())
-        ]
-        (loss, loss_error), (accuracy, accuracy_error), (_, loss_change), (_, accuracy_change) = estimates
-        return SampledMetrics(loss, accuracy, loss_error, accuracy_error, loss_change, accuracy_change)
+            return {name: float(each.double().sum()) / len(self) for name, each in values.items()}
+        found: dict[str, float] = {}
+        for name, each in values.items():
+            here, there = each.double(), (reference or values)[name].double()
+            found[name], found[f"{name}_stderr"] = stratified(here, self.sample)
+            found[f"{name}_difference_stderr"] = stratified(here - there, self.sample)[1]
+        return {column: found[column] for column in self.columns}
 
     def blind_loss(self) -> float:
         """The mean loss of outputs that are all 0: of cross-entropy, that of knowing nothing."""
         outputs = self.forward({}, self.laid_out(self.inputs[:1]))
-        losses, right = self.judged(torch.zeros_like(outputs).expand(len(self), -1), self.targets)
-        return self.scored(losses, right).loss
+        values = self.per_sample(torch.zeros_like(outputs).expand(len(self), -1), self.targets)
+        return self.means(values)["loss"]
 
     def outputs(
         self,
@@ -331,6 +324,11 @@ class Objective:
         with arithmetic(self.device, self.precision):
             outputs: Tensor = torch.func.functional_call(self.model, values, (inputs,))
             return outputs.double()
+
+
+def joined(parts: Sequence[PerSample]) -> PerSample:
+    """The values of chunks of samples as those of all of them."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def stratified(values: Tensor, sample: Sample) -> tuple[float, float]:

@@ -149,7 +149,7 @@ def test_compiled_forward_passes_give_the_same(kind: Callable[[], nn.Module]) ->
     objective = Objective(model, "cross_entropy", case.inputs(11), case.targets(11))
     line = line_of(objective)
     points = [(0.0,), (0.5,), (-1.0,)]
-    dense = [values["data"].loss for _, values in evaluate({"data": objective}, line, points)]
+    dense = [values["data_loss"] for _, values in evaluate({"data": objective}, line, points)]
     plan = Plan(4, channels_last=False, name="factored", points=3, compiled=True)
-    found = [values["data"].loss for _, values in evaluate({"data": objective}, line, points, plan=plan)]
+    found = [values["data_loss"] for _, values in evaluate({"data": objective}, line, points, plan=plan)]
     assert found == pytest.approx(dense, rel=1e-5)

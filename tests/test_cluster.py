@@ -20,7 +20,7 @@ from torch import nn
 
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Subspace, Work, cluster
-from lossscape.evaluate.cluster import blocks, connect, evaluate_on_workers, open_workers, parcel, worker
+from lossscape.evaluate.cluster import blocks, connect, open_workers, payload, worker
 from lossscape.evaluate.engine import blocks_of
 from lossscape.families import load
 from lossscape.objective import Objective, Plan
@@ -110,12 +110,11 @@ def test_values_have_the_bits_of_one_process(shared: Cluster, plan: Plan) -> Non
         case = MODEL_CASES["mlp_batch_norm_prelu"]
         work = work_of(case.model(), case.shape, case.classes)
     places = blocks_of(POINTS, plan)
-    one = [work.evaluate(block, plan) for block in places]
+    one = [work.rows(block, plan) for block in places]
     found = list(shared.workers.evaluate(work, plan, places))
     assert sorted(index for index, _ in found) == list(range(len(places)))
     for index, values in found:
         assert values == one[index]
-        assert type(values[0]["train"]) is type(one[index][0]["train"])
     for position, (index, _) in enumerate(found):  # coarse points come first
         assert index - position < 2 * blocks.IN_FLIGHT
 
@@ -125,8 +124,8 @@ def test_the_work_travels_once_to_each_worker(shared: Cluster, tmp_path: Path) -
         def __reduce__(self) -> Any:
             return arrive, (str(tmp_path),)
 
-        def evaluate(self, block: Any, plan: Any) -> Any:
-            return [os.getpid() for _ in block]
+        def rows(self, keys: Any, plan: Any) -> Any:
+            return [os.getpid() for _ in keys]
 
     def arrive(folder: str) -> Counts:
         with Path(folder, str(os.getpid())).open("a") as file:
@@ -142,9 +141,9 @@ def test_the_work_travels_once_to_each_worker(shared: Cluster, tmp_path: Path) -
 
 def test_a_loop_that_is_left_leaves_the_cluster_usable(shared: Cluster) -> None:
     class Slow:
-        def evaluate(self, block: Any, plan: Any) -> Any:
+        def rows(self, keys: Any, plan: Any) -> Any:
             time.sleep(0.05)
-            return block
+            return keys
 
     work = Slow()
     found = shared.evaluate(work, singles(20))
@@ -164,13 +163,13 @@ class Answers:
     ) -> None:  # type: ignore[assignment]
         self.seconds, self.kills, self.raises = seconds, kills, raises
 
-    def evaluate(self, block: Any, plan: Any) -> Any:
+    def rows(self, keys: Any, plan: Any) -> Any:
         time.sleep(self.seconds)
-        if block[0][0] in self.kills:
+        if keys[0][0] in self.kills:
             os.kill(os.getpid(), signal.SIGKILL)
-        if block[0][0] in self.raises:
+        if keys[0][0] in self.raises:
             raise ArithmeticError("odd\nnumbers")
-        return [(os.getpid(), *block[0])]
+        return [(os.getpid(), *keys[0])]
 
 
 def test_what_a_killed_worker_had_is_done_again(shared: Cluster) -> None:
@@ -258,13 +257,13 @@ def test_a_signal_stops_at_once(shared: Cluster) -> None:
 
 DRIVER = """
     import os, sys, tempfile, time
-    from lossscape.evaluate.cluster import evaluate_on_workers
+    from lossscape.evaluate.cluster import open_workers
     from lossscape.signals import Interrupted, stop_on_signals
 
     assert not {"dask", "distributed", "cloudpickle"} & set(sys.modules)
 
     class Slow:
-        def evaluate(self, block, plan):
+        def rows(self, keys, plan):
             time.sleep(0.05)
             return os.getpid()
 
@@ -275,12 +274,11 @@ DRIVER = """
         seen = set()
         blocks = [[(0.0,)]] * 10_000
         try:  # no guard of __main__: nothing imports this script again
-            for _, pid in evaluate_on_workers(
-                Slow(), None, blocks, workers=int(sys.argv[1]), scheduler=None, threads=1, stop=stop
-            ):
-                if pid not in seen:
-                    seen.add(pid)
-                    print(pid, flush=True)
+            with open_workers(workers=int(sys.argv[1]), threads=1, stop=stop) as cluster:
+                for _, pid in cluster.evaluate(Slow(), None, blocks):
+                    if pid not in seen:
+                        seen.add(pid)
+                        print(pid, flush=True)
         except Interrupted as error:
             sys.exit(error.exit_code)
 """
@@ -357,23 +355,14 @@ def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_a_scheduler_of_the_user(scheduler_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parcel, "PIECE_BYTES", 1000)  # several pieces
+    monkeypatch.setattr(payload, "PIECE_BYTES", 1000)  # several pieces
     wait_for(scheduler_file.exists)
     case = MODEL_CASES["mlp_batch_norm_prelu"]
     work = work_of(case.model(), case.shape, case.classes)
     places = blocks_of(POINTS, PLANS[0])
-    found = dict(
-        evaluate_on_workers(
-            work,
-            PLANS[0],
-            places,
-            workers=None,
-            scheduler=str(scheduler_file),
-            threads=None,
-            stop=lambda: None,
-        )
-    )
-    assert [found[index] for index in range(len(places))] == [work.evaluate(b, PLANS[0]) for b in places]
+    with open_workers(scheduler=str(scheduler_file)) as cluster:
+        found = dict(cluster.evaluate(work, PLANS[0], places))
+    assert [found[index] for index in range(len(places))] == [work.rows(b, PLANS[0]) for b in places]
     with open_workers(scheduler=connect.address_of(str(scheduler_file))) as cluster:
         assert cluster.threads == 1
         assert cluster.client.run(lambda: len(worker._works)) == dict.fromkeys(cluster.client.nthreads(), 0)
@@ -431,21 +420,21 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-# --- parcels ------------------------------------------------------------------------------------------------
+# --- payloads ------------------------------------------------------------------------------------------------
 
 
 def sent(content: Any, device: torch.device | None = None) -> Any:
     """What arrives of something that is sent in small pieces."""
-    packed = parcel.pack(content)
-    stream = torch.full((parcel.layout(packed.sizes)[1],), 255, dtype=torch.uint8)
+    packed = payload.pack(content)
+    stream = torch.full((payload.layout(packed.sizes)[1],), 255, dtype=torch.uint8)
     for offset, piece in packed.pieces():
         stream.numpy()[offset : offset + len(piece)] = list(piece)
-    return parcel.unpack(stream, packed.sizes, device)
+    return payload.unpack(stream, packed.sizes, device)
 
 
 @pytest.mark.parametrize("piece", [1, 100, 10_000])
 def test_tensors_arrive_as_they_are(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parcel, "PIECE_BYTES", piece)
+    monkeypatch.setattr(payload, "PIECE_BYTES", piece)
     base = torch.arange(24.0).reshape(2, 3, 2, 2)
     tensors = {
         "plain": base,
@@ -468,7 +457,7 @@ def test_tensors_arrive_as_they_are(piece: int, monkeypatch: pytest.MonkeyPatch)
         if name not in ("every_second", "expanded", "expanded_end"):
             assert arrived[name].stride() == tensor.stride(), name
         if tensor.numel():
-            assert arrived[name].untyped_storage().data_ptr() % parcel.ALIGNMENT == 0, name
+            assert arrived[name].untyped_storage().data_ptr() % payload.ALIGNMENT == 0, name
         if tensor.is_contiguous():
             arrived[name].zero_()  # its memory is its own, to be written to
 
@@ -484,14 +473,14 @@ def test_shared_tensors_stay_shared_and_large_ones_stay_behind() -> None:
     flat_arrived[0] = 5.0
     assert arrived[0].weight[0, 0] == 5.0
     large = torch.zeros(100_000)
-    assert sum(parcel.pack({"few": large[:10]}).sizes) < 1000
-    assert sum(parcel.pack([large, large, large.reshape(10, -1)]).sizes) < 410_000
+    assert sum(payload.pack({"few": large[:10]}).sizes) < 1000
+    assert sum(payload.pack([large, large, large.reshape(10, -1)]).sizes) < 410_000
 
 
 def test_work_of_a_gpu_arrives_on_the_workers_own() -> None:
-    packed = parcel.pack({"device": torch.device("cuda", 3)})
+    packed = payload.pack({"device": torch.device("cuda", 3)})
     assert packed.gpu
-    assert not parcel.pack({"device": torch.device("cpu"), "x": torch.ones(2)}).gpu
+    assert not payload.pack({"device": torch.device("cpu"), "x": torch.ones(2)}).gpu
     assert sent({"device": torch.device("cuda", 3)}, torch.device("cuda", 1)) == {
         "device": torch.device("cuda", 1)
     }

@@ -78,10 +78,10 @@ def explicit_flat(objective: Objective) -> Tensor:
 def test_the_loss_is_that_of_the_net_written_out() -> None:
     objective = objective_of("flat", plan=Plan(8, channels_last=False))
     expected = float(explicit_flat(objective).mean())
-    assert objective.metrics().loss == pytest.approx(expected, rel=1e-12)
+    assert objective.metrics()["loss"] == pytest.approx(expected, rel=1e-12)
     off = Objective(flat(), "cross_entropy", objective.inputs, objective.targets, precision="fp64")
     off.model.load_state_dict(objective.model.state_dict())
-    assert abs(off.metrics().loss - expected) > 1e-5
+    assert abs(off.metrics()["loss"] - expected) > 1e-5
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -94,15 +94,15 @@ def test_every_plan_has_the_same_masks(name: str) -> None:
     }
     work = Work({"data": objective}, Subspace(origin, [direction], dict(objective.buffers())))
     points = [(0.0,), (0.1,), (-0.2,)]
-    dense = [objective.metrics(*work.subspace.at(place)).loss for place in points]
+    dense = [objective.metrics(*work.subspace.at(place))["loss"] for place in points]
     tried = []
     for plan in NAMES:
         if plan in reasons_against(objective, work.subspace):
             continue
         tried.append(plan)
         for chunk in (4, 16, 64):
-            found = work.evaluate(points, Plan(chunk, channels_last=name == "pictures", name=plan, points=3))
-            assert [values["data"].loss for values in found] == pytest.approx(dense, rel=1e-10), (plan, chunk)
+            found = work.rows(points, Plan(chunk, channels_last=name == "pictures", name=plan, points=3))
+            assert [values["data_loss"] for values in found] == pytest.approx(dense, rel=1e-10), (plan, chunk)
     assert len(tried) == (3 if name == "on_inputs" else 4)
 
 
@@ -125,14 +125,14 @@ def test_masks_keep_the_share_that_they_should_and_scale_it(name: str) -> None:
 def test_masks_go_by_the_sample_and_not_by_its_place() -> None:
     whole = objective_of("flat")
     places = torch.tensor([0, 3, 4, 20, 36])
-    losses, _ = whole.judged(whole.outputs(), whole.targets)
+    losses = whole.per_sample(whole.outputs(), whole.targets)["loss"]
     part = whole.part(places)
-    assert torch.allclose(part.judged(part.outputs(), part.targets)[0], losses[places], rtol=1e-12)
+    assert torch.allclose(part.per_sample(part.outputs(), part.targets)["loss"], losses[places], rtol=1e-12)
     first = whole.part(slice(7))
-    assert torch.allclose(first.judged(first.outputs(), first.targets)[0], losses[:7], rtol=1e-12)
-    assert whole.metrics().loss != objective_of("flat", seed=1).metrics().loss
+    assert torch.allclose(first.per_sample(first.outputs(), first.targets)["loss"], losses[:7], rtol=1e-12)
+    assert whole.metrics()["loss"] != objective_of("flat", seed=1).metrics()["loss"]
     moved = objective_of("flat", rows=torch.arange(SAMPLES) + 5000)
-    assert whole.metrics().loss != moved.metrics().loss
+    assert whole.metrics()["loss"] != moved.metrics()["loss"]
 
 
 def test_masks_are_drawn_again_where_there_is_no_room_for_them(monkeypatch: pytest.MonkeyPatch) -> None:

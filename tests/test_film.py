@@ -64,13 +64,13 @@ def directions_of(film: Film, frame: int) -> dict[str, dict[str, torch.Tensor]]:
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts the points that are evaluated."""
     counts: list[int] = []
-    evaluate = Work.evaluate
+    rows = Work.rows
 
     def counted(self: Work, block: list[tuple[float, ...]], *rest: object) -> object:
         counts.append(len(block))
-        return evaluate(self, block, *rest)  # type: ignore[arg-type]
+        return rows(self, block, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Work, "evaluate", counted)
+    monkeypatch.setattr(Work, "rows", counted)
     return counts
 
 

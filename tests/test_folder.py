@@ -30,12 +30,12 @@ class Dying(Work):
     blocks: list[int] = field(default_factory=list)
     dies_in: int | None = None
 
-    def evaluate(self, block: Sequence[Coordinates], plan: Plan, done: Any = None) -> list[Values]:
+    def rows(self, block: Sequence[Coordinates], plan: Plan, done: Any = None) -> list[Values]:
         """The metrics of a block, or a RuntimeError."""
         if len(self.blocks) == self.dies_in:
             raise RuntimeError("dead")
         self.blocks.append(len(block))
-        return super().evaluate(block, plan, done)
+        return super().rows(block, plan, done)
 
 
 def loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def test_any_loss_is_a_result_and_none_is_computed_twice(tmp_path: Path, plan: s
     assert first.blocks == [8, 8, 4]
     for point, found in values.items():
         expected = LOSSES[int(point[0]) % len(LOSSES)]
-        assert found["train"].loss == expected or (math.isnan(expected) and math.isnan(found["train"].loss))
+        assert found["train_loss"] == expected or (math.isnan(expected) and math.isnan(found["train_loss"]))
 
     with pytest.raises(RuntimeError, match="dead"):
         filled(folder, work(dies_in=2), plan)

@@ -64,17 +64,17 @@ def test_every_plan_equals_dense(name: str, case: ModelCase, precision: str) -> 
             how = Plan(4, channels_last=plan != "dense" and case.shape == (2, 8, 8), name=plan, points=3)
             counted: list[int] = []
             found = [
-                values["data"]
+                values
                 for block in (points[:3], points[3:])
                 if block
-                for values in work.evaluate(block, how, counted.append)
+                for values in work.rows(block, how, counted.append)
             ]
             for point, one, other in zip(points, found, dense, strict=True):
-                assert one.loss == pytest.approx(other.loss, rel=TOLERANCE[precision], abs=1e-9), (
+                assert one["data_loss"] == pytest.approx(other["loss"], rel=TOLERANCE[precision], abs=1e-9), (
                     plan,
                     point,
                 )
-                assert one.accuracy == other.accuracy, (plan, point)
+                assert one["data_accuracy"] == other["accuracy"], (plan, point)
             height = 6 if plan == "stacked" else len(points)  # a stack is always as high as its plan says
             assert sum(counted) == SAMPLES * height
 
@@ -84,10 +84,10 @@ def test_a_point_has_the_same_bits_in_every_block() -> None:
     work = Work({"data": objective}, plane_of(objective))
     for name in ("dense", "folded", "factored"):
         plan = Plan(4, channels_last=False, name=name, points=5)
-        together = work.evaluate(POINTS, plan)
-        assert [work.evaluate([point], plan)[0] for point in POINTS] == together
+        together = work.rows(POINTS, plan)
+        assert [work.rows([point], plan)[0] for point in POINTS] == together
     stacked = Plan(4, channels_last=False, name="stacked", points=4)
-    assert work.evaluate(POINTS[:2], stacked) == work.evaluate(POINTS[:2], stacked)
+    assert work.rows(POINTS[:2], stacked) == work.rows(POINTS[:2], stacked)
 
 
 def test_statistics_that_move_are_folded_at_every_point() -> None:
@@ -99,8 +99,8 @@ def test_statistics_that_move_are_folded_at_every_point() -> None:
     for name in ("folded", "factored"):
         plan = Plan(4, channels_last=True, name=name)
         for point, values in evaluate({"data": objective}, plane, POINTS, plan=plan):
-            expected = objective.metrics(*plane.at(point)).loss
-            assert values["data"].loss == pytest.approx(expected, rel=1e-10)
+            expected = objective.metrics(*plane.at(point))["loss"]
+            assert values["data_loss"] == pytest.approx(expected, rel=1e-10)
 
 
 def test_the_model_and_the_inputs_stay_as_they_are() -> None:
@@ -110,7 +110,7 @@ def test_the_model_and_the_inputs_stay_as_they_are() -> None:
         before = {key: value.clone() for key, value in objective.model.state_dict().items()}
         work = Work({"data": objective}, plane_of(objective))
         for plan in set(NAMES) - set(reasons_against(objective, work.subspace)):
-            work.evaluate(POINTS[:2], Plan(4, channels_last=False, name=plan, points=2))
+            work.rows(POINTS[:2], Plan(4, channels_last=False, name=plan, points=2))
             assert torch.equal(objective.inputs, inputs)
             for key, value in objective.model.state_dict().items():
                 assert torch.equal(value, before[key]), (plan, key)
@@ -121,26 +121,26 @@ def test_bf16_of_every_plan_is_near_fp32() -> None:
     exact = objective_of(case)
     half = Objective(exact.model, "cross_entropy", exact.inputs, exact.targets, precision="bf16")
     plane = plane_of(exact)
-    expected = exact.metrics(*plane.at(POINTS[1])).loss
+    expected = exact.metrics(*plane.at(POINTS[1]))["loss"]
     for plan in NAMES:
-        (found,) = Work({"data": half}, plane).evaluate([POINTS[1]], Plan(4, channels_last=False, name=plan))
-        assert found["data"].loss == pytest.approx(expected, rel=2e-2)
-        assert found["data"].loss != expected
+        (found,) = Work({"data": half}, plane).rows([POINTS[1]], Plan(4, channels_last=False, name=plan))
+        assert found["data_loss"] == pytest.approx(expected, rel=2e-2)
+        assert found["data_loss"] != expected
 
 
 def test_work_can_be_sent_to_another_process() -> None:
     objective = objective_of(MODEL_CASES["mlp"])
     work, plan = Work({"data": objective}, plane_of(objective)), Plan(4, channels_last=False, name="factored")
-    here = work.evaluate(POINTS, plan)
-    assert pickle.loads(pickle.dumps(work)).evaluate(POINTS, plan) == here
+    here = work.rows(POINTS, plan)
+    assert pickle.loads(pickle.dumps(work)).rows(POINTS, plan) == here
 
 
 def test_no_direction_at_all_is_the_origin() -> None:
     objective = objective_of(MODEL_CASES["mlp"])
     origin = Subspace(objective.parameters(), [], objective.buffers())
     for name in NAMES:
-        (found,) = Work({"data": objective}, origin).evaluate([()], Plan(4, channels_last=False, name=name))
-        assert found["data"].loss == pytest.approx(objective.metrics().loss, rel=1e-5)
+        (found,) = Work({"data": objective}, origin).rows([()], Plan(4, channels_last=False, name=name))
+        assert found["data_loss"] == pytest.approx(objective.metrics()["loss"], rel=1e-5)
 
 
 class Sequences(nn.Module):
@@ -196,9 +196,9 @@ def test_nets_that_are_not_what_they_seem(kind: type[nn.Module]) -> None:
     against = reasons_against(objective, work.subspace)
     assert ("folded" in against) == (kind in (Looks, Recurrent))
     for plan in set(NAMES) - set(against) - ({"stacked"} if kind in (Looks, Recurrent) else set()):
-        for point, found in zip(POINTS, work.evaluate(POINTS, Plan(4, False, plan, points=5)), strict=True):
-            expected = objective.metrics(*work.subspace.at(point)).loss
-            assert found["data"].loss == pytest.approx(expected, rel=1e-10), plan
+        for point, found in zip(POINTS, work.rows(POINTS, Plan(4, False, plan, points=5)), strict=True):
+            expected = objective.metrics(*work.subspace.at(point))["loss"]
+            assert found["data_loss"] == pytest.approx(expected, rel=1e-10), plan
 
 
 @pytest.mark.parametrize("plan", ["folded", "factored"])
@@ -206,7 +206,7 @@ def test_a_plan_that_does_not_fit_is_refused(plan: PlanName) -> None:
     objective = Objective(Looks(), "cross_entropy", torch.randn(9, 12), torch.arange(9) % 2)
     work = Work({"data": objective}, plane_of(objective))
     with pytest.raises(BadInput, match=f"--plan {plan}: the net's forward cannot be traced"):
-        work.evaluate(POINTS, Plan(4, channels_last=False, name=plan))
+        work.rows(POINTS, Plan(4, channels_last=False, name=plan))
 
 
 def test_a_layer_that_is_used_elsewhere_is_not_factored() -> None:

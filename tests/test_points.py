@@ -18,7 +18,7 @@ from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import ROUNDS, refined
 from lossscape.evaluate.sampling import stratified_sample
 from lossscape.evaluate.subspace import Coordinates
-from lossscape.objective import Metrics, Objective, Plan, PlanName, SampledMetrics, stratified
+from lossscape.objective import Objective, Plan, PlanName, stratified
 
 # --- the order of a grid --------------------------------------------------------------------------------------
 
@@ -186,22 +186,21 @@ def test_differences_to_the_reference_are_more_certain() -> None:
     objective = Objective(
         torch.nn.Linear(6, 3), "cross_entropy", inputs[sample.indices], targets[sample.indices], sample=sample
     )
-    assert objective.fields is SampledMetrics
+    errors = ("", "_stderr", "_difference_stderr")
+    assert objective.columns == tuple(f"{name}{error}" for error in errors for name in ("loss", "accuracy"))
     near = {name: 1.01 * value for name, value in objective.parameters().items()}
-    losses = objective.judged(objective.outputs(), objective.targets)
-    moved = objective.judged(objective.outputs(near), objective.targets)
-    here, there = objective.scored(*losses, losses), objective.scored(*moved, losses)
-    assert isinstance(here, SampledMetrics)
-    assert isinstance(there, SampledMetrics)
-    assert here.loss_difference_stderr == 0
-    assert 0 < there.loss_difference_stderr < 0.05 * there.loss_stderr
+    losses = objective.per_sample(objective.outputs(), objective.targets)
+    moved = objective.per_sample(objective.outputs(near), objective.targets)
+    here, there = objective.means(losses, losses), objective.means(moved, losses)
+    assert here["loss_difference_stderr"] == 0
+    assert 0 < there["loss_difference_stderr"] < 0.05 * there["loss_stderr"]
     for factor in (1.01, 2.0):  # the origin of each subspace is its own reference
         start = {name: factor * value for name, value in objective.parameters().items()}
         rows = table(objective, Subspace(start, [start]), [(0.0,), (0.5,)])
         assert rows["loss_difference_stderr"][0] == 0
         assert rows["loss_difference_stderr"][1] > 0
     whole = Objective(torch.nn.Linear(6, 3), "cross_entropy", inputs, targets)
-    assert isinstance(whole.metrics(), Metrics)
+    assert tuple(whole.metrics()) == whole.columns == ("loss", "accuracy")
 
 
 @pytest.mark.parametrize("plan", NAMES)
@@ -219,15 +218,15 @@ def test_other_targets_take_the_outputs_that_are_known(
     how = Plan(16, channels_last=False, name=plan, points=4)
     outputs = Outputs()
     for block in blocks_of(points, how):
-        Work({"train": first}, subspace, outputs=outputs).evaluate(block, how)
+        Work({"train": first}, subspace, outputs=outputs).rows(block, how)
     expected = [
-        v for block in blocks_of(points, how) for v in Work({"train": second}, subspace).evaluate(block, how)
+        v for block in blocks_of(points, how) for v in Work({"train": second}, subspace).rows(block, how)
     ]
     assert len(outputs.kept) == len(points)
     monkeypatch.setattr("lossscape.evaluate.plans.Network.__call__", None)  # no forward pass
     counted: list[int] = []
     shared = Work({"train": second}, subspace, outputs=outputs)
-    found = [v for block in blocks_of(points, how) for v in shared.evaluate(block, how, counted.append)]
+    found = [v for block in blocks_of(points, how) for v in shared.rows(block, how, counted.append)]
     assert found == expected
     assert sum(counted) == 5 * 40
 

@@ -318,7 +318,7 @@ def test_a_second_call_computes_nothing(
         raise AssertionError("computed again")
 
     monkeypatch.setattr("lossscape.train.loop.take_step", fail)
-    monkeypatch.setattr("lossscape.evaluate.engine.Work.losses", fail)
+    monkeypatch.setattr("lossscape.evaluate.engine.Work.rows", fail)
     again = run_study(opened, found.home)
     assert again.statements == found.statements
     assert all(path.read_bytes() == content for path, (_, content) in before.items())

@@ -40,7 +40,7 @@ class Ours:
         self.prepared = time.perf_counter() - begin
         self.plan = found.plan
         self.blocks = itertools.cycle(self.whole_blocks(self.points))
-        self.work.evaluate(next(self.blocks), self.plan)
+        self.work.rows(next(self.blocks), self.plan)
         return {"plan": asdict(self.plan), "source": found.source, "seconds": self.prepared}
 
     def work_on(self, samples: int) -> Work:
@@ -57,7 +57,7 @@ class Ours:
     def values(self, points: Sequence[Sequence[float]]) -> list[float]:
         """The loss at each of some points."""
         blocks = blocks_of([tuple(point) for point in points], self.plan)
-        return [values["train"].loss for block in blocks for values in self.work.evaluate(block, self.plan)]
+        return [values["train_loss"] for block in blocks for values in self.work.rows(block, self.plan)]
 
     def measure(self, seconds: float) -> float:
         """Seconds per point, of the blocks that follow; at least one."""
@@ -74,7 +74,7 @@ class Ours:
         begin = time.perf_counter()
         work = self.work_on(len(self.problem.data[0]))
         for block in blocks_of(self.points, self.plan):
-            work.evaluate(block, self.plan)
+            work.rows(block, self.plan)
         return {"seconds": self.prepared + time.perf_counter() - begin, "measured": True}
 
     def grids(self, sides: Sequence[int]) -> list[float]:
@@ -93,7 +93,7 @@ class Ours:
         found = []
         for samples in sizes:
             work, blocks = self.work_on(samples), itertools.cycle(self.whole_blocks(self.points))
-            work.evaluate(next(blocks), self.plan)
+            work.rows(next(blocks), self.plan)
             found.append(timed(work, self.plan, blocks, seconds))
         return found
 
@@ -102,7 +102,7 @@ def timed(work: Work, plan: Plan, blocks: Iterator[list[Coordinates]], seconds: 
     """Seconds per point of as many blocks as the time allows, at least one."""
     points, begin, took = 0, time.perf_counter(), 0.0
     for block in blocks:
-        work.evaluate(block, plan)
+        work.rows(block, plan)
         points += len(block)
         took = time.perf_counter() - begin
         if took >= seconds:

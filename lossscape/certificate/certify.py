@@ -77,8 +77,8 @@ def certify(
     points = drawn(sorted(set(values) - set(places)), AGAIN)
     few = points[:POINTS]
     sides = Sides(problem.model, work, plan, values)
-    statistics = len(problem.data.train) if work.statistics else 0
-    with watched("certificate", 2 * len([*places, *few]), sides.samples + statistics, quiet=quiet) as done:
+    samples = sides.samples + work.cost(()) - work.samples
+    with watched("certificate", 2 * len([*places, *few]), samples, quiet=quiet) as done:
         sides.done = done
         found = sides.engine([*places, *few])
         checks = check_rows(problem, work, values, anchors, sides)
@@ -130,9 +130,9 @@ def _precision_check(
     plan = replace(plan, compiled=False)
     errors = []
     for block in blocks_of([point for point in points if point in values], plan):
-        for point, again in zip(block, exact.evaluate(block, plan, done), strict=True):
-            for split, truth in again.items():
-                error = abs(values[point][split].loss - truth.loss) / max(abs(truth.loss), SMALLEST)
+        for point, again in zip(block, exact.rows(block, plan, done), strict=True):
+            for name in (f"{split}_loss" for split in work.objectives):
+                error = abs(values[point][name] - again[name]) / max(abs(again[name]), SMALLEST)
                 errors += [error] if math.isfinite(error) else []
     return {
         "points": len(points),

@@ -13,7 +13,7 @@ from lossscape.certificate.reference import Sides
 from lossscape.dropout import applied
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
-from lossscape.objective import Metrics, Objective, Precision, SampledMetrics
+from lossscape.objective import Objective, Precision, joined
 from lossscape.runs import Point, split_state
 from lossscape.vectors import Params
 
@@ -107,7 +107,7 @@ def check_modules(
             value.copy_(buffers[name])
         error = functools.partial(sides.error, point=place, precision=sides.precision)
         for split, objective in sides.objectives.items():
-            loss, reference = found[place][split].loss, _plainly(module, objective, sides).loss
+            loss, reference = found[place][f"{split}_loss"], _plainly(module, objective, sides)["loss"]
             rough = functools.partial(off_by, reference, error, split)
             name = f"{split} loss at {point}, against its own module"
             checks.append(compare("module", name, loss, reference, tolerance(sides, reference), rough))
@@ -120,19 +120,17 @@ def tolerance(sides: Sides, loss: float) -> float:
 
 
 @torch.no_grad()
-def _plainly(module: nn.Module, objective: Objective, sides: Sides) -> Metrics | SampledMetrics:
+def _plainly(module: nn.Module, objective: Objective, sides: Sides) -> dict[str, float]:
     """Metrics of a module in eval mode as anyone would compute them."""
-    parts: list[tuple[Tensor, Tensor]] = []
+    parts = []
     for start in range(0, len(objective), sides.chunk):
         span = slice(start, start + sides.chunk)
         inputs, targets = objective.inputs[span], objective.targets[span]
         with applied(module, objective.masks_of(span)):
             outputs = module(inputs.double() if inputs.is_floating_point() else inputs)
-        labels = targets if targets.ndim == 1 else targets.argmax(1)
-        parts.append((objective.loss(outputs.double(), targets), outputs.argmax(1) == labels))
+        parts.append(objective.per_sample(outputs.double(), targets))
         sides.done(len(inputs))
-    losses, right = (torch.cat(column) for column in zip(*parts, strict=True))
-    return objective.scored(losses, right)
+    return objective.means(joined(parts))
 
 
 def check_dense(
@@ -141,7 +139,7 @@ def check_dense(
     """Compare losses at points with dense forward passes in float64; of the accuracies the one that differs most."""
     checks = []
     for split in sides.objectives:
-        pairs = [_check_dense(sides, split, point, found[point][split]) for point in points]
+        pairs = [_check_dense(sides, split, point, found[point]) for point in points]
         checks += [loss for loss, _ in pairs]
         accuracies = [accuracy for _, accuracy in pairs]
         accuracies.sort(key=lambda check: (check.passed, -abs(check.value - check.reference)))
@@ -149,28 +147,26 @@ def check_dense(
     return checks
 
 
-def _check_dense(
-    sides: Sides, split: str, point: Coordinates, value: Metrics | SampledMetrics
-) -> tuple[Check, Check]:
+def _check_dense(sides: Sides, split: str, point: Coordinates, value: Values) -> tuple[Check, Check]:
     """Of the loss and of the accuracy at a point."""
     plain = sides.plain(split, "fp64")
     outputs = sides.outputs(split, point, "fp64")
-    losses, right = plain.judged(outputs, plain.targets)
-    exact = plain.scored(losses, right)
-    unsure = plain.scored(losses, _undecided(outputs, sides.precision)).accuracy
+    values = plain.per_sample(outputs, plain.targets)
+    exact = plain.means(values)
+    unsure = plain.means(values | {"accuracy": _undecided(outputs, sides.precision)})["accuracy"]
     where = f"({', '.join(f'{coordinate:g}' for coordinate in point)}), against dense fp64"
 
-    def rough() -> Metrics | SampledMetrics:
+    def rough() -> dict[str, float]:
         return sides.metrics(split, point, sides.precision)
 
     return (
         compare(
-            "dense", f"{split} loss at {where}", value.loss, exact.loss,
-            tolerance(sides, exact.loss), lambda: rough().loss,
+            "dense", f"{split} loss at {where}", value[f"{split}_loss"], exact["loss"],
+            tolerance(sides, exact["loss"]), lambda: rough()["loss"],
         ),
         compare(
-            "dense", f"{split} accuracy at {where}", value.accuracy, exact.accuracy,
-            unsure + 1e-12, lambda: rough().accuracy,
+            "dense", f"{split} accuracy at {where}", value[f"{split}_accuracy"], exact["accuracy"],
+            unsure + 1e-12, lambda: rough()["accuracy"],
         ),
     )  # fmt: skip
 

@@ -145,7 +145,7 @@ def _is_slope(line: Line, objective: Objective, point: Params) -> bool:
     slope = line.slope(objective, point)
     for step in STEPS:
         ahead, behind = (
-            objective.metrics(line.at(point, h), line.buffers, line.done).loss for h in (step, -step)
+            objective.metrics(line.at(point, h), line.buffers, line.done)["loss"] for h in (step, -step)
         )
         rounding = ROUNDING * max(1.0, abs(ahead)) / step
         if abs((ahead - behind) / (2 * step) - slope) <= SETTLED * abs(slope) + rounding:

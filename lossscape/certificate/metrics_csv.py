@@ -55,10 +55,10 @@ def check_rows(
                 continue  # its row is against what the teacher says
             name, reference = f"{split} loss at {point}", float(row[f"{split}_loss"])
             if same and objective is work.objectives[split] and place in values:
-                loss = values[place][split].loss
+                loss = values[place][f"{split}_loss"]
             else:
                 name += " with its own statistics" if own else ""
-                loss = objective.metrics(parameters, own, sides.done).loss
+                loss = objective.metrics(parameters, own, sides.done)["loss"]
             allowed = max(RELATIVE_TO_ROWS, RELATIVE[sides.precision]) * abs(reference) + ABSOLUTE["fp32"]
             rough = functools.partial(off_by, reference, error, split)
             checks.append(compare("stored", f"{name}, against metrics.csv", loss, reference, allowed, rough))

@@ -16,7 +16,7 @@ from lossscape.evaluate import Work
 from lossscape.evaluate.engine import Statistics, Values, blocks_of
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.models.summary import summarise
-from lossscape.objective import Metrics, Objective, Plan, Precision, SampledMetrics
+from lossscape.objective import Objective, Plan, Precision
 from lossscape.seeds import generator
 from lossscape.vectors import Params
 
@@ -62,11 +62,13 @@ class Sides:
             parts = {s: part for s, part in self.objectives.items() if (self.places[s] is None) == whole}
             known = self.stored if whole else {}
             for point in points:
-                found[point] |= {split: known[point][split] for split in parts if point in known}
+                found[point] |= {
+                    c: known[point][c] for c in Work(parts, self.subspace).columns if point in known
+                }
             missing = [point for point in points if point not in known]
             work = Work(parts, self.subspace, self.statistics)
             for block in blocks_of(missing if parts else [], self.plan):
-                for point, values in zip(block, work.evaluate(block, self.plan, self.done), strict=True):
+                for point, values in zip(block, work.rows(block, self.plan, self.done), strict=True):
                     found[point] |= values
         return found
 
@@ -87,14 +89,14 @@ class Sides:
             buffers = self.statistics(*self.subspace.at(point), self.done)
         return self.plain(split, precision).outputs(parameters, buffers, self.done)
 
-    def metrics(self, split: str, point: Coordinates, precision: Precision) -> Metrics | SampledMetrics:
+    def metrics(self, split: str, point: Coordinates, precision: Precision) -> dict[str, float]:
         """The metrics that follow from these outputs."""
         plain = self.plain(split, precision)
-        return plain.scored(*plain.judged(self.outputs(split, point, precision), plain.targets))
+        return plain.means(plain.per_sample(self.outputs(split, point, precision), plain.targets))
 
     def error(self, split: str, point: Coordinates, precision: Precision) -> float:
         """Relative error of the loss by forward passes in a precision; NaN where a loss is not finite."""
-        exact, rough = (self.metrics(split, point, which).loss for which in ("fp64", precision))
+        exact, rough = (self.metrics(split, point, which)["loss"] for which in ("fp64", precision))
         return (rough - exact) / abs(exact) if exact else 0.0
 
     @property
@@ -134,6 +136,11 @@ class Remembered:
         """statistics: gives the buffers at a point from its parameters and the subspace's buffers."""
         self.statistics = statistics
         self.known: dict[str, Params] = {}
+
+    @property
+    def samples(self) -> int:
+        """That pass through the net for a point not known."""
+        return self.statistics.samples
 
     def __call__(self, parameters: Params, buffers: Params, done: Done | None = None) -> Params:
         """The buffers at a point; done: called with samples as they pass."""

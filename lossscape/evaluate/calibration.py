@@ -25,7 +25,8 @@ from lossscape.data.places import cache_folder
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Work
 from lossscape.evaluate.graph import first_layer
-from lossscape.evaluate.plans import Done, reasons_against
+from lossscape.evaluate.plans import reasons_against
+from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Subspace
 from lossscape.files import read_json, write_text
 from lossscape.objective import CACHE_BYTES, Objective, Plan, PlanName, has_convolutions
@@ -142,14 +143,14 @@ def agrees(work: Work, plan: Plan) -> bool:
     (objective,) = few.objectives.values()
     somewhere = tuple(0.37 - 0.58 * place for place in range(len(few.subspace.directions)))
     try:
-        (found,) = few.evaluate([somewhere], plan)
+        (found,) = few.rows([somewhere], plan)
     except (
         RuntimeError,
         NotImplementedError,
     ):  # an operation of the user's net that cannot be stacked or traced
         return False
-    value = next(iter(found.values())).loss
-    expected = objective.metrics(*few.subspace.at(somewhere)).loss
+    value = next(iter(found.values()))
+    expected = objective.metrics(*few.subspace.at(somewhere))["loss"]
     return (math.isnan(value) and math.isnan(expected)) or math.isclose(
         value, expected, rel_tol=TOLERANCE[objective.precision], abs_tol=1e-9
     )
@@ -183,8 +184,8 @@ class _Trial:
         height = self.plan.points
         block = [tuple(0.1 + 0.01 * place for _ in self.few.subspace.directions) for place in range(height)]
         before = time.perf_counter()
-        ((losses, _),) = self.few.losses(block, self.plan)[-1].values()
-        losses[-1].item()  # waits for a device that works on its own
+        (found,) = self.few.per_sample(block, self.plan)[-1].values()
+        found["loss"][-1].item()  # waits for a device that works on its own
         return time.perf_counter() - before
 
 

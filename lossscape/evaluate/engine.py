@@ -1,24 +1,35 @@
 """Evaluate objectives at points of a subspace, a block of points at a time."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lossscape.evaluate.graph import first_layer
-from lossscape.evaluate.plans import Done, Losses, Network
+from lossscape.evaluate.plans import Network
 from lossscape.evaluate.products import KEPT_BYTES, products_bytes
-from lossscape.evaluate.statistics import RecomputedStatistics
+from lossscape.evaluate.rows import Done, Key
 from lossscape.evaluate.subspace import Coordinates, Subspace
-from lossscape.objective import Metrics, Objective, Plan, SampledMetrics
+from lossscape.objective import Objective, PerSample, Plan
 from lossscape.vectors import Params
 
-Statistics = Callable[[Params, Params, Done | None], Params]
-"""Buffers at a point from its parameters and the subspace's buffers."""
-Values = dict[str, Metrics | SampledMetrics]
-"""Metrics by the name of the split."""
+Values = dict[str, float]
+"""Metrics by the name of the split and the column: train_loss, train_accuracy, …"""
+
+
+class Statistics(Protocol):
+    """Gives the buffers at a point."""
+
+    @property
+    def samples(self) -> int:
+        """That pass through the net for a point."""
+        ...
+
+    def __call__(self, parameters: Params, buffers: Params, done: Done | None = None) -> Params:
+        """From the parameters there and the subspace's buffers; done: called with samples as they pass."""
+        ...
 
 
 @dataclass
@@ -55,14 +66,23 @@ class Work:
     outputs: Outputs | None = None
     """Shared with works of other targets."""
     _networks: dict[Plan, dict[str, Network]] = field(default_factory=dict, repr=False)
-    _references: dict[Plan, dict[str, Losses]] = field(default_factory=dict, repr=False)
+    _references: dict[Plan, dict[str, PerSample]] = field(default_factory=dict, repr=False)
 
     @property
     def samples(self) -> int:
         """Samples of all objectives: what a point costs beside its statistics."""
         return sum(len(objective) for objective in self.objectives.values())
 
-    def evaluate(self, block: Sequence[Coordinates], plan: Plan, done: Done | None = None) -> list[Values]:
+    @property
+    def columns(self) -> list[str]:
+        """The names of what `rows` gives."""
+        return [f"{split}_{name}" for split, part in self.objectives.items() for name in part.columns]
+
+    def cost(self, key: Key) -> int:
+        """Samples that pass through the net for a point, those of its statistics among them."""
+        return self.samples + (self.statistics.samples if self.statistics else 0)
+
+    def rows(self, keys: Sequence[Coordinates], plan: Plan, done: Done | None = None) -> list[Values]:
         """The metrics of every objective at every point of a block, in its order.
 
         done: called with the number of samples (times points) that have just been evaluated. The bits of a point
@@ -71,18 +91,19 @@ class Work:
         references = self._references_of(plan)
         return [
             {
-                split: part.scored(*found[split], references.get(split))
+                f"{split}_{name}": value
                 for split, part in self.objectives.items()
+                for name, value in part.means(found[split], references.get(split)).items()
             }
-            for found in self.losses(block, plan, done)
+            for found in self.per_sample(keys, plan, done)
         ]
 
-    def losses(
+    def per_sample(
         self, block: Sequence[Coordinates], plan: Plan, done: Done | None = None
-    ) -> list[dict[str, Losses]]:
-        """Loss and hit of every sample at every point of a block."""
+    ) -> list[dict[str, PerSample]]:
+        """The values of every sample of every split at every point of a block."""
         if self.outputs and all((plan, point) in self.outputs.kept for point in block):
-            return [self._judged(self.outputs.kept[plan, point], done) for point in block]
+            return [self._known(self.outputs.kept[plan, point], done) for point in block]
         networks = self._networks_of(plan)
         wanted = len(block)
         if plan.name == "stacked":  # stacks of one height, so that all blocks are computed alike
@@ -102,22 +123,21 @@ class Work:
                 self.outputs.keep(
                     plan, point, {s: torch.cat(each[place]) for s, each in given.items() if each}
                 )
-        return [{split: losses[place] for split, losses in found.items()} for place in range(wanted)]
+        return [{split: values[place] for split, values in found.items()} for place in range(wanted)]
 
-    def _judged(self, outputs: Mapping[str, Tensor], done: Done | None) -> dict[str, Losses]:
-        """The losses that follow from outputs that are known."""
+    def _known(self, outputs: Mapping[str, Tensor], done: Done | None) -> dict[str, PerSample]:
+        """The values that follow from outputs that are known."""
         if done is not None:
-            again = self.statistics
-            done(self.samples + (len(again.inputs) if isinstance(again, RecomputedStatistics) else 0))
+            done(self.cost(()))
         return {
-            split: part.judged(outputs[split].double(), part.targets)
+            split: part.per_sample(outputs[split].double(), part.targets)
             for split, part in self.objectives.items()
         }
 
-    def _references_of(self, plan: Plan) -> dict[str, Losses]:
-        """Losses at the origin, which the differences of subsets are taken to; empty without subsets."""
+    def _references_of(self, plan: Plan) -> dict[str, PerSample]:
+        """The values at the origin, which the differences of subsets are taken to; empty without subsets."""
         if plan not in self._references and any(part.sample is not None for part in self.objectives.values()):
-            (self._references[plan],) = self.losses([(0.0,) * len(self.subspace.directions)], plan)
+            (self._references[plan],) = self.per_sample([(0.0,) * len(self.subspace.directions)], plan)
         return self._references.get(plan, {})
 
     def few(self, samples: int) -> "Work":
@@ -173,4 +193,4 @@ def evaluate(
     work = Work(objectives, subspace, statistics)
     plan = plan or next(iter(objectives.values())).plan
     for block in blocks_of(list(points), plan):
-        yield from zip(block, work.evaluate(block, plan, done), strict=True)
+        yield from zip(block, work.rows(block, plan, done), strict=True)

@@ -19,13 +19,11 @@ from torch import Tensor, nn
 from lossscape.errors import BadInput
 from lossscape.evaluate.graph import AFFINE, Net, first_layer, rewritten, traced
 from lossscape.evaluate.products import Products, cancels
+from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
-from lossscape.objective import Objective, Plan, PlanName, arithmetic
+from lossscape.objective import Objective, PerSample, Plan, PlanName, arithmetic, joined
 from lossscape.vectors import Params
 
-Done = Callable[[int], None]
-Losses = tuple[Tensor, Tensor]
-"""Loss and whether the class is right, of every sample [N]."""
 Forward = Callable[[Params, Params, Tensor], Tensor]
 """From values at a point, those of a chunk whatever the point, and its inputs."""
 
@@ -46,7 +44,7 @@ def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, 
 
 
 class Network:
-    """One objective under one plan: gives the losses of all samples at the points of a block."""
+    """One objective under one plan: gives the values of all samples at the points of a block."""
 
     def __init__(self, objective: Objective, subspace: Subspace, plan: Plan, *, keep: bool) -> None:
         """keep: whether the first layer's products stay in memory. Raises BadInput where the plan does not fit."""
@@ -77,25 +75,25 @@ class Network:
         points: Sequence[Params],
         done: Done | None,
         outputs: list[list[Tensor]] | None = None,
-    ) -> list[Losses]:
-        """The losses at the points of a block, from their coordinates and their parameters and buffers.
+    ) -> list[PerSample]:
+        """The values of all samples at the points of a block, from their coordinates and their parameters and buffers.
 
         done: called with the number of samples that have just been evaluated; outputs: a list for each point, which
         what the net gives is added to, chunk by chunk.
         """
-        parts: list[list[Losses]] = [[] for _ in block]
+        parts: list[list[PerSample]] = [[] for _ in block]
         with arithmetic(self.objective.device, self.objective.precision):
             values = [self._values(point) for point in points]
             chunks = self._stacked if self.plan.name == "stacked" else self._one_by_one
             for place, given, targets in chunks(list(block), values):
-                parts[place].append(self.objective.judged(given.double(), targets))
+                parts[place].append(self.objective.per_sample(given.double(), targets))
                 if outputs is not None:
                     outputs[place].append(given)
                 if done is not None:
                     done(len(targets))
         if isinstance(self.forward, Bound):
             self.forward.release()
-        return [(torch.cat([a for a, _ in part]), torch.cat([b for _, b in part])) for part in parts]
+        return [joined(part) for part in parts]
 
     def _one_by_one(
         self, block: list[Coordinates], values: list[Params]

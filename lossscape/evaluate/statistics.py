@@ -28,7 +28,7 @@ class RecomputedStatistics:
 
     def __init__(self, model: nn.Module, inputs: Tensor, dtype: torch.dtype = torch.float32) -> None:
         """model: left as it is; inputs: [N, ...]; dtype: of the arithmetic."""
-        self.inputs, self.dtype = inputs, dtype
+        self.inputs, self.dtype, self.samples = inputs, dtype, len(inputs)
         self.model = copy.deepcopy(model).to(inputs.device, dtype).requires_grad_(False).eval()
         self.estimated: set[str] = set()
         for name, module in self.model.named_modules():

@@ -15,18 +15,18 @@ AXES = ("x", "y", "z")
 
 
 def table(objective: Objective, subspace: Subspace, points: Iterable[Coordinates]) -> "pd.DataFrame":
-    """Loss and accuracy at points of a line, plane or any subspace, one row a point, under the fastest exact plan.
+    """The metrics at points of a line, plane or any subspace, one row a point, under the fastest exact plan.
 
-    Columns: x, y, z (or c0, c1, … where there are more directions), loss, accuracy and, of a subset, standard errors.
+    Columns: x, y, z (or c0, c1, … where there are more directions), those of the objective.
     """
     import pandas as pd  # which takes as long to load as all the rest that a worker of a cluster needs
 
     points = list(points)
     plan = calibrate({"data": objective}, subspace, len(points)).plan
     rows = [
-        (*coordinates, *values["data"])
+        (*coordinates, *values.values())
         for coordinates, values in evaluate({"data": objective}, subspace, points, plan=plan)
     ]
     count = len(subspace.directions)
     names = AXES[:count] if count <= len(AXES) else [f"c{place}" for place in range(count)]
-    return pd.DataFrame(rows, columns=[*names, *objective.fields._fields])
+    return pd.DataFrame(rows, columns=[*names, *objective.columns])

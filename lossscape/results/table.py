@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,13 +18,12 @@ from lossscape.evaluate.calibration import compiler
 from lossscape.evaluate.engine import Values, blocks_of
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.files import CsvLog, csv_text, held, read_json, whole_lines, write_text
-from lossscape.objective import Metrics, Plan, SampledMetrics
+from lossscape.objective import Plan
 from lossscape.progress import Progress, duration
 from lossscape.results import ENGINE, POINTS, SETTINGS
 from lossscape.signals import Interrupted, StopRequest, stop_on_signals
 
 More = Callable[[dict[Coordinates, Values]], list[Coordinates]]
-Fields = type[Metrics] | type[SampledMetrics]
 
 
 def label(settings: Mapping[str, Any], words: Sequence[str]) -> str:
@@ -81,19 +80,17 @@ def fill(
     more: More,
     total: int,
     *,
-    statistics_samples: int = 0,
     how: How,
 ) -> tuple[dict[Coordinates, Values], Plan]:
     """Evaluate the points that a result lacks, then write its CSV; returns the metrics of all points, and the plan.
 
     more: gives the points of the next round from the metrics of those before, none when it is done; total: points of
-    all rounds; statistics_samples: what the work's statistics take at a point. Every block of points is appended to
-    points.csv as it finishes, so nothing more is lost when the process is killed. Raises BadInput where another plan
-    is asked for than the result was begun with, Interrupted on SIGINT or SIGTERM, within a chunk of samples.
+    all rounds. Every block of points is appended to points.csv as it finishes, so nothing more is lost when the process
+    is killed. Raises BadInput where another plan is asked for than the result was begun with, Interrupted on SIGINT or
+    SIGTERM, within a chunk of samples.
     """
-    fields = next(iter(work.objectives.values())).fields
-    columns = [*axes, *(f"{split}_{field}" for split in work.objectives for field in fields._fields)]
-    known = _read(folder / file, columns, axes, work.objectives, fields)
+    columns = [*axes, *work.columns]
+    known = _read(folder / file, columns, len(axes))
     plan = engine_plan(folder)
     more = _remembered(more)
     if _missing(known, more) is None:
@@ -102,8 +99,8 @@ def fill(
         return known, plan or next(iter(work.objectives.values())).plan
     log = CsvLog(folder / POINTS, columns)
     try:
-        known |= _values(log.rows, axes, work.objectives, fields)
-        samples = statistics_samples + work.samples
+        known |= _values(log.rows, columns, len(axes))
+        samples = work.cost(())
         if known:
             _same_plan(how, plan)
         elif how.plan and plan and how.plan != plan.name:
@@ -126,12 +123,14 @@ def fill(
                 for index, found in evaluate(blocks):
                     for point, values in zip(blocks[index], found, strict=True):
                         if point not in known:
-                            log.append(dict(zip(columns, [*point, *_flat(values)], strict=True)))
+                            log.append(dict(zip(columns, [*point, *values.values()], strict=True)))
                             known[point] = values
     finally:
         log.close()
     points = _all(known, more)
-    write_text(folder / file, csv_text(columns, [[*point, *_flat(known[point])] for point in sorted(points)]))
+    write_text(
+        folder / file, csv_text(columns, [[*point, *known[point].values()] for point in sorted(points)])
+    )
     (folder / POINTS).unlink()
     return {point: known[point] for point in points}, plan
 
@@ -221,7 +220,7 @@ def _evaluator(
     This process, or workers.
     """
     if how.workers is None and how.scheduler is None:
-        yield lambda blocks: ((index, work.evaluate(block, plan, done)) for index, block in enumerate(blocks))
+        yield lambda blocks: ((index, work.rows(block, plan, done)) for index, block in enumerate(blocks))
         return
     from lossscape.evaluate.cluster import open_workers
 
@@ -283,25 +282,20 @@ def _raise_if_stopped(stop: StopRequest) -> None:
         raise Interrupted(stop.number, "the same command once more (the finished points are kept)")
 
 
-def _flat(values: Values) -> list[float]:
-    return [number for metrics in values.values() for number in metrics]
-
-
 def _values(
-    rows: Sequence[Mapping[str, str]], axes: Sequence[str], splits: Iterable[str], fields: Fields
+    rows: Sequence[Mapping[str, str]], columns: Sequence[str], axes: int
 ) -> dict[Coordinates, Values]:
+    """Rows by their point, which the first columns are."""
     return {
-        tuple(float(row[name]) for name in axes): {
-            split: fields(*(float(row[f"{split}_{field}"]) for field in fields._fields)) for split in splits
+        tuple(float(row[name]) for name in columns[:axes]): {
+            name: float(row[name]) for name in columns[axes:]
         }
         for row in rows
     }
 
 
-def _read(
-    path: Path, columns: Sequence[str], axes: Sequence[str], splits: Iterable[str], fields: Fields
-) -> dict[Coordinates, Values]:
+def _read(path: Path, columns: Sequence[str], axes: int) -> dict[Coordinates, Values]:
     lines = whole_lines(path)
     if not lines or lines[0].strip() != ",".join(columns):
         return {}
-    return _values(list(csv.DictReader(lines)), axes, splits, fields)
+    return _values(list(csv.DictReader(lines)), columns, axes)

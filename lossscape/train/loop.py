@@ -17,7 +17,7 @@ from lossscape.data.augment import augment
 from lossscape.errors import RunFailed
 from lossscape.files import CsvLog
 from lossscape.losses import Loss, smooth
-from lossscape.objective import Metrics, Objective
+from lossscape.objective import Objective
 from lossscape.runs import Run
 from lossscape.seeds import derive, generator, seed_device
 from lossscape.signals import Interrupted, StopRequest
@@ -191,28 +191,28 @@ def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, c
     """Evaluate both splits, add the row to metrics.csv, keep checkpoints, look at early stopping."""
     training = setup.experiment.training
     setup.world.take_from_first(state.model.buffers())  # each process has its own BatchNorm statistics
-    train, test = (measure(setup, state, split) for split in ("train", "test"))
+    values = measure(setup, state, "train") | measure(setup, state, "test")
+    train, test = values["train_loss"], values["test_loss"]
     trained = state.epoch > 0
-    if not (math.isfinite(train.loss) and math.isfinite(test.loss)):
+    if not (math.isfinite(train) and math.isfinite(test)):
         rate = state.optimizer.param_groups[0]["lr"]
         raise RunFailed(
-            f"after epoch {state.epoch} the loss is {train.loss} on train and {test.loss} on test (step {state.step}, "
+            f"after epoch {state.epoch} the loss is {train} on train and {test} on test (step {state.step}, "
             f"learning rate {rate:g}, gradient norm {float(state.norms[-1]):g}); lower optimizer.lr"
             if trained
-            else f"the loss of the initial values is {train.loss} on train and {test.loss} on test: see model.init"
+            else f"the loss of the initial values is {train} on train and {test} on test: see model.init"
         )
-    keep_best(setup, state, test)
+    keep_best(setup, state, values)
     watched = training.early_stopping
     if watched is not None and trained:
-        value = -test.loss if watched.metric == "test_loss" else test.accuracy
+        value = -test if watched.metric == "test_loss" else values["test_accuracy"]
         improved = state.watched is None or value > state.watched
         state.watched, state.stale = (value, 0) if improved else (state.watched, state.stale + 1)
         state.stopped_early = state.stale >= watched.patience
     clock.stop()
     row = {
         "epoch": state.epoch, "step": state.step, "lr": state.optimizer.param_groups[0]["lr"],
-        "train_loss": train.loss, "train_accuracy": train.accuracy,
-        "test_loss": test.loss, "test_accuracy": test.accuracy,
+        **values,
         "batch_loss": _mean_over_samples(setup, state.losses) if trained else None,
         "grad_norm": float(state.norms.double().mean()) if trained else None, "seconds": state.seconds,
     }  # fmt: skip
@@ -226,18 +226,18 @@ def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, c
     watch.epoch(setup, state, row)
 
 
-def measure(setup: Setup, state: State, split: str) -> Metrics:
-    """Loss and accuracy of a whole split at the present weights, in eval mode."""
+def measure(setup: Setup, state: State, split: str) -> dict[str, float]:
+    """Loss and other metrics of a whole split at the present weights, in eval mode."""
     objective = setup.objectives[split]
     share = objective.metrics(dict(state.model.named_parameters()), dict(state.model.named_buffers()))
-    means = torch.tensor([*share, 1.0], dtype=torch.float64, device=setup.device)
-    loss, right, samples = setup.world.sum(means * len(objective)).tolist()
-    return Metrics(loss / samples, right / samples)
+    means = torch.tensor([*share.values(), 1.0], dtype=torch.float64, device=setup.device)
+    *sums, samples = setup.world.sum(means * len(objective)).tolist()
+    return {f"{split}_{name}": each / samples for name, each in zip(share, sums, strict=True)}
 
 
-def keep_best(setup: Setup, state: State, test: Metrics) -> None:
+def keep_best(setup: Setup, state: State, values: dict[str, float]) -> None:
     """Write best.pt where the test accuracy is the highest so far (at a tie, where the test loss is lower)."""
-    value = [test.accuracy, -test.loss]
+    value = [values["test_accuracy"], -values["test_loss"]]
     if value > state.best:
         state.best = value
         if setup.world.writes:

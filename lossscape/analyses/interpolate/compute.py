@@ -94,14 +94,13 @@ def interpolate(
         values, plan_taken = folder.fill(
             place, "curve.csv", ["alpha"], work, lambda known: [] if known else ordered, len(ordered),
             how=How(plan, workers, scheduler, quiet),
-            statistics_samples=len(problem.data.train) if recompute else 0,
         )  # fmt: skip
         if certificate.is_done(place):
             return place
         curve = {
             name: measures.measure_curve(
                 np.array([point[0] for point in alphas]),
-                np.array([values[point][name].loss for point in alphas]),
+                np.array([values[point][f"{name}_loss"] for point in alphas]),
             )
             for name in work.objectives
         }

@@ -178,10 +178,9 @@ def around(
             ranges = _range_of(place, work, dims, auto_range, how.quiet)
             folder.write_settings(place, settings | ranges)
         points = coarse_to_fine(_points(grid, ranges))
-        statistics_samples = len(problem.data.train) if work.statistics else 0
         values, plan_taken = folder.fill(
             place, "surface.csv" if dims == 2 else "line.csv", AXES[:dims], work, _rounds(points, refine, split),
-            len(points) + refine, how=how, statistics_samples=statistics_samples,
+            len(points) + refine, how=how,
         )  # fmt: skip
         if not certificate.is_done(place):
             ends = [tuple(end) for end in made.found.get("coordinates", [])[1:]]
@@ -193,9 +192,7 @@ def around(
                 **{f"{key}_variance": value for key, value in made.found.items() if key == "explained"},
             )  # fmt: skip
         if path:
-            trace(
-                problem, place, work, plan_taken, path, statistics_samples=statistics_samples, quiet=how.quiet
-            )
+            trace(problem, place, work, plan_taken, path, quiet=how.quiet)
     return place
 
 
@@ -220,7 +217,7 @@ def _rounds(points: list[Coordinates], refine: int, split: str) -> More:
     """The grid, then the points that refine it by the losses of the first split."""
     first = "test" if split == "test" else "train"
     more = refined(points, refine)
-    return lambda known: more({point: values[first].loss for point, values in known.items()})
+    return lambda known: more({point: values[f"{first}_loss"] for point, values in known.items()})
 
 
 def _range_of(place: Path, work: Work, axes: int, factor: float, quiet: bool) -> dict[str, list[float]]:
@@ -243,7 +240,7 @@ def _loss(work: Work, done: Callable[[int], None]) -> Callable[[Coordinates], fl
     """The loss of the first split at a point, by plain forward passes."""
     split, objective = next(iter(work.objectives.items()))
     first = Work({split: objective}, work.subspace, work.statistics)
-    return lambda point: first.evaluate([point], objective.plan, done)[0][split].loss
+    return lambda point: first.rows([point], objective.plan, done)[0][f"{split}_loss"]
 
 
 def _on_cpu(directions: Sequence[Params]) -> dict[str, Params]:

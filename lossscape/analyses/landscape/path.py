@@ -19,7 +19,6 @@ from torch import nn
 
 from lossscape.directions.choose import check_same_net
 from lossscape.evaluate import Work
-from lossscape.evaluate.engine import Values
 from lossscape.files import CsvLog, text_of, write_text
 from lossscape.objective import Plan
 from lossscape.problem import Problem
@@ -29,8 +28,6 @@ from lossscape.runs import Run, load_state, split_state
 from lossscape.trajectory import Moment, moments_of, settings_of
 from lossscape.vectors import Params, norm, subtract
 from lossscape.vectors.project import inner_products, project
-
-METRICS = ("loss", "accuracy", "loss_stderr", "accuracy_stderr")
 
 
 @dataclass
@@ -64,13 +61,18 @@ class _Tracer:
             inside = float(np.sqrt(max(place @ self.products @ place, 0.0)))
             moved = norm(subtract(_double(parameters), _double(before))) if before is not None else 0.0
             true = {
-                split: objective.metrics(parameters, buffers, self.done)
+                f"{split}_{name}": value
                 for split, objective in self.work.objectives.items()
+                for name, value in objective.metrics(parameters, buffers, self.done).items()
             }
             found.append(([moment.epoch, moment.step, *place.tolist(), off, inside, moved], true))
             before = parameters
-        below = self.work.evaluate([tuple(row[2:4]) for row, _ in found], plan, self.done)
-        rows = [[*row, *_flat(true), *_flat(plane)] for (row, true), plane in zip(found, below, strict=True)]
+        below = self.work.rows([tuple(row[2:4]) for row, _ in found], plan, self.done)
+        names = _shown(self.work)
+        rows = [
+            [*row, *(values[name] for values in (true, plane) for name in names)]
+            for (row, true), plane in zip(found, below, strict=True)
+        ]
         return rows, before
 
 
@@ -81,15 +83,14 @@ def trace(
     plan: Plan,
     runs: Sequence[Run],
     *,
-    statistics_samples: int = 0,
     quiet: bool = True,
 ) -> None:
     """Project the checkpoints of runs onto the plane of a result in `place`; writes path.csv and path.json.
 
     work, plan: the result's own, which give the plane's losses; the true ones are those of the checkpoint's
     parameters and its own BatchNorm statistics on the same samples and targets. Each finished checkpoint is appended
-    to a file of its run below paths/, so that nothing is computed twice. statistics_samples: what the work's
-    statistics take at a point. Raises BadInput where a run is of another model, or Interrupted.
+    to a file of its run below paths/, so that nothing is computed twice. Raises BadInput where a
+    run is of another model, or Interrupted.
     """
     runs = [
         run for i, run in enumerate(runs) if run.path.resolve() not in {r.path.resolve() for r in runs[:i]}
@@ -108,7 +109,7 @@ def trace(
         file = place / PATHS / f"{slug}-{facts['sha256'][:8]}.csv"
         log = CsvLog(file, columns)
         try:
-            samples = 2 * work.samples + statistics_samples
+            samples = work.samples + work.cost(())
             missing = len(moments) - len(log.rows)
             if missing:
                 with folder.watched(
@@ -139,9 +140,13 @@ def _unlike(run: Run, other: Run) -> list[str]:
 
 
 def _columns(work: Work) -> list[str]:
-    fields = [name for name in next(iter(work.objectives.values())).fields._fields if name in METRICS]
-    metrics = [f"{split}_{field}" for split in work.objectives for field in fields]
+    metrics = _shown(work)
     return [*PLACES, *metrics, *(f"plane_{name}" for name in metrics)]
+
+
+def _shown(work: Work) -> list[str]:
+    """The metrics of a path: all but errors of differences, which have no one reference here."""
+    return [name for name in work.columns if not name.endswith("_difference_stderr")]
 
 
 def _complete(log: CsvLog, moments: Sequence[Moment], tracer: _Tracer, plan: Plan) -> None:
@@ -191,12 +196,6 @@ def _cell(column: str, value: float) -> str:
     if column == "step":
         return "" if np.isnan(value) else str(int(value))
     return text_of(value)
-
-
-def _flat(values: Values) -> list[float]:
-    return [
-        getattr(metrics, name) for metrics in values.values() for name in METRICS if hasattr(metrics, name)
-    ]
 
 
 def _double(values: Params) -> Params:

@@ -117,7 +117,7 @@ def _at(kind: str, problem: Problem, objective: Objective, centre: Point, plane:
     lowest = int(losses.argmin())
     x, y = (float(table[axis].to_numpy()[lowest]) for axis in ("x", "y"))
     below = int((losses < losses[((table["x"] == 0) & (table["y"] == 0)).to_numpy()]).sum())
-    return At(kind, metrics.loss, metrics.accuracy, slope, float(losses[lowest]), x, y, below)
+    return At(kind, metrics["loss"], metrics["accuracy"], slope, float(losses[lowest]), x, y, below)
 
 
 def read_minimum(place: Path) -> dict[str, At]:

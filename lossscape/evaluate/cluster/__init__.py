@@ -1,40 +1,19 @@
-"""Blocks of points on many worker processes and machines, by Dask: `pip install lossscape[cluster]`.
+"""Blocks of rows on many worker processes and machines, by Dask: `pip install lossscape[cluster]`.
 
 Dask is imported when a cluster is opened. Workers hold no results: the process that calls is the only one that writes.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lossscape.errors import BadInput
-from lossscape.evaluate.engine import Values
-from lossscape.evaluate.subspace import Coordinates
-from lossscape.objective import Plan
 
 if TYPE_CHECKING:
-    from lossscape.evaluate.cluster.blocks import Evaluates, Workers
+    from lossscape.evaluate.cluster.blocks import Workers
 
-__all__ = ["evaluate_on_workers", "open_workers"]
-
-
-def evaluate_on_workers(
-    work: "Evaluates",
-    plan: Plan,
-    blocks: Sequence[Sequence[Coordinates]],
-    *,
-    workers: int | None,
-    scheduler: str | None,
-    threads: int | None,
-    stop: Callable[[], None],
-) -> Iterator[tuple[int, list[Values]]]:
-    """Yield the index and the values of each block as it finishes, in any order; begins with the first `next`.
-
-    Arguments, and what is raised: see `open_workers` and `Workers.evaluate`.
-    """
-    with open_workers(workers=workers, scheduler=scheduler, threads=threads, stop=stop) as cluster:
-        yield from cluster.evaluate(work, plan, blocks)
+__all__ = ["open_workers"]
 
 
 @contextmanager

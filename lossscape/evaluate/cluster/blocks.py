@@ -1,4 +1,4 @@
-"""Evaluates blocks on a cluster, a bounded number at a time and in their order, until each is done or given up."""
+"""Rows blocks on a cluster, a bounded number at a time and in their order, until each is done or given up."""
 
 import pickle
 import time
@@ -6,7 +6,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
@@ -14,10 +14,9 @@ from distributed.scheduler import KilledWorker
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate.cluster import worker
 from lossscape.evaluate.cluster.deliver import Deliverer
-from lossscape.evaluate.cluster.parcel import Parcel, pack
+from lossscape.evaluate.cluster.payload import Payload, pack
 from lossscape.evaluate.cluster.processes import Processes
-from lossscape.evaluate.engine import Values
-from lossscape.evaluate.subspace import Coordinates
+from lossscape.evaluate.rows import Key, Row, Rows
 from lossscape.objective import Plan
 
 IN_FLIGHT = 2
@@ -29,15 +28,8 @@ MOST_FAILURES = 4
 PATIENCE_SECONDS = 300.0
 """Without any worker."""
 RESULT_SECONDS = 1.0
-SHOWN_POINTS = 16
-AGAIN = "the finished points are kept: run the same command again"
-
-
-class Evaluates(Protocol):
-    """A picklable object that has all that points need."""
-
-    def evaluate(self, block: Sequence[Coordinates], plan: Plan) -> list[Values]:
-        """The metrics of every split, for each point of a block."""
+SHOWN_KEYS = 16
+AGAIN = "what is finished is kept: run the same command again"
 
 
 class Workers:
@@ -53,26 +45,26 @@ class Workers:
     ) -> None:
         """processes: the workers, where they are this process's own."""
         self.threads = threads
-        """Of torch in each worker: the bits of the values depend on it."""
+        """Of torch in each worker: the bits of the rows depend on it."""
         self.client, self.stop, self.tell, self.processes = client, stop, tell, processes
-        self._packed: tuple[Evaluates, Parcel] | None = None
+        self._packed: tuple[Rows, Payload] | None = None
 
     def evaluate(
-        self, work: Evaluates, plan: Plan, blocks: Sequence[Sequence[Coordinates]]
-    ) -> Iterator[tuple[int, list[Values]]]:
-        """Yield the index and the values of each block as it finishes, in any order.
+        self, work: Rows, plan: Plan, blocks: Sequence[Sequence[Key]]
+    ) -> Iterator[tuple[int, list[Row]]]:
+        """Yield the index and the rows of each block as it finishes, in any order.
 
         The work travels to each worker once, also for several calls. A block whose worker dies is done again. Raises
-        RunFailed, after all others are done, with the coordinates of blocks that kill their workers or that raise.
+        RunFailed, after all others are done, with the keys of blocks that kill their workers or that raise.
         """
         if self._packed is None or self._packed[0] is not work:
             self.forget()
             self._packed = (work, pack(work))
-        parcel = self._packed[1]
-        deliverer = Deliverer(self.client, parcel, self.processes.folder if self.processes else None)
+        payload = self._packed[1]
+        deliverer = Deliverer(self.client, payload, self.processes.folder if self.processes else None)
         deliverer.start()
         try:
-            yield from _Run(self, deliverer, parcel.key, plan, blocks).results()
+            yield from _Run(self, deliverer, payload.key, plan, blocks).results()
         finally:
             deliverer.end()
 
@@ -99,7 +91,7 @@ class _Run:
         deliverer: Deliverer,
         key: str,
         plan: Plan,
-        blocks: Sequence[Sequence[Coordinates]],
+        blocks: Sequence[Sequence[Key]],
     ) -> None:
         self._cluster, self._deliverer = cluster, deliverer
         self._key, self._plan, self._blocks = key, plan, blocks
@@ -112,7 +104,7 @@ class _Run:
         self._worked = False
         self._last_worker = time.monotonic()
 
-    def results(self) -> Iterator[tuple[int, list[Values]]]:
+    def results(self) -> Iterator[tuple[int, list[Row]]]:
         while self._todo or self._queues:
             self._watch()
             self._send()
@@ -154,11 +146,11 @@ class _Run:
             while self._todo and len(queue) < IN_FLIGHT:
                 queue = self._queues.setdefault(address, queue)
                 index = self._todo.popleft()
-                task = pickle.dumps((self._plan, self._blocks[index], self._cluster.threads))
+                packed = pickle.dumps((self._plan, self._blocks[index], self._cluster.threads))
                 future = self._cluster.client.submit(
-                    _errand(),
+                    _task(),
                     self._key,
-                    task,
+                    packed,
                     key=f"lossscape-{uuid.uuid4().hex}",
                     workers=[address],
                     pure=False,
@@ -166,14 +158,14 @@ class _Run:
                 queue[future] = index
                 future.add_done_callback(lambda done, address=address: self._landed.put((address, done)))
 
-    def _land(self, address: str, future: "Future[Any]") -> tuple[int, list[Values]] | None:
-        """A block and its values; None where it is done again or has failed."""
+    def _land(self, address: str, future: "Future[Any]") -> tuple[int, list[Row]] | None:
+        """A block and its rows; None where it is done again or has failed."""
         error = future.exception() if future.status == "error" else None
         if error is None and future.status != "finished":
             raise RunFailed(f"the scheduler was lost or restarted; {AGAIN}")
         try:
             answer: Any = future.result(timeout=RESULT_SECONDS) if error is None else None
-        except TimeoutError:  # the worker is slow, or died before it handed the values over
+        except TimeoutError:  # the worker is slow, or died before it handed the rows over
             self._landed.put((address, future))
             return None
         if isinstance(error, KilledWorker) or (error is None and answer is None):
@@ -191,8 +183,8 @@ class _Run:
             self._give_up_early()
             return None
         self._worked = True
-        values: list[Values] = pickle.loads(answer)
-        return index, values
+        rows: list[Row] = pickle.loads(answer)
+        return index, rows
 
     def _take_back(self, address: str) -> None:
         """A worker died: the block that it computed is done again last, the others next."""
@@ -223,15 +215,15 @@ class _Run:
         )
 
 
-def _errand() -> Callable[[str, bytes], bytes | None]:
+def _task() -> Callable[[str, bytes], bytes | None]:
     """A function that travels by value: a scheduler unpickles what it passes on, and may know nothing but Dask."""
 
-    def errand(key: str, task: bytes) -> bytes | None:
+    def task(key: str, block: bytes) -> bytes | None:
         from lossscape.evaluate.cluster import worker
 
-        return worker.evaluate(key, task)
+        return worker.evaluate(key, block)
 
-    return errand
+    return task
 
 
 def first_line(error: BaseException) -> str:
@@ -239,7 +231,11 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _shown(block: Sequence[Coordinates]) -> str:
-    points = ["({})".format(", ".join(f"{value:.6g}" for value in point)) for point in block[:SHOWN_POINTS]]
-    more = f" and {len(block) - SHOWN_POINTS} more" if len(block) > SHOWN_POINTS else ""
-    return f"at {' '.join(points)}{more}"
+def _shown(block: Sequence[Key]) -> str:
+    keys = [f"({', '.join(map(_text, key))})" for key in block[:SHOWN_KEYS]]
+    more = f" and {len(block) - SHOWN_KEYS} more" if len(block) > SHOWN_KEYS else ""
+    return f"at {' '.join(keys)}{more}"
+
+
+def _text(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

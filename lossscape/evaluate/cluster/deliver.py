@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from distributed import Client
 
 from lossscape.evaluate.cluster import worker
-from lossscape.evaluate.cluster.parcel import Parcel
+from lossscape.evaluate.cluster.payload import Payload
 
 EVERY_SECONDS = 0.2
 
@@ -20,8 +20,8 @@ EVERY_SECONDS = 0.2
 class Deliverer(threading.Thread):
     """Looks for new workers and delivers to them, in the background."""
 
-    def __init__(self, client: Client, parcel: Parcel, folder: Path | None) -> None:
-        """folder: that all workers see, if there is one: the parcel then lies there, once for all of them."""
+    def __init__(self, client: Client, payload: Payload, folder: Path | None) -> None:
+        """folder: that all workers see, if there is one: the payload then lies there, once for all of them."""
         super().__init__(daemon=True, name="lossscape-deliverer")
         self.ready: Mapping[str, int] = {}
         """Workers that have the work, by address, and their numbers among those of their machine."""
@@ -33,7 +33,7 @@ class Deliverer(threading.Thread):
         """Why the scheduler no longer answers."""
         self.news: SimpleQueue[str] = SimpleQueue()
         """What a user wants to know."""
-        self._client, self._parcel, self._folder = client, parcel, folder
+        self._client, self._payload, self._folder = client, payload, folder
         self._file: Path | None = None
         self._change = threading.Lock()
         self._end = threading.Event()
@@ -65,13 +65,15 @@ class Deliverer(threading.Thread):
             self.ready = {address: place for address, place in self.ready.items() if address in here}
         self.here = here
         fresh = sorted(here - self.ready.keys() - self.refused.keys())
-        if fresh and (lacking := self._greet(fresh)):
+        if fresh and (lacking := self._shake_hands(fresh)):
             self._deliver(lacking)
 
-    def _greet(self, addresses: list[str]) -> list[str]:
+    def _shake_hands(self, addresses: list[str]) -> list[str]:
         """The workers, among new ones, that do not have the work yet."""
         ours, lacking = worker.versions(), []
-        for address, (theirs, has) in self._run(worker.greet, self._parcel.key, workers=addresses).items():
+        for address, (theirs, has) in self._run(
+            worker.handshake, self._payload.key, workers=addresses
+        ).items():
             if theirs != ours:
                 text = [", ".join(f"{name} {each.get(name)}" for name in ours) for each in (theirs, ours)]
                 self._refuse(address, f"it has {text[0]}; here is {text[1]}: install the same on both")
@@ -83,7 +85,7 @@ class Deliverer(threading.Thread):
 
     def _deliver(self, addresses: list[str]) -> None:
         """To several at once: the bytes leave this process once, and the scheduler passes them on."""
-        key, sizes, gpu = self._parcel.key, self._parcel.sizes, self._parcel.gpu
+        key, sizes, gpu = self._payload.key, self._payload.sizes, self._payload.gpu
         places = dict(self.ready)
         for address in addresses:
             places[address] = _free_place(address, places)
@@ -94,7 +96,7 @@ class Deliverer(threading.Thread):
         else:
             delivery = uuid.uuid4().hex
             there = list(self._run(worker.begin, key, delivery, sizes, workers=addresses))
-            for offset, piece in self._parcel.pieces():
+            for offset, piece in self._payload.pieces():
                 if self._end.is_set() or not there:
                     return
                 there = list(self._run(worker.take, key, delivery, offset, piece, workers=there))
@@ -121,13 +123,13 @@ class Deliverer(threading.Thread):
         self.news.put(f"worker {address} is not used: {why}")
 
     def _write(self, folder: Path) -> Path | None:
-        """The parcel as a file; None where there is no room for it."""
-        file = folder / self._parcel.key
+        """The payload as a file; None where there is no room for it."""
+        file = folder / self._payload.key
         try:
             if not file.exists():
                 part = file.with_suffix(".part")
                 with part.open("wb") as stream:
-                    stream.writelines(piece for _, piece in self._parcel.pieces())
+                    stream.writelines(piece for _, piece in self._payload.pieces())
                 part.rename(file)
         except OSError:
             return None

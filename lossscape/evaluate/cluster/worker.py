@@ -1,4 +1,4 @@
-"""What runs in a worker process: it takes the work once, then evaluates blocks of points of it."""
+"""What runs in a worker process: it takes the work once, then evaluates blocks of its rows."""
 
 import asyncio
 import functools
@@ -19,7 +19,7 @@ from torch import Tensor
 
 import lossscape
 from lossscape import devices
-from lossscape.evaluate.cluster.parcel import layout, unpack
+from lossscape.evaluate.cluster.payload import layout, unpack
 
 Places = Mapping[str, int]
 ROOT = Path(lossscape.__file__).parent
@@ -44,13 +44,13 @@ def versions() -> dict[str, str]:
     }
 
 
-def greet(key: str) -> tuple[dict[str, str], bool]:
+def handshake(key: str) -> tuple[dict[str, str], bool]:
     """The versions here, and whether the work `key` is here already."""
     return versions(), key in _works
 
 
 def begin(key: str, delivery: str, sizes: Sequence[int]) -> None:
-    """A parcel is about to arrive; an earlier one that broke off is dropped."""
+    """A payload is about to arrive; an earlier one that broke off is dropped."""
     _drop_arriving(key)
     _arriving[key, delivery] = torch.empty(layout(sizes)[1], dtype=torch.uint8)
 
@@ -68,7 +68,7 @@ async def finish(
 
 
 async def fetch(key: str, file: str, sizes: Sequence[int], places: Places | None, dask_worker: Any) -> None:
-    """The parcel lies in a file of this machine, whose pages all of its workers share: unpack it from there."""
+    """The payload lies in a file of this machine, whose pages all of its workers share: unpack it from there."""
     stream = torch.from_file(file, shared=False, size=layout(sizes)[1], dtype=torch.uint8)
     await _keep(key, stream, sizes, places, dask_worker.address)
 
@@ -93,8 +93,8 @@ def _drop_arriving(key: str) -> None:
         del _arriving[place]
 
 
-def evaluate(key: str, task: bytes) -> bytes | None:
-    """The values of a block, None where the work is not here; task: the plan, the block and the threads.
+def evaluate(key: str, block: bytes) -> bytes | None:
+    """The rows of a block, None where the work is not here; block: the plan, the keys and the threads.
 
     One block at a time, however many threads the worker has for tasks: all cores belong to the block.
     """
@@ -102,11 +102,11 @@ def evaluate(key: str, task: bytes) -> bytes | None:
         if key not in _works:
             return None
         work, device = _works[key]
-        plan, block, threads = pickle.loads(task)
+        plan, keys, threads = pickle.loads(block)
         torch.set_num_threads(threads)  # OpenMP counts them for each thread that asks
         if device is not None:
             torch.cuda.set_device(device)
-        return pickle.dumps(work.evaluate(block, plan))
+        return pickle.dumps(work.rows(keys, plan))
 
 
 def serve() -> None:

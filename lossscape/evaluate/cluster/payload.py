@@ -27,7 +27,7 @@ OWN_DEVICE = "the worker's own device"
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Payload:
     """Anything, packed: the buffers are views of its own memory and are not to be changed."""
 
     key: str
@@ -66,7 +66,7 @@ def layout(sizes: Sequence[int]) -> tuple[list[int], int]:
     return [0, *ends[:-1]], ends[-1]
 
 
-def pack(content: object) -> Parcel:
+def pack(content: object) -> Payload:
     """Pack anything that cloudpickle can pickle (functions of __main__ and lambdas among it)."""
     for name in list(sys.modules):
         if name.startswith(USER_MODULE):  # loaded from a file, so it cannot be imported by name
@@ -80,7 +80,7 @@ def pack(content: object) -> Parcel:
     for buffer in buffers:
         digest.update(len(buffer).to_bytes(8))
         digest.update(buffer)
-    return Parcel(digest.hexdigest(), buffers, pickler.gpu)
+    return Payload(digest.hexdigest(), buffers, pickler.gpu)
 
 
 def unpack(stream: Tensor, sizes: Sequence[int], device: torch.device | None) -> Any:
