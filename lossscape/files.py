@@ -237,14 +237,3 @@ def _is_number(text: str) -> bool:
 def way_to(target: Path, place: Path) -> str:
     """The way from a folder to another, as it stays true where both are moved together."""
     return Path(os.path.relpath(target.resolve(), place.resolve())).as_posix()
-
-
-def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A CSV of numbers that read back exactly, and of words."""
-    return "\n".join(",".join(map(_cell, row)) for row in (columns, *rows)) + "\n"
-
-
-def _cell(value: Any) -> str:
-    """A cell of a CSV, in quotes where it has to be."""
-    text = text_of(value)
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossscape.errors import BadInput
-from lossscape.results import read_table
+from lossscape.results import read_csv
 from lossscape.runs import Checkpoint, Run
 
 
@@ -50,7 +50,7 @@ def moments_of(run: Run) -> list[Moment]:
 def _steps_of_an_epoch(run: Run) -> int | None:
     if not run.metrics_file.exists():
         return None
-    table = read_table(run.metrics_file, live=True)
+    table = read_csv(run.metrics_file, live=True)
     whole = table[table["epoch"] > 0] if len(table) else table
     return None if whole.empty else round(whole["step"].iloc[-1] / whole["epoch"].iloc[-1])
 

@@ -20,7 +20,6 @@ from lossscape import files
 from lossscape.errors import BadInput
 from lossscape.files import (
     CsvLog,
-    csv_text,
     held,
     is_held,
     read_rows,
@@ -29,6 +28,7 @@ from lossscape.files import (
     text_of,
     write_bytes,
 )
+from lossscape.results import write_csv
 
 COLUMNS = ["epoch", "loss", "accuracy"]
 ROWS = [
@@ -69,9 +69,10 @@ def whole(tmp_path: Path) -> bytes:
 # --- the log ------------------------------------------------------------------------------------------------
 
 
-def test_log_is_a_plain_csv(whole: bytes) -> None:
+def test_log_is_a_plain_csv(tmp_path: Path, whole: bytes) -> None:
     assert whole.decode() == "\n".join(map(",".join, [COLUMNS, *TEXTS])) + "\n"
-    assert whole.decode() == csv_text(COLUMNS, [list(row.values()) for row in ROWS])
+    write_csv(tmp_path / "at once.csv", COLUMNS, [list(row.values()) for row in ROWS])
+    assert (tmp_path / "at once.csv").read_bytes() == whole
 
 
 def test_rows_are_there_as_soon_as_they_are_appended(tmp_path: Path) -> None:
@@ -180,7 +181,9 @@ def test_numbers_read_back_exactly(tmp_path: Path, numbers: list[float | int | N
     for column, number in zip(columns, numbers, strict=True):
         read = None if row[column] == "" else type(number)(row[column])  # type: ignore[arg-type]
         assert repr(read) == repr(number)
-    assert path.read_text() == csv_text(columns, [numbers])
+    before = path.read_bytes()
+    write_csv(path, columns, [numbers])
+    assert path.read_bytes() == before
 
 
 def test_numpy_numbers_are_written_like_pythons() -> None:

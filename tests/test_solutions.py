@@ -15,9 +15,9 @@ from lossscape import yamlfile
 from lossscape.analyses.solutions.compute import common_name, solutions
 from lossscape.analyses.solutions.figure import build_solutions
 from lossscape.analyses.solutions.kinds import KINDS, OPEN, Rule, kinds
+from lossscape.analyses.solutions.result import Solutions, read_solutions
 from lossscape.errors import BadInput
 from lossscape.report import write_report
-from lossscape.results import Solutions, read_solutions
 from lossscape.runs import METRICS, Run
 from tests.conftest import Answer
 from tests.report_runs import table, write_run
@@ -448,7 +448,7 @@ def test_bad_input_from_python(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is of 1 runs, not of 2"):
         build_solutions(found, [run, run])
     (found.folder / "summary.csv").write_text("run,epochs\na,x\n")
-    with pytest.raises(BadInput, match=r"summary.csv: cannot be read"):
+    with pytest.raises(BadInput, match=r"summary.csv: not a table of numbers"):
         read_solutions(found.folder)
     (found.folder / "summary.csv").unlink()
     with pytest.raises(BadInput, match=r"summary.csv: no such file"):

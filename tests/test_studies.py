@@ -20,8 +20,7 @@ from seeing import Page, assert_stands_alone
 
 from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.errors import BadInput, RunFailed
-from lossscape.files import csv_text, write_text
-from lossscape.results import read_table
+from lossscape.results import read_csv, write_csv
 from lossscape.studies import run_study
 from lossscape.studies.config import MinimumStudy, Opened, merged
 from lossscape.studies.interpolation import InterpolationResult, Line, _bends, _falls, _likeness
@@ -258,7 +257,7 @@ def test_statements_about_surfaces(name: str, tmp_path: Path) -> None:
         for targets in ("labels", "soft")
         for seed in range(2)
     ]
-    write_text(tmp_path / "measures.csv", csv_text(["net", "targets", "seed", "surface", *keys], rows))
+    write_csv(tmp_path / "measures.csv", ["net", "targets", "seed", "surface", *keys], rows)
     names = {net: f"{net}@last" for net in nets}
     assert [each.verdict for each in _surfaces(tmp_path, names, "soft", [])] == verdicts
     assert {each.verdict for each in _surfaces(tmp_path, names, "soft", ["cnn"])} == {OPEN}
@@ -351,7 +350,7 @@ def test_the_learning_rate_is_the_first_that_trains(tmp_path: Path) -> None:
         (0.01, False, 1),
         (0.001, False, 5),
     ]
-    assert [len(read_table(each.run.metrics_file)) for each in own["cnn"]] == [2, 6]
+    assert [len(read_csv(each.run.metrics_file)) for each in own["cnn"]] == [2, 6]
 
 
 def test_a_rate_that_fails_after_its_probe_does_not_train(

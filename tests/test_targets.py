@@ -13,7 +13,8 @@ from torch import nn
 
 from lossscape.analyses.interpolate.compute import interpolate
 from lossscape.analyses.landscape.compute import landscape
-from lossscape.analyses.minimum.compute import COLUMNS, minimum, read_minimum
+from lossscape.analyses.minimum.compute import minimum
+from lossscape.analyses.minimum.result import COLUMNS, read_minimum
 from lossscape.config import Teacher, experiment_from
 from lossscape.derivatives import gradient
 from lossscape.errors import BadInput

@@ -13,7 +13,7 @@ from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.objective import Objective, Precision
 from lossscape.problem import Problem
-from lossscape.results import read_table
+from lossscape.results import read_csv
 from lossscape.runs import Point, split_state
 
 RELATIVE_TO_ROWS = 1e-5
@@ -69,7 +69,7 @@ def _row(point: Point) -> Any:
     """The row of metrics.csv of a checkpoint after an epoch, or None."""
     if point.checkpoint.epoch is None or not point.run.metrics_file.exists():
         return None
-    table = read_table(point.run.metrics_file, live=True)
+    table = read_csv(point.run.metrics_file, live=True)
     rows = table[table["epoch"] == point.checkpoint.epoch] if len(table) else table
     return None if rows.empty else rows.iloc[-1]
 

@@ -34,7 +34,8 @@ def command(
     Writes the targets and, for the data's labels and for the targets, loss, accuracy and gradient norm at the net and
     where on a small plane the loss is lower still. --targets works wherever a loss is taken: landscape, interpolate.
     """
-    from lossscape.analyses.minimum.compute import minimum, read_minimum
+    from lossscape.analyses.minimum.compute import minimum
+    from lossscape.analyses.minimum.result import read_minimum
     from lossscape.runs import point
 
     folder = minimum(

@@ -8,7 +8,7 @@ import typer
 from lossscape.cli.common import QUIET, tell
 
 if TYPE_CHECKING:
-    from lossscape.results import Solutions
+    from lossscape.analyses.solutions.result import Solutions
 
 EXAMPLES = """\b
 Examples:
@@ -46,7 +46,7 @@ def command(
     from lossscape.analyses.solutions.compute import solutions
     from lossscape.analyses.solutions.figure import draw_solutions
     from lossscape.analyses.solutions.kinds import Rule
-    from lossscape.results import read_solutions
+    from lossscape.analyses.solutions.result import read_solutions
     from lossscape.runs import Run
 
     opened = [Run.open(path) for path in dict.fromkeys(runs)]

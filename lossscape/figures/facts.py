@@ -10,7 +10,7 @@ import pandas as pd
 from lossscape import yamlfile
 from lossscape.errors import BadInput
 from lossscape.figures.text import distinct
-from lossscape.results import read_table
+from lossscape.results import read_csv
 
 if TYPE_CHECKING:
     from lossscape.runs import Run
@@ -92,7 +92,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         return pd.DataFrame()
-    table = read_table(path, live=True)
+    table = read_csv(path, live=True)
     missing = [column for column in COLUMNS if column not in table]
     if len(table) and missing:
         raise BadInput(f"{path}: lacks the column {missing[0]}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lossscape.errors import BadInput
-from lossscape.results import POINTS, Curve, Surface, read_curve, read_settings, read_surface, read_table
+from lossscape.results import POINTS, Curve, Surface, read_csv, read_curve, read_settings, read_surface
 
 UNREADABLE = (BadInput, LookupError, TypeError, ValueError, AttributeError)
 """What files that others may have changed can raise; not OSError, which a full disk raises."""
@@ -40,7 +40,7 @@ def read_result(folder: Path) -> Curve | Surface:
     count = grid + int(settings.get("refine") or 0)
     if not any((folder / name).exists() for name in ("curve.csv", "line.csv", "surface.csv")):
         live = folder / POINTS
-        done = len(read_table(live, live=True)) if live.exists() else 0
+        done = len(read_csv(live, live=True)) if live.exists() else 0
         raise BadInput(f"not finished: {done:,} of {count:,} points; run the command again to complete it")
     plane = (folder / "surface.csv").exists()
     result: Curve | Surface = read_surface(folder) if plane else read_curve(folder)

@@ -17,10 +17,11 @@ from lossscape.evaluate import Work, calibrate
 from lossscape.evaluate.calibration import compiler
 from lossscape.evaluate.engine import Values, blocks_of
 from lossscape.evaluate.subspace import Coordinates
-from lossscape.files import CsvLog, csv_text, held, read_json, whole_lines, write_text
+from lossscape.files import CsvLog, held, read_json, whole_lines, write_text
 from lossscape.objective import Plan
 from lossscape.progress import Progress, duration
-from lossscape.results import ENGINE, POINTS, SETTINGS
+from lossscape.results.folder import ENGINE, POINTS, SETTINGS
+from lossscape.results.tables import write_csv
 from lossscape.signals import Interrupted, StopRequest, stop_on_signals
 
 More = Callable[[dict[Coordinates, Values]], list[Coordinates]]
@@ -128,9 +129,7 @@ def fill(
     finally:
         log.close()
     points = _all(known, more)
-    write_text(
-        folder / file, csv_text(columns, [[*point, *known[point].values()] for point in sorted(points)])
-    )
+    write_csv(folder / file, columns, [[*point, *known[point].values()] for point in sorted(points)])
     (folder / POINTS).unlink()
     return {point: known[point] for point in points}, plan
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from lossscape.analyses.interpolate.compute import interpolate
 from lossscape.analyses.interpolate.measures import convexity_defect
-from lossscape.results import Curve, read_curve, read_table
+from lossscape.results import Curve, read_csv, read_curve
 from lossscape.runs import Run, point
 from lossscape.studies.config import InterpolationStudy, Opened
 from lossscape.studies.statements import (
@@ -153,7 +153,7 @@ def _clean(study: InterpolationStudy, runs: dict[tuple[str, int], Run]) -> list[
     """That both nets train cleanly."""
     found = []
     for net in study.nets:
-        tables = [read_table(runs[net, seed].metrics_file) for seed in study.seeds]
+        tables = [read_csv(runs[net, seed].metrics_file) for seed in study.seeds]
         losses = [table["train_loss"].to_numpy() for table in tables]
         ends = [float(loss[-1]) for loss in losses]
         accuracies = [100 * float(table["test_accuracy"].iloc[-1]) for table in tables]

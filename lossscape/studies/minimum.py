@@ -14,8 +14,9 @@ from typing import Any
 from lossscape.analyses.pair.compute import MEASURES, pair
 from lossscape.analyses.solutions.compute import solutions
 from lossscape.analyses.solutions.kinds import Rule
+from lossscape.analyses.solutions.result import read_solutions
 from lossscape.errors import RunFailed
-from lossscape.results import read_solutions, read_table
+from lossscape.results import read_csv
 from lossscape.runs import Point, Run, point
 from lossscape.studies.config import MinimumStudy, Opened
 from lossscape.studies.statements import (
@@ -150,7 +151,7 @@ def _train(
             if last or not run.metrics_file.exists():
                 raise
             trains = False
-        done = len(read_table(run.metrics_file, live=True)) - 1
+        done = len(read_csv(run.metrics_file, live=True)) - 1
         tried.append(Tried(net, rate, run, trains, done))
         if trains:
             break
@@ -161,7 +162,7 @@ def _train(
 
 def _trains(run: Run) -> bool:
     """Whether the loss of an epoch, or of its training steps, has fallen clearly below that of knowing nothing."""
-    table = read_table(run.metrics_file, live=True).iloc[1:]
+    table = read_csv(run.metrics_file, live=True).iloc[1:]
     classes = int(run.environment()["data"]["classes"])
     least = min(float(table[name].min()) for name in ("train_loss", "batch_loss"))
     return least < TRAINS * math.log(classes)
@@ -171,7 +172,7 @@ def _trained(tried: Sequence[Tried]) -> list[Statement]:
     found = []
     for net in dict.fromkeys(each.net for each in tried):
         own = [each for each in tried if each.net == net]
-        last = read_table(own[-1].run.metrics_file, live=True).iloc[-1]
+        last = read_csv(own[-1].run.metrics_file, live=True).iloc[-1]
         evidence = "; ".join(
             f"{each.rate:g} {'trains' if each.trains else 'does not'} ({each.epochs} epochs)" for each in own
         )

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from lossscape import yamlfile
-from lossscape.files import csv_text, write_text
-from lossscape.results import SETTINGS
+from lossscape.files import write_text
+from lossscape.results import SETTINGS, write_csv
 
 HOLDS, PARTLY, FAILS, OPEN = "holds", "holds in part", "does not hold", "cannot be judged"
 Say = Callable[[str], None]
@@ -59,6 +59,6 @@ def end_study(home: Path, statements: Sequence[Statement], rows: Sequence[Mappin
     """Write home/study: statements.csv, and the measures, a row each with the same keys."""
     place = home / STUDY
     header = [each.name for each in fields(Statement)]
-    write_text(place / STATEMENTS, csv_text(header, [astuple(each) for each in statements]))
+    write_csv(place / STATEMENTS, header, [astuple(each) for each in statements])
     names = list(rows[0]) if rows else []
-    write_text(place / MEASURES, csv_text(names, [[row[name] for name in names] for row in rows]))
+    write_csv(place / MEASURES, names, [[row[name] for name in names] for row in rows])

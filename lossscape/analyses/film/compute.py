@@ -4,7 +4,6 @@ Each frame of the second kind is a landscape of its own, θₖ + x·d₁ + y·d�
 in the run's landscape folder. So a film that was stopped goes on with the frames that lack.
 """
 
-import csv
 import functools
 import math
 import sys
@@ -24,16 +23,17 @@ from lossscape.analyses.film.choices import (
     range_of,
     words_of,
 )
+from lossscape.analyses.film.result import TEXT
 from lossscape.analyses.landscape.compute import around
 from lossscape.certificate import certify as certificate
 from lossscape.directions import plane as planes
 from lossscape.directions.choose import Choice
 from lossscape.directions.plane import Plane
 from lossscape.errors import BadInput, one_of
-from lossscape.files import check_writable, csv_text, share, way_to, write_text
+from lossscape.files import check_writable, share, way_to
 from lossscape.objective import Precision
 from lossscape.problem import Problem, choose_batch_norm, problem_of
-from lossscape.results import DIRECTIONS, FILMS, SETTINGS, read_settings, read_surface
+from lossscape.results import DIRECTIONS, FILMS, SETTINGS, read_csv, read_settings, read_surface, write_csv
 from lossscape.results import table as folder
 from lossscape.results.table import How
 from lossscape.runs import Point
@@ -154,7 +154,7 @@ def film(
         if "descent" in shots:
             surface = shots["descent"].landscape(centre, ranges["descent"], path=[centre.run])
             rows = _descent_rows(surface, place, shown, split) + rows
-        write_text(place / FILMS, csv_text([*COLUMNS, *_losses(split), *PATH_COLUMNS, "landscape"], rows))
+        write_csv(place / FILMS, [*COLUMNS, *_losses(split), *PATH_COLUMNS, "landscape"], rows)
     return place
 
 
@@ -188,8 +188,8 @@ def _known(place: Path) -> dict[str, Path]:
     """The finished landscapes of a finished film's plane, by checkpoint."""
     if not (place / FILMS).exists():
         return {}
-    with (place / FILMS).open(encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row.get("film") == "plane" and row.get("landscape")]
+    table = read_csv(place / FILMS, TEXT)
+    rows = table[table["film"] == "plane"].to_dict("records")
     places = {row["checkpoint"]: (place / row["landscape"]).resolve() for row in rows}
     return {
         label: found

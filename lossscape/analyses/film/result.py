@@ -6,11 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lossscape.errors import BadInput
-from lossscape.results import FILMS, Surface, Trail, read_settings, read_surface
+from lossscape.results import FILMS, Surface, Trail, read_csv, read_settings, read_surface
 
 TEXT = ("film", "checkpoint", "landscape")
 """Columns that hold words."""
@@ -86,15 +85,7 @@ class Film:
 def read_film(folder: Path) -> Film:
     """What `lossscape film` wrote. Raises BadInput where it is missing or torn."""
     file = folder / FILMS
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
-        for name in [name for name in table if name not in TEXT]:
-            cells = [float(cell) if cell else np.nan for cell in table[name]]
-            table[name] = cells  # exact, unlike pandas' own
-    except FileNotFoundError:
-        raise BadInput("not finished: run the command again to complete it") from None
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{file}: cannot be read ({error}): run the command again") from None
+    table = read_csv(file, TEXT)
     if not {"frame", "epoch", "step", *TEXT} <= set(table) or table.empty:
         raise BadInput(f"{file}: holds no frames; run the command again")
     return Film(folder, read_settings(folder), table)

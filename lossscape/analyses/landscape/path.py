@@ -5,8 +5,6 @@ the checkpoint lies in the plane. So both are computed, and the distance off the
 """
 
 import copy
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -19,10 +17,10 @@ from torch import nn
 
 from lossscape.directions.choose import check_same_net
 from lossscape.evaluate import Work
-from lossscape.files import CsvLog, text_of, write_text
+from lossscape.files import CsvLog, write_text
 from lossscape.objective import Plan
 from lossscape.problem import Problem
-from lossscape.results import PATH, PATH_FACTS, PATHS, PLACES, read_table
+from lossscape.results import PATH, PATH_FACTS, PATHS, PLACES, read_csv, write_csv
 from lossscape.results import table as folder
 from lossscape.runs import Run, load_state, split_state
 from lossscape.trajectory import Moment, moments_of, settings_of
@@ -119,11 +117,14 @@ def trace(
                     _complete(log, moments, tracer, plan)
         finally:
             log.close()
-        table = read_table(file)
+        table = read_csv(file)
         told.append(facts | summary(table.to_numpy()[:, 2:7], products))
         labels = [moment.checkpoint.label for moment in moments]
-        rows += [[name, label, *row] for label, row in zip(labels, table.to_numpy().tolist(), strict=True)]
-    write_text(place / PATH, _text(["run", "checkpoint", *columns], rows))
+        rows += [
+            [name, label, epoch, None if np.isnan(step) else int(step), *rest]
+            for label, (epoch, step, *rest) in zip(labels, table.to_numpy().tolist(), strict=True)
+        ]
+    write_csv(place / PATH, ["run", "checkpoint", *columns], rows)
     content = {"runs": told, "inner_products": products.tolist()}
     write_text(place / PATH_FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
@@ -178,24 +179,6 @@ def summary(places: np.ndarray, products: np.ndarray) -> dict[str, Any]:
         "extent": float(apart.max()),
         "farthest_off": float(off.max()),
     }
-
-
-def _text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A CSV with names in its first columns; a step that is not known is an empty cell."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(
-            [*row[:2], *(_cell(column, v) for column, v in zip(columns[2:], row[2:], strict=True))]
-        )
-    return file.getvalue()
-
-
-def _cell(column: str, value: float) -> str:
-    if column == "step":
-        return "" if np.isnan(value) else str(int(value))
-    return text_of(value)
 
 
 def _double(values: Params) -> Params:

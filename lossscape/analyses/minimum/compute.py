@@ -3,49 +3,27 @@
 Algorithm 1 of Wang and Thawonmas; see `targets`.
 """
 
-import csv
-from dataclasses import dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from lossscape.analyses.landscape.compute import around
+from lossscape.analyses.minimum.result import COLUMNS, FILE, At
 from lossscape.derivatives import gradient
 from lossscape.directions.choose import choose
 from lossscape.errors import BadInput
 from lossscape.evaluate import Outputs
-from lossscape.files import check_writable, csv_text, save_tensors, write_text
+from lossscape.files import check_writable, save_tensors
 from lossscape.objective import Objective
 from lossscape.problem import Problem, problem_of, relabelled_problem
-from lossscape.results import read_surface
+from lossscape.results import read_surface, write_csv
 from lossscape.results import table as folder
 from lossscape.results.table import How
 from lossscape.runs import Point
 from lossscape.targets import Targets
 from lossscape.vectors import norm
 
-FILE, TARGETS = "summary.csv", "targets.pt"
-COLUMNS = (
-    "targets", "loss", "accuracy", "gradient_norm", "lowest_loss", "lowest_x", "lowest_y", "points_below",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class At:
-    """One row of summary.csv: a centre against some targets."""
-
-    targets: str
-    """labels, hard or soft."""
-    loss: float
-    """At the centre, mean over all training samples."""
-    accuracy: float
-    gradient_norm: float
-    """‖∇L‖₂ at the centre."""
-    lowest_loss: float
-    """The least on a small grid around the centre."""
-    lowest_x: float
-    lowest_y: float
-    points_below: int
-    """Points of the grid whose loss is below that of the centre."""
+TARGETS = "targets.pt"
 
 
 def minimum(
@@ -102,7 +80,7 @@ def minimum(
         for kind, problem in (("labels", labelled), (targets, relabelled)):
             objective = problem.objectives("train", "fp32")["train"]
             rows.append(_at(kind, problem, objective, centre, planes[kind], quiet))
-        write_text(place / FILE, csv_text(COLUMNS, [[getattr(row, c) for c in COLUMNS] for row in rows]))
+        write_csv(place / FILE, COLUMNS, map(astuple, rows))
     return place
 
 
@@ -118,19 +96,3 @@ def _at(kind: str, problem: Problem, objective: Objective, centre: Point, plane:
     x, y = (float(table[axis].to_numpy()[lowest]) for axis in ("x", "y"))
     below = int((losses < losses[((table["x"] == 0) & (table["y"] == 0)).to_numpy()]).sum())
     return At(kind, metrics["loss"], metrics["accuracy"], slope, float(losses[lowest]), x, y, below)
-
-
-def read_minimum(place: Path) -> dict[str, At]:
-    """The rows of a minimum's summary.csv by their targets. Raises BadInput where it is missing or torn."""
-    path = place / FILE
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return {row["targets"]: At(**{c: _read(c, row[c]) for c in COLUMNS}) for row in rows}
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise BadInput(f"{path}: not the summary of a minimum ({error}): run the command again") from None
-
-
-def _read(column: str, text: str) -> Any:
-    """A cell as what it is a text of."""
-    return text if column == "targets" else int(text) if column == "points_below" else float(text)

@@ -18,10 +18,10 @@ from lossscape.directions.choose import IGNORABLE, choose
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate import Outputs
 from lossscape.evaluate.subspace import axis
-from lossscape.files import check_writable, csv_text, way_to, write_text
+from lossscape.files import check_writable, way_to
 from lossscape.objective import Precision
 from lossscape.problem import problem_of, relabelled_problem
-from lossscape.results import Surface, read_surface
+from lossscape.results import Surface, read_surface, write_csv
 from lossscape.results import table as folder
 from lossscape.results.table import How
 from lossscape.runs import Point
@@ -169,13 +169,13 @@ def _write(place: Path, made: Sequence[Made], levels: Sequence[str]) -> None:
         [each.net, each.targets, each.seed, way_to(each.surface.folder, place), *row.values()]
         for each, row in rows
     ]
-    write_text(place / MEASURES, csv_text(["net", "targets", "seed", "surface", *names], listed))
+    write_csv(place / MEASURES, ["net", "targets", "seed", "surface", *names], listed)
     summary = []
     for net, targets in dict.fromkeys((each.net, each.targets) for each in made):
         for name in names:
             values = [row[name] for each, row in rows if (each.net, each.targets) == (net, targets)]
             summary.append([net, targets, name, *_mean_and_spread(values)])
-    write_text(place / SUMMARY, csv_text(["net", "targets", "measure", "mean", "std", "planes"], summary))
+    write_csv(place / SUMMARY, ["net", "targets", "measure", "mean", "std", "planes"], summary)
 
 
 def _mean_and_spread(values: Sequence[float]) -> tuple[float, float, int]:

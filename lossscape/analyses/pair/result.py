@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lossscape.errors import BadInput
-from lossscape.results import Surface, read_settings, read_surface
+from lossscape.results import Surface, read_csv, read_settings, read_surface
 
 ORIGINAL = "labels"
 TEXT = ("net", "targets", "surface", "measure")
@@ -109,17 +109,6 @@ class Pairs:
 def read_pairs(folder: Path) -> Pairs:
     """What `lossscape pair` wrote. Raises BadInput where it is missing or torn."""
     settings = read_settings(folder)
-    return Pairs(folder, settings, *(_read(folder / name) for name in ("measures.csv", "summary.csv")))
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """A CSV with words in the columns of TEXT and numbers, exactly as they were written, in the others."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        for name in [name for name in table if name not in TEXT]:
-            table[name] = [
-                float(cell) if cell else np.nan for cell in table[name]
-            ]  # exact, unlike pandas' own
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: cannot be read ({error}): run the command again") from None
-    return table
+    return Pairs(
+        folder, settings, *(read_csv(folder / name, TEXT) for name in ("measures.csv", "summary.csv"))
+    )

@@ -3,12 +3,10 @@
 Everything is read from the runs' metrics.csv, whatever state a run is in, and written as tables.
 """
 
-import csv
-import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import permutations, product, takewhile
 from pathlib import Path
 from statistics import mean, stdev
@@ -27,8 +25,8 @@ from lossscape.analyses.solutions.kinds import (
     relative_changes,
 )
 from lossscape.errors import BadInput
-from lossscape.files import check_writable, text_of, write_text
-from lossscape.results import read_table
+from lossscape.files import check_writable
+from lossscape.results import read_csv, write_csv
 from lossscape.results.table import label, open_folder
 
 if TYPE_CHECKING:
@@ -61,13 +59,13 @@ def solutions(runs: "Sequence[Run]", rule: Rule) -> Path:
     folder = home / "solutions" / label(settings, words)
     check_writable(folder)
     with open_folder(folder, settings, overwrite=False):
-        _write(folder / "epochs.csv", EPOCHS, (row for each in solved for row in _epoch_rows(each)))
-        _write(folder / "summary.csv", SUMMARY, map(_summary_row, solved))
+        write_csv(folder / "epochs.csv", EPOCHS, (row for each in solved for row in _epoch_rows(each)))
+        write_csv(folder / "summary.csv", SUMMARY, map(_summary_row, solved))
         if len(runs) > 1:
             groups = _by_config(solved)
-            _write(folder / "configs.csv", CONFIGS, map(_config_row, groups))
+            write_csv(folder / "configs.csv", CONFIGS, map(_config_row, groups))
             pairs = product(KINDS[1:], permutations(groups, 2))
-            _write(folder / "ratios.csv", RATIOS, (_ratio_row(kind, a, b) for kind, (a, b) in pairs))
+            write_csv(folder / "ratios.csv", RATIOS, (_ratio_row(kind, a, b) for kind, (a, b) in pairs))
     return folder
 
 
@@ -129,7 +127,7 @@ def read_losses(run: "Run") -> tuple[np.ndarray, dict[str, np.ndarray]]:
     path = run.metrics_file
     if not path.exists():
         raise BadInput(f"{path}: no such file; train the run first: lossscape train {run.config_file}")
-    table = read_table(path, live=True)
+    table = read_csv(path, live=True)
     if lacking := [column for column in ("epoch", *LOSSES) if len(table) and column not in table]:
         raise BadInput(f"{path}: lacks the column {lacking[0]}")
     if len(table) < 2:
@@ -151,15 +149,6 @@ CONFIGS = (
     "config", "runs", *(f"{kind.lower()}_{what}" for kind in KINDS[1:] for what in ("reached", "mean", "std")),
 )  # fmt: skip
 RATIOS = ("kind", "config", "other", "ratio", "ratio_std", "relation")
-
-
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A CSV whose text may hold commas and quotes, and whose numbers read back exactly."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([text_of(cell) for cell in row] for row in rows)
-    write_text(path, buffer.getvalue())
 
 
 def _epoch_rows(solved: Solved) -> list[list[Any]]:

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lossscape.analyses.solutions.result import Solutions
 from lossscape.analyses.solutions.words import FOUND, first_words, solutions_caption
 from lossscape.errors import BadInput
 from lossscape.figures.facts import Facts, facts_of
 from lossscape.figures.phrases import LOSSES
 from lossscape.figures.style import COLOURS, DASHES, line_style, loss_axis, numbers, save, sheet, style
 from lossscape.figures.text import distinct, finite, shortened
-from lossscape.results import Solutions
 
 if TYPE_CHECKING:
     from lossscape.runs import Run

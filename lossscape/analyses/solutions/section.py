@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossscape.analyses.solutions.figure import build_solutions
+from lossscape.analyses.solutions.result import Solutions, read_solutions
 from lossscape.analyses.solutions.words import (
     first_rows,
     mean_rows,
@@ -16,7 +17,7 @@ from lossscape.analyses.solutions.words import (
 from lossscape.figures.facts import facts_of
 from lossscape.figures.pages import Pages, Picture
 from lossscape.figures.reading import UNREADABLE, Problem, reason_of
-from lossscape.results import SETTINGS, Solutions, read_settings, read_solutions
+from lossscape.results import SETTINGS, read_settings
 from lossscape.text import number
 
 if TYPE_CHECKING:

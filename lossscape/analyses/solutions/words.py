@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from lossscape.analyses.solutions.result import Solutions
 from lossscape.figures.facts import Facts
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.words import LOSS_UNIT
-from lossscape.results import Solutions
 from lossscape.text import number
 
 FOUND = ("LM", "GM", "TM")

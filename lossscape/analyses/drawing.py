@@ -1,0 +1,30 @@
+"""How figures are drawn: the options that several commands share."""
+
+from typing import Annotated
+
+from lossscape.errors import BadInput, one_of
+from lossscape.options import Option
+
+EXPORTS = ("vts", "npz")
+
+Log = Annotated[bool, Option("Draw losses on a logarithmic scale.")]
+
+
+def listed(flag: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of an option such as `vts,npz`, each once. Raises BadInput for one that is not allowed."""
+    words = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+    for word in words:
+        if word not in allowed:
+            raise BadInput(one_of(flag, word, allowed))
+    return words
+
+
+def exports_of(text: str | None) -> tuple[str, ...]:
+    """The formats of `--export vts,npz`; none where it is not given. Raises BadInput."""
+    return listed("--export", text, EXPORTS) if text else ()
+
+
+Export = Annotated[
+    tuple[str, ...],
+    Option("Surfaces for ParaView (vts) and NumPy (npz).", "vts,npz", given=str, parse=exports_of),
+]

@@ -1,0 +1,8 @@
+"""What `lossscape solutions` is asked for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How it is drawn: there is nothing to choose."""

@@ -1,0 +1,88 @@
+"""Results over a plane, and the paths that were drawn over it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lossscape.errors import BadInput
+from lossscape.files import read_json
+from lossscape.results.curve import Result
+from lossscape.results.folder import PATH, PATH_FACTS, read_settings
+from lossscape.results.tables import read_csv
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The checkpoints of a run over a plane."""
+
+    name: str
+    checkpoints: list[str]
+    table: pd.DataFrame
+    """PLACES, then losses of the checkpoints and, after plane_, of the plane below them."""
+    facts: dict[str, Any]
+    """What path.json says of the run."""
+
+
+class Surface(Result):
+    """Losses over a plane: on a full grid of x and y, or at any points (a refined result)."""
+
+    @cached_property
+    def trails(self) -> list[Trail]:
+        """The paths that were drawn over it. Raises BadInput where path.csv is torn."""
+        return read_trails(self.folder)
+
+    @cached_property
+    def regular(self) -> bool:
+        """Whether the points make a full grid: every x with every y."""
+        return len(self.table) == len(self.x) * len(self.y)
+
+    @cached_property
+    def x(self) -> np.ndarray:
+        """Values of x, ascending."""
+        return np.unique(self.table["x"].to_numpy())
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """Values of y, ascending."""
+        return np.unique(self.table["y"].to_numpy())
+
+    def values(self, column: str) -> np.ndarray:
+        """A column as [len(y), len(x)] (rows are y, as matplotlib and meshgrid have it); [N] without a full grid."""
+        if not self.regular:
+            return self.table[column].to_numpy()
+        return self.table.pivot(index="y", columns="x", values=column).to_numpy()
+
+
+def read_surface(folder: Path) -> Surface:
+    """A finished landscape over a plane. Raises BadInput where it is unfinished or torn, or has a point twice."""
+    file = folder / "surface.csv"
+    surface = Surface(folder, read_settings(folder), read_csv(file))
+    places = surface.table.reindex(columns=["x", "y"])
+    if not np.isfinite(places).all(axis=None) or places.duplicated().any():
+        raise BadInput(f"{file}: a point is there twice or without its place; begin anew with --overwrite")
+    return surface
+
+
+def read_trails(folder: Path) -> list[Trail]:
+    """The paths over a plane by run, in the order in which they were asked for; none where there is no path.csv.
+
+    Raises BadInput where it is torn or holds other than numbers behind the names.
+    """
+    file = folder / PATH
+    if not file.exists():
+        return []
+    facts = read_json(folder / PATH_FACTS).get("runs", [])
+    table = read_csv(file, text=("run", "checkpoint"))
+    return [
+        Trail(
+            str(name),
+            rows["checkpoint"].tolist(),
+            rows.drop(columns=["run", "checkpoint"]).reset_index(drop=True),
+            next((fact for fact in facts if fact.get("run") == name), {}),
+        )
+        for name, rows in table.groupby("run", sort=False)
+    ]

@@ -1,0 +1,59 @@
+"""Tables as files: the one reader and the one writer of CSV."""
+
+import csv
+import io
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lossscape.errors import BadInput
+from lossscape.files import text_of, write_text
+
+
+def read_csv(path: Path, text: Collection[str] = (), live: bool = False) -> pd.DataFrame:
+    """A CSV with numbers exactly as they were written, in float64, NaN for empty cells.
+
+    text: columns that hold words; live: a file that is still appended to, of which a torn last line is left out, and
+    which may be empty. Raises BadInput where it is missing, torn or holds other than numbers.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+        rows = list(csv.reader(io.StringIO(content, newline="")))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; the result is not finished, run the command again") from None
+    except (ValueError, OSError, csv.Error) as error:
+        raise BadInput(f"{path}: cannot be read as CSV: {error}; run the command again") from None
+    torn = not rows or len(rows[-1]) != len(rows[0]) or not content.endswith("\n")
+    if torn and not live:
+        raise BadInput(f"{path}: torn in its last line; run the command again")
+    head, *lines = (rows[:-1] if torn else rows) or [[]]
+    if not head:
+        return pd.DataFrame()
+    if any(len(line) != len(head) for line in lines):
+        raise BadInput(f"{path}: a line has not as many cells as the first; run the command again")
+    cells = zip(*lines, strict=True) if lines else [()] * len(head)
+    try:
+        # not pandas' own parser: before version 3.1 its default is off in the last digit
+        columns = {
+            name: list(column) if name in text else _numbers(column)
+            for name, column in zip(head, cells, strict=True)
+        }
+    except ValueError as error:
+        raise BadInput(f"{path}: not a table of numbers: {error}; run the command again") from None
+    return pd.DataFrame(columns)
+
+
+def _numbers(column: Sequence[str]) -> np.ndarray:
+    return np.array([float(cell) if cell else np.nan for cell in column], dtype=float)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV whole or not at all: numbers that read back exactly, words in quotes where they need them."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([text_of(cell) for cell in row] for row in rows)
+    write_text(path, buffer.getvalue())
