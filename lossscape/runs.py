@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from lossscape import data, models
 from lossscape.config import Experiment, read_experiment
 from lossscape.errors import BadInput
-from lossscape.files import is_held, read_json, sha256, whole_lines
+from lossscape.files import is_held, sha256, whole_lines
+from lossscape.runfiles import RunFiles
 from lossscape.vectors import Params
 
 METRICS = (
@@ -118,12 +119,8 @@ def _form(value: Tensor) -> str:
     return f"{kind} {list(value.shape)}"
 
 
-class Run:
-    """A run directory, by name of its files."""
-
-    def __init__(self, path: str | Path) -> None:
-        """path: the run directory, which need not exist yet."""
-        self.path = Path(path)
+class Run(RunFiles):
+    """A run directory with its config, checkpoints and data."""
 
     @classmethod
     def open(cls, path: str | Path) -> "Run":
@@ -135,74 +132,10 @@ class Run:
             raise BadInput(f"{run.path}: not a run, it has no config.yaml{_known_runs(run.path)}")
         return run
 
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.path.resolve().name
-
-    @property
-    def config_file(self) -> Path:
-        """The resolved experiment."""
-        return self.path / "config.yaml"
-
-    @property
-    def environment_file(self) -> Path:
-        """Versions, device, threads, seed, git commit, command, the model's size and the data's facts."""
-        return self.path / "environment.json"
-
-    @property
-    def metrics_file(self) -> Path:
-        """One row per epoch, epoch 0 first."""
-        return self.path / "metrics.csv"
-
-    @property
-    def resume_file(self) -> Path:
-        """What an exact continuation needs."""
-        return self.path / "resume.pt"
-
-    @property
-    def state_file(self) -> Path:
-        """Where the run stands: {state, epoch, step, message}."""
-        return self.path / "state.json"
-
-    @property
-    def tensorboard_folder(self) -> Path:
-        """Event files, where TensorBoard is asked for."""
-        return self.path / "tensorboard"
-
-    def epoch_file(self, epoch: int) -> Path:
-        """The checkpoint after an epoch; 0: the initial values."""
-        return self.path / "checkpoints" / f"epoch-{epoch:04d}.pt"
-
-    def step_file(self, step: int) -> Path:
-        """The checkpoint after a step."""
-        return self.path / "checkpoints" / f"step-{step:08d}.pt"
-
-    def named_file(self, name: Literal["best", "ema"]) -> Path:
-        """The checkpoint with the best test accuracy, or the averaged weights."""
-        return self.path / "checkpoints" / f"{name}.pt"
-
-    def results(self, kind: Literal["interpolate", "landscape", "minimum", "film"]) -> Path:
-        """The folder of an analysis' results."""
-        return self.path / kind
-
-    @property
-    def report_folder(self) -> Path:
-        """Where `lossscape report` writes."""
-        return self.path / "report"
-
     @cached_property
     def config(self) -> Experiment:
         """The experiment it was made from."""
         return read_experiment(self.config_file)
-
-    def environment(self) -> dict[str, Any]:
-        """What environment.json says; empty where it is missing or torn."""
-        return read_json(self.environment_file)
-
-    def state(self) -> dict[str, Any]:
-        """What state.json says; empty where it is missing or torn."""
-        return read_json(self.state_file)
 
     def checkpoints(self) -> list[Checkpoint]:
         """Every checkpoint: epochs in order, then steps in order, then best and ema."""

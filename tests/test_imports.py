@@ -12,7 +12,7 @@ ROOT = Path(lossscape.__file__).parent
 LAYERS = [
     {"errors"},
     {"yamlfile", "files", "seeds", "signals", "progress", "vectors", "families", "text", "options"},
-    {"execution", "data", "losses", "metrics", "optimizers", "schedules", "dropout"},
+    {"runfiles", "execution", "data", "losses", "metrics", "optimizers", "schedules", "dropout"},
     {"models"},
     {"config", "devices"},
     {"objective", "runs"},
