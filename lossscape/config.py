@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from lossscape import data, losses, models, optimizers, schedules, yamlfile
 from lossscape.errors import BadInput, one_of, short
-from lossscape.families import Component, Count, Family, Fraction, Rate, Section, is_custom
+from lossscape.families import Component, Count, Family, Fraction, Rate, Section, is_custom, plain
 from lossscape.yamlfile import Location
 
 if TYPE_CHECKING:
@@ -102,9 +102,15 @@ class Experiment(Section):
             raise ValueError("longer than 200 bytes, which file systems refuse")
         return name
 
-    def resolved(self) -> dict[str, Any]:
-        """Plain data with every default filled in: what `config.yaml` of a run holds."""
-        return _listed(self.model_dump(mode="python", serialize_as_any=True))
+    def resolved(self, folder: Path | None = None) -> dict[str, Any]:
+        """Plain data with every default filled in.
+
+        folder: whose config.yaml this is to be, so that it names files by their way from there; by default they are
+        named as they were given.
+        """
+        data = self.model_dump(mode="python", serialize_as_any=True)
+        data |= {key: plain(value, folder) for key, value in self if isinstance(value, Component)}
+        return _listed(data)
 
 
 def _listed(value: Any) -> Any:
@@ -133,7 +139,8 @@ def read_experiment(
 ) -> Experiment:
     """The experiment of a YAML file, with `key.sub=value` settings, a name and a device laid over it.
 
-    Raises BadInput that lists every error of the file and of the settings, one a line.
+    A file that the YAML names is looked for from its own folder first, then from the working directory. Raises BadInput
+    that lists every error of the file and of the settings, one a line.
     """
     document = yamlfile.read(Path(path))
     if not isinstance(document.data, dict):
@@ -144,25 +151,26 @@ def read_experiment(
             document.data[key] = value
             origins[(key,)] = f"--{key} {value}"
     try:
-        return experiment_from(document.data)
+        return experiment_from(document.data, Path(path).parent)
     except ValidationError as error:
         raise BadInput(_all_errors(error, lambda location: _where(location, document, origins))) from None
 
 
-def experiment_at(data: dict[str, Any], origins: dict[Location, str], place: str) -> Experiment:
+def experiment_at(data: dict[str, Any], origins: dict[Location, str], place: str, folder: Path) -> Experiment:
     """The experiment of plain data that stands in no file.
 
-    origins: of `lay_over`; place: said in errors of all else. Raises BadInput that lists every error.
+    origins: of `lay_over`; place: said in errors of all else; folder: where files are looked for first. Raises BadInput
+    that lists every error.
     """
     try:
-        return experiment_from(data)
+        return experiment_from(data, folder)
     except ValidationError as error:
         raise BadInput(_all_errors(error, lambda location: _origin(location, origins) or place)) from None
 
 
-def experiment_from(data: dict[str, Any]) -> Experiment:
-    """The experiment of plain data. Raises pydantic's ValidationError."""
-    return Experiment.model_validate(data)
+def experiment_from(data: dict[str, Any], folder: Path | None = None) -> Experiment:
+    """The experiment of plain data; folder: where files are looked for first. Raises pydantic's ValidationError."""
+    return Experiment.model_validate(data, context={"folder": folder})
 
 
 def lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:

@@ -1,14 +1,11 @@
 """A family (data sets, models, optimizers, …) is a dict of plain functions whose signature is its schema.
 
 The keyword-only parameters of a function, with their annotations and defaults, become the keys that a
-config may give: `options_of` makes a pydantic model of them. `load` finds a user's own function by
-`package.module:function` or `path/to/file.py:function`, and its signature is checked the same way.
+config may give: `options_of` makes a pydantic model of them. The signature of a user's own function, named
+`package.module:function` or `path/to/file.py:function`, is checked the same way.
 """
 
-import importlib
-import importlib.util
 import inspect
-import sys
 import typing
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,15 +17,19 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     create_model,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from lossscape import usercode
 from lossscape.errors import BadInput
+from lossscape.files import way_to
 
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
 """A width, a number of channels, a batch: at least 1, and small enough to be meant."""
@@ -40,8 +41,6 @@ Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-USER_MODULE = "lossscape_user_"
-"""Begins the names of modules that were loaded from a file, which nothing can import by name."""
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -55,6 +54,24 @@ class Component(Section):
     """A member of a family, chosen by name, with its options."""
 
     name: str
+    _files: dict[str, Path] = PrivateAttr(default_factory=dict)
+    """By key of an option: the file that it names by a path that is not absolute, as it was found."""
+
+
+def plain(component: Component, folder: Path | None = None) -> dict[str, Any]:
+    """A component as plain data.
+
+    folder: from where the paths of files are written, by default as they were given.
+    """
+    data = component.model_dump(mode="python", serialize_as_any=True)
+    for key, value in component:
+        if isinstance(value, Component):
+            data[key] = plain(value, folder)
+    if folder is not None:
+        for key, file in component._files.items():
+            _, colon, function = data[key].rpartition(":") if is_custom(data[key]) else ("", "", "")
+            data[key] = way_to(file, folder) + colon + function
+    return data
 
 
 def options_of(name: str, function: Callable[..., Any], base: type[Component]) -> type[Component]:
@@ -66,53 +83,6 @@ def options_of(name: str, function: Callable[..., Any], base: type[Component]) -
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[parameter.name] = (hints.get(parameter.name, Any), default)
     return create_model(name, __base__=base, __doc__=inspect.getdoc(function), **fields)
-
-
-def load(path: str) -> Callable[..., Any]:
-    """The function that `package.module:function` or `path/to/file.py:function` names.
-
-    Raises BadInput with what was tried: a missing file or module, an error while importing it, no such name.
-    """
-    module_name, _, function_name = path.rpartition(":")
-    if not module_name or not function_name.isidentifier():
-        raise BadInput(f"{path!r} is not of the form package.module:function or path/to/file.py:function")
-    try:
-        module = _module_at(Path(module_name)) if module_name.endswith(".py") else _module_named(module_name)
-    except BadInput:
-        raise
-    except (Exception, SystemExit) as error:  # whatever the user's module raises is the user's to read
-        raise BadInput(f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        names = [key for key, value in vars(module).items() if inspect.isfunction(value)]
-        raise BadInput(
-            f"{module_name!r} has no function {function_name!r}; it has: {', '.join(names) or 'none'}"
-        )
-    return function
-
-
-def _module_named(name: str) -> Any:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # a console script does not see the current folder by itself
-    return importlib.import_module(name)
-
-
-def _module_at(path: Path) -> Any:
-    if not path.is_file():
-        raise BadInput(f"there is no file {str(path)!r} (looked from {Path.cwd()})")
-    name = f"{USER_MODULE}{path.stem}_{abs(hash(str(path.resolve()))):x}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
 
 
 class Custom(Component):
@@ -128,12 +98,13 @@ def is_custom(name: str) -> bool:
 
 
 def _checked_custom(base: type[Component], skip: tuple[str, ...]) -> Any:
-    def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Component:
+    def check(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Component:
         """Check the options of a user's function against its own signature."""
         if isinstance(value, Component):
             return value
+        name, folder = str(value["name"]), (info.context or {}).get("folder")
         try:
-            model = own_options(load(str(value["name"])), base, skip)
+            model = own_options(usercode.load(name, folder), base, skip)
         except BadInput as error:
             raise ValidationError.from_exception_data(
                 "custom",
@@ -145,7 +116,11 @@ def _checked_custom(base: type[Component], skip: tuple[str, ...]) -> Any:
                     )
                 ],
             ) from error
-        return model.model_validate(value)
+        component = model.model_validate(value, context=info.context)
+        file = usercode.parts(name)[0]
+        if file.endswith(".py") and not Path(file).is_absolute():
+            component._files["name"] = usercode.found(file, folder)
+        return component
 
     return WrapValidator(check)
 
@@ -229,7 +204,10 @@ class Family:
 
     def function(self, spec: Component) -> Callable[..., Any]:
         """The member that a spec names, or the user's own function."""
-        return load(spec.name) if is_custom(spec.name) else self.members[spec.name]
+        if not is_custom(spec.name):
+            return self.members[spec.name]
+        file = spec._files.get("name")
+        return usercode.load(spec.name if file is None else f"{file}:{usercode.parts(spec.name)[1]}")
 
     def arguments(self, spec: Component) -> dict[str, Any]:
         """The keyword arguments that a spec gives to its function (the shared keys are not among them)."""

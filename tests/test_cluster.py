@@ -22,9 +22,9 @@ from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Subspace, Work, cluster
 from lossscape.evaluate.cluster import blocks, connect, open_workers, payload, worker
 from lossscape.evaluate.engine import blocks_of
-from lossscape.families import load
 from lossscape.objective import Objective, Plan
 from lossscape.signals import Interrupted
+from lossscape.usercode import load
 from lossscape.vectors import parameters_of
 
 ROOT = Path(__file__).parents[1]

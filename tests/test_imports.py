@@ -11,7 +11,8 @@ import lossscape
 ROOT = Path(lossscape.__file__).parent
 LAYERS = [
     {"errors"},
-    {"yamlfile", "files", "seeds", "signals", "progress", "vectors", "families", "text", "options"},
+    {"yamlfile", "files", "seeds", "signals", "progress", "vectors", "usercode", "text", "options"},
+    {"families"},
     {"runfiles", "execution", "data", "losses", "metrics", "optimizers", "schedules", "dropout"},
     {"models"},
     {"config", "devices"},

@@ -324,3 +324,13 @@ def test_runs_command(
 
 def test_points_are_written_as_on_the_command_line(many: Run) -> None:
     assert str(Point(many, many.checkpoint("ema"))) == "many@ema"
+
+
+def test_more_epochs_are_trained_and_said(cli: Callable[..., Answer], own_run: Run) -> None:
+    words = ("train", own_run.config_file, "--quiet")
+    assert "already done" in cli(*words).out
+    answer = cli(*words, "--set", "training.epochs=4")
+    assert (answer.code, "already done" in answer.out) == (0, False)
+    assert own_run.checkpoint("last").epoch == 4
+    assert "already done" in cli(*words).out
+    assert "training.epochs: 4, now 3" in cli(*words, "--set", "training.epochs=3").err

@@ -450,3 +450,51 @@ def test_a_run_that_stops_after_an_epoch_goes_on_to_the_same_bytes(tmp_path: Pat
     assert train(config, tmp_path / "b").state()["state"] == "finished"
     assert files(part) == files(whole)
     assert rows(part) == rows(whole)
+
+
+# --- more epochs --------------------------------------------------------------------------------------------
+
+LONGER = {
+    "constant, warm-up": {"schedule": {"name": "constant", "warmup_epochs": 1.5}, "training": {"ema": 0.9}},
+    "steps": {"schedule": {"name": "step", "every": 2, "gamma": 0.5}},
+    "patience left": {"training": {"early_stopping": {"patience": 3}}},
+    "a warm-up that covers all": {"schedule": {"name": "cosine", "warmup_epochs": 2}},
+}
+
+
+@pytest.mark.parametrize("sections", LONGER.values(), ids=LONGER.keys())
+def test_a_finished_run_goes_on_to_the_bytes_of_a_longer_one(
+    sections: dict[str, Any], tmp_path: Path
+) -> None:
+    at_once = train(longer(sections, 4), tmp_path / "a")
+    train(experiment(**sections), tmp_path / "b")
+    extended = train(longer(sections, 4), tmp_path / "b")
+    assert files(extended) == files(at_once)
+    assert rows(extended) == rows(at_once)
+    assert extended.config.training.epochs == 4
+    assert len(extended.environment()["resumed"]) == 1
+
+
+REFUSED_LONGER = {
+    "cosine": ({"schedule": {"name": "cosine"}}, "schedule cosine depends on their number"),
+    "stopped early": (
+        {"training": {"early_stopping": {"patience": 1}, "epochs": 9}, "optimizer": {"lr": 1e-12}},
+        "stopped early after epoch",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sections", "says"), REFUSED_LONGER.values(), ids=REFUSED_LONGER.keys())
+def test_why_a_run_cannot_go_on(sections: dict[str, Any], says: str, tmp_path: Path) -> None:
+    run = train(experiment(**sections), tmp_path)
+    before = files(run), run.config_file.read_bytes()
+    with pytest.raises(BadInput, match=f"{says}.*under another --name"):
+        train(longer(sections, 12), tmp_path)
+    with pytest.raises(BadInput, match=r"another config \(training.epochs: \d, now 1\)"):
+        train(longer(sections, 1), tmp_path)
+    assert (files(run), run.config_file.read_bytes()) == before
+
+
+def longer(sections: dict[str, Any], epochs: int) -> Experiment:
+    """The same experiment with a number of epochs."""
+    return experiment(**sections | {"training": sections.get("training", {}) | {"epochs": epochs}})

@@ -41,8 +41,9 @@ def command(
 ) -> None:
     """Train a net from a YAML file, with a checkpoint per epoch and metrics.csv.
 
-    The same config under the same name continues where it stopped, or does nothing where it is finished; another
-    config under that name is refused. SIGINT and SIGTERM finish the step, save, and print how to continue.
+    The same config under the same name continues where it stopped, or does nothing where it is finished; with more
+    epochs it goes on. Another config under that name is refused. SIGINT and SIGTERM finish the step, save, and print
+    how to continue.
     """
     from lossscape.config import read_experiment
     from lossscape.errors import BadInput
@@ -53,9 +54,9 @@ def command(
         raise BadInput("--resume continues and --overwrite deletes: give one of them")
     experiment = read_experiment(config, settings, name, device)
     folder = folder or _home(config, experiment.name)
-    before = Run(folder / experiment.name).state().get("state")
+    before = Run(folder / experiment.name).state()
     run = train(experiment, folder, overwrite=overwrite, quiet=quiet, tensorboard=tensorboard)
-    if before == "finished" and not overwrite:
+    if before.get("state") == "finished" and before == run.state() and not overwrite:
         typer.echo(f"{run.path} is already done")
     if int(os.environ.get("RANK", "0")) > 0:  # one process of several speaks
         return

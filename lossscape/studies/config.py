@@ -144,7 +144,8 @@ class Opened:
         """The experiment of a net with `more` laid over it, last. Raises BadInput."""
         data = copy.deepcopy(self.configs[net])
         origins = lay_over(data, self.settings)
-        return experiment_at(merged(data, more), origins, f"{self.path}, scale {self.scale}, net {net}")
+        place = f"{self.path}, scale {self.scale}, net {net}"
+        return experiment_at(merged(data, more), origins, place, self._file(net).parent)
 
     def begun(self, net: str, more: dict[str, Any], home: Path, device: str) -> Experiment:
         """The same for a run in `home`, on the device that the run has if it exists, else on `device`."""
@@ -153,8 +154,11 @@ class Opened:
             net, more | {"device": run.config.device if run.config_file.exists() else device}
         )
 
+    def _file(self, net: str) -> Path:
+        return self.path.parent / self.study.nets[net]
+
     def _config(self, net: str) -> dict[str, Any]:
-        file = self.path.parent / self.study.nets[net]
+        file = self._file(net)
         data = yamlfile.read(file).data
         if not isinstance(data, dict):
             raise BadInput(f"{file}: a config is a mapping")

@@ -13,6 +13,10 @@ from lossscape.files import check_writable
 from lossscape.losses import Loss, smooth
 from lossscape.runs import Run
 from lossscape.train.loop import Setup
+from lossscape.train.state import STOPPED_EARLY
+
+STEPS_COMPARED, MOST_COMPARED = 32, 20_000
+"""Places in an epoch, and in all epochs, at which schedules of two lengths are compared."""
 
 
 def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
@@ -27,12 +31,35 @@ def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
         return
     if overwrite:
         return
-    different = differences(run.config.resolved(), experiment.resolved())
-    if different:
+    before = Run(run.path).config  # read anew: another process may have written it
+    different = differences(before.resolved(run.path), experiment.resolved(run.path))
+    if len(different) == 1 and experiment.training.epochs > before.training.epochs:
+        check_extension(run, before.training.epochs, experiment)
+    elif different:
         raise BadInput(
             f"{run.path} was made with another config ({'; '.join(different[:4])}): "
             "choose another --name, or --overwrite to delete that run"
         )
+
+
+def check_extension(run: Run, before: int, experiment: Experiment) -> None:
+    """Raise BadInput where more epochs than `before` would not give the run that they give from the beginning."""
+    epochs = experiment.training.epochs
+    remedy = f"train {epochs} epochs under another --name"
+    if run.state().get("message") == STOPPED_EARLY:
+        raise BadInput(
+            f"{run.path} stopped early after epoch {run.state().get('epoch')} (training.early_stopping), so more "
+            f"epochs than {before} change nothing in it: {remedy} with more patience"
+        )
+    steps = before * STEPS_COMPARED
+    for step in range(0, steps, max(1, steps // MOST_COMPARED)):
+        old, new = (_factor(experiment, step, STEPS_COMPARED, length) for length in (before, epochs))
+        if old != new:
+            raise BadInput(
+                f"{run.path} was made for {before} epochs, and schedule {experiment.schedule.name} depends on "
+                f"their number (at epoch {step / STEPS_COMPARED:g} its factor was {old:g}, of {epochs} epochs it is "
+                f"{new:g}): {remedy}, or --overwrite to delete that run"
+            )
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
@@ -105,8 +132,12 @@ def smallest_part(setup: Setup) -> int:
 
 def check_schedule(setup: Setup) -> None:
     """Raise BadInput where the schedule fails at the first step."""
-    experiment = setup.experiment
+    _factor(setup.experiment, 0, setup.steps_per_epoch, setup.experiment.training.epochs)
+
+
+def _factor(experiment: Experiment, step: int, steps_per_epoch: int, epochs: int) -> float:
+    """The schedule's factor. Raises BadInput where the schedule fails."""
     try:
-        schedules.factor(experiment.schedule, 0, setup.steps_per_epoch, experiment.training.epochs)
+        return schedules.factor(experiment.schedule, step, steps_per_epoch, epochs)
     except RunFailed as error:
         raise BadInput(str(error)) from error

@@ -25,6 +25,7 @@ from lossscape.train.checks import check_batches, check_outputs, check_place, ch
 from lossscape.train.environment import record
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.state import (
+    STOPPED_EARLY,
     State,
     average_of,
     is_finished,
@@ -135,10 +136,10 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     sweep(run.path / "checkpoints")
     if begin_or_continue(setup, state):
         if run.state().get("state") != "finished":  # killed when only this was left to be said
-            say_state(run, "finished", state, "stopped early" if state.stopped_early else "")
+            say_state(run, "finished", state, STOPPED_EARLY if state.stopped_early else "")
         return run
     summary = models.summarise(state.model, setup.data.shape)
-    write_text(run.config_file, yamlfile.dump(experiment.resolved()))
+    write_text(run.config_file, yamlfile.dump(experiment.resolved(run.path)))
     record(
         run,
         setup.device,
@@ -162,7 +163,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
             run_epochs(setup, state, log, Watch(progress, board), stop)
         done = is_finished(experiment, state)
         say_state(
-            run, "finished" if done else "interrupted", state, "stopped early" if state.stopped_early else ""
+            run, "finished" if done else "interrupted", state, STOPPED_EARLY if state.stopped_early else ""
         )
     except Interrupted:
         say_state(run, "interrupted", state)

@@ -14,6 +14,9 @@ from lossscape.errors import BadInput
 from lossscape.files import CsvLog, save_tensors, write_text
 from lossscape.runs import METRICS, Run
 
+STOPPED_EARLY = "stopped early"
+"""The message of a run that early stopping has ended."""
+
 
 @dataclass
 class State:

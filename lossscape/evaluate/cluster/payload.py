@@ -8,7 +8,6 @@ import hashlib
 import io
 import itertools
 import pickle
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossscape.families import USER_MODULE
+from lossscape import usercode
 
 ALIGNMENT = 64
 """Bytes; torch aligns its own tensors so, and some CPU kernels' last bits depend on it."""
@@ -68,9 +67,8 @@ def layout(sizes: Sequence[int]) -> tuple[list[int], int]:
 
 def pack(content: object) -> Payload:
     """Pack anything that cloudpickle can pickle (functions of __main__ and lambdas among it)."""
-    for name in list(sys.modules):
-        if name.startswith(USER_MODULE):  # loaded from a file, so it cannot be imported by name
-            cloudpickle.register_pickle_by_value(sys.modules[name])
+    for module in usercode.loaded():
+        cloudpickle.register_pickle_by_value(module)
     file = io.BytesIO()
     beside: list[memoryview] = []
     pickler = _Pickler(file, beside)

@@ -1,0 +1,115 @@
+"""The user's own Python, as configs name it: `package.module:function` or `path/to/file.py:function`."""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lossscape.errors import BadInput
+
+PREFIX = "lossscape_user_"
+"""Begins the names of modules that were loaded from a file, which nothing can import by name."""
+_NEIGHBOURS: set[str] = set()
+"""Names of modules that such files imported from their own folders."""
+
+
+def parts(name: str) -> tuple[str, str]:
+    """The file or module, and the function in it. Raises BadInput for another form."""
+    module, _, function = name.rpartition(":")
+    if not module or not function.isidentifier():
+        raise BadInput(f"{name!r} is not of the form package.module:function or path/to/file.py:function")
+    return module, function
+
+
+def found(path: str, folder: Path | None) -> Path:
+    """A file that a config names, looked for from `folder` (the config's) first, then from the working directory.
+
+    Raises BadInput that names both.
+    """
+    looked = dict.fromkeys([(folder or Path()).resolve(), Path.cwd()])
+    for place in looked:
+        if (place / path).is_file():
+            return (place / path).resolve()
+    raise BadInput(f"there is no file {path!r} (looked from {' and '.join(map(str, looked))})")
+
+
+def load(name: str, folder: Path | None = None) -> Callable[..., Any]:
+    """The function that `package.module:function` or `path/to/file.py:function` names.
+
+    folder: where the file is looked for first. Raises BadInput with what was tried: a missing file or module, an error
+    while importing it, no such name.
+    """
+    module_name, function_name = parts(name)
+    file = found(module_name, folder) if module_name.endswith(".py") else None
+    try:
+        module = _module_named(module_name) if file is None else _module_at(file)
+    except (Exception, SystemExit) as error:  # whatever the user's module raises is the user's to read
+        raise BadInput(f"importing {module_name!r} failed: {type(error).__name__}: {error}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        names = [key for key, value in vars(module).items() if inspect.isfunction(value)]
+        raise BadInput(
+            f"{module_name!r} has no function {function_name!r}; it has: {', '.join(names) or 'none'}"
+        )
+    return function
+
+
+def loaded() -> list[ModuleType]:
+    """The modules that another process cannot import by name: users' files, and what they import beside them."""
+    return [module for name, module in sys.modules.items() if name.startswith(PREFIX) or name in _NEIGHBOURS]
+
+
+def _module_named(name: str) -> ModuleType:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # a console script does not see the current folder by itself
+    return importlib.import_module(name)
+
+
+def _module_at(path: Path) -> ModuleType:
+    name = f"{PREFIX}{path.stem}_{abs(hash(str(path))):x}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            with _importable(path.parent):
+                spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let `import helpers` find a file's neighbours first, and never a module of that name from elsewhere."""
+    names = {file.stem for file in folder.glob("*.py")} | {
+        file.parent.name for file in folder.glob("*/__init__.py")
+    }
+    names -= sys.stdlib_module_names
+    aside = {
+        name: sys.modules.pop(name)
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in names and not _lies_in(folder, module)
+    }
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        new = set(sys.modules) - before - set(aside)
+        _NEIGHBOURS.update(name for name in new if name.partition(".")[0] in names)
+        sys.modules.update(aside)
+
+
+def _lies_in(folder: Path, module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve().is_relative_to(folder)
