@@ -22,6 +22,7 @@ from lossscape.certificate.certify import certify, fingerprint, summary
 from lossscape.certificate.check import compare
 from lossscape.certificate.curvature import Comparison, compare_along
 from lossscape.certificate.directions import check_directions
+from lossscape.directions.random import Random
 from lossscape.errors import RunFailed
 from lossscape.evaluate import Subspace, Work
 from lossscape.evaluate.engine import Values
@@ -31,7 +32,7 @@ from lossscape.objective import Objective, Plan
 from lossscape.problem import Problem, problem_of
 from lossscape.results import DIRECTIONS
 from lossscape.runs import Run, point, split_state
-from lossscape.vectors import Params, parameters_of, scale
+from lossscape.vectors import Params, scale
 from lossscape.vectors.between import between
 from lossscape.vectors.random import random_directions
 
@@ -288,14 +289,14 @@ def test_when_two_numbers_agree(value: float, reference: float, rough: float | N
 
 
 def test_directions_that_are_not_what_they_should_be(tmp_path: Path) -> None:
-    origin = parameters_of(MODEL_CASES["mlp_batch_norm_prelu"].model())
+    origin = split_state(MODEL_CASES["mlp_batch_norm_prelu"].model())[0]
     plane = Subspace(origin, random_directions(origin, 2))
     save_tensors(tmp_path / DIRECTIONS, dict(zip("xy", plane.directions, strict=True)))
 
-    def failed(plane: Subspace, normalize: str | None = "filter") -> list[str]:
+    def failed(plane: Subspace, normalize: str = "filter") -> list[str]:
         return [
             check.name.split(" (")[0]
-            for check in check_directions(tmp_path, plane, "xy", normalize)
+            for check in check_directions(tmp_path, plane, "xy", Random({"normalize": normalize}))
             if not check.passed
         ]
 

@@ -23,9 +23,9 @@ from lossscape.evaluate import Subspace, Work, cluster
 from lossscape.evaluate.cluster import blocks, connect, open_workers, payload, worker
 from lossscape.evaluate.engine import blocks_of
 from lossscape.objective import Objective, Plan
+from lossscape.runs import split_state
 from lossscape.signals import Interrupted
 from lossscape.usercode import load
-from lossscape.vectors import parameters_of
 
 ROOT = Path(__file__).parents[1]
 IMPORTS = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
@@ -73,7 +73,7 @@ def work_of(model: nn.Module, shape: tuple[int, ...], classes: int) -> Work:
     def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return 2 * nn.functional.cross_entropy(outputs, targets, reduction="none")
 
-    origin = parameters_of(model)
+    origin = split_state(model)[0]
     directions = [
         {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()}
         for _ in "xy"

@@ -8,10 +8,11 @@ import torch
 from cases_models import MODEL_CASES, ModelCase
 from scipy import stats
 
-from lossscape.vectors import Params, combine, cosine, dot, norm, parameters_of, pca
+from lossscape.runs import split_state
+from lossscape.vectors import Params, combine, cosine, dot, norm
 from lossscape.vectors.between import between
 from lossscape.vectors.orthonormal import orthonormal
-from lossscape.vectors.pca import principal_components
+from lossscape.vectors.pca import Memory, loadings, principal_components
 from lossscape.vectors.project import inner_products, project
 from lossscape.vectors.random import NORMALIZATIONS, kinds_of_parameters, random_directions
 
@@ -33,7 +34,7 @@ def test_numbers_are_normal_and_not_uniform() -> None:
 @case_table
 @pytest.mark.parametrize("normalize", NORMALIZATIONS)
 def test_two_directions_are_orthogonal(case: ModelCase, normalize: str) -> None:
-    origin = parameters_of(case.model())
+    origin = split_state(case.model())[0]
     first, second = random_directions(origin, 2, normalize=normalize)
     singles = sum(value.numel() for value in origin.values() if rows(value).numel() == 1)
     assert abs(cosine(first, second)) < (1e-6 if not singles else 0.3)
@@ -50,7 +51,7 @@ def test_two_directions_are_orthogonal(case: ModelCase, normalize: str) -> None:
 
 @case_table
 def test_filter_normalisation_gives_each_filter_its_norm(case: ModelCase) -> None:
-    origin = parameters_of(case.model())
+    origin = split_state(case.model())[0]
     for direction in random_directions(origin, 2, normalize="filter"):
         for name, value in direction.items():
             torch.testing.assert_close(
@@ -60,7 +61,7 @@ def test_filter_normalisation_gives_each_filter_its_norm(case: ModelCase) -> Non
 
 @case_table
 def test_other_normalisations(case: ModelCase) -> None:
-    origin = parameters_of(case.model())
+    origin = split_state(case.model())[0]
     layer = random_directions(origin, 1, normalize="layer")[0]
     for name, value in layer.items():
         assert float(value.norm()) == pytest.approx(float(origin[name].norm()), rel=1e-4)
@@ -90,7 +91,7 @@ def test_kinds_of_parameters(case: ModelCase) -> None:
 @case_table
 def test_ignored_parameters_and_buffers_stay_put(case: ModelCase) -> None:
     model = case.model()
-    origin = parameters_of(model)
+    origin = split_state(model)[0]
     ignored = [name for name, kind in kinds_of_parameters(model).items() if kind in ("bias", "norm")]
     for direction in random_directions(origin, 2, ignored=ignored):
         assert set(direction) == set(origin)  # no running_mean or running_var
@@ -147,21 +148,21 @@ def cloud(points: int) -> tuple[Params, list[Params]]:
 
 
 @pytest.mark.parametrize("slab", [4 * 9, 4 * 9 * 5, 2**29], ids=["one number", "five numbers", "all"])
-def test_principal_components_are_those_of_an_svd(monkeypatch: pytest.MonkeyPatch, slab: int) -> None:
-    monkeypatch.setattr(pca, "SLAB_BYTES", slab)
-    monkeypatch.setattr(pca, "COLUMNS_BYTES", 8 * 9 * 2)
+def test_principal_components_are_those_of_an_svd(slab: int) -> None:
+    memory = Memory(slab, columns=8 * 9 * 2)
     origin, points = cloud(9)
     loaded: list[int] = []
-    found = principal_components(origin, [lambda p=p: p for p in points], 3, loaded.append)  # type: ignore[misc]
-    assert len(loaded) == pca.loadings(origin, 9)
+    loaders = [lambda p=p: p for p in points]  # type: ignore[misc]
+    found = principal_components(origin, loaders, 3, loaded.append, memory)
+    assert len(loaded) == loadings(origin, 9, memory)
     deltas = torch.stack([torch.cat([v.flatten() for v in between(origin, p).values()]) for p in points])
     _, s, rows = torch.linalg.svd(deltas, full_matrices=False)
     assert found.shares == pytest.approx((s**2 / (s**2).sum())[:3].tolist(), rel=1e-12)
     for i, direction in enumerate(found.directions):
         flat = torch.cat([v.flatten() for v in direction.values()])
         assert abs(float(flat @ rows[i])) == pytest.approx(1, abs=1e-13)
-        assert found.places[:, i] == pytest.approx((deltas @ flat).numpy(), abs=1e-12)
-        assert found.places[abs(found.places[:, i]).argmax(), i] > 0
+        assert found.coordinates[:, i] == pytest.approx((deltas @ flat).numpy(), abs=1e-12)
+        assert found.coordinates[abs(found.coordinates[:, i]).argmax(), i] > 0
 
 
 def test_components_that_are_not_there() -> None:

@@ -22,10 +22,10 @@ from lossscape.analyses.film.files import DPI, draw_film, gif, movie, parse_form
 from lossscape.analyses.film.result import Film, read_film
 from lossscape.analyses.film.section import film_sections
 from lossscape.analyses.landscape.compute import landscape
+from lossscape.directions import sentence
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Work
 from lossscape.figures.pages import Pages
-from lossscape.figures.phrases import direction_words
 from lossscape.report.page import write_report
 from lossscape.results import read_surface
 from lossscape.runs import Run, point
@@ -107,7 +107,7 @@ def test_directions_are_those_of_the_centre_in_every_frame(made: Film) -> None:
     files = [made.surface("plane", frame).folder / "directions.pt" for frame in range(4)]
     assert len({file.stat().st_ino for file in files}) == 1
     assert len({tuple(each["x_range"] + each["y_range"]) for each in settings}) == 1
-    assert "made at digits@epoch-0003 in place of the centre" in direction_words(settings[0], 2)
+    assert "made at digits@epoch-0003 in place of the centre" in sentence(settings[0], 2)
 
 
 def test_the_table_has_true_losses_and_ways_to_the_landscapes(made: Film) -> None:

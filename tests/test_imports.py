@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import lossscape
 
 ROOT = Path(lossscape.__file__).parent
@@ -73,9 +75,10 @@ def test_every_name_of_the_library_is_what_it_says() -> None:
         assert callable(getattr(lossscape, name)), name
 
 
-def test_help_does_not_import_torch() -> None:
+@pytest.mark.parametrize(("command", "option"), [("train", "--set"), ("landscape", "--directions")])
+def test_help_does_not_import_torch(command: str, option: str) -> None:
     code = (
-        "import sys; sys.argv = ['lossscape', 'train', '--help']\n"
+        f"import sys; sys.argv = ['lossscape', {command!r}, '--help']\n"
         "from lossscape.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
@@ -84,4 +87,4 @@ def test_help_does_not_import_torch() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "heavy: set()" in answer.stderr
-    assert "--set" in answer.stdout
+    assert option in answer.stdout

@@ -19,6 +19,7 @@ from lossscape.certificate.check import Anchor, Check, check_dense, check_module
 from lossscape.certificate.directions import check_curvature, check_directions
 from lossscape.certificate.metrics_csv import check_rows
 from lossscape.certificate.reference import Done, Sides, digest
+from lossscape.directions import Direction
 from lossscape.errors import RunFailed
 from lossscape.evaluate import Work
 from lossscape.evaluate.engine import Values, blocks_of
@@ -60,7 +61,7 @@ def certify(
     axes: Sequence[str],
     policy: str | None,
     before: str,
-    normalize: str | None = None,
+    direction: Direction | None = None,
     scaled_to: Params | None = None,
     quiet: bool = True,
     **facts: Any,
@@ -69,7 +70,7 @@ def certify(
 
     work, plan, values: what was evaluated, how, and what came out; anchors: the checkpoints that lie in the
     subspace and where, the origin first; axes: names of the coordinates; policy: of BatchNorm; before: the model's
-    fingerprint from before the evaluation; normalize, scaled_to: as for `check_directions`; facts: written beside the
+    fingerprint from before the evaluation; direction, scaled_to: as for `check_directions`; facts: written beside the
     checks.
     Raises RunFailed where a check fails (the certificate is written all the same), or Interrupted.
     """
@@ -84,12 +85,12 @@ def certify(
         checks = check_rows(problem, work, values, anchors, sides)
         checks += check_modules(sides, anchors, found, policy)
         checks += check_dense(sides, few, found)
-        checks += check_directions(folder, work.subspace, axes, normalize, scaled_to)
+        checks += check_directions(folder, work.subspace, axes, direction, scaled_to)
         curvatures, missing = check_curvature(sides, anchors[0], axes)
         if sides.precision in ("tf32", "bf16"):
             facts["precision_check"] = _precision_check(problem, work, plan, values, points or places, done)
     facts |= {"samples_checked": {split: len(part) for split, part in sides.objectives.items()}}
-    facts |= {"points_checked": len(few), **_lengths(work, normalize)}
+    facts |= {"points_checked": len(few), **_lengths(work, centred=direction is not None)}
     if missing:
         facts["not_checked"] = missing
     write(folder, checks + curvatures, unchanged=fingerprint(problem.model) == before, **facts)
@@ -141,11 +142,11 @@ def _precision_check(
     }
 
 
-def _lengths(work: Work, normalize: str | None) -> dict[str, Any]:
+def _lengths(work: Work, *, centred: bool) -> dict[str, Any]:
     """Lengths of the directions and, around a centre, of that, and the cosine of two directions."""
     directions = work.subspace.directions
     facts: dict[str, Any] = {"direction_norms": [norm(direction) for direction in directions]}
-    if normalize is not None:
+    if centred:
         facts = {"centre_norm": norm(work.subspace.origin), **facts}
     if len(directions) == 2:
         facts["cosine"] = cosine(*directions)

@@ -8,14 +8,13 @@ import torch
 from lossscape.certificate.check import Check, compare
 from lossscape.certificate.curvature import compare_along
 from lossscape.certificate.reference import Sides
+from lossscape.directions import Direction
 from lossscape.evaluate import Subspace
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.results import DIRECTIONS
 from lossscape.runs import Point
 from lossscape.vectors import Params, dot, norm
 
-ORTHONORMAL = "orthonormal"
-"""How directions are scaled that are not random."""
 ORTHOGONAL = 1e-5
 """Largest cosine of random directions in fp32, and relative error of their lengths."""
 
@@ -24,46 +23,36 @@ def check_directions(
     folder: Path,
     subspace: Subspace,
     axes: Sequence[str],
-    normalize: str | None,
+    direction: Direction | None,
     scaled_to: Params | None = None,
 ) -> list[Check]:
     """Check that directions have the lengths they should, are orthogonal, and are those in directions.pt.
 
-    normalize: how random directions were scaled; orthonormal for others around a centre; None on a line between ends.
-    scaled_to: the parameters that random ones were scaled to, by default the origin.
+    direction: how they were made around a centre; None on a line between ends
+    scaled_to: the parameters where they were made, by default the origin
     """
     checks = []
     origin, directions = scaled_to or subspace.origin, subspace.directions
-    for axis, direction in zip(axes, directions, strict=True):
-        if normalize is not None and (expected := _length(origin, direction, normalize)) is not None:
-            name = f"‖d‖ along {axis} ({_way(normalize)})"
-            checks.append(compare("directions", name, norm(direction), expected, ORTHOGONAL * expected))
-    if normalize is not None and len(directions) == 2:
-        checks.append(_orthogonal(*directions, filters=normalize != ORTHONORMAL))
+    if direction is not None:
+        for axis, used in zip(axes, directions, strict=True):
+            if (expected := direction.length(origin, used)) is not None:
+                name = f"‖d‖ along {axis} ({direction.scaling})"
+                checks.append(compare("directions", name, norm(used), expected, ORTHOGONAL * expected))
+        if len(directions) == 2:
+            checks.append(_orthogonal(*directions, filters=direction.filter_by_filter))
     if (folder / DIRECTIONS).exists():
         stored = torch.load(folder / DIRECTIONS, weights_only=True)
-        for axis, direction in zip(axes, directions, strict=True):
-            pairs = [(value.cpu(), stored[axis][name]) for name, value in direction.items()]
+        for axis, used in zip(axes, directions, strict=True):
+            pairs = [(value.cpu(), stored[axis][name]) for name, value in used.items()]
             off = sum(
-                float((used.double() - kept.double()).norm())
-                for used, kept in pairs
-                if not torch.equal(used, kept)
+                float((value.double() - kept.double()).norm())
+                for value, kept in pairs
+                if not torch.equal(value, kept)
             )
             checks.append(
                 compare("directions", f"the direction {axis} in directions.pt, distance", off, 0.0, 0.0)
             )
     return checks
-
-
-def _length(origin: Params, direction: Params, normalize: str) -> float | None:
-    """‖d‖ as a normalisation makes it; None where that leaves it open."""
-    if normalize in ("filter", "layer"):
-        return norm({name: value for name, value in origin.items() if direction[name].any()})
-    return {"global": norm(origin), "unit": 1.0, ORTHONORMAL: 1.0}.get(normalize)
-
-
-def _way(normalize: str) -> str:
-    return normalize if normalize == ORTHONORMAL else f"{normalize} normalisation"
 
 
 def _orthogonal(a: Params, b: Params, *, filters: bool) -> Check:

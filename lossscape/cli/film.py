@@ -26,6 +26,7 @@ from lossscape.cli.common import (
     ignored,
     tell,
 )
+from lossscape.directions import Name
 
 EXAMPLES = """\b
 Examples:
@@ -43,7 +44,7 @@ def command(
         "--kind",
         help="descent: the run's path grows over a surface around A; plane: the surface around every checkpoint.",
     ),
-    directions: Literal["random", "pca"] | None = typer.Option(
+    directions: Name | None = typer.Option(
         None,
         "--directions",
         help="Made at A: of descent pca, of plane random; or the same for both.",

@@ -1,7 +1,6 @@
 """lossscape landscape"""
 
 from pathlib import Path
-from typing import Literal
 
 import typer
 
@@ -33,7 +32,9 @@ from lossscape.cli.common import (
     ignored,
     tell,
 )  # fmt: skip
+from lossscape.directions import Asked, Name
 from lossscape.errors import BadInput
+from lossscape.options import fields_of
 
 EXAMPLES = """\b
 Examples:
@@ -47,6 +48,7 @@ Examples:
     lossscape landscape runs/sgd --towards runs/adam
     lossscape landscape runs/sgd@5 --directions-of runs/sgd@last
 """
+ASKED = {each.name: each.option.help for each in fields_of(Asked)}
 
 
 def command(
@@ -84,10 +86,10 @@ def command(
         max=1_000_000,
         help="Points beyond the grid, where the surface bends.",
     ),
-    directions: Literal["random", "pca"] = typer.Option(
+    directions: Name = typer.Option(
         "random",
         "--directions",
-        help="random: normal numbers, made orthogonal; pca: principal components of A's checkpoints.",
+        help=ASKED["name"],
     ),
     through: tuple[str, str] | None = typer.Option(
         None, "--through", metavar="B C", help="The plane through A, B and C."

@@ -1,1 +1,10 @@
-"""Which directions are asked for, and the plane that they make."""
+"""The directions of lines and planes around a point: a file for each kind, and a line in `family.DIRECTIONS`."""
+
+from lossscape.directions.asked import Asked, Name, choose
+from lossscape.directions.direction import Direction, Plane, check_same_net
+from lossscape.directions.family import DIRECTIONS, axis_label, line_words, sentence
+
+__all__ = [
+    "DIRECTIONS", "Asked", "Direction", "Name", "Plane", "axis_label", "check_same_net", "choose", "line_words",
+    "sentence",
+]  # fmt: skip

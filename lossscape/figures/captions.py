@@ -4,21 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossscape.figures.phrases import conditions, direction_words, place, point_words, range_words
+from lossscape.directions import line_words, sentence
+from lossscape.figures.phrases import conditions, place, point_words, range_words
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.uncertainty import BAND, failure_words, sampled
 from lossscape.results import Curve, Surface
 from lossscape.text import number
-
-LINES = {"random": "a random direction", "pca": "the first principal component", "towards": "the line to B"}
-"""What a line around a centre is, by the kind of its direction."""
 
 
 def curve_title(curves: Sequence[Curve]) -> str:
     """One line that says what a figure of curves shows."""
     settings = curves[0].settings
     if curves[0].coordinate == "x":
-        return f"Along {LINES[settings['directions']['kind']]} from {place(settings['centre'])}"
+        return f"Along {line_words(settings)} from {place(settings['centre'])}"
     if len(curves) == 1:
         return f"On the line from {place(settings['start'], 34)} to {place(settings['end'], 34)}"
     return f"On the line between two checkpoints, {len(curves)} curves"
@@ -51,7 +49,7 @@ def _of_curve(curve: Curve, *, alone: bool) -> list[str]:
             f"Loss at θ + x·d around θ = {centre}.",
             size,
             *range_words(curve),
-            direction_words(settings, 1),
+            sentence(settings, 1),
             *conditions(curve, curve.splits, "the centre"),
         ]
     both = [settings["start"], settings["end"]]
@@ -87,7 +85,7 @@ def surface_caption(surface: Surface, split: str, *notes: str) -> str:
         *failure_words(surface),
         f"Loss at θ + x·d₁ + y·d₂ around θ = {place(settings['centre'])}, {point_words(surface)}.",
         *range_words(surface),
-        direction_words(settings, 2),
+        sentence(settings, 2),
         *conditions(surface, [split], "the centre"),
         extremes(surface, split),
         *notes,

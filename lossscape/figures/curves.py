@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from lossscape.directions import axis_label
 from lossscape.errors import BadInput
 from lossscape.figures import captions, phrases
 from lossscape.figures.style import (
@@ -154,7 +155,7 @@ def _mark(axes: Axes, curves: Sequence[Curve]) -> None:
         names = [_checkpoint(settings, "start"), _checkpoint(settings, "end")]
         marks = dict(zip((0.0, 1.0), names if all(names) else ["A", "B"], strict=True))
     else:
-        axes.set_xlabel(phrases.axis_label(settings[0], "x"))
+        axes.set_xlabel(axis_label(settings[0], "x"))
         marks = {0.0: _checkpoint(settings, "centre") or "centre"}
     marks = {value: text for value, text in marks.items() if low <= value <= high}
     width = high - low

@@ -1,4 +1,4 @@
-"""What a result's settings say, in words: units, data, samples, points, range, directions, policy, precision."""
+"""What a result's settings say, in words: units, data, samples, points, range, policy, precision."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,14 +16,6 @@ BATCH_NORM = {
     "interpolated": "interpolated along with the weights",
     "frozen": "held at those of {anchor}",
 }
-NORMALIZATIONS = {
-    "filter": ("filter-normalised", "each filter of a direction has the norm of the filter it moves"),
-    "layer": ("layer-normalised", "each tensor of a direction has the norm of the tensor it moves"),
-    "global": ("scaled to ‖θ‖", "each direction has the norm of the centre"),
-    "unit": ("of norm 1", "each direction has norm 1"),
-    "none": ("not normalised", "each direction is left as drawn"),
-}
-IGNORED = {"bias": "biases", "norm": "normalisation layers"}
 
 
 def place(point: Settings, columns: int = 44) -> str:
@@ -111,70 +103,3 @@ def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
             f"Dropout stays on, with masks of seed {dropout['seed']} that are the same at every point."
         )
     return [*words, precision_words(result)]
-
-
-def direction_words(settings: Settings, count: int) -> str:
-    """How the directions were made, as sentences."""
-    made = settings["directions"]
-    if made["kind"] != "random":
-        return _of_points(made, count)
-    how = NORMALIZATIONS.get(made["normalize"], (made["normalize"], made["normalize"]))[1]
-    at = f", made at {place(made['of'])} in place of the centre" if "of" in made else ""
-    words = [f"Random direction{'s'[: count - 1]}{at}, seed {made['seed']}: normal numbers"]
-    if count > 1:
-        words.append(", the second orthogonal to the first filter by filter")
-    words.append(f"; {how}")
-    if ignored := [IGNORED.get(kind, kind) for kind in made["ignore"]]:
-        words.append(f"; {' and '.join(ignored)} stay put")
-    return "".join(words) + "."
-
-
-def _of_points(made: Settings, count: int) -> str:
-    """How directions were made from checkpoints."""
-    unit = "orthonormal, so x and y are distances" if count > 1 else "of length 1, so x is a distance"
-    if made["kind"] == "pca":
-        shares = " and ".join(f"{100 * share:.1f} %" for share in made["explained"])
-        it, around = ("A", f"A = {place(made['of'])}") if "of" in made else ("θ", "the centre θ")
-        which = (
-            "directions are the first two principal components"
-            if count > 1
-            else "direction is the first principal component"
-        )
-        return (
-            f"The {which} of the {made['checkpoints']:,} checkpoints θₖ of {shortened(str(made['run']))} around "
-            f"{around} (of θₖ − {it}, no mean taken away): {shares} of Σ‖θₖ − {it}‖²; {unit}."
-        )
-    letters = [f"{letter} = {place(point)}" for letter, point in zip("ABC", made["points"], strict=False)]
-    at = [
-        f"{letter} at ({', '.join(number(value) for value in spot)})"
-        if count > 1
-        else f"{letter} at {number(spot[0])}"
-        for letter, spot in zip("ABC", made["coordinates"], strict=False)
-    ]
-    where = f"{', '.join(letters)}; {', '.join(at[1:])}"
-    if made["kind"] == "through":
-        return f"The plane through three points: {where}; x leads from A to B, y is orthogonal to it; {unit}."
-    second = (
-        f", y along a random direction orthogonal to that (normal numbers, seed {made['seed']})"
-        if count > 1
-        else ""
-    )
-    return f"x leads from A to B{second}: {where}; {unit}."
-
-
-def axis_label(settings: Settings, axis: str, number_of: int | None = None) -> str:
-    """x (filter-normalised random direction 1), x (principal component 1, 91.7 % of the variance)."""
-    made = settings["directions"]
-    which = "" if number_of is None else f" {number_of}"
-    if made["kind"] == "pca":
-        share = made["explained"][(number_of or 1) - 1]
-        return f"{axis} (principal component {number_of or 1}, {100 * share:.1f} % of the variance)"
-    if made["kind"] in ("through", "towards"):
-        second = (
-            "distance orthogonal to that" if made["kind"] == "through" else "random direction orthogonal to x"
-        )
-        return f"{axis} ({second if number_of == 2 else 'distance towards B'})"
-    scaled = NORMALIZATIONS.get(made["normalize"], (made["normalize"],))[0]
-    if made["normalize"] in ("filter", "layer"):
-        return f"{axis} ({scaled} random direction{which})"
-    return f"{axis} (random direction{which}, {scaled})"

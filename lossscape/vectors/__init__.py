@@ -7,15 +7,10 @@ trustworthy to about 1e-12 whatever the precision of the parameters.
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Params = dict[str, Tensor]
 """Parameters by name, in the order of `module.named_parameters()`. Buffers are never part of it."""
-
-
-def parameters_of(module: nn.Module) -> Params:
-    """A detached copy of a module's parameters (a shared parameter once, under its first name)."""
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
 
 
 def combine(origin: Params, directions: Sequence[Params], coordinates: Sequence[float]) -> Params:
@@ -56,8 +51,3 @@ def cosine(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
     """⟨a, b⟩ / (‖a‖ ‖b‖); 0 where one of them is zero."""
     norms = norm(a) * norm(b)
     return dot(a, b) / norms if norms else 0.0
-
-
-def count(a: Mapping[str, Tensor]) -> int:
-    """Number of parameters."""
-    return sum(value.numel() for value in a.values())

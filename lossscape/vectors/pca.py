@@ -14,15 +14,26 @@ from torch import Tensor
 from lossscape.vectors import Params
 from lossscape.vectors.orthonormal import orthonormal
 
-SLAB_BYTES = 3 * 2**28
-"""What the same parameters of all points may take at once."""
-COLUMNS_BYTES = 2**25
-"""What of that is multiplied at once, in float64."""
 RANK = 1e-12
 """An eigenvalue below this part of the first one is rounding."""
 Loader = Callable[[], Mapping[str, Tensor]]
+Done = Callable[[int], None]
 Piece = tuple[str, int, int]
-"""A parameter's numbers from one place to another."""
+"""A parameter's name, and the first of its numbers and the one behind its last."""
+
+
+def nobody(loaded: int) -> None:
+    """Is told of loadings where nobody waits for them."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that principal components may take."""
+
+    slab: int = 3 * 2**28
+    """What the same parameters of all points may take at once."""
+    columns: int = 2**25
+    """What of that is multiplied at once, in float64."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +44,23 @@ class Components:
     """Of length 1, orthogonal, in float64 on the origin's device."""
     shares: list[float]
     """λᵢ / Σ λ: the part of Σ‖δₖ‖² that lies along each."""
-    places: np.ndarray
+    coordinates: np.ndarray
     """[K, number] of the points along them."""
 
 
 def principal_components(
-    origin: Params, points: Sequence[Loader], number: int, done: Callable[[int], None] = lambda loaded: None
+    origin: Params, points: Sequence[Loader], number: int, done: Done = nobody, memory: Memory = Memory()
 ) -> Components:
     """The `number` leading components of Σₖ δₖ δₖᵀ, δₖ = θₖ − θ₀: around the origin, without taking a mean away.
 
-    points: each loads the parameters of one point (on the CPU, best mapped from its file: only parts are read at a
-    time); done: called after each loading, of which there are `loadings`. The place of greatest size along a
-    component is positive. Raises ValueError(r) where the points span only r < number directions.
+    points: each loads the parameters of one point, on the CPU, best mapped from its file: only parts are read at a time
+    done: called after each loading, of which there are `loadings`
+
+    The coordinate of greatest size along a component is positive. Raises ValueError(r) where the points span only
+    r < number directions.
     """
     centre = {name: value.cpu() for name, value in origin.items()}
-    every, vectors = np.linalg.eigh(gram(centre, points, done))
+    every, vectors = np.linalg.eigh(gram(centre, points, done, memory))
     leading, vectors = every[::-1][:number], vectors[:, ::-1][:, :number]
     rank = int((leading > RANK * every.max(initial=0)).sum())
     if rank < number:
@@ -61,17 +74,17 @@ def principal_components(
     )
 
 
-def loadings(origin: Params, points: int) -> int:
+def loadings(origin: Params, points: int, memory: Memory = Memory()) -> int:
     """How often principal_components loads a point, in all."""
-    return points * (len(_slabs(origin, points)) + 1)
+    return points * (len(_slabs(origin, points, memory)) + 1)
 
 
 def gram(
-    origin: Params, points: Sequence[Loader], done: Callable[[int], None] = lambda loaded: None
+    origin: Params, points: Sequence[Loader], done: Done = nobody, memory: Memory = Memory()
 ) -> np.ndarray:
     """⟨θⱼ − θ₀, θₖ − θ₀⟩ in float64, [K, K]: slab by slab of parameters, so that each is read once."""
     found = torch.zeros(len(points), len(points), dtype=torch.float64)
-    slabs = _slabs(origin, len(points))
+    slabs = _slabs(origin, len(points), memory)
     widest = max(sum(stop - start for _, start, stop in slab) for slab in slabs)
     room = torch.empty(len(points), widest, dtype=_flat(origin, slabs[0][:1]).dtype)
     for slab in slabs:
@@ -80,16 +93,14 @@ def gram(
         for row, load in zip(rows, points, strict=True):
             row.copy_(_flat(load(), slab))
             done(1)
-        columns = max(COLUMNS_BYTES // (8 * len(points)), 1)
+        columns = max(memory.columns // (8 * len(points)), 1)
         for part, middle in zip(rows.split(columns, dim=1), centre.split(columns), strict=True):
             deltas = part.double() - middle.double()
             found += deltas @ deltas.T
     return found.numpy()
 
 
-def _combined(
-    origin: Params, points: Sequence[Loader], weights: np.ndarray, done: Callable[[int], None]
-) -> list[Params]:
+def _combined(origin: Params, points: Sequence[Loader], weights: np.ndarray, done: Done) -> list[Params]:
     """Σₖ weights[k, i] (θₖ − θ₀) for each i, in float64."""
     sums: list[Params] = [
         {name: torch.zeros(value.shape, dtype=torch.float64) for name, value in origin.items()}
@@ -105,10 +116,10 @@ def _combined(
     return sums
 
 
-def _slabs(origin: Params, points: int) -> list[list[Piece]]:
+def _slabs(origin: Params, points: int, memory: Memory) -> list[list[Piece]]:
     """The parameters in pieces, together small enough for all points."""
     size = max(value.element_size() for value in origin.values())
-    most = max(SLAB_BYTES // (size * max(points, 1)), 1)
+    most = max(memory.slab // (size * max(points, 1)), 1)
     slabs: list[list[Piece]] = [[]]
     room = most
     for name, value in origin.items():

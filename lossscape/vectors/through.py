@@ -7,10 +7,10 @@ from lossscape.vectors.between import between
 from lossscape.vectors.orthonormal import orthonormal
 from lossscape.vectors.random import random_directions
 
-Places = list[tuple[float, ...]]
+Coordinates = list[tuple[float, ...]]
 
 
-def through(origin: Params, points: Sequence[Params]) -> tuple[list[Params], Places]:
+def through(origin: Params, points: Sequence[Params]) -> tuple[list[Params], Coordinates]:
     """Orthonormal directions from `origin` that span it and `points`, and where origin and points lie along them.
 
     The first points to the first point; of the second the part at right angles to it is taken (Garipov et al.,
@@ -19,14 +19,14 @@ def through(origin: Params, points: Sequence[Params]) -> tuple[list[Params], Pla
     """
     ways = [between(origin, point) for point in points]
     directions = orthonormal(ways)
-    places: Places = [(0.0,) * len(points)]
+    coordinates: Coordinates = [(0.0,) * len(points)]
     for index, way in enumerate(ways):  # beyond its own direction a point has no part
         along = [dot(way, direction) for direction in directions[: index + 1]]
-        places.append((*along, *[0.0] * (len(points) - index - 1)))
-    return directions, places
+        coordinates.append((*along, *[0.0] * (len(points) - index - 1)))
+    return directions, coordinates
 
 
-def towards(origin: Params, point: Params, number: int, *, seed: int = 0) -> tuple[list[Params], Places]:
+def towards(origin: Params, point: Params, number: int, *, seed: int = 0) -> tuple[list[Params], Coordinates]:
     """Orthonormal directions, the first from `origin` to `point`, further ones random; and where both lie.
 
     Random ones: normal numbers for every parameter, without their part along those before. Float64. Raises

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lossscape.analyses.landscape.compute import DEFAULT_RANGE
-from lossscape.directions import choose as choices
-from lossscape.directions.choose import Choice
+from lossscape.directions import DIRECTIONS, Asked, Direction, choose
 from lossscape.directions.plane import AXES
 from lossscape.errors import BadInput
 from lossscape.evaluate.subspace import axis
@@ -37,12 +35,6 @@ def check(
     name, keep = centre.run.path, "keep more of them (training.checkpoint_every) and train again"
     if len(moments) < 2:
         raise BadInput(f"{name}: has one checkpoint, {moments[0].checkpoint.label}; a film needs two: {keep}")
-    others = [m for m in moments if m.checkpoint.path.resolve() != centre.checkpoint.path.resolve()]
-    if "pca" in asked.values() and len(others) < 2:
-        raise BadInput(
-            f"{name}: has one checkpoint beside {centre}, and two principal components need two: {keep}, or use "
-            "--directions random"
-        )
     if span is not None and len(set(asked.values())) > 1:
         raise BadInput(
             "--range: descent is drawn over principal components and plane over random directions, whose units differ; "
@@ -52,7 +44,7 @@ def check(
 
 def range_of(way: str, span: tuple[float, float] | None) -> Ranges:
     """The ranges of a film as far as they are known before anything is loaded."""
-    given = span or (DEFAULT_RANGE if way == "random" else None)
+    given = span or DIRECTIONS[way].span
     return {f"{name}_range": [float(end) for end in given] for name in AXES} if given else {}
 
 
@@ -67,12 +59,11 @@ def check_grid(kind: str, grid: tuple[int, int], ranges: Ranges) -> None:
             )
 
 
-def chosen_of(centre: Point, asked: Mapping[str, str], drawn: dict[str, Any]) -> dict[str, Choice]:
-    """The directions of each film; drawn: options of random ones, which are refused where none is random."""
-    only_pca = "random" not in asked.values()
+def chosen_of(centre: Point, asked: Mapping[str, str], drawn: dict[str, Any]) -> dict[str, Direction]:
+    """The directions of each film; drawn: options of those that are drawn, which are refused where none is."""
+    takes = [way for way in asked.values() if DIRECTIONS[way].draws(2)] or asked.values()
     return {
-        each: choices.choose(centre, 2, way, **(drawn if only_pca or way == "random" else {}))
-        for each, way in asked.items()
+        each: choose(centre, 2, Asked(way, **(drawn if way in takes else {}))) for each, way in asked.items()
     }
 
 

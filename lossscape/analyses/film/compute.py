@@ -26,9 +26,8 @@ from lossscape.analyses.film.choices import (
 from lossscape.analyses.film.result import TEXT
 from lossscape.analyses.landscape.compute import around
 from lossscape.certificate import certify as certificate
-from lossscape.directions import plane as planes
-from lossscape.directions.choose import Choice
-from lossscape.directions.plane import Plane
+from lossscape.directions import Direction, Plane
+from lossscape.directions.plane import fitted
 from lossscape.errors import BadInput, one_of
 from lossscape.files import check_writable, share, way_to
 from lossscape.objective import Precision
@@ -50,7 +49,7 @@ class _Shot:
 
     centre: Point
     problem: Problem
-    choice: Choice
+    direction: Direction
     plane: Callable[[], Plane]
     options: dict[str, Any]
     """Of `around`."""
@@ -59,9 +58,9 @@ class _Shot:
 
     def landscape(self, at: Point, ranges: Ranges, **more: Any) -> Path:
         """The landscape around a point in the directions of the centre."""
-        choice = self.choice.elsewhere(at, self.centre)
+        direction = self.direction.elsewhere(at, self.centre)
         return around(
-            at, self.problem, choice, plane=self.plane, ranges=ranges, how=self.how, overwrite=self.overwrite,
+            at, self.problem, direction, plane=self.plane, ranges=ranges, how=self.how, overwrite=self.overwrite,
             **self.options, **more,
         )  # fmt: skip
 
@@ -117,7 +116,7 @@ def film(
         "path": settings_of(centre.run, moments),
         "grid": list(grid),
         "ranges": ranges,
-        "directions": {each: choice.settings for each, choice in chosen.items()},
+        "directions": {each: direction.settings for each, direction in chosen.items()},
         **problem.settings(split, precision, policy, samples),
     }
     place = centre.run.results("film") / folder.label(settings, words_of(centre, settings, asked, span))
@@ -135,13 +134,13 @@ def film(
         each: _Shot(
             centre,
             problem,
-            choice,
-            functools.partial(make, choice.kind),
+            direction,
+            functools.partial(make, direction.name),
             options,
             How(plan, quiet=quiet),
             overwrite,
         )
-        for each, choice in chosen.items()
+        for each, direction in chosen.items()
     }
     known, found = ({}, {}) if overwrite else (_known(place), _found_ranges(place))
     with folder.open_folder(place, settings, overwrite=overwrite):
@@ -159,23 +158,23 @@ def film(
 
 
 def _maker(
-    centre: Point, problem: Problem, chosen: Mapping[str, Choice], precision: Precision, quiet: bool
+    centre: Point, problem: Problem, chosen: Mapping[str, Direction], precision: Precision, quiet: bool
 ) -> Callable[[str], Plane]:
-    """What makes the directions of a kind, once, when they are needed."""
+    """What makes the directions of a name, once, when they are needed."""
 
     @functools.cache
     def make(way: str) -> Plane:
-        choice = next(choice for choice in chosen.values() if choice.kind == way)
+        direction = next(each for each in chosen.values() if each.name == way)
         origin = problem.values(centre, precision)[0]
-        return planes.build(choice, problem, centre, origin, 2, precision, quiet)
+        return direction.make(problem, centre, origin, 2, precision, quiet)
 
     return make
 
 
 def _symmetric(plane: Plane, grid: tuple[int, int]) -> Ranges:
     """Ranges around any checkpoint that hold all others, whichever side of it they lie on."""
-    mirrored = [tuple(-value for value in spot) for spot in plane.places]
-    return planes.fitted([*plane.places, *mirrored], grid)
+    mirrored = [tuple(-value for value in spot) for spot in plane.held]
+    return fitted([*plane.held, *mirrored], grid)
 
 
 def _found_ranges(place: Path) -> dict[str, Ranges]:

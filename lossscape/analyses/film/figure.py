@@ -11,7 +11,8 @@ from matplotlib.patheffects import Stroke, withStroke
 from lossscape.analyses.film import words as film_words
 from lossscape.analyses.film.result import Film
 from lossscape.analyses.landscape.path_figure import COLOURS
-from lossscape.figures import meshes, phrases
+from lossscape.directions import axis_label
+from lossscape.figures import meshes
 from lossscape.figures.levels import Scale, choose_scale
 from lossscape.figures.panels import LONGEST_SIDES, add, colour_bar, contours, solid
 from lossscape.figures.style import loss_axis, numbers, sheet, style
@@ -131,8 +132,8 @@ def _contours(panel: SubFigure, surface: Surface, film: Film, scale: Scale) -> A
     if not (surface.x[0] <= 0 <= surface.x[-1] and surface.y[0] <= 0 <= surface.y[-1]):
         for star in [line for line in axes.lines if line.get_label() == "centre"]:
             star.remove()
-    axes.set_xlabel(phrases.axis_label(surface.settings, "x", 1), size=8)
-    axes.set_ylabel(phrases.axis_label(surface.settings, "y", 2), size=8)
+    axes.set_xlabel(axis_label(surface.settings, "x", 1), size=8)
+    axes.set_ylabel(axis_label(surface.settings, "y", 2), size=8)
     label = f"{film.split} loss{', log scale' if scale.log else ''}"
     colour_bar(panel, (LEFT + wide + BAR_GAP, place[1], BAR, high), scale, meshes.COLOURS, label)
     return axes

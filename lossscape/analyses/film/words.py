@@ -5,6 +5,7 @@ import pandas as pd
 
 from lossscape.analyses.film.result import Film
 from lossscape.analyses.landscape.path_words import path_words
+from lossscape.directions import sentence
 from lossscape.figures import captions, phrases
 from lossscape.figures.levels import Scale
 from lossscape.figures.text import finite, shortened
@@ -66,7 +67,7 @@ def plane_caption(film: Film, scale: Scale) -> str:
         *failed,
         f"Loss at θₖ + x·d₁ + y·d₂, θₖ a checkpoint of {shortened(film.run)} (★): {span}, {phrases.point_words(last)} "
         "each.",
-        phrases.direction_words(first.settings, 2),
+        sentence(first.settings, 2),
         "Directions, axes and scale are those of all frames.",
         *phrases.conditions(last, [film.split], "each frame's checkpoint"),
     ]

@@ -1,7 +1,7 @@
 """Losses over a plane, or along a line, around a checkpoint.
 
 Random directions: Li et al., NeurIPS 2018 (arXiv:1712.09913): filter-normalised, biases and normalisation layers stay
-put. Others: see `planes`.
+put. Others: see `directions`.
 """
 
 import json
@@ -12,11 +12,8 @@ from typing import Any
 from lossscape.analyses.landscape.path import trace
 from lossscape.analyses.landscape.ranges import Found, find_range
 from lossscape.certificate import certify as certificate
-from lossscape.certificate.directions import ORTHONORMAL
-from lossscape.directions import choose as choices
-from lossscape.directions import plane as planes
-from lossscape.directions.choose import Choice
-from lossscape.directions.plane import AXES, Plane
+from lossscape.directions import Asked, Direction, Plane, check_same_net, choose
+from lossscape.directions.plane import AXES, fitted, kept, projected, seen_from
 from lossscape.errors import BadInput
 from lossscape.evaluate import Outputs, Subspace, Work, grid_points, line_points
 from lossscape.evaluate.order import coarse_to_fine
@@ -32,9 +29,6 @@ from lossscape.runs import Point, Run
 from lossscape.targets import Targets
 from lossscape.trajectory import moments_of, settings_of
 from lossscape.vectors import Params
-
-DEFAULT_RANGE = (-1.0, 1.0)
-"""Of random directions; others are given room for their points."""
 
 
 def landscape(
@@ -82,27 +76,19 @@ def landscape(
     (default: the centre's statistics everywhere) or recompute; plan, workers, scheduler: how it is computed. A result
     that exists is completed. Raises BadInput, RunFailed or Interrupted.
     """
-    choice = choices.choose(
-        centre,
-        dims,
-        directions,
-        through=through,
-        towards=towards,
-        of=directions_of,
-        normalize=normalize,
-        ignore=ignore,
-        seed=seed,
-    )
+    two = (through[0], through[1]) if through else None
+    asked = Asked(directions, two, towards, directions_of, normalize, ignore, seed)
+    direction = choose(centre, dims, asked)
     if path and dims == 1:
         raise BadInput("--path is drawn on a plane: leave --dims 1 out")
     for run in path:
-        choices.check_same_net(centre.run, run)
-    default = DEFAULT_RANGE if choice.kind == "random" and auto_range is None else None
+        check_same_net(centre.run, run)
+    default = direction.span if auto_range is None else None
     ranges = _ranges(dims, grid, x_range or default, y_range or default)
     problem = problem_of(centre, device, targets=targets, teacher=teacher, precision=precision)
     return around(
-        centre, problem, choice, dims=dims, grid=grid, ranges=ranges, auto_range=auto_range, refine=refine, path=path,
-        split=split, samples=samples, batch_norm=batch_norm, precision=precision,
+        centre, problem, direction, dims=dims, grid=grid, ranges=ranges, auto_range=auto_range, refine=refine,
+        path=path, split=split, samples=samples, batch_norm=batch_norm, precision=precision,
         how=How(plan, workers, scheduler, quiet), overwrite=overwrite,
     )  # fmt: skip
 
@@ -110,7 +96,7 @@ def landscape(
 def around(
     centre: Point,
     problem: Problem,
-    choice: Choice,
+    direction: Direction,
     *,
     plane: Callable[[], Plane] | None = None,
     dims: int = 2,
@@ -129,16 +115,16 @@ def around(
 ) -> Path:
     """What `landscape` does once its data are loaded and its directions are chosen; returns the result's folder.
 
-    plane: gives the directions of the choice where they are known already; ranges: x_range and y_range, as far as
+    plane: gives the directions where they are made already; ranges: x_range and y_range, as far as
     they were given; outputs: shared with surfaces of the same points and samples under other targets.
     """
     policy = choose_batch_norm(problem.model, batch_norm, "frozen", ("frozen", "recompute"))
-    base = problem.values(choice.made_at, precision)[0] if choice.made_at else None
+    base = problem.values(direction.made_at, precision)[0] if direction.made_at else None
     origin, buffers = problem.values(centre, precision)
     base = base or origin
     fits = auto_range is None and len(ranges) < dims
-    held_already = (choice.made_at or centre).run.path if choice.moments else None
-    seen = [run for run in path if fits and run.path != held_already]
+    within = direction.within(centre)
+    seen = [run for run in path if fits and (within is None or run.path != within.path)]
     settings: dict[str, Any] = {
         "analysis": "landscape",
         "centre": centre.settings(),
@@ -146,25 +132,23 @@ def around(
         **(ranges if auto_range is None else {"auto_range": auto_range}),
         **({"refine": refine} if refine else {}),
         **({"range_holds": [settings_of(run, moments_of(run)) for run in seen]} if seen else {}),
-        "directions": choice.settings,
+        "directions": direction.settings,
         **problem.settings(split, precision, policy, samples),
     }
-    words = _words(centre, settings, choices.words(choice, centre))
+    words = _words(centre, settings, direction.words(centre))
     place = centre.run.results("landscape") / folder.label(settings, words)
     check_writable(place)
-    known = None if overwrite else planes.kept(place, choice, problem.device)
+    known = None if overwrite else kept(place, direction, problem.device)
     if known:
         made, earlier = known
     else:
-        made = plane() if plane else planes.build(choice, problem, centre, base, dims, precision, how.quiet)
+        made = plane() if plane else direction.make(problem, centre, base, dims, precision, how.quiet)
         earlier = {}
     if fits and len(earlier) < dims:
-        held = planes.seen_from(origin, base, made) if choice.made_at else made.places
-        earlier = planes.fitted(
-            [*held, *planes.places_of(seen, problem, origin, made.directions)], grid[:dims]
-        )
+        held = seen_from(origin, base, made) if direction.made_at else made.held
+        earlier = fitted([*held, *projected(seen, problem, origin, made.directions)], grid[:dims])
     ranges = earlier | ranges if fits else ranges
-    settings |= ranges | {"directions": choice.settings | made.found}
+    settings |= ranges | {"directions": direction.settings | made.found}
     work = Work(
         problem.objectives(split, precision, samples),
         Subspace(origin, made.directions, buffers),
@@ -183,13 +167,11 @@ def around(
             len(points) + refine, how=how,
         )  # fmt: skip
         if not certificate.is_done(place):
-            ends = [tuple(end) for end in made.found.get("coordinates", [])[1:]]
             certificate.certify(
                 problem, place, work, plan_taken, values,
-                [(centre, (0.0,) * dims), *zip(choice.points, ends, strict=True)],
+                [(centre, (0.0,) * dims), *direction.ends(made.found)],
                 axes=AXES[:dims], policy=policy, before=before, quiet=how.quiet,
-                normalize=choice.settings.get("normalize", ORTHONORMAL), scaled_to=base,
-                **{f"{key}_variance": value for key, value in made.found.items() if key == "explained"},
+                direction=direction, scaled_to=base, **direction.facts(made.found),
             )  # fmt: skip
         if path:
             trace(problem, place, work, plan_taken, path, quiet=how.quiet)
@@ -222,17 +204,17 @@ def _rounds(points: list[Coordinates], refine: int, split: str) -> More:
 
 def _range_of(place: Path, work: Work, axes: int, factor: float, quiet: bool) -> dict[str, list[float]]:
     """The range that a result has, found where it is not yet written."""
-    kept = read_json(place / RANGE)
-    if kept.get("factor") != factor:
+    known = read_json(place / RANGE)
+    if known.get("factor") != factor:
         objective = next(iter(work.objectives.values()))
         with folder.watched("looking for the range", 12 * axes, work.samples, quiet=quiet) as done:
             found = find_range(_loss(work, done), axes, factor, objective.blind_loss())
-        kept = _kept(found, factor)
-        write_text(place / RANGE, json.dumps(kept, indent=2) + "\n")
-    return {f"{axis}_range": [-reach, reach] for axis, reach in zip(AXES, kept["reach"], strict=False)}
+        known = _known(found, factor)
+        write_text(place / RANGE, json.dumps(known, indent=2) + "\n")
+    return {f"{axis}_range": [-reach, reach] for axis, reach in zip(AXES, known["reach"], strict=False)}
 
 
-def _kept(found: Found, factor: float) -> dict[str, Any]:
+def _known(found: Found, factor: float) -> dict[str, Any]:
     return {"factor": factor, "level": found.level, "reach": found.reach, "probes": found.probes}
 
 

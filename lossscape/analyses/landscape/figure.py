@@ -12,6 +12,7 @@ from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.analyses.landscape import path_figure as paths
 from lossscape.analyses.landscape.path_words import path_words
+from lossscape.directions import axis_label
 from lossscape.errors import BadInput, one_of
 from lossscape.figures import captions, meshes, phrases
 from lossscape.figures.levels import Scale, choose_scale
@@ -80,8 +81,8 @@ def build_contour(
     names = paths.over_contour(axes, surface)
     axes.set_xlim(surface.x[0], surface.x[-1])
     axes.set_ylim(surface.y[0], surface.y[-1])
-    axes.set_xlabel(phrases.axis_label(surface.settings, "x", 1))
-    axes.set_ylabel(phrases.axis_label(surface.settings, "y", 2))
+    axes.set_xlabel(axis_label(surface.settings, "x", 1))
+    axes.set_ylabel(axis_label(surface.settings, "y", 2))
     for axis, length in ((axes.xaxis, sides), (axes.yaxis, 1 / sides)):
         numbers(axis, max(4, int(8 * min(length, 1))) if equal else 8)
     axes.set_aspect("equal" if equal else "auto")

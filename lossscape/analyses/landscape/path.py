@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from lossscape.directions.choose import check_same_net
+from lossscape.directions import check_same_net
 from lossscape.evaluate import Work
 from lossscape.files import CsvLog, write_text
 from lossscape.objective import Plan

@@ -13,6 +13,7 @@ from matplotlib.patheffects import Stroke, withStroke
 from matplotlib.text import Text
 
 from lossscape.analyses.landscape.path_words import outside, path_words, when
+from lossscape.directions import sentence
 from lossscape.figures import phrases
 from lossscape.figures.levels import Scale
 from lossscape.figures.style import loss_axis, numbers, save, sheet, style
@@ -80,7 +81,7 @@ def path_caption(surface: Surface, split: str) -> str:
         "Left: the loss of each checkpoint and that of the plane at its projection. Right: how far it lies off the "
         "plane, and its projection from the centre.",
         *path_words(surface, split),
-        phrases.direction_words(surface.settings, 2),
+        sentence(surface.settings, 2),
         *phrases.conditions(surface, [split], "the centre"),
     ]
     return " ".join([*failure_words(surface), *words])

@@ -10,7 +10,7 @@ from typing import Any
 from lossscape.analyses.landscape.compute import around
 from lossscape.analyses.minimum.result import COLUMNS, FILE, At
 from lossscape.derivatives import gradient
-from lossscape.directions.choose import choose
+from lossscape.directions import Asked, choose
 from lossscape.errors import BadInput
 from lossscape.evaluate import Outputs
 from lossscape.files import check_writable, save_tensors
@@ -50,10 +50,10 @@ def minimum(
         raise BadInput(f"--grid {grid}: give an odd number, so that the centre lies on the grid")
     labelled = problem_of(centre, device)
     relabelled = relabelled_problem(labelled, targets, centre)
-    outputs, choice, ends = Outputs(), choose(centre, 2, seed=seed), [-float(reach), float(reach)]
+    outputs, direction, ends = Outputs(), choose(centre, 2, Asked(seed=seed)), [-float(reach), float(reach)]
     planes = {
         kind: around(
-            centre, problem, choice, grid=(grid, grid), ranges={"x_range": ends, "y_range": ends},
+            centre, problem, direction, grid=(grid, grid), ranges={"x_range": ends, "y_range": ends},
             outputs=outputs, how=How(quiet=quiet), overwrite=overwrite,
         )
         for kind, problem in (("labels", labelled), (targets, relabelled))

@@ -14,7 +14,8 @@ import numpy as np
 
 from lossscape.analyses.landscape.compute import around
 from lossscape.analyses.pair.measures import DEFAULT_LEVELS, measure_surface, parse_level
-from lossscape.directions.choose import IGNORABLE, choose
+from lossscape.directions import Asked, choose
+from lossscape.directions.random import IGNORABLE
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate import Outputs
 from lossscape.evaluate.subspace import axis
@@ -51,7 +52,7 @@ def pair(
     x_range: tuple[float, float] = (-1.0, 1.0),
     y_range: tuple[float, float] = (-1.0, 1.0),
     normalize: str = "filter",
-    ignore: Sequence[str] = IGNORABLE,
+    ignore: Sequence[str] = tuple(IGNORABLE),
     repeats: int = 1,
     levels: Sequence[str] = DEFAULT_LEVELS,
     samples: int | None = None,
@@ -92,7 +93,7 @@ def pair(
         problem = problem_of(centre, device, precision=precision)
         both = {"labels": problem, targets: relabelled_problem(problem, targets, centre, precision)}
         for seed in range(repeats):
-            choice = choose(centre, 2, normalize=normalize, ignore=ignore, seed=seed)
+            direction = choose(centre, 2, Asked(normalize=normalize, ignore=ignore, seed=seed))
             outputs = Outputs()  # of the plane's points, which both surfaces share
             for kind, held in both.items():
                 count += 1
@@ -100,7 +101,7 @@ def pair(
                     f"surface {count} of {2 * repeats * len(centres)}: {net}, {kind}, seed {seed}", quiet
                 )
                 place = around(
-                    centre, held, choice, grid=grid, ranges=ranges, samples=samples, batch_norm=batch_norm,
+                    centre, held, direction, grid=grid, ranges=ranges, samples=samples, batch_norm=batch_norm,
                     precision=precision, outputs=outputs, how=how, overwrite=overwrite,
                 )  # fmt: skip
                 made.append(Made(net, kind, seed, read_surface(place)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from lossscape.analyses.pair.result import ORIGINAL, Pairs
 from lossscape.analyses.pair.words import of_net, told_apart
+from lossscape.directions import sentence
 from lossscape.figures import phrases
 from lossscape.text import number
 
@@ -106,7 +107,7 @@ def table_caption(pairs: Pairs, cells: Cells) -> str:
         for axis, (low, high) in ((axis, pairs.settings[f"{axis}_range"]) for axis in ("x", "y"))
     ]
     words.append(f"Grid: {phrases.point_words(shown[0].original)}, {' and '.join(spans)}.")
-    words.append(phrases.direction_words(settings, 2).replace(f", seed {settings['directions']['seed']}", ""))
+    words.append(sentence(settings, 2).replace(f", seed {settings['directions']['seed']}", ""))
     told = told_apart([of_net(pair, errors=False) for pair in shown])
     lines = [" ".join([*words, *told[0]])]
     for pair, own in zip(shown, told[1:], strict=True):

@@ -8,6 +8,7 @@ from lossscape.analyses.pair.figure import SOLIDS, build_pairs, pair_caption
 from lossscape.analyses.pair.measure_words import Cells, measure_cells, table_caption
 from lossscape.analyses.pair.result import ORIGINAL, Pair, Pairs, read_pairs
 from lossscape.analyses.pair.words import at_centre, rows
+from lossscape.directions.random import NORMALIZATIONS
 from lossscape.figures import certificates, phrases
 from lossscape.figures.pages import Pages, Picture
 from lossscape.figures.reading import UNREADABLE, Problem, reason_of
@@ -104,7 +105,7 @@ def _title(pairs: Pairs, shown: Sequence[Pair]) -> str:
         low, high = pairs.settings[f"{axis}_range"]
         extras += [] if [low, high] == [-1, 1] else [f"{axis} from {number(low)} to {number(high)}"]
     if made["normalize"] != "filter":
-        how = phrases.NORMALIZATIONS.get(made["normalize"], (made["normalize"],))[0]
+        how = NORMALIZATIONS[made["normalize"]][0]
         extras.append(f"directions {how}")
     extras.append(f"{pairs.planes} plane{'s'[: pairs.planes != 1]}")
     if settings.get("population"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossscape.analyses.pair.result import Pair, Pairs
+from lossscape.directions import sentence
 from lossscape.figures import phrases
 from lossscape.figures.diverging import Diverging
 from lossscape.figures.levels import Scale
@@ -39,7 +40,7 @@ def caption(pairs: Pairs, shown: Sequence[Pair], losses: Scale, differences: Div
         f"Loss of the training data at θ + x·d₁ + y·d₂ around {_around(shown)}, "
         f"{phrases.point_words(shown[0].original)}: against the data's labels, against what the net at θ itself "
         f"says ({RELABELLED[pairs.targets]}), and the second minus the first.",
-        phrases.direction_words(settings, 2),
+        sentence(settings, 2),
     ]
     if (planes := int(pairs.settings["repeats"])) > 1:
         seed = settings["directions"]["seed"]

@@ -1,0 +1,135 @@
+"""Random directions: normal numbers, scaled to the net and made orthogonal.
+
+Filter normalisation, with biases and normalisation layers left alone: Li et al., NeurIPS 2018 (arXiv:1712.09913).
+"""
+
+from typing import TYPE_CHECKING, Any, Self
+
+from lossscape.directions.direction import Direction, Plane, Settings, point_name
+from lossscape.errors import BadInput, one_of
+
+if TYPE_CHECKING:
+    from lossscape.directions.asked import Asked
+    from lossscape.objective import Precision
+    from lossscape.problem import Problem
+    from lossscape.runs import Point
+    from lossscape.vectors import Params
+
+NORMALIZATIONS = {
+    "filter": ("filter-normalised", "each filter of a direction has the norm of the filter it moves"),
+    "layer": ("layer-normalised", "each tensor of a direction has the norm of the tensor it moves"),
+    "global": ("scaled to ‖θ‖", "each direction has the norm of the centre"),
+    "unit": ("of norm 1", "each direction has norm 1"),
+    "none": ("not normalised", "each direction is left as drawn"),
+}
+"""What each makes of directions: in a word or two, and in a clause."""
+IGNORABLE = {"bias": "biases", "norm": "normalisation layers"}
+"""Kinds of parameters that may stay put."""
+
+
+class Random(Direction):
+    """Normal numbers in the shape of the parameters."""
+
+    name = "random"
+    help = "normal numbers, made orthogonal"
+    scaled = True
+    filter_by_filter = True
+
+    @classmethod
+    def draws(cls, dims: int) -> bool:
+        """They always are drawn."""
+        return True
+
+    @classmethod
+    def choose(cls, centre: "Point", dims: int, asked: "Asked") -> Self:
+        """How they are scaled, and what stays put. Raises BadInput for other words."""
+        return cls({"kind": cls.name, "seed": asked.seed, **scaling_of(asked)})
+
+    def words(self, centre: "Point") -> list[str]:
+        """The seed and scaling; the kind is the usual one."""
+        return [*scaling_words(self.settings), *super().words(centre)[1:]]
+
+    def make(
+        self,
+        problem: "Problem",
+        centre: "Point",
+        origin: "Params",
+        dims: int,
+        precision: "Precision",
+        quiet: bool,
+    ) -> Plane:
+        """Draw them, a stream of its own for each."""
+        from lossscape.vectors import norm
+        from lossscape.vectors.random import kinds_of_parameters, random_directions
+
+        made = self.settings
+        ignored = [
+            name for name, kind in kinds_of_parameters(problem.model).items() if kind in made["ignore"]
+        ]
+        drawn = random_directions(
+            origin, dims, seed=made["seed"], normalize=made["normalize"], ignored=ignored
+        )
+        if not all(norm(direction) > 0 for direction in drawn):
+            raise BadInput(
+                f"{centre}: nothing is left to move in with --ignore {','.join(made['ignore'])}; use --ignore none"
+            )
+        return Plane(drawn)
+
+    def length(self, origin: "Params", direction: "Params") -> float | None:
+        """What the normalisation makes it; None where it makes nothing of it."""
+        from lossscape.vectors import norm
+
+        normalize = self.settings["normalize"]
+        if normalize in ("filter", "layer"):
+            return norm({name: value for name, value in origin.items() if direction[name].any()})
+        return {"global": norm(origin), "unit": 1.0}.get(normalize)
+
+    @property
+    def scaling(self) -> str:
+        """The normalisation."""
+        return f"{self.settings['normalize']} normalisation"
+
+    @staticmethod
+    def sentence(made: Settings, count: int) -> str:
+        """Random directions, seed 0: normal numbers, …"""
+        at = f", made at {point_name(made['of'])} in place of the centre" if "of" in made else ""
+        words = [f"Random direction{'s'[: count - 1]}{at}, seed {made['seed']}: normal numbers"]
+        if count > 1:
+            words.append(", the second orthogonal to the first filter by filter")
+        words.append(f"; {NORMALIZATIONS[made['normalize']][1]}")
+        if ignored := [IGNORABLE[kind] for kind in made["ignore"]]:
+            words.append(f"; {' and '.join(ignored)} stay put")
+        return "".join(words) + "."
+
+    @staticmethod
+    def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
+        """x (filter-normalised random direction 1)."""
+        scaled, which = NORMALIZATIONS[made["normalize"]][0], "" if number_of is None else f" {number_of}"
+        if made["normalize"] in ("filter", "layer"):
+            return f"{axis} ({scaled} random direction{which})"
+        return f"{axis} (random direction{which}, {scaled})"
+
+    @staticmethod
+    def line_words(made: Settings) -> str:
+        """What a line along one is."""
+        return "a random direction"
+
+
+def scaling_of(asked: "Asked") -> dict[str, Any]:
+    """`normalize` and `ignore` of settings. Raises BadInput for unknown ones."""
+    normalize = asked.normalize or "filter"
+    ignore = tuple(IGNORABLE) if asked.ignore is None else asked.ignore
+    if normalize not in NORMALIZATIONS:
+        raise BadInput(one_of("--normalize", normalize, NORMALIZATIONS))
+    for each in ignore:
+        if each not in IGNORABLE:
+            raise BadInput(one_of("--ignore", each, (*IGNORABLE, "none")))
+    return {"normalize": normalize, "ignore": sorted(ignore)}
+
+
+def scaling_words(made: Settings) -> list[str]:
+    """What of a folder's name says how directions were scaled, where that differs from the defaults."""
+    words = [made["normalize"]] if made["normalize"] != "filter" else []
+    if made["ignore"] != sorted(IGNORABLE):
+        words.append("ignore-" + ("-".join(made["ignore"]) or "none"))
+    return words
