@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from golden.asking import ENVIRONMENT, REPOSITORY, REQUESTS, RUNS, asked, lines_of
+from golden.asking import REPOSITORY, REQUESTS, RUNS, asked, lines_of
 from golden.comparing import EXPECTED, differences, expected_of
 
 from lossscape import yamlfile
@@ -84,8 +84,3 @@ def test_a_difference_is_told_with_its_size() -> None:
     assert "+passed: False" in said
     found["results"] = {f"{folder}0": result}
     assert f"result {folder}: not made" in differences(expected, found)
-
-
-def test_the_requests_are_asked_in_one_thread_with_the_same_instructions_everywhere() -> None:
-    assert ENVIRONMENT["OMP_NUM_THREADS"] == "1"
-    assert ENVIRONMENT["ATEN_CPU_CAPABILITY"] == "default"

@@ -41,7 +41,9 @@ ENVIRONMENT = {
 }
 ANSWERS = "answers.json"
 LONGEST = 200
-"""Lines of a CSV that are kept; a longer one is kept as its SHA-256 and a few of its lines."""
+"""Lines of a CSV that are frozen. Work of more points may be timed on a slow machine, to choose how many samples go
+through the net at a time, so of a longer one only its columns and its length are."""
+NUMBERS = ("measures.json", "range.json", "path.json")
 KEPT = (
     "curve.csv", "surface.csv", "line.csv", "points.csv", "certificate.json", "engine.json", "measures.json",
     "range.json", "targets.pt", "metrics.csv", "config.yaml", "environment.json", "resume.pt",
@@ -57,7 +59,7 @@ def lines_of(request: Any) -> list[str]:
 
 def asked(folder: Path, names: Sequence[str] = ()) -> dict[str, Any]:
     """What a new process under ENVIRONMENT answers to some requests, or to all; folder: to work in."""
-    command = [sys.executable, str(Path(__file__).resolve()), str(folder), *names]
+    command = [sys.executable, "-W", "error", str(Path(__file__).resolve()), str(folder), *names]
     paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     cache = {"LOSSSCAPE_CACHE": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(command, env=os.environ | ENVIRONMENT | cache, capture_output=True, text=True)
@@ -73,8 +75,7 @@ def main() -> None:
 
     if torch.backends.cpu.get_cpu_capability() != "DEFAULT" or torch.get_num_threads() != 1:
         raise RuntimeError("the requests are asked in one thread and under ENVIRONMENT")
-
-    Figure.draw = lambda self, renderer: None  # type: ignore[method-assign]  # blank pictures: they take half the time
+    Figure.draw = lambda self, renderer: None  # blank pictures: drawing takes half the time
     folder, names = Path(sys.argv[1]).resolve(), sys.argv[2:]
     answers = {name: answer(folder / name, REQUESTS[name]) for name in names or REQUESTS}
     (folder / ANSWERS).write_text(json.dumps(answers), encoding="utf-8")
@@ -82,29 +83,28 @@ def main() -> None:
 
 def answer(home: Path, request: Any) -> dict[str, Any]:
     """What a request leaves in a copy of the runs."""
-    shutil.copytree(RUNS, home / "runs")
+    studies = lines_of(request)[0].startswith("study")
+    shutil.copytree(RUNS, home / "runs", ignore=None if studies else shutil.ignore_patterns("study-*"))
     (home / "configs").symlink_to(REPOSITORY / "configs")
+    (home / "studies").symlink_to(HERE / "studies")
     before = {path: path.read_bytes() for path in files_of(home)}
     if cut := request.get("cut") if isinstance(request, dict) else None:
         cut_short(home, cut)
     stamps = {path: path.stat().st_mtime_ns for path in before if path.exists()}
-    codes, told = [], ""
+    codes, told, said = [], "", ""
     with contextlib.chdir(home):
         for line in lines_of(request):
             code, told, errors = call(shlex.split(line.replace("EXACT", EXACT)))
             codes.append(code)
-            if code == 1:
-                raise RuntimeError(f"{line}: {errors}")
+            said += errors if code else ""
     now = files_of(home)
-    changed = [path for path in before if path.name != "certificate.json" or not cut]
-    changed = [path for path in changed if path_bytes(path) != before[path]]
-    rewritten = [path for path in stamps if path.name in KEPT and path.exists() and not cut]
-    rewritten = [
-        path for path in rewritten if path.stat().st_mtime_ns != stamps[path] and path not in changed
-    ]
+    checked = [path for path in before if not cut or path.name != "certificate.json"]
+    changed = [path for path in checked if path_bytes(path) != before[path]]
+    kept = [path for path in stamps if path.name in KEPT and path not in changed and not cut]
+    rewritten = [path for path in kept if path.stat().st_mtime_ns != stamps[path]]
     made = sorted({path.parent for path in now if path not in before and path.name == "settings.yaml"})
     trained = [path for path in now if path not in before and path.name == "config.yaml"]
-    found: dict[str, Any] = {"codes": codes}
+    found: dict[str, Any] = {"codes": codes} | ({"said": said} if said else {})
     if lines_of(request)[-1].startswith("runs"):
         found["told"] = told.splitlines()
     for word, paths in (("changed", changed), ("rewritten", rewritten)):
@@ -140,8 +140,9 @@ def cut_short(home: Path, csv: str) -> None:
 
 
 def files_of(home: Path) -> list[Path]:
-    """All files below the runs but locks, in order."""
-    return sorted(path for path in (home / "runs").rglob("*") if path.is_file() and path.name != ".lock")
+    """All files below the runs but locks and pages, in order."""
+    found = (path for path in (home / "runs").rglob("*") if path.is_file() and path.name != ".lock")
+    return sorted(path for path in found if "report" not in path.relative_to(home).parts)
 
 
 def path_bytes(path: Path) -> bytes | None:
@@ -157,10 +158,9 @@ def result_of(folder: Path) -> dict[str, Any]:
         "settings": text_lines(folder / "settings.yaml"),
         "csv": {str(path.relative_to(folder)): table_of(path) for path in files if path.suffix == ".csv"},
     }
-    if numbers := {
-        p.name: text_lines(p) for p in files if p.name in ("measures.json", "range.json", "path.json")
-    }:
-        found["json"] = numbers
+    if not any("length" in table for table in found["csv"].values()):
+        numbers = {path.name: text_lines(path) for path in files if path.name in NUMBERS}
+        found |= {"json": numbers} if numbers else {}
     if tensors := {path.name: forms(path) for path in files if path.suffix == ".pt"}:
         found["tensors"] = tensors
     if (folder / "certificate.json").exists():
@@ -171,10 +171,11 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 
 def table_of(path: Path) -> dict[str, Any]:
-    """The SHA-256 of a CSV and its lines, of a long one a few."""
+    """The SHA-256 of a CSV and its lines; of a long one its columns and how many lines it has."""
     lines = text_lines(path)
-    kept = lines if len(lines) <= LONGEST else [*lines[:4], *lines[-1:]]
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "lines": kept}
+    if len(lines) > LONGEST:
+        return {"columns": lines[0], "length": len(lines)}
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "lines": lines}
 
 
 def text_lines(path: Path) -> list[str]:

@@ -27,6 +27,7 @@ def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
     ):
         if expected.get(key) != found.get(key):
             said.append(f"{what}: {found.get(key)}, not {expected.get(key)}")
+            said += [found["said"]] if key == "codes" and "said" in found else []
     if expected.get("told") != found.get("told"):
         said.append("stdout:\n" + _diff(expected.get("told", []), found.get("told", [])))
     said += _folders("run", expected.get("runs", {}), found.get("runs", {}))
@@ -61,8 +62,12 @@ def _of_results(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
         said.append("settings.yaml:\n" + _diff(expected["settings"], found["settings"]))
     for name, table in expected["csv"].items():
         other = found["csv"].get(name)
-        if other is not None and table["sha256"] != other["sha256"]:
+        if other is None or table == other:
+            continue
+        if "lines" in table and "lines" in other:
             said.append(f"{name}: bytes differ; {_far(table['lines'], other['lines'])}")
+        else:
+            said.append(f"{name}: is {other}, not {table}")
     for name, lines in expected.get("json", {}).items():
         other = found.get("json", {}).get(name, lines)
         if other != lines:
