@@ -52,7 +52,10 @@ def _folders(what: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -
     for name in new:
         said.append(f"{what} {name}: made, and none was expected")
     if what == "result" and len(lost) == len(new) == 1:  # of another name: what of it is named
-        said.append("settings.yaml:\n" + _diff(expected[lost[0]]["settings"], found[new[0]]["settings"]))
+        settings = [expected[lost[0]]["settings"], found[new[0]]["settings"]]
+        said.append(
+            "settings.yaml: " + ("\n" + _diff(*settings) if settings[0] != settings[1] else "the same")
+        )
     return said
 
 
