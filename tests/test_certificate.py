@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from lossscape.analyses.interpolate.compute import interpolate, pair
 from lossscape.analyses.landscape.compute import landscape
-from lossscape.certificate import certify as certificate
-from lossscape.certificate import curvature as differences
-from lossscape.certificate import reference as sides
-from lossscape.certificate.certify import certify, fingerprint, summary
-from lossscape.certificate.check import compare
+from lossscape.certificate import curvature, dense, directions
+from lossscape.certificate.certify import certify, fingerprint
+from lossscape.certificate.check import Certified, compare
 from lossscape.certificate.curvature import Comparison, compare_along
-from lossscape.certificate.directions import check_directions
+from lossscape.certificate.reference import Reference, Remembered
+from lossscape.certificate.summary import is_done, summary
+from lossscape.directions import choose
 from lossscape.directions.random import Random
 from lossscape.errors import RunFailed
-from lossscape.evaluate import Subspace, Work
+from lossscape.evaluate import Subspace, Work, grid_points
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.files import save_tensors
@@ -66,14 +66,31 @@ def test_lines_under_every_policy_pass(run: Run, batch_norm: str) -> None:
     assert "not_checked" not in content
 
 
+def certified_plane(run: Run, precision: Any, folder: Path, samples: int) -> Path:
+    """A plane of which at most so many samples are checked."""
+    centre = point(str(run.path))
+    problem, direction = problem_of(centre, "cpu"), choose(centre, 2)
+    origin, buffers = problem.values(centre, precision)
+    plane = direction.make(problem, centre, origin, 2, precision, quiet=True).directions
+    save_tensors(folder / DIRECTIONS, dict(zip("xy", plane, strict=True)))
+    work = Work(problem.objectives("both", precision), Subspace(origin, plane, buffers))
+    points, plan = grid_points((4, 3), (-1.0, 1.0), (-1.0, 1.0)), Plan(16, False)
+    values = dict(zip(points, work.rows(points, plan), strict=True))
+    anchors = [(centre, (0.0, 0.0))]
+    result = Certified(problem, folder, work, plan, values, anchors, "xy", "frozen", direction)
+    certify(result, fingerprint(problem.model), samples=samples)
+    return folder
+
+
 @pytest.mark.parametrize("precision", ["fp64", "fp32", "bf16"])
 @pytest.mark.parametrize("large", [False, True])
-def test_planes_in_every_precision_pass(
-    run: Run, precision: str, large: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_planes_in_every_precision_pass(run: Run, precision: str, large: bool, tmp_path: Path) -> None:
     if large:
-        monkeypatch.setattr(sides, "SAMPLES", 30)
-    folder = landscape(point(str(run.path)), grid=(4, 3), split="both", precision=precision, overwrite=True)
+        folder = certified_plane(run, precision, tmp_path, samples=30)
+    else:
+        folder = landscape(
+            point(str(run.path)), grid=(4, 3), split="both", precision=precision, overwrite=True
+        )
     assert kinds(folder) == {"stored": 2, "module": 2, "dense": 12, "directions": 5, "curvature": 2}
     content = content_of(folder)
     assert content["samples_checked"] == {"train": 30 if large else 200, "test": 30 if large else 40}
@@ -116,11 +133,17 @@ class Result:
     policy: str | None = "frozen"
     before: str = ""
 
+    samples: int = 2_000
+
+    @property
+    def certified(self) -> Certified:
+        plan = Plan(64, False)
+        return Certified(
+            self.problem, self.folder, self.work, plan, self.values, self.anchors, ["alpha"], self.policy
+        )
+
     def certify(self) -> None:
-        certify(
-            self.problem, self.folder, self.work, Plan(64, False), self.values, self.anchors,
-            axes=["alpha"], policy=self.policy, before=self.before or fingerprint(self.problem.model),
-        )  # fmt: skip
+        certify(self.certified, self.before or fingerprint(self.problem.model), samples=self.samples)
 
     def fails(self, *words: str) -> None:
         """It must fail with these words, and the certificate must say so too."""
@@ -199,7 +222,7 @@ def test_another_row_of_the_training(result: Result, own_run: Run) -> None:
 
 
 def test_an_engine_that_is_wrong_on_large_data(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sides, "SAMPLES", 50)
+    result.samples = 50
     result.certify()
     rows = Work.rows
     monkeypatch.setattr(Work, "rows", lambda *given: [off(values, loss=1e-3) for values in rows(*given)])
@@ -217,8 +240,8 @@ def test_another_batch_norm_policy(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("factor", [1.01, -1.0, 0.0])
 def test_a_wrong_second_derivative(result: Result, monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
-    right = differences.curvature_along
-    monkeypatch.setattr(differences, "curvature_along", lambda *given: factor * right(*given))
+    right = curvature.curvature_along
+    monkeypatch.setattr(curvature, "curvature_along", lambda *given: factor * right(*given))
     result.fails("dᵀHd along alpha at digits@epoch-0000", "second derivatives")
 
 
@@ -244,8 +267,8 @@ def test_losses_that_are_not_finite_on_both_sides(own_run: Run, tmp_path: Path) 
     diverged.fails("train loss at digits@epoch-0000")
 
 
-def test_the_same_samples_and_points_every_time(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sides, "SAMPLES", 40)
+def test_the_same_samples_and_points_every_time(result: Result) -> None:
+    result.samples = 40
     result.certify()
     first = (result.folder / "certificate.json").read_bytes()
     result.certify()
@@ -258,7 +281,7 @@ def test_statistics_are_taken_once_a_point(run: Run) -> None:
     taken: list[int] = []
     problem = problem_of(point(str(run.path)), "cpu")
     statistics = problem.statistics("recompute", "fp32")
-    remembered = sides.Remembered(lambda *given: taken.append(1) or statistics(*given))
+    remembered = Remembered(lambda *given: taken.append(1) or statistics(*given))
     parameters, buffers = split_state(problem.model)
     first = remembered(parameters, buffers)
     again = remembered({name: value.clone() for name, value in parameters.items()}, buffers)
@@ -284,21 +307,26 @@ def test_statistics_are_taken_once_a_point(run: Run) -> None:
     ],
 )
 def test_when_two_numbers_agree(value: float, reference: float, rough: float | None, passed: bool) -> None:
-    check = compare("dense", "loss", value, reference, 1e-5, None if rough is None else lambda: rough)
+    check = compare(dense.KIND, "loss", value, reference, 1e-5, None if rough is None else lambda: rough)
     assert check.passed == passed
 
 
-def test_directions_that_are_not_what_they_should_be(tmp_path: Path) -> None:
+def test_directions_that_are_not_what_they_should_be(result: Result, tmp_path: Path) -> None:
     origin = split_state(MODEL_CASES["mlp_batch_norm_prelu"].model())[0]
     plane = Subspace(origin, random_directions(origin, 2))
     save_tensors(tmp_path / DIRECTIONS, dict(zip("xy", plane.directions, strict=True)))
 
     def failed(plane: Subspace, normalize: str = "filter") -> list[str]:
-        return [
-            check.name.split(" (")[0]
-            for check in check_directions(tmp_path, plane, "xy", Random({"normalize": normalize}))
-            if not check.passed
-        ]
+        direction = Random({"normalize": normalize})
+        given = replace(
+            result.certified,
+            folder=tmp_path,
+            work=replace(result.work, subspace=plane),
+            axes="xy",
+            direction=direction,
+        )
+        checks, _ = directions.check(given, Reference(result.certified))
+        return [check.name.split(" (")[0] for check in checks if not check.passed]
 
     assert failed(plane) == []
     x, y = plane.directions
@@ -342,8 +370,8 @@ def test_curvature_of_every_net_passes_and_can_fail(name: str, monkeypatch: pyte
     assert sound.quotient == pytest.approx(sound.curvature, rel=1e-5)
     if deep:
         return  # nothing new beside the other nets, and slow
-    right = differences.curvature_along
-    monkeypatch.setattr(differences, "curvature_along", lambda *given: 1.001 * right(*given))
+    right = curvature.curvature_along
+    monkeypatch.setattr(curvature, "curvature_along", lambda *given: 1.001 * right(*given))
     wrong = compared(case.model(), *given)
     assert isinstance(wrong, Comparison)
     assert not wrong.passed
@@ -402,7 +430,7 @@ def test_nets_whose_curvature_says_nothing_are_told_of() -> None:
 
 
 def test_what_was_not_checked_is_told(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lossscape.certificate.directions.compare_along", lambda *given: "it is no function")
+    monkeypatch.setattr("lossscape.certificate.curvature.compare_along", lambda *given: "it is no function")
     result.certify()
     assert content_of(result.folder)["not_checked"] == {
         "dᵀHd along alpha at digits@epoch-0000": "it is no function"
@@ -410,4 +438,4 @@ def test_what_was_not_checked_is_told(result: Result, monkeypatch: pytest.Monkey
     assert summary(result.folder).endswith(
         "not checked: dᵀHd along alpha at digits@epoch-0000: it is no function"
     )
-    assert certificate.is_done(result.folder)
+    assert is_done(result.folder)

@@ -6,7 +6,7 @@ its jump over 2h, and a net with a million activations has several within any h 
 bear. A kink belongs to one sample, so samples are looked at in small groups, with shorter and shorter steps until
 none is left between: on the project's nets groups then agree to 1e-7 and better, and kinks differ by 1e-1 and more.
 Differences that settle on another number are a failure; a net may have a kink at θ itself (an activation of exactly
-0), so they must do so at a place nearby too. Differences that never settle say nothing.
+0), so they must do so at a point nearby too. Differences that never settle say nothing.
 """
 
 import copy
@@ -18,10 +18,18 @@ from itertools import pairwise
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
+from lossscape.certificate.check import Certified, Check, Findings, Kind
+from lossscape.certificate.reference import Reference
 from lossscape.derivatives import curvature_along, gradient
 from lossscape.objective import Objective
 from lossscape.vectors import Params, combine, dot, norm
 
+KIND = Kind(
+    "curvature",
+    "dᵀHd",
+    "the second derivatives of this net are not to be trusted; if it has a backward pass of its own, that cannot be "
+    "differentiated",
+)
 STEPS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 """h ‖d‖ / ‖θ‖, tried in this order. In float64 the gradient of a group is good to 1e-15 of its terms."""
 RELATIVE, FLOOR = 1e-4, 1e-9
@@ -31,17 +39,17 @@ SETTLED = 1e-3
 ROUNDING = 1e-14
 """Of a loss of 1 or less, and relative to a larger one."""
 NEARBY = 1.234e-3
-"""Another place to look at, as far from θ along the direction, in lengths of θ."""
+"""Another point to look at, as far from θ along the direction, in lengths of θ."""
 Done = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Line:
+class Scaled:
     """A direction as long as θ."""
 
     direction: Params
     unit: float
-    """‖θ‖ / ‖direction‖: slopes along the line are those by the coordinate times this."""
+    """‖θ‖ / ‖direction‖: slopes along it are those by the coordinate times this."""
     buffers: Params
     done: Done
 
@@ -60,8 +68,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Found:
-    """dᵀH d and the differences at one place for one group of samples."""
+class OfGroup:
+    """dᵀH d and the differences at one point for one group of samples."""
 
     curvature: float
     quotient: float
@@ -81,6 +89,28 @@ class Comparison:
     passed: bool
 
 
+def check(result: Certified, reference: Reference) -> Findings:
+    """Compare at the origin along each direction; the facts say where nothing can be compared, and why.
+
+    BatchNorm's statistics stay those of the checkpoint.
+    """
+    point, coordinates = result.anchors[0]
+    parameters, buffers = reference.exact.at(coordinates)
+    if reference.statistics is not None:
+        buffers = reference.statistics(*reference.subspace.at(coordinates), reference.done)
+    samples = sum(map(len, reference.groups))
+    checks, reasons = [], {}
+    for axis, direction in zip(result.axes, reference.exact.directions, strict=True):
+        found = compare_along(reference.groups, parameters, direction, buffers, reference.done)
+        name = f"dᵀHd along {axis} at {point}"
+        if isinstance(found, str):
+            reasons[name] = found
+            continue
+        name += f" (float64, {samples} samples), against differences of the gradient"
+        checks.append(Check(KIND, name, found.curvature, found.quotient, found.tolerance, found.passed))
+    return checks, {"not_checked": reasons} if reasons else {}
+
+
 def compare_along(
     groups: Sequence[Objective], parameters: Params, direction: Params, buffers: Params, done: Done
 ) -> Comparison | str:
@@ -88,64 +118,64 @@ def compare_along(
 
     groups: float64 objectives of the same net and loss; parameters, buffers: in float64.
     """
-    line = Line(direction, (norm(parameters) or 1.0) / norm(direction), buffers, done)
-    clear: list[Found] = []
-    agreeing: list[Found] = []
+    along = Scaled(direction, (norm(parameters) or 1.0) / norm(direction), buffers, done)
+    clear: list[OfGroup] = []
+    agreeing: list[OfGroup] = []
     try:
-        for place in (0.0, NEARBY):
-            point = line.at(parameters, place)
-            clear = [found for found in _look(line, groups, point) if found.verdict is not None] or clear
+        for offset in (0.0, NEARBY):
+            point = along.at(parameters, offset)
+            clear = [found for found in _look(along, groups, point) if found.verdict is not None] or clear
             agreeing = [found for found in clear if found.verdict]
             if 2 * len(agreeing) > len(clear):
-                return _comparison(line, agreeing, True)
+                return _comparison(along, agreeing, True)
         if not clear:
             return "its gradient has kinks, or noise, at every step"
-        if 2 * sum(_is_slope(line, group, point) for group in groups) <= len(groups):
+        if 2 * sum(_is_slope(along, group, point) for group in groups) <= len(groups):
             return "the net's gradient is not that of its loss (rounding or detach in its forward pass?)"
-        if name := _own_backward(line, groups[0], point):
+        if name := _own_backward(along, groups[0], point):
             return f"the net has a backward pass of its own, {name}, which may have no derivative"
     except RuntimeError as error:  # an operation without a second derivative, or too little memory
         return f"the net cannot be differentiated twice: {(str(error).splitlines() or [''])[0]}"
-    return _comparison(line, clear, False)
+    return _comparison(along, clear, False)
 
 
-def _comparison(line: Line, found: Sequence[Found], passed: bool) -> Comparison:
+def _comparison(along: Scaled, found: Sequence[OfGroup], passed: bool) -> Comparison:
     curvature = sum(one.curvature for one in found) / len(found)
     quotient = sum(one.quotient for one in found) / len(found)
-    square = line.unit**2
+    square = along.unit**2
     tolerance = RELATIVE * abs(curvature) + FLOOR
     return Comparison(curvature / square, quotient / square, tolerance / square, passed)
 
 
-def _look(line: Line, groups: Sequence[Objective], point: Params) -> list[Found]:
+def _look(along: Scaled, groups: Sequence[Objective], point: Params) -> list[OfGroup]:
     """Both sides at a point for each group."""
-    found: list[Found] = []
+    found: list[OfGroup] = []
     for group in groups:  # a step that was short enough for one group mostly is for the next
-        found.append(_look_at(line, group, point, found[-1].step if found else STEPS[0]))
+        found.append(_look_at(along, group, point, found[-1].step if found else STEPS[0]))
     return found
 
 
-def _look_at(line: Line, objective: Objective, point: Params, first: float) -> Found:
+def _look_at(along: Scaled, objective: Objective, point: Params, first: float) -> OfGroup:
     """first: the step to begin with; the others follow where it does not do."""
-    curvature = line.curvature(objective, point)
+    curvature = along.curvature(objective, point)
     quotients: dict[float, float] = {}
     for step in dict.fromkeys([first, *STEPS]):
-        ahead, behind = (line.slope(objective, line.at(point, h)) for h in (step, -step))
+        ahead, behind = (along.slope(objective, along.at(point, h)) for h in (step, -step))
         quotients[step] = (ahead - behind) / (2 * step)
         if _close(quotients[step], curvature, RELATIVE):
-            return Found(curvature, quotients[step], True, step)
+            return OfGroup(curvature, quotients[step], True, step)
     ordered = [quotients[step] for step in STEPS]
     finite = math.isfinite(curvature) and all(map(math.isfinite, ordered))
     settled = finite and any(_close(a, b, SETTLED) for a, b in pairwise(ordered))
-    return Found(curvature, ordered[-1], False if settled else None, STEPS[-1])
+    return OfGroup(curvature, ordered[-1], False if settled else None, STEPS[-1])
 
 
-def _is_slope(line: Line, objective: Objective, point: Params) -> bool:
+def _is_slope(along: Scaled, objective: Objective, point: Params) -> bool:
     """Whether ∇L·d is what differences of the loss say, at one of the steps; kinks hardly change these."""
-    slope = line.slope(objective, point)
+    slope = along.slope(objective, point)
     for step in STEPS:
         ahead, behind = (
-            objective.metrics(line.at(point, h), line.buffers, line.done)["loss"] for h in (step, -step)
+            objective.metrics(along.at(point, h), along.buffers, along.done)["loss"] for h in (step, -step)
         )
         rounding = ROUNDING * max(1.0, abs(ahead)) / step
         if abs((ahead - behind) / (2 * step) - slope) <= SETTLED * abs(slope) + rounding:
@@ -153,7 +183,7 @@ def _is_slope(line: Line, objective: Objective, point: Params) -> bool:
     return False
 
 
-def _own_backward(line: Line, objective: Objective, point: Params) -> str:
+def _own_backward(along: Scaled, objective: Objective, point: Params) -> str:
     """The name of a torch.autograd.Function of Python's that a net calls; empty where there is none."""
     nodes: list[object] = []
 
@@ -163,7 +193,7 @@ def _own_backward(line: Line, objective: Objective, point: Params) -> str:
 
     spied = copy.copy(objective)
     spied.loss = loss
-    line.slope(spied, point)
+    along.slope(spied, point)
     seen = set()
     while nodes:
         node = nodes.pop()

@@ -1,17 +1,18 @@
-"""Both sides of a certificate: the engine's values at some points, and plain float64 arithmetic on the same samples.
+"""What a result is held against: its engine's values at some points, and plain float64 arithmetic on the same samples.
 
 Where a split is large, or its net costly, the samples are a seeded subset, and the engine is run on that with the
 result's own plan; where it is small, they are all samples, and the engine's values are those that were stored.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from lossscape.certificate.check import Certified
 from lossscape.evaluate import Work
 from lossscape.evaluate.engine import Statistics, Values, blocks_of
 from lossscape.evaluate.subspace import Coordinates
@@ -20,6 +21,8 @@ from lossscape.objective import Objective, Plan, Precision
 from lossscape.seeds import generator
 from lossscape.vectors import Params
 
+POINTS, AGAIN = 5, 10
+"""Points that are evaluated densely in fp64, and again in fp32 where the result has less."""
 SAMPLES, FEWEST = 2_000, 8
 """Samples of a split that are checked: at most, and with the costliest net."""
 PASS = 2e9
@@ -33,14 +36,14 @@ ELEMENTS, CHUNK = 2**23, 256
 Done = Callable[[int], None]
 
 
-class Sides:
+class Reference:
     """The engine's losses at points of a result, and what plain arithmetic makes of the same samples."""
 
-    def __init__(
-        self, model: nn.Module, work: Work, plan: Plan, stored: Mapping[Coordinates, Values]
-    ) -> None:
-        """model: the net's structure, left as it is; stored: the result's values."""
-        self.model, self.plan, self.stored = model, plan, stored
+    def __init__(self, result: Certified, samples: int = SAMPLES) -> None:
+        """samples: of a split that are checked, at most."""
+        work, anchors = result.work, [coordinates for _, coordinates in result.anchors]
+        self.model, self.plan, self.stored = result.problem.model, result.plan, result.values
+        self.precision, self.most = result.precision, samples
         self.done: Done = lambda samples: None
         """Told of samples that have passed through the net."""
         self.subspace = work.subspace
@@ -49,23 +52,31 @@ class Sides:
             work.subspace, origin=_double(work.subspace.origin), buffers=_double(work.subspace.buffers)
         )
         self.statistics = None if work.statistics is None else Remembered(work.statistics)
-        self.cost, self.chunk = _size(model, next(iter(work.objectives.values())).inputs)
+        self.cost, self.chunk = _size(self.model, next(iter(work.objectives.values())).inputs)
         self.splits = len(work.objectives)
-        self.places = {split: self._chosen(split, len(part)) for split, part in work.objectives.items()}
-        self.objectives = {split: _part(part, self.places[split]) for split, part in work.objectives.items()}
+        self.indices = {split: self._chosen(split, len(part)) for split, part in work.objectives.items()}
+        """Of the samples of each split that are checked; None for all."""
+        self.objectives = {split: _part(part, self.indices[split]) for split, part in work.objectives.items()}
+        others = sorted(set(self.stored) - set(anchors))
+        order = torch.randperm(len(others), generator=generator(0, "certificate", "points"))
+        self.points = [others[index] for index in order[:AGAIN].tolist()]
+        """Some of the points beside the checkpoints, the same ones at every call."""
+        self.few = self.points[:POINTS]
+        self.both = [*anchors, *self.few]
         self._plain: dict[tuple[str, Precision], Objective] = {}
 
-    def engine(self, points: Sequence[Coordinates]) -> dict[Coordinates, Values]:
-        """The engine's values at points: as they were stored where all samples are checked, else on the subset."""
-        found: dict[Coordinates, Values] = {point: {} for point in points}
+    @cached_property
+    def engine(self) -> dict[Coordinates, Values]:
+        """The engine's values at `both`: as they were stored where all samples are checked, else on the subset."""
+        found: dict[Coordinates, Values] = {point: {} for point in self.both}
         for whole in (True, False):
-            parts = {s: part for s, part in self.objectives.items() if (self.places[s] is None) == whole}
+            parts = {s: part for s, part in self.objectives.items() if (self.indices[s] is None) == whole}
             known = self.stored if whole else {}
-            for point in points:
+            for point in self.both:
                 found[point] |= {
                     c: known[point][c] for c in Work(parts, self.subspace).columns if point in known
                 }
-            missing = [point for point in points if point not in known]
+            missing = [point for point in self.both if point not in known]
             work = Work(parts, self.subspace, self.statistics)
             for block in blocks_of(missing if parts else [], self.plan):
                 for point, values in zip(block, work.rows(block, self.plan, self.done), strict=True):
@@ -75,12 +86,23 @@ class Sides:
     def plain(self, split: str, precision: Precision) -> Objective:
         """An objective of its own on the samples of a split that are checked, dense and contiguous."""
         if (split, precision) not in self._plain:
-            part = self.objectives[split]
-            self._plain[split, precision] = Objective(
-                self.model, part.loss, part.inputs, part.targets, precision=precision,
-                plan=Plan(self.chunk, channels_last=False), sample=part.sample, dropout=part.dropout,
-            )  # fmt: skip
+            plan = Plan(self.chunk, channels_last=False)
+            self._plain[split, precision] = self.again(self.objectives[split], precision, plan)
         return self._plain[split, precision]
+
+    def again(self, part: Objective, precision: Precision, plan: Plan | None = None) -> Objective:
+        """An objective on the same samples in another precision."""
+        return Objective(
+            self.model,
+            part.loss,
+            part.inputs,
+            part.targets,
+            precision=precision,
+            plan=plan,
+            sample=part.sample,
+            dropout=part.dropout,
+            metrics=part.measures,
+        )
 
     def outputs(self, split: str, point: Coordinates, precision: Precision) -> Tensor:
         """What the net gives for the checked samples of a split, by forward passes in a precision, [n, C]."""
@@ -94,20 +116,22 @@ class Sides:
         plain = self.plain(split, precision)
         return plain.means(plain.per_sample(self.outputs(split, point, precision), plain.targets))
 
-    def error(self, split: str, point: Coordinates, precision: Precision) -> float:
-        """Relative error of the loss by forward passes in a precision; NaN where a loss is not finite."""
-        exact, rough = (self.metrics(split, point, which)["loss"] for which in ("fp64", precision))
-        return (rough - exact) / abs(exact) if exact else 0.0
+    def rough(self, split: str, point: Coordinates, precision: Precision, loss: float) -> Callable[[], float]:
+        """A loss as far off, relatively, as forward passes in a precision are at a point; computed when called.
+
+        NaN where a loss is not finite.
+        """
+
+        def found() -> float:
+            exact, rough = (self.metrics(split, point, which)["loss"] for which in ("fp64", precision))
+            return loss * (1 + ((rough - exact) / abs(exact) if exact else 0.0))
+
+        return found
 
     @property
     def samples(self) -> int:
         """Samples that are checked, of all splits."""
         return sum(map(len, self.objectives.values()))
-
-    @property
-    def precision(self) -> Precision:
-        """Of the result."""
-        return next(iter(self.objectives.values())).precision
 
     @cached_property
     def groups(self) -> list[Objective]:
@@ -115,16 +139,16 @@ class Sides:
         split, part = next(iter(self.objectives.items()))
         number = min(max(int(PASS / GRADIENTS / self.cost), 4), GROUPS * GROUP, len(part))
         size = -(-number // min(GROUPS, max(number // 2, 1)))
-        places = _drawn(len(part), number, "curvature", split)
+        indices = _drawn(len(part), number, "curvature", split)
         plan = Plan(size, channels_last=False)
-        groups = [_part(self.plain(split, "fp64"), few) for few in places.split(size)]
+        groups = [_part(self.plain(split, "fp64"), few) for few in indices.split(size)]
         for group in groups:
             group.plan = plan
         return groups
 
     def _chosen(self, split: str, samples: int) -> Tensor | None:
-        """The places of a split's samples that are checked; None for all."""
-        most = max(SAMPLES, self.plan.chunk if self.plan.compiled else 0)  # only whole chunks are compiled
+        """The indices of a split's samples that are checked; None for all."""
+        most = max(self.most, self.plan.chunk if self.plan.compiled else 0)  # only whole chunks are compiled
         number = min(max(int(PASS / self.cost / self.splits), FEWEST), most)
         return None if number >= samples else _drawn(samples, number, "samples", split)
 
@@ -151,7 +175,7 @@ class Remembered:
 
 
 def _drawn(samples: int, number: int, *purpose: str) -> Tensor:
-    """`number` places of `samples`, ascending, the same ones at every call."""
+    """`number` indices of `samples`, ascending, the same ones at every call."""
     order = torch.randperm(samples, generator=generator(0, "certificate", *purpose))
     return order[:number].sort().values
 
@@ -176,11 +200,11 @@ def digest(values: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def _part(objective: Objective, places: Tensor | None) -> Objective:
+def _part(objective: Objective, indices: Tensor | None) -> Objective:
     """An objective on some of its samples."""
-    if places is None:
+    if indices is None:
         return objective
-    return objective.part(places.to(objective.device))
+    return objective.part(indices.to(objective.device))
 
 
 def _double(values: Params) -> Params:

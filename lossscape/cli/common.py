@@ -96,6 +96,6 @@ def tell(**places: Path | str) -> None:
 
 def certificate_of(folder: Path) -> str:
     """What a result's certificate says, for `tell`."""
-    from lossscape.certificate.certify import summary
+    from lossscape.certificate.summary import summary
 
     return summary(folder)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lossscape.directions.direction import Direction, Plane, Settings, point_name, unit_words
 from lossscape.errors import BadInput
+from lossscape.progress import Progress
+from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.text import shortened
 
 if TYPE_CHECKING:
@@ -55,8 +57,6 @@ class PrincipalComponents(Direction):
         quiet: bool,
     ) -> Plane:
         """Load the checkpoints one by one, so that they need not fit into memory."""
-        from lossscape.progress import Progress
-        from lossscape.signals import Interrupted, stop_on_signals
         from lossscape.vectors.pca import loadings, principal_components
 
         loaders = [loader(problem, moment) for moment in self.moments]
@@ -83,7 +83,6 @@ class PrincipalComponents(Direction):
         return Plane(found.directions, {"explained": found.shares}, [(0.0,) * dims, *held])
 
     def within(self, centre: "Point") -> "Run | None":
-        """The run whose checkpoints they are of."""
         return (self.made_at or centre).run
 
     def facts(self, found: Settings) -> dict[str, Any]:
@@ -92,7 +91,6 @@ class PrincipalComponents(Direction):
 
     @staticmethod
     def sentence(made: Settings, count: int) -> str:
-        """The directions are the first two principal components of …"""
         shares = " and ".join(f"{100 * share:.1f} %" for share in made["explained"])
         it, around = ("A", f"A = {point_name(made['of'])}") if "of" in made else ("θ", "the centre θ")
         are = "directions are the first two principal components"
@@ -104,14 +102,12 @@ class PrincipalComponents(Direction):
 
     @staticmethod
     def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
-        """x (principal component 1, 91.7 % of the variance)."""
         which = number_of or 1
         share = 100 * made["explained"][which - 1]
         return f"{axis} (principal component {which}, {share:.1f} % of the variance)"
 
     @staticmethod
     def line_words(made: Settings) -> str:
-        """What a line along one is."""
         return "the first principal component"
 
 

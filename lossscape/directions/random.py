@@ -37,12 +37,10 @@ class Random(Direction):
 
     @classmethod
     def draws(cls, dims: int) -> bool:
-        """They always are drawn."""
         return True
 
     @classmethod
     def choose(cls, centre: "Point", dims: int, asked: "Asked") -> Self:
-        """How they are scaled, and what stays put. Raises BadInput for other words."""
         return cls({"kind": cls.name, "seed": asked.seed, **scaling_of(asked)})
 
     def words(self, centre: "Point") -> list[str]:
@@ -76,7 +74,6 @@ class Random(Direction):
         return Plane(drawn)
 
     def length(self, origin: "Params", direction: "Params") -> float | None:
-        """What the normalisation makes it; None where it makes nothing of it."""
         from lossscape.vectors import norm
 
         normalize = self.settings["normalize"]
@@ -86,12 +83,10 @@ class Random(Direction):
 
     @property
     def scaling(self) -> str:
-        """The normalisation."""
         return f"{self.settings['normalize']} normalisation"
 
     @staticmethod
     def sentence(made: Settings, count: int) -> str:
-        """Random directions, seed 0: normal numbers, …"""
         at = f", made at {point_name(made['of'])} in place of the centre" if "of" in made else ""
         words = [f"Random direction{'s'[: count - 1]}{at}, seed {made['seed']}: normal numbers"]
         if count > 1:
@@ -103,7 +98,6 @@ class Random(Direction):
 
     @staticmethod
     def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
-        """x (filter-normalised random direction 1)."""
         scaled, which = NORMALIZATIONS[made["normalize"]][0], "" if number_of is None else f" {number_of}"
         if made["normalize"] in ("filter", "layer"):
             return f"{axis} ({scaled} random direction{which})"
@@ -111,7 +105,6 @@ class Random(Direction):
 
     @staticmethod
     def line_words(made: Settings) -> str:
-        """What a line along one is."""
         return "a random direction"
 
 

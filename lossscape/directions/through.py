@@ -30,7 +30,6 @@ class Through(Direction):
 
     @classmethod
     def choose(cls, centre: "Point", dims: int, asked: "Asked") -> Self:
-        """Two points of the same net. Raises BadInput for a line, or another net."""
         if dims == 1:
             raise BadInput("--through B C is a plane: leave --dims 1 out, or draw a line with --towards B")
         points = points_of(centre, asked.through or ())
@@ -61,18 +60,15 @@ class Through(Direction):
 
     @staticmethod
     def sentence(made: Settings, count: int) -> str:
-        """The plane through three points: A = …"""
         way = "x leads from A to B, y is orthogonal to it"
         return f"The plane through three points: {points_words(made, count)}; {way}; {unit_words(count)}."
 
     @staticmethod
     def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
-        """x (distance towards B)."""
         return f"{axis} ({'distance orthogonal to that' if number_of == 2 else 'distance towards B'})"
 
     @staticmethod
     def line_words(made: Settings) -> str:
-        """What a line along the first is."""
         return "the line to B"
 
 

@@ -27,7 +27,6 @@ class Towards(Direction):
 
     @classmethod
     def choose(cls, centre: "Point", dims: int, asked: "Asked") -> Self:
-        """A point of the same net. Raises BadInput for another."""
         points = points_of(centre, [asked.towards] if asked.towards else [])
         seed = {"seed": asked.seed} if cls.draws(dims) else {}
         return cls(settings_of(cls.name, centre, points) | seed, points)
@@ -58,17 +57,14 @@ class Towards(Direction):
 
     @staticmethod
     def sentence(made: Settings, count: int) -> str:
-        """x leads from A to B, y along a random direction …"""
         drawn = f"(normal numbers, seed {made['seed']})" if count > 1 else ""
         second = f", y along a random direction orthogonal to that {drawn}" if count > 1 else ""
         return f"x leads from A to B{second}: {points_words(made, count)}; {unit_words(count)}."
 
     @staticmethod
     def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
-        """x (distance towards B)."""
         return f"{axis} ({'random direction orthogonal to x' if number_of == 2 else 'distance towards B'})"
 
     @staticmethod
     def line_words(made: Settings) -> str:
-        """What a line along the first is."""
         return "the line to B"

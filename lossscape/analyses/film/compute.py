@@ -25,7 +25,7 @@ from lossscape.analyses.film.choices import (
 )
 from lossscape.analyses.film.result import TEXT
 from lossscape.analyses.landscape.compute import around
-from lossscape.certificate import certify as certificate
+from lossscape.certificate.summary import is_done
 from lossscape.directions import Direction, Plane
 from lossscape.directions.plane import fitted
 from lossscape.errors import BadInput, one_of
@@ -191,9 +191,7 @@ def _known(place: Path) -> dict[str, Path]:
     rows = table[table["film"] == "plane"].to_dict("records")
     places = {row["checkpoint"]: (place / row["landscape"]).resolve() for row in rows}
     return {
-        label: found
-        for label, found in places.items()
-        if certificate.is_done(found) and (found / "surface.csv").exists()
+        label: found for label, found in places.items() if is_done(found) and (found / "surface.csv").exists()
     }
 
 

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from lossscape.analyses.interpolate import measures
-from lossscape.certificate import certify as certificate
+from lossscape.certificate.certify import certify, fingerprint
+from lossscape.certificate.check import Certified
+from lossscape.certificate.summary import is_done
 from lossscape.dropout import Dropout
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, line_points
@@ -86,7 +88,7 @@ def interpolate(
     }
     place = start.run.results("interpolate") / folder.label(settings, _words(start, end, settings))
     check_writable(place)
-    before = certificate.fingerprint(problem.model)
+    before = fingerprint(problem.model)
     recompute = problem.statistics(policy, precision)
     work = Work(problem.objectives(split, precision, samples, dropout), line, recompute)
     with folder.open_folder(place, settings, overwrite=overwrite):
@@ -95,7 +97,7 @@ def interpolate(
             place, "curve.csv", ["alpha"], work, lambda known: [] if known else ordered, len(ordered),
             how=How(plan, workers, scheduler, quiet),
         )  # fmt: skip
-        if certificate.is_done(place):
+        if is_done(place):
             return place
         curve = {
             name: measures.measure_curve(
@@ -111,10 +113,9 @@ def interpolate(
             **{name: asdict(found) for name, found in curve.items() if found is not None},
         }
         write_text(place / MEASURES, json.dumps(content, indent=2) + "\n")
-        certificate.certify(
-            problem, place, work, plan_taken, values, [(start, (0.0,)), (end, (1.0,))],
-            axes=["alpha"], policy=policy, before=before, quiet=quiet,
-        )  # fmt: skip
+        ends = [(start, (0.0,)), (end, (1.0,))]
+        result = Certified(problem, place, work, plan_taken, values, ends, ["alpha"], policy)
+        certify(result, before, quiet=quiet)
     return place
 
 

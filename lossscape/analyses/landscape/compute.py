@@ -11,7 +11,9 @@ from typing import Any
 
 from lossscape.analyses.landscape.path import trace
 from lossscape.analyses.landscape.ranges import Found, find_range
-from lossscape.certificate import certify as certificate
+from lossscape.certificate.certify import certify, fingerprint
+from lossscape.certificate.check import Certified
+from lossscape.certificate.summary import is_done
 from lossscape.directions import Asked, Direction, Plane, check_same_net, choose
 from lossscape.directions.plane import AXES, fitted, kept, projected, seen_from
 from lossscape.errors import BadInput
@@ -155,7 +157,7 @@ def around(
         problem.statistics(policy, precision),
         outputs=outputs,
     )
-    before = certificate.fingerprint(problem.model)
+    before = fingerprint(problem.model)
     with folder.open_folder(place, settings, overwrite=overwrite):
         save_tensors(place / DIRECTIONS, _on_cpu(made.directions))
         if auto_range is not None:
@@ -166,13 +168,12 @@ def around(
             place, "surface.csv" if dims == 2 else "line.csv", AXES[:dims], work, _rounds(points, refine, split),
             len(points) + refine, how=how,
         )  # fmt: skip
-        if not certificate.is_done(place):
-            certificate.certify(
-                problem, place, work, plan_taken, values,
-                [(centre, (0.0,) * dims), *direction.ends(made.found)],
-                axes=AXES[:dims], policy=policy, before=before, quiet=how.quiet,
-                direction=direction, scaled_to=base, **direction.facts(made.found),
-            )  # fmt: skip
+        if not is_done(place):
+            anchors = [(centre, (0.0,) * dims), *direction.ends(made.found)]
+            result = Certified(
+                problem, place, work, plan_taken, values, anchors, AXES[:dims], policy, direction, base
+            )
+            certify(result, before, quiet=how.quiet, **direction.facts(made.found))
         if path:
             trace(problem, place, work, plan_taken, path, quiet=how.quiet)
     return place

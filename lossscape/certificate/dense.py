@@ -1,0 +1,55 @@
+"""Losses and metrics at some points of a result against dense forward passes in float64."""
+
+import torch
+from torch import Tensor
+
+from lossscape.certificate.check import Certified, Check, Findings, Kind, allowed, compare
+from lossscape.certificate.reference import Reference
+from lossscape.evaluate.subspace import Coordinates
+from lossscape.objective import Precision
+
+KIND = Kind("dense", "dense fp64", "run it again with --overwrite --plan dense, or --precision fp64")
+DECIDED: dict[Precision, float] = {"fp64": 1e-10, "fp32": 1e-4, "tf32": 5e-2, "bf16": 5e-2}
+"""Lead of the largest output over the next, relative to the largest in size, that rounding cannot turn."""
+
+
+def check(result: Certified, reference: Reference) -> Findings:
+    """Compare the losses at all of these points; of every other metric the one that differs most."""
+    checks: list[Check] = []
+    for split in reference.objectives:
+        found = [_check_point(split, point, reference) for point in reference.few]
+        losses, *others = zip(*found, strict=True) if found else [()]
+        checks += losses
+        for metric in others:
+            worst = min(metric, key=lambda each: (each.passed, -abs(each.value - each.reference)))
+            checks.append(worst)
+    return checks, {"points_checked": len(reference.few)}
+
+
+def _check_point(split: str, point: Coordinates, reference: Reference) -> list[Check]:
+    """A check for each metric, the loss first."""
+    plain, precision = reference.plain(split, "fp64"), reference.precision
+    outputs = reference.outputs(split, point, "fp64")
+    values = plain.per_sample(outputs, plain.targets)
+    exact = plain.means(values)
+    where = f"({', '.join(f'{coordinate:g}' for coordinate in point)}), against dense fp64"
+    checks = []
+    for name, each in values.items():
+        tolerance = allowed(exact[name], precision)
+        if each.dtype == torch.bool:  # rounding turns the answers of some samples
+            tolerance = plain.means(values | {name: _undecided(outputs, precision)})[name] + 1e-12
+        value = reference.engine[point][f"{split}_{name}"]
+
+        def rough(name: str = name) -> float:
+            return reference.metrics(split, point, precision)[name]
+
+        checks.append(compare(KIND, f"{split} {name} at {where}", value, exact[name], tolerance, rough))
+    return checks
+
+
+def _undecided(outputs: Tensor, precision: Precision) -> Tensor:
+    """The samples whose class rounding in a precision may change, [n]."""
+    if outputs.shape[1] < 2:
+        return torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
+    largest = outputs.topk(2, dim=1).values
+    return ~(largest[:, 0] - largest[:, 1] > DECIDED[precision] * outputs.abs().amax(1))

@@ -1,0 +1,60 @@
+"""Losses at the checkpoints of a result against the checkpoints' own modules, called plainly in float64."""
+
+import torch
+from torch import nn
+
+from lossscape.certificate.check import Certified, Findings, Kind, allowed, compare
+from lossscape.certificate.reference import Reference
+from lossscape.dropout import applied
+from lossscape.objective import Objective, joined
+from lossscape.runs import split_state
+from lossscape.vectors import Params
+
+KIND = Kind(
+    "module",
+    "own module",
+    "run it again with --overwrite --plan dense; if that fails too, the net's forward is not a fixed function of its "
+    "parameters, buffers and inputs",
+)
+
+
+def check(result: Certified, reference: Reference) -> Findings:
+    """Compare under the result's BatchNorm policy.
+
+    A module keeps its own buffers under `interpolated`, is given recomputed statistics under `recompute`, and otherwise
+    the buffers of the first checkpoint.
+    """
+    checks = []
+    first: Params = {}
+    device = next(iter(reference.objectives.values())).device
+    for point, coordinates in result.anchors:
+        module = point.run.model(point.checkpoint).to(device)
+        parameters, buffers = split_state(module)
+        first = first or buffers
+        if result.policy != "interpolated":
+            buffers = first
+        if reference.statistics is not None:
+            buffers = reference.statistics(parameters, buffers, reference.done)
+        module.double()
+        for name, value in module.named_buffers():
+            value.copy_(buffers[name])
+        for split, objective in reference.objectives.items():
+            loss, plain = reference.engine[coordinates][f"{split}_loss"], _loss(module, objective, reference)
+            rough = reference.rough(split, coordinates, result.precision, plain)
+            name = f"{split} loss at {point}, against its own module"
+            checks.append(compare(KIND, name, loss, plain, allowed(plain, result.precision), rough))
+    return checks, {}
+
+
+@torch.no_grad()
+def _loss(module: nn.Module, objective: Objective, reference: Reference) -> float:
+    """The loss of a module in eval mode as anyone would compute it."""
+    parts = []
+    for start in range(0, len(objective), reference.chunk):
+        span = slice(start, start + reference.chunk)
+        inputs, targets = objective.inputs[span], objective.targets[span]
+        with applied(module, objective.masks_of(span)):
+            outputs = module(inputs.double() if inputs.is_floating_point() else inputs)
+        parts.append(objective.per_sample(outputs.double(), targets))
+        reference.done(len(inputs))
+    return objective.means(joined(parts))["loss"]

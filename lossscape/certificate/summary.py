@@ -1,0 +1,45 @@
+"""What a result's certificate.json says, for the terminal."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lossscape.certificate.check import SMALLEST
+from lossscape.files import read_json
+from lossscape.results import CERTIFICATE
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a result has a certificate that passed, so that nothing needs to be checked again."""
+    return bool(read_json(folder / CERTIFICATE).get("passed"))
+
+
+def summary(folder: Path) -> str:
+    """What a result's certificate says, in a line or two for the terminal; empty where there is none."""
+    content = read_json(folder / CERTIFICATE)
+    if not content:
+        return ""
+    checks = [check for check in content.get("checks", []) if check["passed"]]
+    told = [check for check in checks if " loss at " in check["name"] or "dᵀHd" in check["name"]]
+    errors: dict[str, float] = {}
+    for check in told:
+        if against := check.get("against", check.get("kind")):  # older certificates have the kind alone
+            errors[against] = max(errors.get(against, 0.0), _relative(check))
+    words = [f"{against} {error:.0e}" for against, error in errors.items()]
+    verdict = f"{len(checks)} checks passed" if content.get("passed") else "FAILED"
+    lines = [f"{verdict}; largest relative differences: {', '.join(words)}" if words else verdict]
+    if (cosine := content.get("cosine")) is not None:
+        lines[0] += f"; cosine {cosine:.0e}"
+    if error := content.get("precision_check"):
+        lines.append(
+            f"{error['points']} points in fp32 again: relative error {error['largest_relative_error']:.1e} at most, "
+            f"{error['mean_relative_error']:.1e} in the mean"
+        )
+    lines += [f"not checked: {name}: {reason}" for name, reason in content.get("not_checked", {}).items()]
+    return "\n".join(lines)
+
+
+def _relative(check: Mapping[str, Any]) -> float:
+    difference = abs(check["value"] - check["reference"])
+    return difference / max(abs(check["reference"]), SMALLEST) if math.isfinite(difference) else 0.0

@@ -1,0 +1,154 @@
+"""Drills: what the design says can be added by one file and one line is added so, in a copy of the package, and works.
+
+Each test writes what a contributor would, counts what that touched, and asks the command line for it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import lossscape
+from lossscape import yamlfile
+from lossscape.runs import Run
+
+PACKAGE = Path(lossscape.__file__).parent
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A copy of the package that a drill changes."""
+
+    root: Path
+
+    def add_file(self, name: str, text: str) -> None:
+        """A file of the package that is not there yet."""
+        path = self.root / "lossscape" / name
+        assert not path.exists()
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def add_line(self, name: str, behind: str, line: str) -> None:
+        """A line behind another one of a file."""
+        path = self.root / "lossscape" / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(behind) == 1
+        path.write_text(text.replace(behind, f"{behind}\n{line}"), encoding="utf-8")
+
+    def touched(self) -> dict[str, int]:
+        """By file: the lines that it has more than in the package; of a new file all."""
+        found = {}
+        for path in (self.root / "lossscape").rglob("*.*"):
+            name = path.relative_to(self.root / "lossscape")
+            if "__pycache__" in name.parts:
+                continue
+            new = path.read_bytes().splitlines()
+            old = (PACKAGE / name).read_bytes().splitlines() if (PACKAGE / name).exists() else []
+            if new != old:
+                found[name.as_posix()] = len(new) - len(old)
+        return found
+
+    def run(self, *words: object) -> str:
+        """What `python` with these words prints; it must end well."""
+        environment = os.environ | {"PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        command = [sys.executable, *map(str, words)]
+        answer = subprocess.run(
+            command, capture_output=True, text=True, env=environment, cwd=self.root, check=False
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    def ask(self, *words: object) -> str:
+        """What `lossscape` with these words prints."""
+        return self.run("-m", "lossscape", *words)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    shutil.copytree(PACKAGE, tmp_path / "tree" / "lossscape", ignore=shutil.ignore_patterns("__pycache__"))
+    return Tree(tmp_path / "tree")
+
+
+SIGN = '''\
+"""The direction that moves every parameter away from 0 alike."""
+
+from lossscape.directions.direction import Direction, Plane, unit_words
+
+
+class Sign(Direction):
+    """Signs of the parameters; a second one takes every other parameter."""
+
+    name = "sign"
+    help = "signs of the parameters"
+
+    def make(self, problem, centre, origin, dims, precision, quiet):
+        import torch
+
+        from lossscape.vectors.orthonormal import orthonormal
+
+        signs = {name: value.sign() for name, value in origin.items()}
+        every_other = {name: v * (torch.arange(v.numel()).reshape(v.shape) % 2) for name, v in signs.items()}
+        return Plane(orthonormal([signs, every_other][:dims]))
+
+    @staticmethod
+    def sentence(made, count):
+        return f"Signs of the parameters; {unit_words(count)}."
+
+    @staticmethod
+    def axis_label(made, axis, number_of):
+        return f"{axis} (signs of the parameters)"
+
+    @staticmethod
+    def line_words(made):
+        return "the signs of the parameters"
+'''
+
+
+@pytest.mark.timeout(240)
+def test_a_direction(tree: Tree, own_run: Run) -> None:
+    tree.add_file("directions/sign.py", SIGN)
+    tree.add_line(
+        "directions/family.py", '            ("towards", "Towards"),', '            ("sign", "Sign"),'
+    )
+    assert tree.touched() == {"directions/sign.py": len(SIGN.splitlines()), "directions/family.py": 1}
+
+    assert "sign: signs of the parameters" in " ".join(tree.ask("landscape", "--help").split())
+    for words in (
+        ("--grid", 3),
+        ("--dims", 1, "--grid", 3),
+        ("--grid", 3, "--directions-of", f"{own_run.path}@0"),
+    ):
+        out = tree.ask("landscape", own_run.path, "--directions", "sign", *words, "-q")
+        assert "FAILED" not in out
+    plane, line, elsewhere = sorted(
+        (own_run.path / "landscape").iterdir(), key=lambda path: path.stat().st_mtime
+    )
+
+    assert plane.name.startswith("epoch-0003-3x3-sign-")
+    assert elsewhere.name.startswith("epoch-0003-3x3-sign-directions-of-epoch-0000-")
+    assert yamlfile.read(plane / "settings.yaml").data["directions"] == {"kind": "sign"}
+    checks = {
+        check["name"]: check for check in json.loads((plane / "certificate.json").read_text())["checks"]
+    }
+    assert all(checks[f"‖d‖ along {axis} (orthonormal)"]["reference"] == 1.0 for axis in "xy")
+    assert checks["cosine between the directions"]["passed"]
+    said = tree.run(
+        "-c",
+        "import sys; from pathlib import Path; from lossscape.figures import captions; from lossscape import results\n"
+        "from lossscape.directions import axis_label\n"
+        "plane, line = map(Path, sys.argv[1:])\n"
+        "surface, curve = results.read_surface(plane), results.read_curve(line)\n"
+        "print(axis_label(surface.settings, 'y', 2), captions.surface_caption(surface, 'train'))\n"
+        "print(captions.curve_title([curve]), captions.curve_caption([curve], [''], False))\n",
+        plane,
+        line,
+    )
+    assert "y (signs of the parameters)" in said
+    assert "Signs of the parameters; orthonormal, so x and y are distances." in said
+    assert "Along the signs of the parameters from digits@epoch-0003" in said
+    assert "Signs of the parameters; of length 1, so x is a distance." in said
