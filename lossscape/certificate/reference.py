@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,16 +93,9 @@ class Reference:
 
     def again(self, part: Objective, precision: Precision, plan: Plan | None = None) -> Objective:
         """An objective on the same samples in another precision."""
+        how: dict[str, Any] = {"sample": part.sample, "dropout": part.dropout, "metrics": part.measures}
         return Objective(
-            self.model,
-            part.loss,
-            part.inputs,
-            part.targets,
-            precision=precision,
-            plan=plan,
-            sample=part.sample,
-            dropout=part.dropout,
-            metrics=part.measures,
+            self.model, part.loss, part.inputs, part.targets, precision=precision, plan=plan, **how
         )
 
     def outputs(self, split: str, point: Coordinates, precision: Precision) -> Tensor:
