@@ -1,6 +1,8 @@
 """Directions: normal numbers, orthogonal, scaled as their names say; a test against each way others got it wrong."""
 
 import math
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ import torch
 from cases_models import MODEL_CASES, ModelCase
 from scipy import stats
 
-from lossscape.runs import split_state
+from lossscape.directions import Asked, choose, sentence
+from lossscape.errors import BadInput
+from lossscape.runs import Run, point, split_state
 from lossscape.vectors import Params, combine, cosine, dot, norm
 from lossscape.vectors.between import between
 from lossscape.vectors.orthonormal import orthonormal
@@ -204,3 +208,36 @@ def test_vectors_against_explicit_sums() -> None:
     assert norm(a) == math.sqrt(14)
     assert cosine(a, b) == pytest.approx(3.5 / (math.sqrt(14) * math.sqrt(17.25)))
     assert combine(a, [b, a], [2.0, -1.0])["x"].tolist() == [8.0, -2.0]
+
+
+def test_points_may_be_given_by_their_names(own_run: Run) -> None:
+    centre, name = point(str(own_run.path)), str(own_run.path)
+    for asked, words in (
+        (Asked(through=(f"{name}@0", f"{name}@1")), ["through", "epoch-0000", "epoch-0001"]),
+        (Asked(towards=f"{name}@0", seed=3), ["towards", "epoch-0000", "seed3"]),
+        (Asked("pca", of=f"{name}@1"), ["pca", "directions-of-epoch-0001"]),
+        (Asked(of=f"{name}@last"), []),
+        (Asked(normalize="layer", ignore=(), seed=1), ["layer", "ignore-none", "seed1"]),
+    ):
+        assert choose(centre, 2, asked).words(centre) == words
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"name": "principal"}, "--directions 'principal' is not known"),
+        ({"name": "towards"}, "--directions 'towards' is not known"),
+        ({"name": "pca", "towards": "b"}, "choose one"),
+        ({"through": ("b", "c"), "of": "b"}, "--directions-of"),
+        ({"normalize": "filters"}, "did you mean 'filter'"),
+        ({"ignore": ("biases",)}, "--ignore 'biases' is not known"),
+    ],
+)
+def test_what_is_no_direction_is_refused(asked: dict[str, Any], told: str, own_run: Run) -> None:
+    with pytest.raises(BadInput, match=re.escape(told)):
+        choose(point(str(own_run.path)), 2, Asked(**asked))
+
+
+def test_a_kind_that_is_not_there_is_told() -> None:
+    with pytest.raises(BadInput, match=r"directions\.kind 'gone' is not known"):
+        sentence({"directions": {"kind": "gone"}}, 2)
