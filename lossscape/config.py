@@ -6,14 +6,14 @@ wrong, each line as `file:line:column: key: what is wrong, allowed values`.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from lossscape import data, losses, models, optimizers, schedules, yamlfile
 from lossscape.errors import BadInput, one_of, short
-from lossscape.families import Component, Count, Family, Fraction, Rate, Section, is_custom, plain
+from lossscape.families import Component, Count, Family, Fraction, Rate, Section, plain
 from lossscape.yamlfile import Location
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Teacher(Section):
     """w in training steps: w · loss against the teacher + (1 − w) · loss against the data's labels."""
 
 
-class Experiment(Section):
-    """Everything that a training run is made from."""
+class RunConfig(Section):
+    """What every run says of itself; how its weights were trained may be unknown, where they came from elsewhere."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -78,14 +78,14 @@ class Experiment(Section):
     dataset: Dataset
     model: Model
     loss: LossSpec = losses.LossOptions(name="cross_entropy")
-    optimizer: Optimizer
-    schedule: Schedule = schedules.ScheduleOptions(name="constant")
-    training: Training
+    optimizer: Optimizer | None = None
+    schedule: Schedule | None = None
+    training: Training | None = None
     teacher: Teacher | None = None
     """A net whose outputs are the targets of training; null: the data's labels are."""
 
     @model_validator(mode="after")
-    def _no_smoothing_of_outputs(self) -> "Experiment":
+    def _no_smoothing_of_outputs(self) -> Self:
         if self.teacher is not None and self.loss.label_smoothing:
             raise ValueError("loss.label_smoothing smooths labels, and teacher replaces them: leave one out")
         return self
@@ -111,6 +111,17 @@ class Experiment(Section):
         data = self.model_dump(mode="python", serialize_as_any=True)
         data |= {key: plain(value, folder) for key, value in self if isinstance(value, Component)}
         return _listed(data)
+
+
+class Experiment(RunConfig):
+    """Everything that a training run is made from."""
+
+    optimizer: Optimizer
+    schedule: Schedule = schedules.ScheduleOptions(name="constant")
+    training: Training
+
+
+Config = TypeVar("Config", bound=RunConfig)
 
 
 def _listed(value: Any) -> Any:
@@ -142,16 +153,28 @@ def read_experiment(
     A file that the YAML names is looked for from its own folder first, then from the working directory. Raises BadInput
     that lists every error of the file and of the settings, one a line.
     """
+    return read_config(Experiment, path, settings, name, device)
+
+
+def read_config(
+    kind: type[Config],
+    path: str | Path,
+    settings: list[str] | None = None,
+    name: str | None = None,
+    device: str | None = None,
+) -> Config:
+    """Like read_experiment, for a config that may leave out as much as `kind` allows."""
     document = yamlfile.read(Path(path))
     if not isinstance(document.data, dict):
-        raise BadInput(f"{path}:1:1: a config is a mapping with name, dataset, model, optimizer and training")
+        needed = ", ".join(key for key, field in kind.model_fields.items() if field.is_required())
+        raise BadInput(f"{path}:1:1: a config is a mapping with {needed}")
     origins = lay_over(document.data, settings or [])
     for key, value in (("name", name), ("device", device)):
         if value is not None:
             document.data[key] = value
             origins[(key,)] = f"--{key} {value}"
     try:
-        return experiment_from(document.data, Path(path).parent)
+        return kind.model_validate(document.data, context={"folder": Path(path).parent})
     except ValidationError as error:
         raise BadInput(_all_errors(error, lambda location: _where(location, document, origins))) from None
 
@@ -302,20 +325,6 @@ def _subsection(section: type[Section] | None, step: str | int) -> type[Section]
         if isinstance(option, type) and issubclass(option, Section):
             return option
     return None
-
-
-def describe(spec: Component) -> str:
-    """A component in one phrase: its name and the options that differ from the defaults."""
-    fields = type(spec).model_fields
-    shown = [
-        f"{key} {value}"
-        for key in fields
-        if key != "name"
-        and (value := getattr(spec, key)) != fields[key].default
-        and not isinstance(value, Section)
-    ]
-    name = spec.name.rpartition(":")[2] if is_custom(spec.name) else spec.name
-    return f"{name} ({', '.join(shown)})" if shown else name
 
 
 def json_schema() -> dict[str, Any]:

@@ -4,20 +4,17 @@
 `point("runs/a@12")` reads the command line's notation RUN[@CHECKPOINT].
 """
 
-import pickle
 import re
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import is_zipfile
 
 import torch
 from torch import Tensor, nn
 
-from lossscape import data, models
-from lossscape.config import Experiment, read_experiment
+from lossscape import data, models, weights, yamlfile
+from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
 from lossscape.files import is_held, sha256, whole_lines
 from lossscape.runfiles import RunFiles
@@ -54,37 +51,9 @@ class Checkpoint:
         mapped: what is asked for is read when it is asked for, where the file's format allows that.
         Raises BadInput where the file is truncated, holds code instead of tensors, or is no state_dict.
         """
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # torch doubts protocols and storages that it then refuses or reads
-                mapped = mapped and is_zipfile(self.path)  # as torch saves since version 1.6
-                state: Any = torch.load(self.path, map_location="cpu", weights_only=True, mmap=mapped)
-        except FileNotFoundError:
-            raise BadInput(f"{self.path}: no such checkpoint") from None
-        except pickle.UnpicklingError as error:
-            found = re.search(r"GLOBAL (\S+)", str(error))
-            what = f"holds {found[1]}" if found else "truncated, or holds something else than tensors"
-            raise BadInput(
-                f"{self.path}: {what}: pickled code and objects are not loaded; store model.state_dict()"
-            ) from None
-        except Exception as error:  # torch.load has no common error for broken files
-            why = str(error).split(". ")[0] or type(error).__name__
-            raise BadInput(
-                f"{self.path}: truncated or not a checkpoint ({why}); train again or take another"
-            ) from None
-        if not isinstance(state, dict):
-            raise BadInput(
-                f"{self.path}: not a state_dict (a mapping of names to tensors), but {type(state).__name__}"
-            )
-        for key, value in state.items():
-            if not isinstance(key, str) or not isinstance(value, Tensor):
-                raise BadInput(
-                    f"{self.path}: not a state_dict (a mapping of names to tensors): {key!r} is {type(value).__name__}"
-                )
-            if value.layout != torch.strided or value.is_meta:
-                raise BadInput(f"{self.path}: {key} holds no plain numbers ({value.layout}, {value.device})")
+        state: dict[str, Tensor] = weights.read(self.path, mapped=mapped)
+        if why := weights.why_no_state_dict(state):
+            raise BadInput(f"{self.path}: {why}")
         return state
 
 
@@ -133,9 +102,9 @@ class Run(RunFiles):
         return run
 
     @cached_property
-    def config(self) -> Experiment:
-        """The experiment it was made from."""
-        return read_experiment(self.config_file)
+    def config(self) -> RunConfig:
+        """What it was made from."""
+        return read_config(RunConfig, self.config_file)
 
     def checkpoints(self) -> list[Checkpoint]:
         """Every checkpoint: epochs in order, then steps in order, then best and ema."""
@@ -230,16 +199,21 @@ def _known_runs(path: Path) -> str:
 
 
 def standing(run: Run) -> str:
-    """finished, running, interrupted, failed, or stopped for one that says running but nobody works on."""
+    """finished, adopted, running, interrupted, failed, or stopped for one that says running but nobody works on."""
     word = str(run.state().get("state", "unknown"))
     return "stopped" if word == "running" and not is_held(run.path) else word
 
 
 def summary(run: Run) -> tuple[str, ...]:
-    """Name, data, model, optimizer, epochs done, final losses and accuracies, and state, as text."""
+    """Name, data, model, optimizer, epochs done, final losses and accuracies, and state, as text.
+
+    Read as plain data: listing runs loads no code that they name.
+    """
     try:
-        config = run.config
-    except BadInput:
+        config = yamlfile.read(run.config_file).data
+        names = [_name(config[key]) for key in ("dataset", "model", "optimizer")]
+        epochs = (config["training"] or {}).get("epochs")
+    except (BadInput, KeyError, TypeError, AttributeError):
         return (run.name, *["?"] * 8, "config.yaml cannot be read")
     rows = last_metrics(run)
     numbers = [
@@ -247,17 +221,13 @@ def summary(run: Run) -> tuple[str, ...]:
         for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
         if rows.get(key)
     ]
-    done = f"{rows.get('epoch', 0)}/{config.training.epochs}"
+    done = rows.get("epoch", "0") + ("" if epochs is None else f"/{epochs}")
     filled = numbers if len(numbers) == 4 else ["-"] * 4
-    return (
-        run.name,
-        config.dataset.name,
-        config.model.name,
-        config.optimizer.name,
-        done,
-        *filled,
-        standing(run),
-    )
+    return (run.name, *names, done, *filled, standing(run))
+
+
+def _name(section: dict[str, Any] | None) -> str:
+    return "unknown" if section is None else str(section["name"])
 
 
 def last_metrics(run: Run) -> dict[str, str]:

@@ -51,7 +51,7 @@ def _steps_of_an_epoch(run: Run) -> int | None:
     if not run.metrics_file.exists():
         return None
     table = read_csv(run.metrics_file, live=True)
-    whole = table[table["epoch"] > 0] if len(table) else table
+    whole = table[table["epoch"] > 0].dropna(subset="step") if len(table) else table
     return None if whole.empty else round(whole["step"].iloc[-1] / whole["epoch"].iloc[-1])
 
 

@@ -23,6 +23,9 @@ MODEL = "{name: mlp, hidden: [12], dropout: 0.2}"
 OPTIMIZER = "{name: momentum, lr: 0.05}"
 TRAINING = "{epochs: 3, batch_size: 32}"
 LAST = "runs/digits/checkpoints/epoch-0003.pt"
+UNTRAINED = "untrained.yaml"
+KNOWN: dict[str, Any] = {UNTRAINED: f"name: adopted\ndataset: {DATASET}\nmodel: {MODEL}\n"}
+"""What adoption needs of a config."""
 GOOD = DIGITS.replace("name: digits\n", "name: fresh\n")
 
 
@@ -545,8 +548,52 @@ POINTS = {
     "no_argument": case("train", "config"),
     "too_many_arguments": case("schema now", "now"),
 }  # fmt: skip
+ADOPTIONS = {
+    "nothing": case(f"adopt {UNTRAINED}", "Missing argument 'CHECKPOINT...'", files=KNOWN),
+    "no_file": case(f"adopt {UNTRAINED} a*.pt", "a*.pt: no such file, nor does one match", files=KNOWN),
+    "folder": case(f"adopt {UNTRAINED} runs", "runs: is a folder; name its files", files=KNOWN),
+    "twice": case(f"adopt {UNTRAINED} {LAST} ./{LAST}", f"{LAST}: is named twice", files=KNOWN),
+    "no_model": case(
+        f"adopt {UNTRAINED} {LAST}", "model: is required", files={UNTRAINED: "name: a\ndataset: {name: digits}\n"}
+    ),
+    "other_keys": case(
+        f"adopt {UNTRAINED} other.pt", "other.pt: does not fit the config's model; missing: ",
+        "output.bias; left over: a",
+        files=KNOWN | {"other.pt": lambda path: torch.save({"model": {"a": torch.zeros(1)}}, path)},
+    ),
+    "other_width": case(
+        f"adopt {UNTRAINED} runs/other/checkpoints/epoch-0001.pt", "belongs to another model", files=KNOWN
+    ),
+    "no_weights": case(
+        f"adopt {UNTRAINED} other.pt", "other.pt: not a state_dict", "nor is one under state_dict, model_state_dict",
+        files=KNOWN | {"other.pt": lambda path: torch.save({"epoch": 3}, path)},
+    ),
+    "code": case(
+        f"adopt {UNTRAINED} trap.pt", "trap.pt: holds ", "pickled code and objects are not loaded",
+        files=KNOWN | {"trap.pt": lambda path: torch.save({"state_dict": Trap()}, path)},
+    ),
+    "torn_safetensors": case(
+        f"adopt {UNTRAINED} a.safetensors", "a.safetensors: truncated or not a checkpoint",
+        files=KNOWN | {"a.safetensors": b"torn"},
+    ),
+    "epochs": case(f"adopt {UNTRAINED} {LAST} --epochs 1,x", "--epochs 1,x: write different whole", files=KNOWN),
+    "same_epochs": case(f"adopt {UNTRAINED} {LAST} --epochs 1,01", "write different whole numbers", files=KNOWN),
+    "more_epochs": case(
+        f"adopt {UNTRAINED} {LAST} --epochs 1,2", "1 files need as many epochs, and 2 are given", files=KNOWN
+    ),
+    "over_a_trained_run": case(
+        f"adopt {UNTRAINED} {LAST} --name digits", "runs/digits was trained, not adopted", files=KNOWN
+    ),
+    "trained_without_optimizer": case(f"train {UNTRAINED}", "optimizer: is required", files=KNOWN),
+}  # fmt: skip
 CASES = {
     f"{table}-{name}": case
-    for table, cases in (("config", CONFIGS), ("run", RUNS), ("checkpoint", CHECKPOINTS), ("point", POINTS))
+    for table, cases in (
+        ("config", CONFIGS),
+        ("run", RUNS),
+        ("checkpoint", CHECKPOINTS),
+        ("point", POINTS),
+        ("adopt", ADOPTIONS),
+    )
     for name, case in cases.items()
 }

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lossscape import models, yamlfile
-from lossscape.config import FAMILIES, Experiment, describe, experiment_from, json_schema, read_experiment
+from lossscape.config import FAMILIES, Experiment, experiment_from, json_schema, read_experiment
 from lossscape.errors import BadInput
 from lossscape.models import INITIAL_VALUES
 
@@ -335,10 +335,3 @@ def test_long_values_are_cut_in_messages(tmp_path: Path) -> None:
         assert all(
             len(line) < 500 for line in errors(tmp_path, DIGITS + f"precision: {value}\nseed: {value}\n")
         )
-
-
-def test_describe(tmp_path: Path) -> None:
-    experiment = read(tmp_path, DIGITS)
-    assert describe(experiment.optimizer) == "momentum (lr 0.05)"
-    assert describe(experiment.model) == "mlp (hidden [12], dropout 0.2)"
-    assert describe(experiment.schedule) == "constant"

@@ -1,6 +1,7 @@
 """What README and docs show is run: commands, Python, and every piece of YAML."""
 
 import re
+import runpy
 import shlex
 import shutil
 from collections.abc import Callable
@@ -24,29 +25,42 @@ BASE = {
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    """The fenced blocks of a language, or of several in their order on the page."""
+    return re.findall(rf"^```(?:{language})\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
 
 
 @by_page
 def test_commands_and_python_run(
     page: Path, cli: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = [line for block in blocks(page, "bash") for line in block.splitlines() if line.strip()]
-    code = blocks(page, "python")
-    if not commands and not code:
+    if not blocks(page, "bash|python"):
         pytest.skip("nothing to run on this page")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
-    for command in commands:
-        program, *words = shlex.split(command, comments=True)
-        assert program == "lossscape", f"a block of {page.name} that is run shows {program}"
-        code_, out, err = cli(*words)
-        assert code_ == 0, f"{command}: {err}"
-        for written in re.findall(r"^\S.*?  (runs/\S+\.(?:png|csv|json|pt|html))$", out, flags=re.M):
-            assert (tmp_path / written).is_file(), f"{command} says that it wrote {written}"
-    for source in code:
-        exec(compile(source, page.name, "exec"), {"__name__": "docs"})
+    shell = blocks(page, "bash")
+    for text in blocks(page, "bash|python|yaml"):
+        file = re.match(
+            r"# (\w+\.(?:py|yaml))\n", text
+        )  # a block that begins with its file's name is that file
+        if file:
+            Path(file[1]).write_text(text)
+        if text in shell:
+            for command in filter(str.strip, text.splitlines()):
+                run(command, page, cli)
+        elif file and file[1].endswith(".py"):
+            runpy.run_path(file[1], run_name="__main__")
+        elif text in blocks(page, "python"):
+            exec(compile(text, page.name, "exec"), {"__name__": "docs"})
+
+
+def run(command: str, page: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
+    """A command line that a page shows, and whether it wrote what it says."""
+    program, *words = shlex.split(command, comments=True)
+    assert program == "lossscape", f"a block of {page.name} that is run shows {program}"
+    code, out, err = cli(*words)
+    assert code == 0, f"{command}: {err}"
+    for written in re.findall(r"^\S.*?  (runs/\S+\.(?:png|csv|json|pt|html))$", out, flags=re.M):
+        assert Path(written).is_file(), f"{command} says that it wrote {written}"
 
 
 @by_page

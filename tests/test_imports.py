@@ -13,7 +13,18 @@ import lossscape
 ROOT = Path(lossscape.__file__).parent
 LAYERS = [
     {"errors"},
-    {"yamlfile", "files", "seeds", "signals", "progress", "vectors", "usercode", "text", "options"},
+    {
+        "yamlfile",
+        "weights",
+        "files",
+        "seeds",
+        "signals",
+        "progress",
+        "vectors",
+        "usercode",
+        "text",
+        "options",
+    },
     {"families"},
     {"runfiles", "execution", "data", "losses", "metrics", "optimizers", "schedules", "dropout"},
     {"models"},
@@ -22,6 +33,7 @@ LAYERS = [
     {"derivatives"},
     {"evaluate", "targets"},
     {"results", "train"},
+    {"adopt"},
     {"problem", "trajectory"},
     {"directions"},
     {"certificate"},

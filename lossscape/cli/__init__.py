@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from lossscape.cli import (
+    adopt,
     doctor,
     film,
     interpolate,
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 for command in (
     train,
+    adopt,
     interpolate,
     landscape,
     film,

@@ -59,7 +59,7 @@ def facts_of(run: "Run") -> Facts:
     """Read config.yaml, environment.json, state.json and metrics.csv. Raises BadInput for one that is none."""
     config, environment, state = yamlfile.read(run.config_file).data, run.environment(), run.state()
     try:
-        optimizer, training = config["optimizer"], config["training"]
+        optimizer, training = config["optimizer"] or {"name": "trained elsewhere"}, config["training"] or {}
         metrics = read_metrics(run.metrics_file)
         steps = f"{optimizer['name']}, lr {optimizer['lr']}" if "lr" in optimizer else optimizer["name"]
         schedule = (config.get("schedule") or {}).get("name", "constant")

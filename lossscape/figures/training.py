@@ -40,7 +40,8 @@ def draw_training(runs: "Sequence[Run]", path: Path, *, log: bool = False) -> No
 
 @style()
 def build_training(runs: "Sequence[Run]", *, log: bool = False, captioned: bool = True) -> Figure:
-    """Loss and accuracy by epoch, train solid and test dashed; of a single run learning rate and gradient norm too.
+    """Loss and accuracy by epoch, train solid and test dashed; of a single run learning rate and gradient norm too,
+    where it knows them.
 
     log: a logarithmic loss axis; captioned: with data, net and optimizer in small print below. Raises BadInput where
     there is nothing to draw or a run cannot be read.
@@ -51,10 +52,12 @@ def build_training(runs: "Sequence[Run]", *, log: bool = False, captioned: bool 
     caption = training_caption(facts, names) if captioned else None
     alone = len(runs) == 1
     title = f"Training of {names[0]}" if alone else f"Training of {len(runs)} runs"
-    figure, panel = sheet(10, 7.0 if alone else 4.0, title, caption, _key(facts, names))
-    grid = panel.subplots(2 if alone else 1, 2, squeeze=False)
+    metrics = facts[0].metrics
+    stepped = alone and (metrics.empty or bool(metrics[["lr", "grad_norm"]].notna().any(axis=None)))
+    figure, panel = sheet(10, 7.0 if stepped else 4.0, title, caption, _key(facts, names))
+    grid = panel.subplots(2 if stepped else 1, 2, squeeze=False)
     _losses(grid[0, 0], grid[0, 1], facts, log)
-    if alone:
+    if stepped:
         _steps(grid[1, 0], grid[1, 1], facts[0])
     for axes in grid.flat:
         axes.set_xlabel("epoch")
@@ -83,7 +86,9 @@ def training_alt(facts: Facts) -> str:
         f"epoch {facts.epochs_done}."
         for split in SPLITS
     ]
-    return " ".join(["Loss, accuracy, learning rate and gradient norm by epoch.", *words])
+    stepped = facts.metrics[["lr", "grad_norm"]].notna().any(axis=None)
+    what = "Loss, accuracy, learning rate and gradient norm" if stepped else "Loss and accuracy"
+    return " ".join([f"{what} by epoch.", *words])
 
 
 def _losses(left: Axes, right: Axes, facts: Sequence[Facts], log: bool) -> None:

@@ -19,26 +19,38 @@ STEPS_COMPARED, MOST_COMPARED = 32, 20_000
 """Places in an epoch, and in all epochs, at which schedules of two lengths are compared."""
 
 
+def holds_run(run: Run) -> bool:
+    """Whether there is a run in a folder. Raises BadInput where it holds something else or cannot be written."""
+    check_writable(run.path)
+    if run.config_file.exists():
+        return True
+    left = (".lock", ".part")  # of a process that was killed at once
+    if run.path.exists() and any(not entry.name.endswith(left) for entry in run.path.iterdir()):
+        raise BadInput(f"{run.path} exists and is no run: choose another --name")
+    return False
+
+
 def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
     """Raise BadInput where the run's folder holds another experiment, something else, or cannot be written."""
-    check_writable(run.path)
-    if not run.path.exists():
+    if not holds_run(run) or overwrite:
         return
-    if not run.config_file.exists():
-        left = (".lock", ".part")  # of a process that was killed at once
-        if any(not entry.name.endswith(left) for entry in run.path.iterdir()):
-            raise BadInput(f"{run.path} exists and is no run: choose another --name")
-        return
-    if overwrite:
-        return
+    if "adopted" in run.environment():
+        raise BadInput(
+            f"{run.path} was adopted, not trained: choose another --name, or --overwrite to delete it"
+        )
     before = Run(run.path).config  # read anew: another process may have written it
     different = differences(before.resolved(run.path), experiment.resolved(run.path))
-    if len(different) == 1 and experiment.training.epochs > before.training.epochs:
-        check_extension(run, before.training.epochs, experiment)
+    old, new = before.training, experiment.training
+    if len(different) == 1 and old is not None and new.epochs > old.epochs:
+        check_extension(run, old.epochs, experiment)
     elif different:
         raise BadInput(
             f"{run.path} was made with another config ({'; '.join(different[:4])}): "
             "choose another --name, or --overwrite to delete that run"
+        )
+    if "adopted" in run.environment():
+        raise BadInput(
+            f"{run.path} was adopted, not trained: choose another --name, or --overwrite to delete it"
         )
 
 

@@ -1,0 +1,134 @@
+"""A run directory of weights that were trained elsewhere: checkpoints, and what training would have measured."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossscape import models, yamlfile
+from lossscape.config import RunConfig
+from lossscape.data import Data
+from lossscape.errors import BadInput
+from lossscape.files import read_rows, save_tensors, write_text
+from lossscape.losses import FAMILY, Loss
+from lossscape.objective import Objective
+from lossscape.results.tables import write_csv
+from lossscape.runs import METRICS, Run, split_state
+from lossscape.train.checks import check_outputs, differences, holds_run
+from lossscape.train.environment import record
+from lossscape.train.start import empty
+from lossscape.train.state import plain
+from lossscape.train.teacher import lesson_of
+
+ADOPTED = "adopted"
+"""The state of such a run, and what environment.json calls its list of files."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What weights are of, and what they are measured on."""
+
+    run: Run
+    config: RunConfig
+    data: Data
+    model: nn.Module
+    objectives: dict[str, Objective]
+    device: torch.device
+
+
+def subject_of(run: Run, config: RunConfig, data: Data, model: nn.Module, device: torch.device) -> Subject:
+    """Objectives as training has them. Raises BadInput where data, model and loss do not fit together."""
+    loss: Loss = functools.partial(FAMILY.function(config.loss), **FAMILY.arguments(config.loss))
+    check_outputs(model, loss, config.loss.label_smoothing, data)
+    lesson = lesson_of(config.teacher, data, loss)
+    objectives = {
+        "train": Objective(model, lesson.judge, data.train.inputs, lesson.judged),
+        "test": Objective(model, loss, *data.test),
+    }
+    return Subject(run, config, data, model, objectives, device)
+
+
+def check_place(run: Run, config: RunConfig, overwrite: bool) -> None:
+    """Raise BadInput where the folder holds a trained run, one of another config, or something else."""
+    if not holds_run(run) or overwrite:
+        return
+    if run.environment() and ADOPTED not in run.environment():
+        raise BadInput(
+            f"{run.path} was trained, not adopted: choose another --name, or --overwrite to delete it"
+        )
+    different = differences(Run(run.path).config.resolved(run.path), config.resolved(run.path))
+    if different:
+        raise BadInput(
+            f"{run.path} was adopted with another config ({'; '.join(different[:4])}): choose another --name, or "
+            "--overwrite to delete that run"
+        )
+
+
+def entries(run: Run) -> dict[int, dict[str, Any]]:
+    """What environment.json says of each checkpoint that was begun, by epoch."""
+    return {each["epoch"]: each for each in run.environment().get(ADOPTED, [])}
+
+
+def complete(run: Run, epoch: int) -> bool:
+    """Whether a checkpoint is there with its row of metrics.csv, which is written last."""
+    rows = read_rows(run.metrics_file, METRICS)
+    return run.epoch_file(epoch).exists() and any(row["epoch"] == str(epoch) for row in rows)
+
+
+def begin(subject: Subject, *, overwrite: bool = False) -> None:
+    """Write what says that this is a run. The caller holds the folder."""
+    run = subject.run
+    if overwrite and run.path.exists():
+        empty(run)
+    summary = models.summarise(subject.model, subject.data.shape)
+    facts = {
+        "seed": subject.config.seed,
+        "model": dataclasses.asdict(summary),
+        "data": subject.data.facts,
+        ADOPTED: [],
+    }
+    write_text(run.config_file, yamlfile.dump(subject.config.resolved(run.path)))
+    record(run, subject.device, facts)
+
+
+def add(
+    subject: Subject,
+    epoch: int,
+    state: dict[str, Tensor],
+    origin: dict[str, Any],
+    done: Callable[[int], None] | None = None,
+) -> dict[str, float]:
+    """Measure a state_dict that fits the model and keep it as the checkpoint of an epoch, in place of an old one.
+
+    origin: where it is from, for environment.json; done: called with the number of samples that have just passed.
+    Returns the row of metrics.csv, which is written last: killed before, the same call does it again.
+    """
+    run = subject.run
+    subject.model.load_state_dict(state)
+    subject.model.to(subject.device)
+    parameters, buffers = split_state(subject.model)
+    values = {
+        f"{split}_{name}": value
+        for split, objective in subject.objectives.items()
+        for name, value in objective.metrics(parameters, buffers, done).items()
+    }
+    rows = {int(row["epoch"]): row for row in read_rows(run.metrics_file, METRICS)}
+    if rows.pop(epoch, None):
+        _write_rows(run, rows)
+    save_tensors(run.epoch_file(epoch), plain(subject.model.state_dict()))
+    environment = run.environment()
+    known = entries(run) | {epoch: {"epoch": epoch, **origin}}
+    environment[ADOPTED] = [known[number] for number in sorted(known)]
+    write_text(run.environment_file, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
+    _write_rows(run, rows | {epoch: {"epoch": epoch} | values})
+    return values
+
+
+def _write_rows(run: Run, rows: dict[int, dict[str, Any]]) -> None:
+    """metrics.csv by epoch; what training alone knows stays empty."""
+    table = [[rows[epoch].get(column) for column in METRICS] for epoch in sorted(rows)]
+    write_csv(run.metrics_file, METRICS, table)
