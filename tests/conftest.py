@@ -89,6 +89,6 @@ def own_run(trained: Run, tmp_path: Path) -> Run:
 @pytest.fixture
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are built but not rendered, for tests that look at the words."""
-    from lossscape.figures import pages as sections
+    from lossscape.figures import section
 
-    monkeypatch.setattr(sections, "save", lambda figure, path: write_bytes(path, b""))
+    monkeypatch.setattr(section, "save", lambda figure, path: write_bytes(path, b""))

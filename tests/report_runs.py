@@ -11,7 +11,7 @@ import pandas as pd
 
 from lossscape import yamlfile
 from lossscape.analyses.pair.measures import measure_surface
-from lossscape.analyses.pair.result import Pairs, read_pairs
+from lossscape.analyses.pair.result import Pairs, read
 from lossscape.results import read_surface
 from lossscape.runs import METRICS, Run
 
@@ -218,4 +218,4 @@ def write_pairs(
     pd.DataFrame(measures, columns=columns).to_csv(place / "measures.csv", index=False)
     columns = ["net", "targets", "measure", "mean", "std", "planes"]
     pd.DataFrame(summary, columns=columns).to_csv(place / "summary.csv", index=False)
-    return read_pairs(place)
+    return read(place)

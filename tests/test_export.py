@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lossscape.analyses.drawing import exports_of
 from lossscape.errors import BadInput
-from lossscape.figures.export import export, parse_formats
+from lossscape.figures.export import export
 from lossscape.results import Surface, read_surface
 from tests.report_runs import write_landscape, write_run
 from tests.seeing import INF
@@ -118,8 +119,8 @@ def test_the_same_surface_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_formats_are_read_and_refused(tmp_path: Path) -> None:
-    assert parse_formats("npz, vts,npz") == ["npz", "vts"]
+    assert exports_of("npz, vts,npz") == ("npz", "vts")
     with pytest.raises(BadInput, match=r"--export 'vtk'.*vts"):
-        parse_formats("vtk")
+        exports_of("vtk")
     with pytest.raises(BadInput, match="--export 'vtu'"):
         export(a_surface(tmp_path), tmp_path, ["vtu"])

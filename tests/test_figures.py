@@ -12,17 +12,10 @@ from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.errors import BadInput
 from lossscape.figures import captions, text  # fmt: skip
+from lossscape.figures.contours import build_contour, build_surface, draw_contour, draw_surface
+from lossscape.figures.curves import build_curve, draw_curve
 from lossscape.figures.levels import choose_scale
-from lossscape.report import (
-    build_contour,
-    build_curve,
-    build_surface,
-    build_training,
-    draw_contour,
-    draw_curve,
-    draw_surface,
-    draw_training,
-)
+from lossscape.figures.training import build_training, draw_training
 from lossscape.results import read_curve, read_surface
 from lossscape.text import number
 from tests.report_runs import write_curve, write_landscape, write_run

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.legend import Legend
 
 from lossscape.figures import captions
-from lossscape.report import build_contour, build_curve, build_surface
+from lossscape.figures.contours import build_contour, build_surface
+from lossscape.figures.curves import build_curve
 from lossscape.results import CERTIFICATE, RANGE, read_curve, read_surface
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import INF, NAN, assert_inside, words_of

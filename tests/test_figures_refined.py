@@ -11,7 +11,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from lossscape.errors import BadInput
 from lossscape.figures import captions, meshes
-from lossscape.report import build_contour, build_surface
+from lossscape.figures.contours import build_contour, build_surface
 from lossscape.results import Surface, read_surface
 from tests.report_runs import write_landscape, write_run
 from tests.seeing import INF, NAN, SURFACES, assert_inside, faces_of, lines_of, words_of

@@ -17,16 +17,18 @@ from torch import nn
 
 from lossscape.analyses.film.choices import every_so_often
 from lossscape.analyses.film.compute import film
-from lossscape.analyses.film.figure import build_descent, build_plane, scale_of
-from lossscape.analyses.film.files import DPI, draw_film, gif, movie, parse_formats
-from lossscape.analyses.film.result import Film, read_film
-from lossscape.analyses.film.section import film_sections
+from lossscape.analyses.film.figure import build_descent, build_plane, draw, scale_of
+from lossscape.analyses.film.request import Drawing, formats_of
+from lossscape.analyses.film.result import Film
+from lossscape.analyses.film.result import read as read_film
 from lossscape.analyses.landscape.compute import landscape
 from lossscape.directions import sentence
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Work
-from lossscape.figures.pages import Pages
+from lossscape.figures.movies import DPI, gif, movie
+from lossscape.figures.section import Page, Section
 from lossscape.report.page import write_report
+from lossscape.report.sections import Problem, find
 from lossscape.results import read_surface
 from lossscape.runs import Run, point
 from lossscape.trajectory import moments_of
@@ -51,6 +53,12 @@ def own(made: Film, tmp_path: Path) -> Film:
 
 def run_of(film: Film) -> Run:
     return Run(film.folder.parent.parent)
+
+
+def films_of(run: Run) -> tuple[list[Section], list[Problem]]:
+    """The films of a run as the page has them, and what it leaves out."""
+    found = find(run.path, Page(run.report_folder), "run", set())
+    return found.sections.get("film", []), found.problems
 
 
 def directions_of(film: Film, frame: int) -> dict[str, dict[str, torch.Tensor]]:
@@ -261,7 +269,12 @@ def test_extreme_and_missing_losses_are_drawn_and_counted(own: Film) -> None:
 
 
 def test_a_gif_holds_every_frame(own: Film) -> None:
-    assert [file.name for file in draw_film(own, "plane", fps=10)] == ["plane.gif", "plane.png"]
+    drawn = draw(own, Drawing(fps=10, formats=("gif",)), quiet=True)
+    assert {name: [Path(file).name for file in str(files).splitlines()] for name, files in drawn.items()} == {
+        "descent": ["descent.gif", "descent.png"],
+        "plane": ["plane.gif", "plane.png"],
+        "frames": ["films.csv"],
+    }
     with Image.open(own.folder / "plane.gif") as found:
         assert (found.n_frames, found.info["loop"]) == (4, 0)
         durations = []
@@ -281,14 +294,14 @@ def test_mp4_without_ffmpeg_is_refused_before_any_work(
     own_run: Run, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert parse_formats(None) == ["gif"]
+    assert formats_of(None) == ("gif",)
     code, out, err = cli("film", own_run.path, "--format", "gif,mp4")
     assert (code, out) == (2, "")
     assert "install it" in err
     assert not (own_run.path / "film").exists()
     assert not (own_run.path / "landscape").exists()
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/ffmpeg")
-    assert parse_formats(None) == ["gif", "mp4"]
+    assert formats_of(None) == ("gif", "mp4")
 
 
 def test_an_ffmpeg_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +341,7 @@ def test_the_command_and_the_page(own_run: Run, cli: Cli) -> None:
     assert re.search(r'<img src="files/digits/film/[^"]+/plane\.gif"', text)
     assert "1 of the frames are landscapes of their own" in text
     assert text.count("random plane around") == 1  # that of A
-    (section,), problems = film_sections(own_run.path, Pages(own_run.report_folder), own_run.report_folder)
+    (section,), problems = films_of(own_run)
     assert not problems
     assert not section.failures
     broken = next(file for file in (own_run.path / "landscape").glob("*directions-of*/certificate.json"))
@@ -336,13 +349,13 @@ def test_the_command_and_the_page(own_run: Run, cli: Cli) -> None:
     failed["passed"] = failed["checks"][0]["passed"] = False
     broken.write_text(json.dumps(failed))
     assert "The certificate of this result FAILED" in words_of(build_plane(read_film(written[0].parent), 0))
-    (section,), _ = film_sections(own_run.path, Pages(own_run.report_folder), own_run.report_folder)
+    (section,), _ = films_of(own_run)
     assert section.failures == ["plane, epoch-0000"]
     written[0].unlink()
-    (section,), _ = film_sections(own_run.path, Pages(own_run.report_folder), own_run.report_folder)
+    (section,), _ = films_of(own_run)
     assert section.pictures[0].source.endswith("plane.png")
     written[1].unlink()
-    sections, (problem,) = film_sections(own_run.path, Pages(own_run.report_folder), own_run.report_folder)
+    sections, (problem,) = films_of(own_run)
     assert not sections
     assert problem.reason == "plane is not drawn: run the command again"
 

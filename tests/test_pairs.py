@@ -9,22 +9,29 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from lossscape import yamlfile
 from lossscape.analyses.landscape.compute import landscape
 from lossscape.analyses.pair.compute import pair
-from lossscape.analyses.pair.figure import build_nets, build_pair, shared_scales
-from lossscape.analyses.pair.measure_table import build_measures
+from lossscape.analyses.pair.figure import build_measures, build_pairs
 from lossscape.analyses.pair.measures import measure_surface
-from lossscape.analyses.pair.result import read_pairs
+from lossscape.analyses.pair.result import Pairs
+from lossscape.analyses.pair.result import read as read_pairs
 from lossscape.errors import BadInput
 from lossscape.figures.diverging import choose_diverging
+from lossscape.figures.pairs import shared_scales
 from lossscape.results import read_surface
 from lossscape.runs import Run, point
 from lossscape.vectors import norm
 from tests.report_runs import BOWL, STEEP, Function, table, write_pairs
 from tests.seeing import INF, NAN, assert_inside, png_size, words_of
+
+
+def figures_of(pairs: Pairs) -> dict[str, Figure]:
+    """The figures of a study by the names of their files."""
+    return {name: figure for name, _, figure in build_pairs(pairs)}
 
 
 def test_both_surfaces_have_one_plane_and_the_soft_one_is_zero_at_the_centre(own_run: Run) -> None:
@@ -74,13 +81,13 @@ def test_hard_targets_have_accuracy_1_at_the_centre(own_run: Run) -> None:
 def test_measures_and_their_spread(own_run: Run) -> None:
     folder = pair([point(str(own_run.path))], grid=(5, 5), repeats=3, levels=["+0.1", "x2"])
     pairs = read_pairs(folder)
-    assert len(pairs.measures) == 6
-    for _, row in pairs.measures.iterrows():
+    assert len(pairs.table) == 6
+    for _, row in pairs.table.iterrows():
         surface = read_surface(folder / row["surface"])
         assert surface.settings["targets"] == row["targets"]
         expected = measure_surface(surface.x, surface.y, surface.values("train_loss"), ["+0.1", "x2"]).row()
         assert {name: row[name] for name in expected} == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
-    slopes = pairs.measures[pairs.measures["targets"] == "soft"]["mean_slope"]
+    slopes = pairs.table[pairs.table["targets"] == "soft"]["mean_slope"]
     mean, spread, planes = pairs.means[("digits@epoch-0003", "soft", "mean_slope")]
     assert (mean, spread, planes) == pytest.approx((slopes.mean(), slopes.std(ddof=1), 3))
     assert pairs.means[("digits@epoch-0003", "soft", "diameter_x2")][2] == 0  # twice a loss of 0
@@ -166,7 +173,7 @@ def test_all_panels_share_their_scales_and_the_centre_does_not_stretch_them(tmp_
     assert scales.losses.log
     assert scales.losses.low == pytest.approx(0.9 / 16)  # the least but for the centres, which are 0
     assert scales.losses.high == pytest.approx(80.2)
-    figure = build_nets(pairs)
+    figure = figures_of(pairs)["contours.png"]
     assert_inside(figure)
     contours = [axes for axes in figure.axes if any(line.get_label() == "centre" for line in axes.lines)]
     levels = [[tuple(each.levels) for each in axes.collections] for axes in contours]
@@ -182,8 +189,8 @@ def test_all_panels_share_their_scales_and_the_centre_does_not_stretch_them(tmp_
 
 def test_nothing_sticks_out(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path, {"a_net_with_a_rather_long_name_indeed": BOWL, "b": STEEP})
-    assert_inside(build_nets(pairs, solids=True))
-    assert_inside(build_pair(pairs, pairs.nets[0]))
+    assert_inside(figures_of(pairs)["surfaces.png"])
+    assert_inside([*figures_of(pairs).values()][-1])
     assert_inside(build_measures(pairs))
 
 
@@ -199,7 +206,7 @@ def test_nothing_sticks_out(tmp_path: Path) -> None:
 )
 def test_losses_of_every_kind(tmp_path: Path, losses: tuple[Function, Function]) -> None:
     pairs = write_pairs(tmp_path, {"a": losses})
-    assert_inside(build_pair(pairs, pairs.nets[0]))
+    assert_inside([*figures_of(pairs).values()][-1])
     assert_inside(build_measures(pairs))
 
 
@@ -207,7 +214,7 @@ def test_gaps_are_counted(tmp_path: Path) -> None:
     gaps = (lambda x, y: INF if x > 0.9 else 1 + x * x, lambda x, y: 1 + x * x)
     pairs = write_pairs(tmp_path, {"a": gaps})
     assert np.isnan(pairs.pair(pairs.nets[0]).difference).sum() == 9
-    assert "9 of 162 losses are infinite" in words_of(build_pair(pairs, pairs.nets[0]))
+    assert "9 of 162 losses are infinite" in words_of(figures_of(pairs)["pair.png"])
     assert "points without a finite loss" in words_of(build_measures(pairs))
 
 

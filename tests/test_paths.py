@@ -16,10 +16,10 @@ from torch import nn
 
 from lossscape.analyses.landscape.compute import landscape
 from lossscape.analyses.landscape.figure import build_contour, build_surface
-from lossscape.analyses.landscape.path_figure import build_path
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.figures.curves import build_curve
+from lossscape.figures.paths import build_path
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run, point
 from lossscape.train import train

@@ -6,18 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from lossscape.analyses.interpolate.compute import interpolate
+from lossscape.analyses.interpolate.figure import grouped
 from lossscape.analyses.landscape.compute import landscape
 from lossscape.errors import BadInput
 from lossscape.figures import style
-from lossscape.figures.certificates import check_rows, failures, verdict
-from lossscape.report import facts_of, write_report
-from lossscape.report.page import _curves_together
-from lossscape.results import CERTIFICATE, ENGINE, read_curve
+from lossscape.figures.certificates import check_table, failures, verdict
+from lossscape.figures.facts import facts_of
+from lossscape.report import write_report
+from lossscape.results import CERTIFICATE, ENGINE, Curve, read_curve
 from lossscape.runs import Run, point
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import Page, assert_stands_alone
@@ -205,13 +205,13 @@ def test_every_check_has_its_row() -> None:
             {"name": "n", "value": a, "reference": b, "tolerance": 1e-6, "passed": None} for a, b in pairs
         ],
     }
-    rows = check_rows(certificate)
-    assert [row.difference for row in rows] == ["0.5", "0", "1e−11", "", "", "0", "1", "", "0"]
-    assert [row.relative for row in rows] == ["0.33", "0", "", "", "", "0", "0.5", "", "0"]
-    assert {row.outcome for row in rows} == {"for comparison only: other BatchNorm statistics"}
-    assert (rows[7].value, rows[7].reference, rows[8].value) == ("a", "b", "yes")
+    rows = check_table(certificate).rows
+    assert [row[4] for row in rows] == ["0.5", "0", "1e−11", "", "", "0", "1", "", "0"]
+    assert [row[3] for row in rows] == ["0.33", "0", "", "", "", "0", "0.5", "", "0"]
+    assert {row[6] for row in rows} == {"for comparison only: other BatchNorm statistics"}
+    assert (rows[7][1], rows[7][2], rows[8][1]) == ("a", "b", "yes")
     older = {"checks": [{"name": "n", "value": 1.0, "reference": 1.0, "passed": True}]}
-    assert (check_rows(older)[0].tolerance, check_rows(older)[0].outcome) == ("", "passed")
+    assert check_table(older).rows[0][5:] == ["", "passed"]
 
 
 @pytest.mark.usefixtures("unseen")
@@ -324,10 +324,8 @@ def test_several_runs_together(tmp_path: Path) -> None:
 
 
 def test_curves_between_equal_checkpoints_come_together(tmp_path: Path) -> None:
-    def part(run: Run) -> SimpleNamespace:
-        folders = sorted(path for path in run.results("interpolate").iterdir())
-        sections = [SimpleNamespace(result=read_curve(folder)) for folder in folders]
-        return SimpleNamespace(name=run.name, interpolations=sections)
+    def curves(run: Run) -> list[Curve]:
+        return [read_curve(folder) for folder in sorted(run.results("interpolate").iterdir())]
 
     a, b = write_run(tmp_path, "a"), write_run(tmp_path, "b")
     write_curve(a, label="few")
@@ -336,8 +334,7 @@ def test_curves_between_equal_checkpoints_come_together(tmp_path: Path) -> None:
     write_curve(b, label="other", ends=("epoch-0000", "epoch-0003"))
 
     def groups() -> list[list[str]]:
-        found = _curves_together([part(a), part(b)])  # type: ignore[list-item]
-        return [[curve.folder.name for curve in group] for group in found]
+        return [[curve.folder.name for curve in group] for group in grouped({"a": curves(a), "b": curves(b)})]
 
     assert groups() == [["many", "other"]]
     write_curve(b, label="same")

@@ -7,15 +7,22 @@ import pytest
 
 from lossscape import yamlfile
 from lossscape.analyses.pair.compute import pair
-from lossscape.analyses.pair.section import pairs_together
-from lossscape.figures.pages import Pages
+from lossscape.figures.section import Page as Folder
+from lossscape.figures.section import Section
 from lossscape.report import write_report
+from lossscape.report.sections import Problem, together
 from lossscape.results import CERTIFICATE
 from lossscape.runs import Run, point
 from tests.report_runs import BOWL, STEEP, write_pairs, write_run
 from tests.seeing import Page, assert_stands_alone
 
-TOGETHER = "Paired landscapes of several nets"
+TOGETHER = "All runs together"
+
+
+def pairs_together(runs: list[Path], folder: Path) -> tuple[list[Section], list[Problem]]:
+    """The studies beside runs as sections, and what is left out."""
+    found = together(runs, Folder(folder), set())
+    return found.sections.get("pair", []), found.problems
 
 
 def test_a_study_of_one_net_stands_in_its_runs_part(tmp_path: Path) -> None:
@@ -87,7 +94,7 @@ def test_several_nets_stand_together_where_all_their_runs_are_on_the_page(tmp_pa
     assert [name for name in names if name.startswith(("contours", "surfaces", "pair"))] == [
         "contours.png", "surfaces.png", "pair-1.png", "pair-2.png", "pair.png",
     ]  # fmt: skip
-    assert pairs_together([tmp_path / "b", tmp_path / "c"], Pages(tmp_path / "other"), log=False) == ([], [])
+    assert pairs_together([tmp_path / "b", tmp_path / "c"], tmp_path / "other") == ([], [])
 
 
 @pytest.mark.usefixtures("unseen")
@@ -96,14 +103,14 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> Non
     write_run(tmp_path / "2", "b")
     for other, shown in (("1/b", 1), ("2/b", 0)):
         runs = [tmp_path / "1" / "a", tmp_path / other]
-        sections, problems = pairs_together(runs, Pages(tmp_path / "page"), log=False)
+        sections, problems = pairs_together(runs, tmp_path / "page")
         assert (len(sections), problems) == (shown, [])
 
 
 @pytest.mark.usefixtures("unseen")
 def test_two_checkpoints_of_one_run_are_several_nets(own_run: Run, tmp_path: Path) -> None:
     pair([point(f"{own_run.path}@first"), point(str(own_run.path))], grid=(3, 3))
-    (section,), problems = pairs_together([own_run.path], Pages(tmp_path / "page"), log=False)
+    (section,), problems = pairs_together([own_run.path], tmp_path / "page")
     assert section.title == "digits@epoch-0000 and digits@epoch-0003, soft targets, 3 × 3 points, 1 plane"
     assert not problems
 
@@ -134,7 +141,7 @@ def test_a_damaged_study_is_a_problem(file: str, content: bytes | None, tmp_path
     else:
         place.write_bytes(content)
     runs = [tmp_path / name for name in ("a", "b")]
-    sections, problems = pairs_together(runs, Pages(tmp_path / "page"), log=False)
+    sections, problems = pairs_together(runs, tmp_path / "page")
     assert not sections
     assert [problem.name for problem in problems] == ["pairs/study"]
     assert problems[0].reason

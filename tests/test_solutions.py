@@ -15,7 +15,8 @@ from lossscape import yamlfile
 from lossscape.analyses.solutions.compute import common_name, solutions
 from lossscape.analyses.solutions.figure import build_solutions
 from lossscape.analyses.solutions.kinds import KINDS, OPEN, Rule, kinds
-from lossscape.analyses.solutions.result import Solutions, read_solutions
+from lossscape.analyses.solutions.result import Solutions
+from lossscape.analyses.solutions.result import read as read_solutions
 from lossscape.errors import BadInput
 from lossscape.report import write_report
 from lossscape.runs import METRICS, Run
@@ -289,7 +290,7 @@ def test_a_kind_that_not_all_runs_reach_bounds_the_ratio(tmp_path: Path) -> None
         "at most",
     )
     assert found["LM", "slow"]["relation"] == "equal"
-    caption = words_of(build_solutions(read_solutions(folder), [*slow, fast]))
+    caption = words_of(build_solutions(read_solutions(folder)))
     assert "slow, mean ± std over its 2 runs: LM 5.0 ± 1.4; GM 4.0 (1 of 2); TM –." in caption
 
 
@@ -343,7 +344,7 @@ def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert folder.parent == tmp_path / "1" / "solutions"
     found = read_solutions(folder)
     assert found.summary["run"].tolist() == ["1/same", "2/same", 'a, "b"']
-    assert found.epochs.groupby("run").size().tolist() == [10, 10, 10]
+    assert found.table.groupby("run").size().tolist() == [10, 10, 10]
 
 
 def test_a_run_under_way_is_read_as_it_is(tmp_path: Path, cli: Callable[..., Answer]) -> None:
@@ -445,8 +446,6 @@ def test_bad_input_from_python(tmp_path: Path) -> None:
         solutions([], Rule())
     run = write_losses(tmp_path, "a", falls(9, 3))
     found = read_solutions(solutions([run], Rule()))
-    with pytest.raises(BadInput, match="is of 1 runs, not of 2"):
-        build_solutions(found, [run, run])
     (found.folder / "summary.csv").write_text("run,epochs\na,x\n")
     with pytest.raises(BadInput, match=r"summary.csv: not a table of numbers"):
         read_solutions(found.folder)
@@ -458,8 +457,8 @@ def test_bad_input_from_python(tmp_path: Path) -> None:
 def test_tables_read_back_exactly(tmp_path: Path) -> None:
     train = [1 / 3, 0.1 + 0.2, NAN, INF, 5e-324, 0.0]
     found = read_solutions(solutions([write_losses(tmp_path, "nan", train)], Rule(window=1)))
-    np.testing.assert_array_equal(found.epochs["train_loss"], train)
-    assert found.epochs["kind"].tolist() == ["none", "none", "none", "none", "GM", ""]
+    np.testing.assert_array_equal(found.table["train_loss"], train)
+    assert found.table["kind"].tolist() == ["none", "none", "none", "none", "GM", ""]
     assert found.summary["least_train_loss"].tolist() == [0.0]
     assert found.configs.empty
     assert found.ratios.empty
@@ -474,12 +473,12 @@ def test_the_figure_shows_losses_kinds_and_first_epochs(tmp_path: Path) -> None:
     a = write_losses(tmp_path, "a", [4, 2, 2, 2, 2, *falls(8, 0, 0.004)], [4] * 8 + [0.001] * 6)
     b = write_losses(tmp_path, "b", falls(5, 5, 0.1), precision="bf16")
     found = solved(tmp_path, [a, b])
-    figure = build_solutions(found, [a, b])
+    figure = build_solutions(found)
     assert_inside(figure)
     top, strip = figure.axes
     assert top.get_yscale() == "log"
     losses = {str(line.get_label()): line for line in top.lines}
-    np.testing.assert_array_equal(losses["a train"].get_ydata(), found.epochs["train_loss"][:14])
+    np.testing.assert_array_equal(losses["a train"].get_ydata(), found.table["train_loss"][:14])
     np.testing.assert_array_equal(losses["b test"].get_xdata(), range(6))
     dots = {
         name: (line.get_xdata()[0], line.get_ydata()[0]) for name, line in losses.items() if name[0] == "_"
@@ -515,14 +514,14 @@ def test_the_figure_shows_losses_kinds_and_first_epochs(tmp_path: Path) -> None:
 )
 def test_the_figure_of_any_losses(train: list[float], says: str, tmp_path: Path) -> None:
     run = write_losses(tmp_path, "a", train, [NAN] * 6 if np.isnan(train[0]) else ONES)
-    figure = build_solutions(solved(tmp_path, [run], window=1), [run])
+    figure = build_solutions(solved(tmp_path, [run], window=1))
     assert_inside(figure)
     assert says in words_of(figure)
 
 
 def test_the_figure_of_many_runs_with_long_names(tmp_path: Path) -> None:
     runs = [write_losses(tmp_path, f"{'long_' * 12}_{i}", falls(40, 3 + i), seed=i) for i in range(9)]
-    assert_inside(build_solutions(solved(tmp_path, runs), runs))
+    assert_inside(build_solutions(solved(tmp_path, runs)))
 
 
 @pytest.mark.usefixtures("unseen")

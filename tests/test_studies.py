@@ -21,11 +21,11 @@ from seeing import Page, assert_stands_alone
 from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.errors import BadInput, RunFailed
 from lossscape.results import read_csv, write_csv
-from lossscape.studies import run_study
 from lossscape.studies.config import MinimumStudy, Opened, merged
 from lossscape.studies.interpolation import InterpolationResult, Line, _bends, _falls, _likeness
 from lossscape.studies.minimum import MinimumResult, _epochs, _surfaces, _train
 from lossscape.studies.page import write_study_report
+from lossscape.studies.run import run_study
 from lossscape.studies.statements import (
     FAILS,
     HOLDS,
@@ -285,7 +285,7 @@ def done(
     """A study at the smoke scale, and its page."""
     opened = Opened(CONFIGS / f"{request.param}.yaml", "smoke")
     found = run_study(opened, tmp_path_factory.mktemp("runs") / opened.name)
-    return opened, found, write_study_report(found, "smoke")
+    return opened, found, write_study_report(found.home)
 
 
 def test_a_study_says_of_each_statement_whether_it_holds(

@@ -5,12 +5,12 @@ from lossscape.analyses.analysis import Analysis
 ANALYSES = {
     each.name: each
     for each in (
-        Analysis("interpolate", "interpolate"),
-        Analysis("landscape", "landscape"),
-        Analysis("film", "film"),
-        Analysis("minimum", "minimum"),
-        Analysis("pair", "pairs"),
-        Analysis("solutions", "solutions"),
+        Analysis("interpolate", "interpolate", "Interpolations"),
+        Analysis("landscape", "landscape", "Landscapes"),
+        Analysis("film", "film", "Films"),
+        Analysis("minimum", "minimum", "Minima"),
+        Analysis("pair", "pairs", "Paired landscapes"),
+        Analysis("solutions", "solutions", "Kinds of solution"),
     )
 }
 """By the name of the command; the report shows results in this order."""

@@ -4,6 +4,9 @@ request.py   `Request`, what is computed, and `Drawing`, how it is drawn: datacl
 compute.py   `compute(request, execution)` evaluates what lacks and returns the result's folder
 result.py    `read(folder)` gives the result back; its `lines()` are what the terminal says of it
 figure.py    `draw(result, drawing, quiet)` and `section(result, page)`: its figures, and its part of the report
+
+Where results may lie beside several runs, result.py has `runs_of(folder)`; where those of several runs are drawn
+together, figure.py has `compare(results, page)`.
 """
 
 import importlib
@@ -22,6 +25,8 @@ class Analysis:
     name: str
     results: str
     """The folder of its results, below that of a run."""
+    heading: str
+    """Above its results on the page."""
 
     @cached_property
     def requests(self) -> ModuleType:
@@ -50,6 +55,18 @@ class Analysis:
         """Makes a result's part of the report."""
         section: Callable[..., Any] = self._module("figure").section
         return section
+
+    @property
+    def runs_of(self) -> Callable[[Path], set[Path]] | None:
+        """Tells the runs that a result is of, where results may lie beside several runs too; else None."""
+        found: Callable[[Path], set[Path]] | None = getattr(self._module("result"), "runs_of", None)
+        return found
+
+    @property
+    def compare(self) -> Callable[..., list[Any]] | None:
+        """Draws the results of several runs together, `compare(results by run, page)`, where that says something."""
+        found: Callable[..., list[Any]] | None = getattr(self._module("figure"), "compare", None)
+        return found
 
     def _module(self, name: str) -> ModuleType:
         return importlib.import_module(f"lossscape.analyses.{self.name}.{name}")

@@ -92,10 +92,3 @@ def tell(**places: Path | str) -> None:
     for name, place in places.items():
         text = str(place).replace("\n", "\n" + " " * (width + 2))
         typer.echo(f"{name.replace('_', ' '):<{width}}  {text}")
-
-
-def certificate_of(folder: Path) -> str:
-    """What a result's certificate says, for `tell`."""
-    from lossscape.certificate.summary import summary
-
-    return summary(folder)

@@ -1,6 +1,5 @@
 """lossscape film"""
 
-from pathlib import Path
 from typing import Literal
 
 import typer
@@ -92,11 +91,12 @@ def command(
     lack, and draws the films anew.
     """
     points = grid_of(grid, 2)
-    from lossscape.analyses.film.files import draw_film, parse_formats
+    from lossscape.analyses.film.request import Drawing, formats_of
 
-    wanted = parse_formats(formats)
+    wanted = formats_of(formats)
     from lossscape.analyses.film.compute import film
-    from lossscape.analyses.film.result import read_film
+    from lossscape.analyses.film.figure import draw
+    from lossscape.analyses.film.result import read
     from lossscape.runs import point
 
     folder = film(
@@ -105,8 +105,4 @@ def command(
         samples=samples, targets=targets, batch_norm=batch_norm, precision=precision, device=device, plan=plan,
         overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
-    found = read_film(folder)
-    drawn: dict[str, Path | str] = {}
-    for each in found.kinds:
-        drawn[each] = "\n".join(map(str, draw_film(found, each, wanted, fps=fps, log=log, quiet=quiet)))
-    tell(**drawn, frames=folder / "films.csv")
+    tell(**draw(read(folder), Drawing(fps=fps, formats=wanted, log=log), quiet))

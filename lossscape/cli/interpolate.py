@@ -23,7 +23,6 @@ from lossscape.cli.common import (
     Precision,
     Split,
     Targets,
-    certificate_of,
     tell,
 )
 from lossscape.errors import BadInput
@@ -75,8 +74,9 @@ def command(
     if seed is not None and dropout == "off":
         raise BadInput(f"--seed {seed}: of the masks that --dropout keep draws; leave it out, or give both")
     from lossscape.analyses.interpolate.compute import interpolate, pair
-    from lossscape.figures.curves import draw_curve
-    from lossscape.results import read_curve
+    from lossscape.analyses.interpolate.figure import draw
+    from lossscape.analyses.interpolate.request import Drawing
+    from lossscape.analyses.interpolate.result import read
     from lossscape.runs import point
 
     a, b = pair(start, end)
@@ -86,18 +86,8 @@ def command(
         dropout=(seed or 0) if dropout == "keep" else None, plan=plan, workers=workers, scheduler=scheduler,
         precision=precision, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
-    curve = read_curve(folder)
-    draw_curve([curve], folder / "curve.png", log=log)
-    if not quiet:
-        for name in curve.splits:
-            measured = curve.measures.get(name)
-            if measured:
-                shape = "falls or stays everywhere" if measured["monotone"] else "is not monotone"
-                typer.echo(
-                    f"{name} loss {shape}: largest rise {measured['bump_height']:.4g}, barrier against the chord "
-                    f"{measured['barrier_chord']:.4g}, against the mean of the ends {measured['barrier_mean']:.4g}"
-                )
-    tell(
-        curve=folder / "curve.csv", figure=folder / "curve.png", measures=folder / "measures.json",
-        certificate=certificate_of(folder),
-    )  # fmt: skip
+    curve = read(folder)
+    drawn = draw(curve, Drawing(log=log), quiet)
+    for line in [] if quiet else curve.lines():
+        typer.echo(line)
+    tell(**drawn)

@@ -1,7 +1,5 @@
 """lossscape landscape"""
 
-from pathlib import Path
-
 import typer
 
 from lossscape.cli.common import (
@@ -27,7 +25,6 @@ from lossscape.cli.common import (
     Precision,
     Split,
     Targets,
-    certificate_of,
     grid_of,
     ignored,
     tell,
@@ -140,16 +137,14 @@ def command(
         raise BadInput("--export: writes surfaces; a line's values are in line.csv")
     if runs and not path:
         raise BadInput(f"{runs[0]}: runs behind A are for --path; did you mean --towards {runs[0]}?")
+    from lossscape.analyses.drawing import exports_of
     from lossscape.analyses.landscape.compute import landscape
-    from lossscape.analyses.landscape.figure import draw_contour, draw_surface
-    from lossscape.analyses.landscape.path_figure import draw_path
-    from lossscape.figures.curves import draw_curve
-    from lossscape.figures.export import export as write_export
-    from lossscape.figures.export import parse_formats
-    from lossscape.results import read_curve, read_surface
+    from lossscape.analyses.landscape.figure import draw
+    from lossscape.analyses.landscape.request import Drawing
+    from lossscape.analyses.landscape.result import read
     from lossscape.runs import Run, point
 
-    formats = parse_formats(export) if export else []
+    formats = exports_of(export)
     a = point(centre)
     named = [Run.open(name) for name in runs or []] or [a.run]
     folder = landscape(
@@ -164,24 +159,4 @@ def command(
         seed=seed, split=split,
         batch_norm=batch_norm, precision=precision, device=device, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
-    if dims == 1:
-        draw_curve([read_curve(folder)], folder / "line.png", log=log)
-        tell(
-            line=folder / "line.csv", figure=folder / "line.png", directions=folder / "directions.pt",
-            certificate=certificate_of(folder),
-        )  # fmt: skip
-        return
-    surface = read_surface(folder)
-    shown = "test" if split == "test" else "train"
-    draw_contour(surface, folder / "contour.png", split=shown, log=log)
-    draw_surface(surface, folder / "surface.png", split=shown, log=log)
-    drawn: dict[str, Path | str] = {}
-    if surface.trails:
-        draw_path(surface, folder / "path.png", split=shown)
-        drawn = {"path": folder / "path.csv", "distances": folder / "path.png"}
-    if exported := write_export(surface, folder, formats):
-        drawn["exported"] = "\n".join(map(str, exported))
-    tell(
-        surface=folder / "surface.csv", contour=folder / "contour.png", figure=folder / "surface.png",
-        directions=folder / "directions.pt", **drawn, certificate=certificate_of(folder),
-    )  # fmt: skip
+    tell(**draw(read(folder), Drawing(log=log, export=formats), quiet))

@@ -35,20 +35,16 @@ def command(
     where on a small plane the loss is lower still. --targets works wherever a loss is taken: landscape, interpolate.
     """
     from lossscape.analyses.minimum.compute import minimum
-    from lossscape.analyses.minimum.result import read_minimum
+    from lossscape.analyses.minimum.figure import draw
+    from lossscape.analyses.minimum.request import Drawing
+    from lossscape.analyses.minimum.result import read
     from lossscape.runs import point
 
     folder = minimum(
         point(centre), targets=targets, grid=grid, reach=reach, seed=seed, device=device, overwrite=overwrite,
         quiet=quiet,
     )  # fmt: skip
-    if not quiet:
-        for row in read_minimum(folder).values():
-            below = f"lowest {row.lowest_loss:.4g} at ({row.lowest_x:g}, {row.lowest_y:g})"
-            if not row.points_below:
-                below = "the lowest of its plane"
-            typer.echo(
-                f"against {row.targets}: loss {row.loss:.4g}, accuracy {row.accuracy:.4%}, "
-                f"gradient norm {row.gradient_norm:.3g}; {below}"
-            )
-    tell(summary=folder / "summary.csv", targets=folder / "targets.pt")
+    found = read(folder)
+    for line in [] if quiet else found.lines():
+        typer.echo(line)
+    tell(**draw(found, Drawing(), quiet))

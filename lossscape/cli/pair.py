@@ -88,15 +88,14 @@ def command(
     if printed:
         grid, both, normalize, ignore = str(printed), (0.0, printed - 1.0), "unit", "none"
     points, ignore = grid_of(grid or "25", 2), ignore or "bias,norm"
+    from lossscape.analyses.drawing import exports_of
     from lossscape.analyses.pair.compute import pair
-    from lossscape.analyses.pair.figure import draw_pairs
-    from lossscape.analyses.pair.measure_table import draw_measures
-    from lossscape.analyses.pair.result import read_pairs
-    from lossscape.figures.export import export as write_export
-    from lossscape.figures.export import parse_formats
+    from lossscape.analyses.pair.figure import draw
+    from lossscape.analyses.pair.request import Drawing
+    from lossscape.analyses.pair.result import read
     from lossscape.runs import point
 
-    formats = parse_formats(export) if export else []
+    formats = exports_of(export)
     folder = pair(
         [point(centre) for centre in centres], targets=targets, grid=points,
         x_range=both or DEFAULT_RANGE, y_range=both or DEFAULT_RANGE, normalize=normalize or "filter",
@@ -104,15 +103,4 @@ def command(
         samples=samples, batch_norm=batch_norm, precision=precision, device=device, plan=plan, workers=workers,
         scheduler=scheduler, overwrite=overwrite, quiet=quiet,
     )  # fmt: skip
-    pairs = read_pairs(folder)
-    figures = draw_pairs(pairs, log=log)
-    draw_measures(pairs, folder / "measures.png")
-    exported = [
-        path
-        for number, net in enumerate(pairs.nets, start=1)
-        for path in write_export(pairs.pair(net).together(), folder, formats, name=f"pair-{number}")
-    ]
-    tell(
-        measures=folder / "measures.csv", summary=folder / "summary.csv", table=folder / "measures.png",
-        figures="\n".join(map(str, figures)), **({"exported": "\n".join(map(str, exported))} if exported else {}),
-    )  # fmt: skip
+    tell(**draw(read(folder), Drawing(log=log, export=formats), quiet))

@@ -1,14 +1,8 @@
 """lossscape solutions"""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import typer
 
 from lossscape.cli.common import QUIET, tell
-
-if TYPE_CHECKING:
-    from lossscape.analyses.solutions.result import Solutions
 
 EXAMPLES = """\b
 Examples:
@@ -16,8 +10,6 @@ Examples:
     lossscape solutions runs/cifar10_dnn runs/cifar10_cnn runs/cifar10_resnet50
     lossscape solutions runs/dnn_s0 runs/dnn_s1 runs/resnet50_s0 runs/resnet50_s1 --tolerance 0.02 --window 5
 """
-MOST_LINES = 12
-"""Ratios told on the terminal."""
 
 
 def command(
@@ -44,45 +36,15 @@ def command(
     also of runs under way. Runs that differ in nothing but their seed are taken together as mean ± std.
     """
     from lossscape.analyses.solutions.compute import solutions
-    from lossscape.analyses.solutions.figure import draw_solutions
+    from lossscape.analyses.solutions.figure import draw
     from lossscape.analyses.solutions.kinds import Rule
-    from lossscape.analyses.solutions.result import read_solutions
+    from lossscape.analyses.solutions.request import Drawing
+    from lossscape.analyses.solutions.result import read
     from lossscape.runs import Run
 
     opened = [Run.open(path) for path in dict.fromkeys(runs)]
     folder = solutions(opened, Rule(tolerance, zero, window))
-    found = read_solutions(folder)
-    draw_solutions(found, opened, folder / "solutions.png")
-    if not quiet:
-        _show(found)
-    several = {} if found.configs.empty else {n: folder / f"{n}.csv" for n in ("configs", "ratios")}
-    tell(
-        epochs=folder / "epochs.csv",
-        summary=folder / "summary.csv",
-        **several,
-        figure=folder / "solutions.png",
-    )
-
-
-def _show(found: "Solutions") -> None:
-    from lossscape.analyses.solutions.words import FOUND, first_rows, mean_rows, ratio_words
-
-    _table([["run", "epochs", *(f"first {kind}" for kind in FOUND)], *first_rows(found)])
-    if means := mean_rows(found):
-        typer.echo("")
-        _table([["config (mean ± std)", "runs", *FOUND], *means])
-    lines = ratio_words(found)
-    more = ["more of them in ratios.csv"] if len(lines) > MOST_LINES else []
-    for line in ["", *lines[:MOST_LINES], *more, *([""] if lines else [])]:
+    found = read(folder)
+    for line in [] if quiet else found.lines():
         typer.echo(line)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of cells, the first column flush left and the others flush right."""
-    from lossscape.text import columns_of
-
-    widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        gaps = [" " * (width - columns_of(cell)) for cell, width in zip(row, widths, strict=True)]
-        rest = [gap + cell for gap, cell in zip(gaps[1:], row[1:], strict=True)]
-        typer.echo("  ".join([row[0] + gaps[0], *rest]))
+    tell(**draw(found, Drawing(), quiet))

@@ -36,9 +36,9 @@ def command(
     All lies in one folder, RUNS/study-NAME-SCALE, its page in report/. A second call goes on where the first stopped.
     """
     from lossscape.files import check_writable
-    from lossscape.studies import run_study
     from lossscape.studies.config import Opened
     from lossscape.studies.page import write_study_report
+    from lossscape.studies.run import run_study
     from lossscape.studies.statements import MEASURES, STATEMENTS, STUDY
 
     opened = Opened(file, scale, settings)
@@ -50,7 +50,7 @@ def command(
             print(words, file=sys.stderr, flush=True)
 
     found = run_study(opened, home, device=device, say=say, quiet=quiet)
-    page = write_study_report(found, scale)
+    page = write_study_report(home)
     if not quiet:
         for each in found.statements:
             typer.echo(f"{each.verdict}: {each.claim} ({each.source})\n    {each.evidence}")

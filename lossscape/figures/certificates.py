@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from lossscape.figures.words import flat_rows, value_text
+from lossscape.figures.section import Certificate, Table, flat_rows, value_text
 from lossscape.progress import duration
 from lossscape.text import number
 
@@ -28,22 +27,18 @@ SHOWN = (
     "precision_check", "points_checked", "not_checked",
 )  # fmt: skip
 """Keys of a certificate that have rows and words of their own."""
+CHECK_HEAD = ("check", "value", "reference", "relative difference", "difference", "tolerance", "outcome")
 
 
-@dataclass(frozen=True)
-class CheckRow:
-    """A check in a line of a table."""
-
-    name: str
-    value: str
-    reference: str
-    difference: str
-    relative: str
-    """The difference relative to the reference; empty where that is 0."""
-    tolerance: str
-    """The largest difference that passes."""
-    outcome: str
-    failed: bool
+def certificate_of(certificate: Mapping[str, Any], engine: Mapping[str, Any]) -> Certificate:
+    """What the page shows of a certificate and of engine.json."""
+    tables = [
+        check_table(certificate),
+        Table(fact_rows(certificate)),
+        Table(engine_rows(engine), title="How it was computed:"),
+    ]
+    shown = [table for table in tables if table.rows]
+    return Certificate(verdict(certificate), not failures(certificate), shown)
 
 
 def verdict(certificate: Mapping[str, Any]) -> str:
@@ -64,29 +59,24 @@ def failures(certificate: Mapping[str, Any]) -> list[str]:
         return []
     changed = certificate.get("model_unchanged") is False
     words = ["The evaluation changed the model."] if changed else []
-    for row in check_rows(certificate):
-        if row.failed:
-            words.append(f"{row.name}: {row.value}, but the reference is {row.reference}.")
+    for check in certificate.get("checks", []):
+        if check["passed"] is False:
+            value, reference = _value(check["value"]), _value(check["reference"])
+            words.append(f"{check['name']}: {value}, but the reference is {reference}.")
     return words or ["It does not say which check."]
 
 
-def check_rows(certificate: Mapping[str, Any]) -> list[CheckRow]:
+def check_table(certificate: Mapping[str, Any]) -> Table:
     """A row for each check; what older certificates do not say is left empty."""
-    rows = []
-    for check in certificate.get("checks", []):
+    rows, checks = [], certificate.get("checks", [])
+    for check in checks:
         difference, relative = _differences(check["value"], check["reference"])
-        row = CheckRow(
-            name=str(check["name"]),
-            value=_value(check["value"]),
-            reference=_value(check["reference"]),
-            difference=difference,
-            relative=relative,
-            tolerance=_value(check["tolerance"], 3) if "tolerance" in check else "",
-            outcome=OUTCOMES.get(check["passed"], str(check["passed"])),
-            failed=check["passed"] is False,
-        )
-        rows.append(row)
-    return rows
+        tolerance = _value(check["tolerance"], 3) if "tolerance" in check else ""
+        outcome = OUTCOMES.get(check["passed"], str(check["passed"]))
+        numbers = [_value(check["value"]), _value(check["reference"]), relative, difference, tolerance]
+        rows.append([str(check["name"]), *numbers, outcome])
+    failed = [index for index, check in enumerate(checks) if check["passed"] is False]
+    return Table(rows, CHECK_HEAD, words=(6,), failed=failed)
 
 
 def _value(value: Any, digits: int = 8) -> str:

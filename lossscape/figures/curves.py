@@ -1,7 +1,8 @@
-"""Losses along a line: between two checkpoints, or along a random direction."""
+"""Losses and metrics along a line: between two checkpoints, or along a random direction."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,11 +15,14 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from lossscape.directions import axis_label
 from lossscape.errors import BadInput
 from lossscape.figures import captions, phrases
+from lossscape.figures.metrics import metric
+from lossscape.figures.phrases import BAND
 from lossscape.figures.style import (
     COLOURS,
     DASHES,
     line_style,
     loss_axis,
+    new_axes,
     numbers,
     save,
     sheet,
@@ -27,7 +31,6 @@ from lossscape.figures.style import (
     style,
 )
 from lossscape.figures.text import distinct, finite, shortened
-from lossscape.figures.uncertainty import BAND, sampled
 from lossscape.results import Curve
 from lossscape.text import number
 
@@ -39,7 +42,7 @@ def draw_curve(curves: Sequence[Curve], path: Path, *, log: bool = False) -> Non
 
 @style()
 def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool = True) -> Figure:
-    """Loss and accuracy of one or several curves against α (or x); train solid, test dashed, bands where sampled.
+    """Loss and the first other metric of one or several curves against α (or x): see curve_axes.
 
     log: a logarithmic loss axis; captioned: with what was computed in small print below. Raises BadInput where
     there is nothing to draw or the curves have different coordinates.
@@ -50,26 +53,53 @@ def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool =
     if any(curve.coordinate != coordinate for curve in curves):
         raise BadInput("curves between checkpoints and along random directions cannot share an axis")
     names = names_of(curves)
-    splits = [split for split in ("train", "test") if any(split in curve.splits for curve in curves)]
     caption = captions.curve_caption(curves, names, log) if captioned else None
-    key = _key(curves, names, splits) + _band_key(curves)
+    key = _key(curves, names, _splits(curves)) + _band_key(curves)
     figure, panel = sheet(10, 4.2, captions.curve_title(curves), caption, key)
-    left, right = panel.subplots(1, 2)
-    drawn = []
-    for index, curve in enumerate(curves):
-        for split in curve.splits:
-            drawn.append(_draw_split(left, right, curve, split, index, alone=len(curves) == 1))
-    only = splits[0] if len(splits) == 1 else ""
-    left.set_ylabel(phrases.loss_label([curve.settings for curve in curves], only))
-    right.set_ylabel(f"{only} accuracy (%)".strip())
-    loss_axis(left, [loss for loss, _ in drawn] + _band_ends(curves, "loss"), log)
-    numbers(right.yaxis)
-    steady(right, np.concatenate([accuracy for _, accuracy in drawn] + _band_ends(curves, "accuracy")))
-    _draw_bands(left, curves, "loss")
-    _draw_bands(right, curves, "accuracy")
-    for axes in (left, right):
-        _mark(axes, curves)
+    shown = ["loss", *list(dict.fromkeys(name for curve in curves for name in curve.metrics))[:1]]
+    for axes, name in zip(panel.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
+        _draw(axes, curves, name, log)
     return figure
+
+
+@style()
+def curve_axes(
+    curves: Sequence[Curve], ax: Axes | None = None, *, name: str = "loss", log: bool = False
+) -> Axes:
+    """Draw the loss or another metric of curves into axes, by default new ones, with a legend; returns the axes.
+
+    Train is solid, test dashed, with bands of standard errors where the values are of a subset.
+    """
+    axes = new_axes() if ax is None else ax
+    _draw(axes, curves, name, log)
+    if key := _key(curves, names_of(curves), _splits(curves)) + _band_key(curves):
+        axes.legend(handles=key)
+    return axes
+
+
+def _draw(axes: Axes, curves: Sequence[Curve], name: str, log: bool) -> None:
+    """One metric of all curves, with bands and the marks of the coordinate."""
+    drawn = [
+        _draw_split(axes, curve, split, name, _look(curve, split, index, len(curves) == 1))
+        for index, curve in enumerate(curves)
+        for split in curve.splits
+        if f"{split}_{name}" in curve.table
+    ]
+    values, splits = drawn + _band_ends(curves, name), _splits(curves)
+    only = splits[0] if len(splits) == 1 else ""
+    if name == "loss":
+        axes.set_ylabel(phrases.loss_label([curve.settings for curve in curves], only))
+        loss_axis(axes, values, log)
+    else:
+        axes.set_ylabel(metric(name).axis(only))
+        numbers(axes.yaxis)
+        steady(axes, np.concatenate([*values, np.empty(0)]))
+    _draw_bands(axes, curves, name)
+    _mark(axes, curves)
+
+
+def _splits(curves: Sequence[Curve]) -> list[str]:
+    return [split for split in ("train", "test") if any(split in curve.splits for curve in curves)]
 
 
 def names_of(curves: Sequence[Curve]) -> list[str]:
@@ -86,20 +116,20 @@ def _ends(curve: Curve) -> list[str]:
     return ["start", "end"] if curve.coordinate == "alpha" else ["centre"]
 
 
-def _draw_split(
-    left: Axes, right: Axes, curve: Curve, split: str, index: int, *, alone: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one split of one curve in both panels; returns its finite losses and accuracies in per cent."""
+def _draw_split(axes: Axes, curve: Curve, split: str, name: str, look: dict[str, Any]) -> np.ndarray:
+    """Draw a metric of one split of one curve; returns its finite values as they are shown."""
     x = curve.positions
-    loss = finite(curve.table[f"{split}_loss"].to_numpy())
-    accuracy = 100 * curve.table[f"{split}_accuracy"].to_numpy()
-    look = line_style(index, len(x)) | {"color": _colour(split, index, alone)}
-    name = f"{curve.folder.name} {split}"
+    values = metric(name).scale * finite(curve.table[f"{split}_{name}"].to_numpy())
+    label = f"{curve.folder.name} {split}"
     ends = np.isin(x, (0.0, 1.0) if curve.coordinate == "alpha" else (0.0,))
-    for axes, values in ((left, loss), (right, accuracy)):
-        axes.plot(x, values, linestyle=DASHES[split], label=name, **look)
-        axes.plot(x[ends], values[ends], "o", color=look["color"], markersize=4.5, label=f"_{name} ends")
-    return loss[np.isfinite(loss)], accuracy[np.isfinite(accuracy)]
+    axes.plot(x, values, linestyle=DASHES[split], label=label, **look)
+    axes.plot(x[ends], values[ends], "o", color=look["color"], markersize=4.5, label=f"_{label} ends")
+    shown: np.ndarray = values[np.isfinite(values)]
+    return shown
+
+
+def _look(curve: Curve, split: str, index: int, alone: bool) -> dict[str, Any]:
+    return line_style(index, len(curve.table)) | {"color": _colour(split, index, alone)}
 
 
 def _colour(split: str, index: int, alone: bool) -> str:
@@ -107,35 +137,37 @@ def _colour(split: str, index: int, alone: bool) -> str:
     return COLOURS[(("train", "test").index(split) if alone else index) % len(COLOURS)]
 
 
-def _band(curve: Curve, split: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of BAND standard errors around each value that was estimated from a subset; accuracies in per cent."""
-    value, error = (finite(curve.table[f"{split}_{metric}{end}"].to_numpy()) for end in ("", "_stderr"))
+def _band(curve: Curve, split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of BAND standard errors around each value that was estimated from a subset, as they are shown."""
+    value, error = (finite(curve.table[f"{split}_{name}{end}"].to_numpy()) for end in ("", "_stderr"))
     low, high = value - BAND * error, value + BAND * error
-    return (low, high) if metric == "loss" else (100 * np.clip(low, 0, 1), 100 * np.clip(high, 0, 1))
+    if metric(name).unit == "%":
+        low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
+    return metric(name).scale * low, metric(name).scale * high
 
 
-def _bands(curves: Sequence[Curve]) -> Iterator[tuple[Curve, str, str]]:
+def _bands(curves: Sequence[Curve], name: str = "loss") -> Iterator[tuple[Curve, str, str]]:
     """Curve, split and colour of each line that has a band."""
     for index, curve in enumerate(curves):
         for split in curve.splits:
-            if sampled(curve, split):
+            if f"{split}_{name}_stderr" in curve.table:
                 yield curve, split, _colour(split, index, len(curves) == 1)
 
 
-def _band_ends(curves: Sequence[Curve], metric: str) -> list[np.ndarray]:
-    ends = [end for curve, split, _ in _bands(curves) for end in _band(curve, split, metric)]
+def _band_ends(curves: Sequence[Curve], name: str) -> list[np.ndarray]:
+    ends = [end for curve, split, _ in _bands(curves, name) for end in _band(curve, split, name)]
     return [end[np.isfinite(end)] for end in ends]
 
 
-def _draw_bands(axes: Axes, curves: Sequence[Curve], metric: str) -> None:
+def _draw_bands(axes: Axes, curves: Sequence[Curve], name: str) -> None:
     """Shade the bands; on a logarithmic axis one that reaches 0 runs out of the bottom."""
     losses = np.concatenate([line.get_ydata() for line in axes.lines] or [np.empty(0)]).astype(float)
     floor = -np.inf
     if axes.get_yscale() == "log":
         floor = losses[losses > 0].min() / 10
     lowest = np.inf
-    for curve, split, colour in _bands(curves):
-        low, high = _band(curve, split, metric)
+    for curve, split, colour in _bands(curves, name):
+        low, high = _band(curve, split, name)
         lowest = np.nanmin(low, initial=lowest)
         axes.fill_between(
             curve.positions, np.maximum(low, floor), np.maximum(high, floor),

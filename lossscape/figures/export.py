@@ -28,15 +28,6 @@ GHOSTS = "vtkGhostType"
 """The array by which VTK and ParaView hide points."""
 
 
-def parse_formats(text: str) -> list[str]:
-    """The formats of `--export vts,npz`. Raises BadInput."""
-    formats = list(dict.fromkeys(word.strip() for word in text.split(",")))
-    for name in formats:
-        if name not in FORMATS:
-            raise BadInput(one_of("--export", name, FORMATS))
-    return formats
-
-
 def export(
     surface: Surface, folder: Path, formats: Sequence[str] = FORMATS, name: str = "surface"
 ) -> list[Path]:

@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from lossscape import yamlfile
 from lossscape.errors import BadInput
 from lossscape.figures.text import distinct
-from lossscape.results import read_csv
+from lossscape.results import metrics_of, read_csv
+from lossscape.runfiles import RunFiles
 
-if TYPE_CHECKING:
-    from lossscape.runs import Run
-
-COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "grad_norm")
+COLUMNS = ("epoch", "lr", "train_loss", "test_loss", "grad_norm")
 STATES = {"running": "not finished (running or killed)", "": "unknown"}
 
 
@@ -41,11 +39,13 @@ class Facts:
     @property
     def last(self) -> dict[str, float]:
         """The last row of the metrics; empty before the first."""
-        return (
-            {}
-            if self.metrics.empty
-            else {str(key): float(value) for key, value in self.metrics.iloc[-1].items()}
-        )
+        rows = self.metrics.tail(1).to_dict("records")
+        return {str(key): float(value) for row in rows for key, value in row.items()}
+
+    @property
+    def others(self) -> list[str]:
+        """The metrics beside the loss."""
+        return metrics_of(self.metrics)
 
     @property
     def words(self) -> str:
@@ -55,14 +55,12 @@ class Facts:
         return f"{self.data}, {self.model}{size}, {self.optimizer}{batch}, {self.precision}"
 
 
-def facts_of(run: "Run") -> Facts:
+def facts_of(run: RunFiles) -> Facts:
     """Read config.yaml, environment.json, state.json and metrics.csv. Raises BadInput for one that is none."""
     config, environment, state = yamlfile.read(run.config_file).data, run.environment(), run.state()
     try:
-        optimizer, training = config["optimizer"] or {"name": "trained elsewhere"}, config["training"] or {}
+        training = config.get("training") or {}
         metrics = read_metrics(run.metrics_file)
-        steps = f"{optimizer['name']}, lr {optimizer['lr']}" if "lr" in optimizer else optimizer["name"]
-        schedule = (config.get("schedule") or {}).get("name", "constant")
         word = str(state.get("state", ""))
         message = state.get("message")
         return Facts(
@@ -71,7 +69,7 @@ def facts_of(run: "Run") -> Facts:
             data=_data(config["dataset"], environment.get("data") or {}),
             model=_model(config["model"]),
             parameters=(environment.get("model") or {}).get("parameters"),
-            optimizer=steps if schedule == "constant" else f"{steps}, {schedule} schedule",
+            optimizer=_optimizer(config.get("optimizer") or {}, config.get("schedule") or {}),
             batch_size=training.get("batch_size"),
             precision=str(config.get("precision", "fp32")),
             loss=str((config.get("loss") or {}).get("name", "cross_entropy")),
@@ -99,7 +97,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
     return table
 
 
-def names_of(runs: Sequence["Run"]) -> list[str]:
+def names_of(runs: Sequence[RunFiles]) -> list[str]:
     """Names for a figure: with the folder they lie in where two runs share a name."""
     names = [run.name for run in runs]
     return distinct(
@@ -108,6 +106,13 @@ def names_of(runs: Sequence["Run"]) -> list[str]:
             for run, name in zip(runs, names, strict=True)
         ]
     )
+
+
+def _optimizer(optimizer: dict[str, Any], schedule: dict[str, Any]) -> str:
+    words = str(optimizer.get("name", "trained elsewhere"))
+    words += f", lr {optimizer['lr']}" if "lr" in optimizer else ""
+    kind = schedule.get("name", "constant")
+    return words if kind == "constant" else f"{words}, {kind} schedule"
 
 
 def _data(dataset: dict[str, Any], facts: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.contour import ContourSet
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
@@ -24,6 +25,8 @@ COLOURS = "viridis"
 MOST_NUMBERS = 20
 LABEL = 48
 """Characters in a line of a colour bar's label."""
+LONGEST_SIDES = 3.0
+"""Axes with the same unit are drawn at the same scale unless one is this many times as long as the other."""
 SAME = 1e-9
 """Lengths in the unit square that differ by less are equal."""
 MANY_FACES = 12_000
@@ -72,6 +75,22 @@ def _gentler(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     return np.where(valley, higher > 0, jumps[0] < jumps[1])
 
 
+def sides_of(surface: Surface) -> float:
+    """How many times as long as y the range of x is."""
+    return float(np.ptp(surface.x) / np.ptp(surface.y))
+
+
+def is_even(surface: Surface) -> bool:
+    """Whether both axes are drawn at the same scale."""
+    return 1 / LONGEST_SIDES <= sides_of(surface) <= LONGEST_SIDES
+
+
+def hatch(axes: Axes) -> None:
+    """Hatch the whole of the axes, below everything: what is left open has no finite loss."""
+    look: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "hatch": "///", "lw": 0, "zorder": 0}
+    axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **look))
+
+
 def has_faces(surface: Surface, heights: np.ndarray) -> bool:
     """Whether there is something to draw: some finite height on a grid, else three that are neighbours."""
     if surface.regular:
@@ -80,14 +99,14 @@ def has_faces(surface: Surface, heights: np.ndarray) -> bool:
 
 
 def bands(
-    panel: SubFigure, axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, label: str
+    axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, label: str
 ) -> tuple[list[Text], Colorbar]:
     """Draw filled contours, lines and a colour bar with this label; returns the numbers on the lines, and the bar.
 
     heights: as Surface.values shapes them, NaN where the plane is left open; some must make a face.
     """
     filled = _contours(axes, surface, heights, filled=True, levels=scale.ticks, cmap=COLOURS, norm=scale.norm)
-    bar = panel.colorbar(
+    bar = axes.figure.colorbar(
         filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5)
     )
     text = FuncFormatter(lambda height, _: scale.text(height))
@@ -121,12 +140,8 @@ def dots(axes: Axes, surface: Surface) -> None:
         axes.plot(added["x"], added["y"], "o", linestyle="", label="refined", **look)
 
 
-def thin_out(figure: Figure, axes: Axes, labels: list[Text], names: Sequence[Text] = ()) -> None:
+def thin_out(axes: Axes, labels: list[Text], names: Sequence[Text] = ()) -> None:
     """Hide labels that stick out of the axes, lie on the centre, a name or another label."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-        figure.set_layout_engine("none")  # it is laid out
     axes.apply_aspect()
     inside = axes.get_window_extent()
     x, y = axes.transData.transform((0, 0))

@@ -11,12 +11,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 from mpl_toolkits.mplot3d import Axes3D
 
+from lossscape.figures import meshes
 from lossscape.figures.style import NOTHING, numbers
 from lossscape.results import Surface
 
-LONGEST_SIDES = 3.0
-"""Axes with the same unit are drawn at the same scale unless one is this many times as long as the other."""
-Place = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]
 """Left, bottom, width and height of axes, in inches from the lower left corner of the part that panels go into."""
 
 
@@ -38,21 +37,20 @@ class Heights(Protocol):
         """What a height stands for."""
 
 
-def add(panel: SubFigure, place: Place, **kind: Any) -> Any:
-    """New axes at a place given in inches."""
+def add(panel: SubFigure, box: Box, **kind: Any) -> Any:
+    """New axes in a box."""
     width, height = panel.bbox.width / panel.figure.dpi, panel.bbox.height / panel.figure.dpi
-    left, bottom, wide, high = place
+    left, bottom, wide, high = box
     return panel.add_axes((left / width, bottom / height, wide / width, high / height), **kind)
 
 
 def contours(
-    panel: SubFigure, place: Place, surface: Surface, heights: np.ndarray, scale: Heights, colours: str
+    panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Heights, colours: str
 ) -> Axes:
     """Filled contours [len(y), len(x)] with lines at the scale's levels, a star at the centre; hatched where NaN."""
-    axes: Axes = add(panel, place)
+    axes: Axes = add(panel, box)
     axes.grid(False)
-    look: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "hatch": "///", "lw": 0, "zorder": 0}
-    axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **look))
+    meshes.hatch(axes)
     if np.isfinite(heights).any():
         shown = np.ma.masked_invalid(heights)
         axes.contourf(surface.x, surface.y, shown, levels=scale.ticks, cmap=colours, norm=scale.norm)
@@ -67,17 +65,16 @@ def contours(
     axes.set_ylim(surface.y[0], surface.y[-1])
     for axis in (axes.xaxis, axes.yaxis):
         numbers(axis, 4)
-    sides = float(np.ptp(surface.x) / np.ptp(surface.y))
-    axes.set_aspect("equal" if 1 / LONGEST_SIDES <= sides <= LONGEST_SIDES else "auto")
+    axes.set_aspect("equal" if meshes.is_even(surface) else "auto")
     axes.tick_params(labelsize=8)
     return axes
 
 
 def solid(
-    panel: SubFigure, place: Place, surface: Surface, heights: np.ndarray, scale: Heights, colours: str
+    panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Heights, colours: str
 ) -> Axes:
     """The same in three dimensions, open where there is no finite height."""
-    axes = add(panel, place, axes_class=Axes3D)
+    axes = add(panel, box, axes_class=Axes3D)
     axes.patch.set_visible(False)  # it would hide what stands beside it
     if np.isfinite(heights).any():
         x, y = np.meshgrid(surface.x, surface.y)
@@ -100,9 +97,9 @@ def solid(
     return found
 
 
-def colour_bar(panel: SubFigure, place: Place, scale: Heights, colours: str, label: str) -> None:
+def colour_bar(panel: SubFigure, box: Box, scale: Heights, colours: str, label: str) -> None:
     """The colours of the levels, with numbers."""
-    axes = add(panel, place)
+    axes = add(panel, box)
     axes.grid(False)
     bounds = scale.ticks
     colour = ScalarMappable(scale.norm, colours)
@@ -113,7 +110,7 @@ def colour_bar(panel: SubFigure, place: Place, scale: Heights, colours: str, lab
     axes.set_xticks([])
     axes.yaxis.tick_right()
     axes.yaxis.set_label_position("right")
-    axes.set_yticks(list(scale.marks(max(3, int(4 * place[3])))))
+    axes.set_yticks(list(scale.marks(max(3, int(4 * box[3])))))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda height, _: scale.text(height)))
     axes.tick_params(labelsize=8)
     axes.set_ylabel(label, size=8)

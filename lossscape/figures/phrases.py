@@ -1,24 +1,29 @@
-"""What a result's settings say, in words: units, data, samples, points, range, policy, precision."""
+"""What a result's settings say in words: data, samples, points, range, policy; and how far its numbers may be off."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lossscape.figures.text import shortened
-from lossscape.figures.uncertainty import precision_words, standard_errors
+import numpy as np
+
+from lossscape.figures.text import finite, shortened
 from lossscape.results import Result, Surface
 from lossscape.text import number
 
 Settings = Mapping[str, Any]
 
 LOSSES = {"cross_entropy": "cross-entropy", "mse": "squared error"}
+LOSS_UNITS = {"cross_entropy": "nats"}
 BATCH_NORM = {
     "recompute": "recomputed on the training inputs at every point",
     "interpolated": "interpolated along with the weights",
     "frozen": "held at those of {anchor}",
 }
 
+BAND = 2
+"""Standard errors on either side of a curve that its band shows."""
 
-def place(point: Settings, columns: int = 44) -> str:
+
+def point_name(point: Settings, columns: int = 44) -> str:
     """run@checkpoint of a point in settings."""
     return shortened(f"{point['run']}@{point['checkpoint']}", columns)
 
@@ -67,7 +72,15 @@ def sample_words(settings: Settings, splits: Sequence[str]) -> str:
     return f"{words} ({subset}, seed {settings.get('subset_seed', 0)}, the same at every point)"
 
 
-def point_words(result: Result) -> str:
+def title_extras(settings: Settings) -> list[str]:
+    """What tells a result from others of the same points: a subset, another precision."""
+    extras = []
+    if settings.get("population"):
+        extras.append(f"{max(settings['samples'].values()):,} samples")
+    return extras + ([str(settings["precision"])] if settings["precision"] != "fp32" else [])
+
+
+def grid_words(result: Result) -> str:
     """How many points there are: 9 × 7 points, 1,001 points, or those of the grid and those added."""
     if added := int(result.refined.sum()):
         shape = "surface" if isinstance(result, Surface) else "curve"
@@ -103,3 +116,64 @@ def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
             f"Dropout stays on, with masks of seed {dropout['seed']} that are the same at every point."
         )
     return [*words, precision_words(result)]
+
+
+def sampled(result: Result, split: str) -> bool:
+    """Whether the losses of a split are estimates from a subset, with standard errors."""
+    return f"{split}_loss_stderr" in result.table
+
+
+def standard_errors(result: Result, splits: Sequence[str]) -> list[str]:
+    """Standard errors of the losses and of their differences to the reference point, as sentences.
+
+    That point is the centre, or α = 0.
+    """
+    reference = np.asarray((result.table[result.axes] == 0).all(axis=1))
+    name = "α = 0" if "alpha" in result.table else "the centre"
+    words, smaller = [], []
+    for split in splits:
+        if not sampled(result, split):
+            continue
+        own = finite(result.table[f"{split}_loss_stderr"].to_numpy())
+        apart = finite(result.table[f"{split}_loss_difference_stderr"].to_numpy())
+        there = own[reference & np.isfinite(own)]
+        elsewhere = np.isfinite(own) & np.isfinite(apart) & ~reference
+        parts = [f"{number(float(there[0]), 2)} at {name}"] if there.size else []
+        if elsewhere.any():
+            parts.append(
+                f"{_middle(own[elsewhere])}; of its difference to {name}: {_middle(apart[elsewhere])}"
+            )
+            separate = np.hypot(own[elsewhere], there.sum())
+            smaller.append(np.median(apart[elsewhere]) < np.median(separate))
+        if parts:
+            words.append(f"Standard error of the {split} loss: {', '.join(parts)}.")
+    if smaller and all(smaller):
+        words.append(
+            "All points see the same samples, so differences between them are more accurate than their own errors "
+            "suggest."
+        )
+    return words
+
+
+def _middle(errors: np.ndarray) -> str:
+    return f"{number(float(np.median(errors)), 2)} in the median, {number(float(errors.max()), 2)} at most"
+
+
+def precision_words(result: Result) -> str:
+    """The precision of the arithmetic, with its measured error where it is below fp32, as a sentence."""
+    check, precision = result.certificate.get("precision_check"), result.settings["precision"]
+    if not isinstance(check, dict) or not check.get("points"):
+        return f"Precision: {precision}."
+    worst, mean = (_error(check.get(f"{which}_relative_error")) for which in ("largest", "mean"))
+    points = f"{check['points']:,} point{'s'[: check['points'] != 1]}"
+    return f"Precision: {precision}; against fp32 at {points}: largest relative error {worst}, mean {mean}."
+
+
+def _error(value: Any) -> str:
+    return number(float(value), 2) if isinstance(value, int | float) and np.isfinite(value) else "undefined"
+
+
+def failure_words(result: Result) -> list[str]:
+    """A sentence where the result's certificate failed."""
+    failed = bool(result.certificate) and not result.certificate.get("passed")
+    return ["The certificate of this result FAILED: do not rely on these losses."] if failed else []

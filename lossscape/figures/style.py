@@ -83,6 +83,13 @@ def sheet(
     return figure, panel
 
 
+def new_axes(**kind: Any) -> Any:
+    """Axes in a figure of their own, which needs no pyplot; kind: as for add_subplot."""
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot(**kind)
+
+
 def _legend_shape(key: Sequence[Artist], width: float) -> tuple[int, int]:
     """Rows and columns of a legend in a figure `width` inches wide."""
     if not key:

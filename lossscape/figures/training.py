@@ -1,8 +1,7 @@
-"""Training curves: loss and accuracy by epoch, of one run or of several in one figure."""
+"""Training curves: loss and another metric by epoch, of one run or of several in one figure."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from lossscape.errors import BadInput
 from lossscape.figures.facts import Facts, facts_of, names_of
+from lossscape.figures.metrics import metric, value_words
 from lossscape.figures.phrases import LOSSES
 from lossscape.figures.style import (
     COLOURS,
@@ -25,23 +25,20 @@ from lossscape.figures.style import (
     style,
 )
 from lossscape.figures.text import finite, shortened
+from lossscape.runfiles import RunFiles
 from lossscape.text import number
-
-if TYPE_CHECKING:
-    from lossscape.runs import Run
 
 SPLITS = ("train", "test")
 
 
-def draw_training(runs: "Sequence[Run]", path: Path, *, log: bool = False) -> None:
+def draw_training(runs: Sequence[RunFiles], path: Path, *, log: bool = False) -> None:
     """Write the figure of build_training as PNG."""
     save(build_training(runs, log=log), path)
 
 
 @style()
-def build_training(runs: "Sequence[Run]", *, log: bool = False, captioned: bool = True) -> Figure:
-    """Loss and accuracy by epoch, train solid and test dashed; of a single run learning rate and gradient norm too,
-    where it knows them.
+def build_training(runs: Sequence[RunFiles], *, log: bool = False, captioned: bool = True) -> Figure:
+    """Loss and the first other metric by epoch, train solid and test dashed; of one run learning rate and gradient too.
 
     log: a logarithmic loss axis; captioned: with data, net and optimizer in small print below. Raises BadInput where
     there is nothing to draw or a run cannot be read.
@@ -52,19 +49,36 @@ def build_training(runs: "Sequence[Run]", *, log: bool = False, captioned: bool 
     caption = training_caption(facts, names) if captioned else None
     alone = len(runs) == 1
     title = f"Training of {names[0]}" if alone else f"Training of {len(runs)} runs"
-    metrics = facts[0].metrics
-    stepped = alone and (metrics.empty or bool(metrics[["lr", "grad_norm"]].notna().any(axis=None)))
-    figure, panel = sheet(10, 7.0 if stepped else 4.0, title, caption, _key(facts, names))
-    grid = panel.subplots(2 if stepped else 1, 2, squeeze=False)
-    _losses(grid[0, 0], grid[0, 1], facts, log)
-    if stepped:
-        _steps(grid[1, 0], grid[1, 1], facts[0])
-    for axes in grid.flat:
-        axes.set_xlabel("epoch")
-        numbers(axes.xaxis, 8, digits=9, integer=True)
+    others = list(dict.fromkeys(name for each in facts for name in each.others))[:1]
+    steps = _steps(facts[0]) if alone else []
+    panels = 1 + len(others) + len(steps)
+    rows = -(-panels // 2)
+    figure, panel = sheet(10, 1 + 3.0 * rows, title, caption, _key(facts, names))
+    grid = panel.subplots(rows, min(panels, 2), squeeze=False)
+    axes = list(grid.flat)
+    loss_axis(axes[0], _draw(axes[0], facts, "loss"), log)
+    axes[0].set_ylabel(_loss_label(facts))
+    for name in others:
+        values = _draw(axes[1], facts, name)
+        axes[1].set_ylabel(metric(name).axis())
+        numbers(axes[1].yaxis)
+        steady(axes[1], np.concatenate([each[np.isfinite(each)] for each in values] or [np.empty(0)]))
+    for each, column in zip(axes[1 + len(others) :], steps, strict=False):
+        _draw_steps(each, facts[0], column)
+    for each in axes[panels:]:
+        each.remove()
+    for each in axes[:panels]:
+        each.set_xlabel("epoch")
+        numbers(each.xaxis, 8, digits=9, integer=True)
     if all(each.metrics.empty for each in facts):
-        grid[0, 0].text(0.5, 0.5, "no epoch yet", transform=grid[0, 0].transAxes, ha="center")
+        axes[0].text(0.5, 0.5, "no epoch yet", transform=axes[0].transAxes, ha="center")
     return figure
+
+
+def shown_words(facts: Sequence[Facts]) -> str:
+    """What a figure of training shows beside the loss: Loss and accuracy."""
+    others = list(dict.fromkeys(metric(name).label for each in facts for name in each.others))
+    return " and ".join(["Loss", *others[:1]])
 
 
 def training_caption(facts: Sequence[Facts], names: Sequence[str]) -> str:
@@ -81,53 +95,57 @@ def training_alt(facts: Facts) -> str:
     last = facts.last
     if not last:
         return "Empty axes: the run has no epoch yet."
-    words = [
-        f"The {split} loss is {number(last[f'{split}_loss'])} and the accuracy {last[f'{split}_accuracy']:.2%} after "
-        f"epoch {facts.epochs_done}."
-        for split in SPLITS
-    ]
-    stepped = facts.metrics[["lr", "grad_norm"]].notna().any(axis=None)
-    what = "Loss, accuracy, learning rate and gradient norm" if stepped else "Loss and accuracy"
-    return " ".join([f"{what} by epoch.", *words])
+    words = []
+    for split in SPLITS:
+        parts = [f"loss {number(last[f'{split}_loss'])}", value_words(last, split, facts.others)]
+        words.append(f"{split} {', '.join(filter(None, parts))}")
+    return f"{shown_words([facts])} by epoch; after epoch {facts.epochs_done}: {'; '.join(words)}."
 
 
-def _losses(left: Axes, right: Axes, facts: Sequence[Facts], log: bool) -> None:
-    losses, accuracies = [], []
+def _draw(axes: Axes, facts: Sequence[Facts], name: str) -> list[np.ndarray]:
+    """Draw a metric of both splits of every run that has it; returns what is drawn, NaN for gaps."""
+    drawn = []
     for index, each in enumerate(facts):
-        if each.metrics.empty:
-            continue
         look = line_style(index, len(each.metrics))
         for number_of, split in enumerate(SPLITS):
+            if f"{split}_{name}" not in each.metrics:
+                continue
             if len(facts) == 1:
                 look["color"] = COLOURS[number_of]
-            epoch = each.metrics["epoch"].to_numpy()
-            loss = finite(each.metrics[f"{split}_loss"].to_numpy())
-            accuracy = 100 * each.metrics[f"{split}_accuracy"].to_numpy()
-            left.plot(epoch, loss, linestyle=DASHES[split], label=f"{each.name} {split}", **look)
-            right.plot(epoch, accuracy, linestyle=DASHES[split], label=f"{each.name} {split}", **look)
-            losses.append(loss)
-            accuracies.append(accuracy[np.isfinite(accuracy)])
+            values = metric(name).scale * finite(each.metrics[f"{split}_{name}"].to_numpy())
+            label = f"{each.name} {split}"
+            axes.plot(each.metrics["epoch"], values, linestyle=DASHES[split], label=label, **look)
+            drawn.append(values)
+    return drawn
+
+
+def _loss_label(facts: Sequence[Facts]) -> str:
     names = {LOSSES.get(each.loss, shortened(each.loss)) for each in facts}
-    left.set_ylabel(f"loss ({names.pop()}, mean per sample)" if len(names) == 1 else "loss (mean per sample)")
-    right.set_ylabel("accuracy (%)")
-    loss_axis(left, losses, log)
-    numbers(right.yaxis)
-    if accuracies:
-        steady(right, np.concatenate(accuracies))
+    return f"loss ({names.pop()}, mean per sample)" if len(names) == 1 else "loss (mean per sample)"
 
 
-def _steps(rate: Axes, norm: Axes, facts: Facts) -> None:
-    """Learning rate at the end of each epoch, and the mean gradient norm of its steps."""
-    rate.set_ylabel("learning rate\n(last step of the epoch)")
-    norm.set_ylabel("gradient norm (before clipping,\nmean over the epoch's steps)")
-    for axes in (rate, norm):
-        numbers(axes.yaxis)
+STEPS = {
+    "lr": "learning rate\n(last step of the epoch)",
+    "grad_norm": "gradient norm (before clipping,\nmean over the epoch's steps)",
+}
+
+
+def _steps(facts: Facts) -> list[str]:
+    """The columns of STEPS, where one is known or nothing was trained yet."""
     trained = facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
-    for axes, column in ((rate, "lr"), (norm, "grad_norm")):
-        if len(trained):
-            values = finite(trained[column].to_numpy())
-            axes.plot(trained["epoch"], values, label=column, **line_style(6, len(trained)))
-            axes.set_ylim(0, 1.08 * max(float(np.nanmax(values, initial=0)), 1e-12))
+    known = trained.empty or np.isfinite(trained[[*STEPS]].to_numpy()).any()
+    return [*STEPS] if known else []
+
+
+def _draw_steps(axes: Axes, facts: Facts, column: str) -> None:
+    """Learning rate at the end of each epoch, or the mean gradient norm of its steps."""
+    axes.set_ylabel(STEPS[column])
+    numbers(axes.yaxis)
+    trained = facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
+    if len(trained):
+        values = finite(trained[column].to_numpy())
+        axes.plot(trained["epoch"], values, label=column, **line_style(6, len(trained)))
+        axes.set_ylim(0, 1.08 * max(float(np.nanmax(values, initial=0)), 1e-12))
 
 
 def _key(facts: Sequence[Facts], names: Sequence[str]) -> list[Line2D]:

@@ -1,167 +1,94 @@
-"""The results of a run as sections of the page: read, checked, drawn, with copies of their files."""
+"""The results in a folder as sections of the page, whatever analyses made them."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any
 
-from lossscape.analyses.landscape.figure import (
-    build_contour,
-    build_surface,
-    contour_caption,
-    surface_notes,
-)
-from lossscape.analyses.landscape.path_figure import build_path, path_caption
-from lossscape.figures import captions, certificates, words
-from lossscape.figures.curves import build_curve
-from lossscape.figures.pages import Pages, Picture
-from lossscape.figures.phrases import point_words
-from lossscape.figures.reading import UNREADABLE, Problem, read_result, reason_of
-from lossscape.results import (
-    CERTIFICATE,
-    ENGINE,
-    MEASURES,
-    PATH_FACTS,
-    POINTS,
-    RANGE,
-    SETTINGS,
-    Curve,
-    Result,
-    Surface,
-)
-from lossscape.text import number
+from lossscape.analyses import ANALYSES, Analysis
+from lossscape.errors import BadInput
+from lossscape.figures.section import Page, Section
+from lossscape.results import SETTINGS
 
-if TYPE_CHECKING:
-    from lossscape.runs import Run
+UNREADABLE = (BadInput, LookupError, TypeError, ValueError, AttributeError)
+"""What files that others may have changed can raise; not OSError, which a full disk raises."""
 
 
 @dataclass(frozen=True)
-class Section:
-    """What the page shows of one result."""
+class Problem:
+    """A file or result that is left out."""
 
-    title: str
-    pictures: list[Picture]
-    files: list[tuple[str, str]]
-    """Name and relative address of each copied file."""
-    result: Result
-    anchor: str
-    verdict: str
-    failures: list[str]
-    checks: list[certificates.CheckRow]
-    facts: list[list[str]]
-    engine: list[list[str]]
-    measures: list[words.Row] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
+    name: str
+    reason: str
 
 
-def sections_of(
-    run: "Run",
-    kind: Literal["interpolate", "landscape"],
-    pages: Pages,
-    place: Path,
-    anchor: str,
-    log: bool,
-    hidden: Collection[str] = (),
-) -> tuple[list[Section], list[Problem]]:
-    """Every finished result of a run as a section with its files below `place`, and why others are left out.
+@dataclass
+class Found:
+    """What a folder holds for the page."""
 
-    anchor: the run's on the page, which those of its sections begin with; hidden: names of folders that are shown
-    elsewhere.
+    sections: dict[str, list[Section]] = field(default_factory=dict)
+    """By name of the analysis, in the order of ANALYSES."""
+    results: dict[str, list[Any]] = field(default_factory=dict)
+    """What the sections are of."""
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def groups(self) -> list[tuple[str, list[Section]]]:
+        """Sections below their analysis' heading."""
+        return [(ANALYSES[name].heading, sections) for name, sections in self.sections.items()]
+
+
+def reason_of(error: Exception) -> str:
+    """What to tell a reader of an error."""
+    return str(error) if isinstance(error, BadInput) else f"not readable ({type(error).__name__}: {error})"
+
+
+def find(
+    home: Path, page: Page, anchor: str, hidden: set[Path], among: Collection[Path] | None = None
+) -> Found:
+    """The finished results below a folder as sections with their files below `page`, and why others are left out.
+
+    anchor: what those of the sections begin with; hidden: resolved folders of results that are shown elsewhere, to
+    which those are added that a result here shows; among: of results that lie beside several runs only those are
+    shown whose runs are all among these resolved folders, and no others. None: `home` is a run, all are shown.
     """
-    sections: list[Section] = []
-    problems = []
-    for folder in sorted(path.parent for path in run.results(kind).glob(f"*/{SETTINGS}")):
-        if folder.name in hidden:
+    found, read = Found(), []
+    for analysis in ANALYSES.values():
+        for folder in sorted(path.parent for path in (home / analysis.results).glob(f"*/{SETTINGS}")):
+            try:
+                if among is None or _is_among(analysis, folder, among):
+                    result = analysis.read(folder)
+                    read.append((bool(result.shown), analysis, result))
+            except UNREADABLE as error:
+                found.problems.append(Problem(f"{analysis.results}/{folder.name}", reason_of(error)))
+    made = {}
+    for _, analysis, result in sorted(read, key=lambda each: not each[0]):  # first those that show others
+        if (folder := result.folder).resolve() in hidden:
             continue
         try:
-            result = read_result(folder)
-            own = f"{anchor}-{kind}-{len(sections) + 1}"
-            sections.append(_section(result, pages, place / kind / folder.name, own, log))
+            made[folder] = analysis.section(result, page.below(analysis.results, folder.name))
+            hidden |= result.shown
         except UNREADABLE as error:
-            problems.append(Problem(f"{kind}/{folder.name}", reason_of(error)))
-    return sections, problems
+            found.problems.append(Problem(f"{analysis.results}/{folder.name}", reason_of(error)))
+    for _, analysis, result in read:
+        if result.folder in made:
+            own = found.sections.setdefault(analysis.name, [])
+            own.append(replace(made[result.folder], anchor=f"{anchor}-{analysis.name}-{len(own) + 1}"))
+            found.results.setdefault(analysis.name, []).append(result)
+    return found
 
 
-def _section(result: Curve | Surface, pages: Pages, place: Path, anchor: str, log: bool) -> Section:
-    certificate = result.certificate
-    if isinstance(result, Surface):
-        pictures, curve = _surface_pictures(result, pages, place, log), None
-    else:
-        pictures, curve = _curve_pictures(result, pages, place, log), result
-    return Section(
-        title=_title(result),
-        pictures=pictures,
-        files=_copies(result, pages, place),
-        result=result,
-        anchor=anchor,
-        verdict=certificates.verdict(certificate),
-        failures=certificates.failures(certificate),
-        checks=certificates.check_rows(certificate),
-        facts=certificates.fact_rows(certificate),
-        engine=certificates.engine_rows(result.engine),
-        measures=words.measure_rows(curve) if curve else [],
-        splits=words.measured_splits(curve) if curve else [],
-    )
+def _is_among(analysis: Analysis, folder: Path, among: Collection[Path]) -> bool:
+    return analysis.runs_of is not None and analysis.runs_of(folder) <= set(among)
 
 
-def _title(result: Curve | Surface) -> str:
-    """What is drawn, and what tells it from others of the same ends or centre."""
-    settings = result.settings
-    extras = []
-    if "start" in settings:
-        ends = [settings[end] for end in ("start", "end")]
-        same = ends[0]["run"] == ends[1]["run"]
-        names = [str(end["checkpoint"]) if same else f"{end['run']}@{end['checkpoint']}" for end in ends]
-        title = " to ".join(names)
-        low, high = settings["range"]
-        extras += [] if [low, high] == [0, 1] else [f"α from {number(low)} to {number(high)}"]
-    else:
-        what = "plane" if isinstance(result, Surface) else "line"
-        made = settings["directions"]
-        title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
-        extras += [f"directions of {made['of']['run']}@{made['of']['checkpoint']}"] if "of" in made else []
-        extras += [f"seed {made['seed']}"] if "seed" in made else []
-        extras.append(point_words(result).partition(" where ")[0])
-    if settings.get("population"):
-        extras.append(f"{max(settings['samples'].values()):,} samples")
-    extras += [str(settings["precision"])] if settings["precision"] != "fp32" else []
-    return ", ".join([title, *extras])
-
-
-def _curve_pictures(curve: Curve, pages: Pages, place: Path, log: bool) -> list[Picture]:
-    figure = build_curve([curve], log=log, captioned=False)
-    name = "curve.png" if curve.coordinate == "alpha" else "line.png"
-    return [
-        pages.draw(
-            figure, place / name, captions.curve_alt(curve), captions.curve_caption([curve], [""], log)
-        )
-    ]
-
-
-def _surface_pictures(surface: Surface, pages: Pages, place: Path, log: bool) -> list[Picture]:
-    pictures = []
-    for split in surface.splits:
-        suffix = "" if split == surface.splits[0] else f"-{split}"
-        contour = build_contour(surface, split=split, log=log, captioned=False)
-        alt = f"Contours of the {split} loss over two directions. {captions.extremes(surface, split)}"
-        pictures.append(
-            pages.draw(contour, place / f"contour{suffix}.png", alt, contour_caption(surface, split, log))
-        )
-        solid = build_surface(surface, split=split, log=log, captioned=False)
-        alt = f"The {split} loss over two directions as a surface in three dimensions."
-        caption = " ".join([f"The same {split} losses as heights.", *surface_notes(surface, split, log)])
-        pictures.append(pages.draw(solid, place / f"surface{suffix}.png", alt, caption))
-        if surface.trails:
-            lines = build_path(surface, split=split, captioned=False)
-            alt = f"True {split} losses and distances off the plane of the paths, against the epoch."
-            caption = path_caption(surface, split)
-            pictures.append(pages.draw(lines, place / f"path{suffix}.png", alt, caption))
-    return pictures
-
-
-def _copies(result: Result, pages: Pages, place: Path) -> list[tuple[str, str]]:
-    tables = [path.name for path in sorted(result.folder.glob("*.csv")) if path.name != POINTS]
-    names = [*tables, PATH_FACTS, SETTINGS, RANGE, ENGINE, CERTIFICATE, MEASURES]
-    return [
-        pages.copy(result.folder / name, place / name) for name in names if (result.folder / name).exists()
-    ]
+def together(runs: Sequence[Path], page: Page, hidden: set[Path]) -> Found:
+    """The results that lie beside the runs, of runs that are all on the page."""
+    among, all_of_them = {run.resolve() for run in runs}, Found()
+    for index, home in enumerate(dict.fromkeys(run.absolute().parent for run in runs), 1):
+        found = find(home, page, f"together-{index}", hidden, among)
+        for name in ANALYSES:
+            if name in found.sections:
+                all_of_them.sections.setdefault(name, []).extend(found.sections[name])
+        all_of_them.problems.extend(found.problems)
+    return all_of_them

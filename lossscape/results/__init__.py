@@ -1,6 +1,6 @@
 """Results: their folders and files, and what is read back from them without torch."""
 
-from lossscape.results.curve import Curve, Result, read_curve
+from lossscape.results.curve import Curve, Result, check_begun, check_whole, metrics_of, read_curve
 from lossscape.results.folder import (
     CERTIFICATE,
     DIRECTIONS,
@@ -17,7 +17,7 @@ from lossscape.results.folder import (
     finished,
     read_settings,
 )
-from lossscape.results.surface import Surface, Trail, read_surface, read_trails
+from lossscape.results.surface import Pair, Surface, Trail, read_surface, read_trails
 from lossscape.results.tables import read_csv, write_csv
 
 __all__ = [
@@ -34,10 +34,14 @@ __all__ = [
     "RANGE",
     "SETTINGS",
     "Curve",
+    "Pair",
     "Result",
     "Surface",
     "Trail",
+    "check_begun",
+    "check_whole",
     "finished",
+    "metrics_of",
     "read_csv",
     "read_curve",
     "read_settings",

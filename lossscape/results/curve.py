@@ -1,5 +1,7 @@
 """Results as read back from their folders, and those along a line."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,21 +10,37 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lossscape.errors import BadInput
 from lossscape.files import read_json
-from lossscape.results.folder import CERTIFICATE, ENGINE, MEASURES, RANGE, read_settings
+from lossscape.results.folder import CERTIFICATE, ENGINE, MEASURES, POINTS, RANGE, read_settings
 from lossscape.results.tables import read_csv
 
 SAME_STEP = 1e-6
 """Within this part of a grid's step, a point lies on the grid."""
 
 
+def metrics_of(columns: Iterable[Any]) -> list[str]:
+    """The metrics beside the loss whose values stand in columns such as train_accuracy, each once."""
+    names = [name.partition("_")[2] for name in map(str, columns) if name.startswith(("train_", "test_"))]
+    return [name for name in dict.fromkeys(names) if name != "loss" and not name.endswith("_stderr")]
+
+
 @dataclass(frozen=True)
 class Result:
-    """A finished result: a table whose first columns are coordinates, and its settings."""
+    """A finished result: its settings, and its table, whose first columns are coordinates where it has any."""
 
     folder: Path
     settings: dict[str, Any]
     table: pd.DataFrame
+
+    @property
+    def shown(self) -> frozenset[Path]:
+        """Resolved folders of other results that a page need not show once more beside it."""
+        return frozenset()
+
+    def lines(self) -> list[str]:
+        """What the terminal says of it."""
+        return []
 
     @cached_property
     def certificate(self) -> dict[str, Any]:
@@ -48,6 +66,11 @@ class Result:
     def splits(self) -> list[str]:
         """The splits whose loss was computed, train first."""
         return [split for split in ("train", "test") if f"{split}_loss" in self.table]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics beside the loss."""
+        return metrics_of(self.table)
 
     @property
     def axes(self) -> list[str]:
@@ -88,8 +111,40 @@ class Curve(Result):
         """Its values, ascending."""
         return self.table[self.coordinate].to_numpy()
 
+    def lines(self) -> list[str]:
+        """The measures of each split's losses, where there are any."""
+        lines = []
+        for split in self.splits:
+            if found := self.measures.get(split):
+                shape = "falls or stays everywhere" if found["monotone"] else "is not monotone"
+                lines.append(
+                    f"{split} loss {shape}: largest rise {found['bump_height']:.4g}, barrier against the chord "
+                    f"{found['barrier_chord']:.4g}, against the mean of the ends {found['barrier_mean']:.4g}"
+                )
+        return lines
+
 
 def read_curve(folder: Path) -> Curve:
     """A finished interpolation or random line. Raises BadInput where it is unfinished or torn."""
     name = "curve.csv" if (folder / "curve.csv").exists() else "line.csv"
     return Curve(folder, read_settings(folder), read_csv(folder / name))
+
+
+def check_begun(folder: Path, file: str, count: int) -> None:
+    """Raise BadInput that says how much of `count` points is done where the final CSV is not there."""
+    if not (folder / file).exists():
+        live = folder / POINTS
+        done = len(read_csv(live, live=True)) if live.exists() else 0
+        raise BadInput(f"not finished: {done:,} of {count:,} points; run the command again to complete it")
+
+
+def check_whole(result: Result) -> None:
+    """Raise BadInput where a result lacks points of its grid or has more than it may, or holds no losses."""
+    grid = math.prod(result.grid)
+    count = grid + int(result.settings.get("refine") or 0)
+    if not result.splits:
+        raise BadInput(f"{result.folder.name}: its CSV has no losses")
+    if len(result.table) > count or len(result.table) - int(result.refined.sum()) != grid:
+        raise BadInput(
+            f"{result.folder.name}: holds {len(result.table):,} of {count:,} points; run the command again"
+        )

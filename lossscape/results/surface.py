@@ -57,6 +57,43 @@ class Surface(Result):
         return self.table.pivot(index="y", columns="x", values=column).to_numpy()
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two surfaces over the same plane around the same net."""
+
+    net: str
+    original: Surface
+    """Against the data's labels."""
+    relabelled: Surface
+
+    @property
+    def targets(self) -> str:
+        """soft or hard."""
+        return str(self.relabelled.settings["targets"])
+
+    @property
+    def difference(self) -> np.ndarray:
+        """Relabelled − original [len(y), len(x)]; NaN where one of them is not finite."""
+        a, b = self.original.values("train_loss"), self.relabelled.values("train_loss")
+        with np.errstate(invalid="ignore"):
+            apart = b - a
+        return np.where(np.isfinite(a) & np.isfinite(b), apart, np.nan)
+
+    def together(self) -> Surface:
+        """Both and their difference as columns of one table, to be exported."""
+        columns = {
+            f"{surface.settings['targets']}_{str(name).removeprefix('train_')}": surface.table[name]
+            for surface in (self.original, self.relabelled)
+            for name in surface.table
+            if name not in surface.axes
+        }
+        apart = {"difference": self.relabelled.table["train_loss"] - self.original.table["train_loss"]}
+        table = pd.DataFrame({name: self.original.table[name] for name in ("x", "y")} | columns | apart)
+        settings = {name: surface.settings for name, surface in
+                    (("original", self.original), ("relabelled", self.relabelled))}  # fmt: skip
+        return Surface(self.original.folder, settings, table)
+
+
 def read_surface(folder: Path) -> Surface:
     """A finished landscape over a plane. Raises BadInput where it is unfinished or torn, or has a point twice."""
     file = folder / "surface.csv"

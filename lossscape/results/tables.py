@@ -50,7 +50,7 @@ def _numbers(column: Sequence[str]) -> np.ndarray:
     return np.array([float(cell) if cell else np.nan for cell in column], dtype=float)
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a CSV whole or not at all: numbers that read back exactly, words in quotes where they need them."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -1,17 +1,1 @@
-"""Studies: what trains and evaluates many runs."""
-
-from pathlib import Path
-
-from lossscape.studies.config import InterpolationStudy, Opened
-from lossscape.studies.interpolation import InterpolationResult, Say, run_interpolation
-from lossscape.studies.minimum import MinimumResult, run_minimum
-
-
-def run_study(
-    opened: Opened, home: Path, *, device: str = "auto", say: Say = lambda words: None, quiet: bool = True
-) -> InterpolationResult | MinimumResult:
-    """Do a study in its folder, or what is left of it. Raises BadInput, RunFailed or Interrupted."""
-    study = opened.study
-    if isinstance(study, InterpolationStudy):
-        return run_interpolation(opened, study, home, device=device, say=say, quiet=quiet)
-    return run_minimum(opened, study, home, device=device, say=say, quiet=quiet)
+"""Studies: what trains and evaluates many runs, and says which published statements hold."""

@@ -14,7 +14,7 @@ from typing import Any
 from lossscape.analyses.pair.compute import MEASURES, pair
 from lossscape.analyses.solutions.compute import solutions
 from lossscape.analyses.solutions.kinds import Rule
-from lossscape.analyses.solutions.result import read_solutions
+from lossscape.analyses.solutions.result import read as read_solutions
 from lossscape.errors import RunFailed
 from lossscape.results import read_csv
 from lossscape.runs import Point, Run, point

@@ -1,121 +1,120 @@
-"""The front of a study's page: what was published, whether it holds, and the figures and measures that say so."""
+"""A study's page, made from what the study wrote: what was published, whether it holds, and what says so."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from lossscape import yamlfile
+from lossscape.analyses.interpolate.result import read
+from lossscape.errors import BadInput
 from lossscape.figures import captions
 from lossscape.figures.curves import build_curve, names_of
 from lossscape.figures.facts import facts_of
 from lossscape.figures.facts import names_of as names_of_runs
-from lossscape.figures.pages import Pages, Picture
-from lossscape.figures.training import build_training, training_caption
+from lossscape.figures.section import Page, Picture, Section, Table
+from lossscape.figures.training import build_training, shown_words, training_caption
 from lossscape.report.page import write_report
-from lossscape.results import SETTINGS
-from lossscape.runs import Run
-from lossscape.studies.interpolation import InterpolationResult, Line
-from lossscape.studies.minimum import MinimumResult
-from lossscape.studies.statements import MEASURES, STATEMENTS, STUDY, Statement, spread
+from lossscape.results import SETTINGS, read_csv
+from lossscape.runfiles import RunFiles
+from lossscape.studies.statements import MEASURES, STATEMENTS, STUDY, spread
 
-Cells = list[list[str]]
 STARTS = {"first": "the initial values", "1": "epoch 1"}
 LINE_MEASURES = {
+    "loss_at_0": "loss at α = 0", "loss_at_1": "loss at α = 1",
     "bump_height": "greatest rise", "barrier_chord": "barrier against the chord",
     "barrier_mean": "barrier against the mean of the ends", "convex_fraction": "convex fraction",
 }  # fmt: skip
+TEXT = ("net", "start", "dropout", "folder", "monotone", "run", "trains")
+"""Columns of measures.csv that hold words."""
 
 
-@dataclass(frozen=True)
-class Front:
-    """What stands before the runs on a study's page."""
+def write_study_report(home: Path) -> Path:
+    """Write home/report/index.html of a study: its statements and figures, then the runs; returns the page's path.
 
-    title: str
-    statements: list[Statement]
-    pictures: list[Picture]
-    head: list[str]
-    rows: Cells
-    caption: str
-    """Of the table."""
-    files: list[tuple[str, str]] = field(default_factory=list)
-
-
-def write_study_report(found: InterpolationResult | MinimumResult, scale: str) -> Path:
-    """Write home/report/index.html of a study: its statements and figures, then the runs; returns the page's path."""
-
-    def front(pages: Pages) -> Front:
-        if isinstance(found, InterpolationResult):
-            return _interpolation(found, scale, pages)
-        return _minimum(found, scale, pages)
-
-    runs = found.runs if isinstance(found, InterpolationResult) else [each.run for each in found.tried]
-    return write_report(runs, found.home / "report", front=front)
+    Everything is read from home/study and the runs. Raises BadInput where the study is not finished.
+    """
+    settings = yamlfile.read(home / STUDY / SETTINGS).data
+    measures = read_csv(home / STUDY / MEASURES, TEXT)
+    if not isinstance(settings, dict) or settings.get("study") not in FRONTS:
+        raise BadInput(f"{home / STUDY / SETTINGS}: not the settings of a study")
+    runs, front = FRONTS[settings["study"]]
+    return write_report(
+        runs(home, measures), home / "report", front=lambda page: front(home, settings, measures, page)
+    )
 
 
-def _interpolation(found: InterpolationResult, scale: str, pages: Pages) -> Front:
-    place = pages.place(STUDY)
-    seed = found.lines[0].seed
-    runs = [run for run in found.runs if run.name.endswith(f"-seed-{seed}")]
-    pictures = [_training(runs, pages, place)]
-    for kept, start in dict.fromkeys((line.kept, line.start) for line in found.lines):
-        curves = [
-            line.curve for line in found.lines if (line.seed, line.kept, line.start) == (seed, kept, start)
-        ]
-        how = "on" if kept else "off"
-        alt = f"Loss and accuracy against α from {STARTS[start]}, dropout {how}."
+def _runs_of_lines(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
+    names = dict.fromkeys(Path(folder).parts[0] for folder in measures["folder"])
+    return [RunFiles(home / name) for name in names]
+
+
+def _interpolation(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
+    first = measures[measures["seed"] == measures["seed"].iloc[0]]
+    pictures = [_training(_runs_of_lines(home, first), page)]
+    for (dropout, start), rows in first.groupby(["dropout", "start"], sort=False):
+        curves = [read(home / folder) for folder in rows["folder"]]
+        alt = f"Loss and accuracy against α from {STARTS[str(start)]}, dropout {dropout}."
         caption = captions.curve_caption(curves, names_of(curves), False)
         figure = build_curve(curves, captioned=False)
-        pictures.append(pages.draw(figure, place / f"lines-from-{start}-dropout-{how}.png", alt, caption))
-    seeds = len({line.seed for line in found.lines})
-    groups = dict.fromkeys((line.net, line.start, line.kept) for line in found.lines)
+        pictures.append(page.draw(figure, f"lines-from-{start}-dropout-{dropout}.png", alt, caption))
     rows = [
-        _line_row([line for line in found.lines if (line.net, line.start, line.kept) == group])
-        for group in groups
+        [str(net), STARTS[str(start)], str(dropout), *(spread(own[key].tolist()) for key in LINE_MEASURES)]
+        for (net, start, dropout), own in measures.groupby(["net", "start", "dropout"], sort=False)
     ]
-    return Front(
-        title=f"Study of linear interpolation, scale {scale}",
-        statements=found.statements,
-        pictures=pictures,
-        head=["net", "from", "dropout", "loss at α = 0", "loss at α = 1", *LINE_MEASURES.values()],
-        rows=rows,
-        caption=f"Measures of the training loss along the lines, mean ± std over {seeds} seed{'s'[: seeds != 1]}, in "
-        "units of the loss. The figures show the first seed.",
-        files=_files(found.home, pages, place),
+    seeds = measures["seed"].nunique()
+    caption = (
+        f"Measures of the training loss along the lines, mean ± std over {seeds} seed{'s'[: seeds != 1]}, in units of "
+        "the loss. The figures show the first seed."
+    )
+    table = Table(rows, ["net", "from", "dropout", *LINE_MEASURES.values()], caption, words=(1, 2))
+    return Section(
+        title=f"Study of linear interpolation, scale {settings['scale']}",
+        parts=[_statements(home), *pictures, table],
+        files=_files(home, page),
     )
 
 
-def _line_row(lines: Sequence[Line]) -> list[str]:
-    first = lines[0]
-    return [
-        first.net, STARTS[first.start], "on" if first.kept else "off",
-        spread([float(line.loss[0]) for line in lines]), spread([float(line.loss[-1]) for line in lines]),
-        *(spread([float(line.curve.measures["train"][key]) for line in lines]) for key in LINE_MEASURES),
+def _runs_tried(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
+    return [RunFiles(home / name) for name in measures["run"]]
+
+
+def _minimum(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
+    rows = [
+        [row["net"], f"{row['learning_rate']:g}", row["run"], "yes" if row["trains"] == "True" else "no",
+         f"{row['epochs']:.0f}"]
+        for row in measures.to_dict("records")
     ]  # fmt: skip
-
-
-def _minimum(found: MinimumResult, scale: str, pages: Pages) -> Front:
-    place = pages.place(STUDY)
-    rows = [
-        [each.net, f"{each.rate:g}", each.run.name, "yes" if each.trains else "no", str(each.epochs)]
-        for each in found.tried
-    ]
-    return Front(
-        title=f"Study of landscapes around true minima, scale {scale}",
-        statements=found.statements,
-        pictures=[_training(list(found.chosen.values()), pages, place)],
-        head=["net", "learning rate", "run", "trains", "epochs"],
-        rows=rows,
-        caption="Learning rates in the order in which they were tried; the surfaces are those of the last of each net. "
-        "The surfaces of all nets, their measures and the epochs to each kind of solution follow below.",
-        files=_files(found.home, pages, place),
+    caption = (
+        "Learning rates in the order in which they were tried; the surfaces are those of the last of each net. "
+        "The surfaces of all nets, their measures and the epochs to each kind of solution follow below."
+    )
+    chosen = _runs_tried(home, measures.drop_duplicates("net", keep="last"))
+    table = Table(rows, ["net", "learning rate", "run", "trains", "epochs"], caption, words=(2, 3))
+    return Section(
+        title=f"Study of landscapes around true minima, scale {settings['scale']}",
+        parts=[_statements(home), _training(chosen, page), table],
+        files=_files(home, page),
     )
 
 
-def _training(runs: Sequence[Run], pages: Pages, place: Path) -> Picture:
+FRONTS = {"interpolation": (_runs_of_lines, _interpolation), "minimum": (_runs_tried, _minimum)}
+"""By kind of study: its runs, and what stands before them on the page."""
+
+
+def _statements(home: Path) -> Table:
+    table = read_csv(home / STUDY / STATEMENTS, ("source", "claim", "verdict", "evidence"))
+    rows = table[["claim", "source", "verdict", "evidence"]].to_numpy().tolist()
+    return Table(rows, ["statement", "by", "here", "because"], words=(1, 2, 3))
+
+
+def _training(runs: Sequence[RunFiles], page: Page) -> Picture:
     facts = [facts_of(run) for run in runs]
     caption = training_caption(facts, names_of_runs(runs))
-    alt = f"Loss and accuracy by epoch of {', '.join(run.name for run in runs)}."
-    return pages.draw(build_training(runs, captioned=False), place / "training.png", alt, caption)
+    alt = f"{shown_words(facts)} by epoch of {', '.join(run.name for run in runs)}."
+    return page.draw(build_training(runs, captioned=False), "training.png", alt, caption)
 
 
-def _files(home: Path, pages: Pages, place: Path) -> list[tuple[str, str]]:
-    return [pages.copy(home / STUDY / name, place / name) for name in (STATEMENTS, MEASURES, SETTINGS)]
+def _files(home: Path, page: Page) -> list[tuple[str, str]]:
+    return [page.copy(home / STUDY / name) for name in (STATEMENTS, MEASURES, SETTINGS)]

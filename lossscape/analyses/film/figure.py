@@ -1,23 +1,33 @@
-"""The frames of films: the descent over a surface beside its losses, and a fixed plane around every checkpoint."""
+"""Films: their frames, what is written into them, and their section of the page."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import Stroke, withStroke
 
-from lossscape.analyses.film import words as film_words
+from lossscape.analyses.film.request import Drawing, formats_of
 from lossscape.analyses.film.result import Film
-from lossscape.analyses.landscape.path_figure import COLOURS
-from lossscape.directions import axis_label
-from lossscape.figures import meshes
+from lossscape.directions import axis_label, sentence
+from lossscape.errors import BadInput
+from lossscape.figures import captions, certificates, meshes, phrases
+from lossscape.figures.captions import path_words
 from lossscape.figures.levels import Scale, choose_scale
-from lossscape.figures.panels import LONGEST_SIDES, add, colour_bar, contours, solid
+from lossscape.figures.metrics import value_words
+from lossscape.figures.movies import write_movie
+from lossscape.figures.panels import add, colour_bar, contours, solid
+from lossscape.figures.paths import COLOURS
+from lossscape.figures.section import Page, Picture, Section, Sentences
 from lossscape.figures.style import loss_axis, numbers, sheet, style
-from lossscape.figures.text import finite
-from lossscape.results import Surface
+from lossscape.figures.text import finite, shortened
+from lossscape.files import read_json
+from lossscape.results import CERTIFICATE, FILMS, Surface
+from lossscape.text import number
 
 SIDE, LEFT, BOTTOM = 3.4, 0.75, 0.55
 """Of square contours, and where they stand, in inches."""
@@ -29,6 +39,10 @@ RIGHT, RIGHT_WIDTH = 6.15, 3.2
 """Of what stands beside the contours."""
 TOP = HEIGHT - 0.72
 """Of the words of a frame."""
+RING: dict[str, Any] = {
+    "markersize": 8, "markerfacecolor": "white", "markeredgecolor": COLOURS[0], "markeredgewidth": 2.2,
+}  # fmt: skip
+"""Around the checkpoint of a frame."""
 QUANTILE = 0.005
 """Of all losses of a film's frames, what the scale leaves out at either end."""
 
@@ -49,7 +63,7 @@ def scale_of(film: Film, kind: str, log: bool = False) -> Scale:
     low = np.nanquantile(drawn, QUANTILE, method="higher")  # a loss that is there, not one between
     high = np.nanquantile(drawn, 1 - QUANTILE, method="lower")
     scale = choose_scale(np.clip(drawn, low, high), log)
-    scale.notes.extend(film_words.beyond(losses, scale.low, scale.high))
+    scale.notes.extend(beyond(losses, scale.low, scale.high))
     return scale
 
 
@@ -70,9 +84,9 @@ def build_descent(
     beside = add(panel, (RIGHT, BOTTOM, RIGHT_WIDTH, SIDE - 0.55))
     _draw_losses(beside, film, reached)
     write = _writer(panel)
-    write(RIGHT - 0.05, TOP, film_words.when(row), size=14, weight="bold")
-    write(RIGHT - 0.05, TOP - 0.24, film_words.loss_words(film, row), size=10)
-    write(RIGHT - 0.05, TOP - 0.44, film_words.shadow_words(film, frame), size=9, color="0.3")
+    write(RIGHT - 0.05, TOP, when(row), size=14, weight="bold")
+    write(RIGHT - 0.05, TOP - 0.24, loss_words(film, row), size=10)
+    write(RIGHT - 0.05, TOP - 0.44, shadow_words(film, frame), size=9, color="0.3")
     return figure
 
 
@@ -95,8 +109,8 @@ def build_plane(
         meshes.COLOURS,
     )
     write = _writer(panel)
-    write(LEFT, TOP, film_words.when(row), size=14, weight="bold")
-    write(LEFT + 1.4, TOP, f"{film_words.loss_words(film, row)} at the checkpoint", size=10)
+    write(LEFT, TOP, when(row), size=14, weight="bold")
+    write(LEFT + 1.4, TOP, f"{loss_words(film, row)} at the checkpoint", size=10)
     return figure
 
 
@@ -104,14 +118,14 @@ BUILDERS: dict[str, Callable[..., Figure]] = {"descent": build_descent, "plane":
 
 
 def _sheet(film: Film, kind: str, scale: Scale, captioned: bool) -> tuple[SubFigure, Figure]:
-    caption = film_words.caption(film, kind, scale) if captioned else None
-    figure, panel = sheet(WIDTH, HEIGHT, film_words.title(film, kind), caption)
+    told = CAPTIONS[kind](film, scale) if captioned else None
+    figure, panel = sheet(WIDTH, HEIGHT, title(film, kind), told)
     figure.set_layout_engine("none")
     return panel, figure
 
 
 def _writer(panel: SubFigure) -> Callable[..., Any]:
-    """What writes at a place in inches."""
+    """What writes at a spot in inches."""
 
     def write(left: float, bottom: float, text: str, **look: Any) -> None:
         panel.text(left / WIDTH, bottom / HEIGHT, text, va="center", **look)
@@ -121,21 +135,19 @@ def _writer(panel: SubFigure) -> Callable[..., Any]:
 
 def _contours(panel: SubFigure, surface: Surface, film: Film, scale: Scale) -> Axes:
     """The surface with its colour bar, as large as there is room for its shape."""
-    sides = float(np.ptp(surface.x) / np.ptp(surface.y))
-    if not 1 / LONGEST_SIDES <= sides <= LONGEST_SIDES:
-        sides = 1.0
+    sides = meshes.sides_of(surface) if meshes.is_even(surface) else 1.0
     wide = min(SIDE * sides, LONGEST)
     high = wide / sides
-    place = (LEFT, BOTTOM + (SIDE - high) / 2, wide, high)
+    box = (LEFT, BOTTOM + (SIDE - high) / 2, wide, high)
     heights = scale.heights(surface.values(f"{film.split}_loss"))
-    axes = contours(panel, place, surface, heights, scale, meshes.COLOURS)
+    axes = contours(panel, box, surface, heights, scale, meshes.COLOURS)
     if not (surface.x[0] <= 0 <= surface.x[-1] and surface.y[0] <= 0 <= surface.y[-1]):
         for star in [line for line in axes.lines if line.get_label() == "centre"]:
             star.remove()
     axes.set_xlabel(axis_label(surface.settings, "x", 1), size=8)
     axes.set_ylabel(axis_label(surface.settings, "y", 2), size=8)
     label = f"{film.split} loss{', log scale' if scale.log else ''}"
-    colour_bar(panel, (LEFT + wide + BAR_GAP, place[1], BAR, high), scale, meshes.COLOURS, label)
+    colour_bar(panel, (LEFT + wide + BAR_GAP, box[1], BAR, high), scale, meshes.COLOURS, label)
     return axes
 
 
@@ -144,8 +156,7 @@ def _draw_path(axes: Axes, film: Film, reached: int) -> None:
     x, y = (film.trail.table[axis].to_numpy()[: reached + 1] for axis in ("x", "y"))
     edge = [Stroke(linewidth=3.4, foreground="white"), withStroke(linewidth=1.8)]
     axes.plot(x, y, linewidth=1.8, color=COLOURS[0], zorder=3, path_effects=edge, label="path")
-    look: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": COLOURS[0], "markeredgewidth": 2.2}
-    axes.plot(x[-1:], y[-1:], "o", markersize=8, zorder=4, label="checkpoint", **look)
+    axes.plot(x[-1:], y[-1:], "o", zorder=4, label="checkpoint", **RING)
 
 
 def _draw_losses(axes: Axes, film: Film, reached: int) -> None:
@@ -162,10 +173,7 @@ def _draw_losses(axes: Axes, film: Film, reached: int) -> None:
         values = finite(table[column].to_numpy())
         drawn.append(values)
         axes.plot(time[: reached + 1], values[: reached + 1], linestyle=dash, color=colour, label=name)
-    axes.plot(
-        time[reached], drawn[0][reached], "o", markersize=8, markerfacecolor="white", markeredgecolor=COLOURS[0],
-        markeredgewidth=2.2, label="_now", clip_on=False, zorder=4,
-    )  # fmt: skip
+    axes.plot(time[reached], drawn[0][reached], "o", **RING, label="_now", clip_on=False, zorder=4)
     every = np.concatenate(drawn)
     every = every[np.isfinite(every)]
     margin = 0.03 * float(np.ptp(time))
@@ -181,3 +189,152 @@ def _draw_losses(axes: Axes, film: Film, reached: int) -> None:
     axes.set_ylabel(f"{split} loss", size=8)
     axes.tick_params(labelsize=8)
     axes.legend(loc="upper right", fontsize=8)
+
+
+def title(film: Film, kind: str) -> str:
+    """One line that says what a film shows."""
+    run = shortened(film.run, 34)
+    if kind == "descent":
+        centre = phrases.point_name(film.settings["centre"])
+        return f"Descent of {run} over the plane around {centre} ({film.split} data)"
+    return f"Loss around every checkpoint of {run} in one fixed plane ({film.split} data)"
+
+
+def when(row: pd.Series) -> str:
+    """The moment of a frame: epoch 3, or step 120."""
+    return f"epoch {number(row['epoch'], 5)}" if np.isfinite(row["epoch"]) else f"step {row['step']:.0f}"
+
+
+def loss_words(film: Film, row: pd.Series) -> str:
+    """The loss and other metrics of a frame's checkpoint."""
+    others = value_words(row.to_dict(), film.split, film.metrics)
+    return ", ".join(filter(None, [f"{film.split} loss {number(row[f'{film.split}_loss'])}", others]))
+
+
+def shadow_words(film: Film, frame: int) -> str:
+    """What the surface has where a checkpoint is drawn, and how far off it lies."""
+    row = film.rows("descent").iloc[frame]
+    below, off = row[f"plane_{film.split}_loss"], row["off_plane"]
+    return f"plane below {number(below)}, checkpoint {number(off, 3)} off it"
+
+
+def descent_caption(film: Film, scale: Scale) -> str:
+    """What the surface is, how true the path is to it, and what is drawn."""
+    surface = film.surface("descent", 0)
+    return captions.surface_caption(
+        surface,
+        film.split,
+        "★ marks the centre, the ring the checkpoint of the frame.",
+        *path_words(surface, film.split),
+        *_missing(scale, "Hatched"),
+        *scale.notes,
+    )
+
+
+def plane_caption(film: Film, scale: Scale) -> str:
+    """What all frames share: directions, axes, scale, data."""
+    surfaces, rows = film.surfaces("plane"), film.rows("plane")
+    first, last = surfaces[0], surfaces[-1]
+    failed = [words for surface in surfaces for words in phrases.failure_words(surface)][:1]
+    span = f"{len(rows):,} frames, {when(rows.iloc[0])} to {when(rows.iloc[-1]).removeprefix('epoch ')}"
+    words = [
+        *failed,
+        f"Loss at θₖ + x·d₁ + y·d₂, θₖ a checkpoint of {shortened(film.run)} (★): {span}, {phrases.grid_words(last)} "
+        "each.",
+        sentence(first.settings, 2),
+        "Directions, axes and scale are those of all frames.",
+        *phrases.conditions(last, [film.split], "each frame's checkpoint"),
+    ]
+    if phrases.sampled(last, film.split) or "precision_check" in last.certificate:
+        words.append("Errors are those of the last frame.")
+    return " ".join([*words, *_missing(scale, "Hatched, or left open"), *scale.notes])
+
+
+CAPTIONS = {"descent": descent_caption, "plane": plane_caption}
+"""The same in every frame."""
+
+
+def alt(film: Film, kind: str) -> str:
+    """What a reader who cannot see a film should know."""
+    rows = film.rows(kind)
+    first, last = (loss_words(film, rows.iloc[frame]) for frame in (0, -1))
+    return (
+        f"{title(film, kind)}, {len(rows):,} frames: from {first} at {when(rows.iloc[0])} to {last} at "
+        f"{when(rows.iloc[-1])}."
+    )
+
+
+def beyond(losses: np.ndarray, low: float, high: float) -> list[str]:
+    """What is to be said of losses that a scale for many frames leaves out."""
+    values = finite(losses)
+    out = int((values < low).sum() + (values > high).sum())
+    if not out:
+        return ["One scale for all frames."]
+    share = 100 * out / max(int(np.isfinite(values).sum()), 1)
+    return [
+        f"One scale for all frames, from {number(low, 3)} to {number(high, 3)}: {number(share, 2)} % of all losses lie "
+        "beyond it and are drawn at its ends."
+    ]
+
+
+def _missing(scale: Scale, where: str) -> list[str]:
+    if not scale.missing:
+        return []
+    return [f"{where}: {scale.missing:,} of {scale.points:,} losses, infinite, undefined or above 1e30."]
+
+
+def draw(result: Film, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
+    """Write each kind of film and its last frame beside it; returns what lies where. Raises as write_movie."""
+    formats = formats_of(None) if drawing.formats is None else drawing.formats
+    drawn: dict[str, Path | str] = {}
+    for kind in result.kinds:
+        build = partial(BUILDERS[kind], result, scale=scale_of(result, kind, drawing.log))
+        count, path = len(result.rows(kind)), result.folder / kind
+        written = write_movie(build, count, path, formats, drawing.fps, quiet)
+        drawn[kind] = "\n".join(map(str, written))
+    return {**drawn, "frames": result.folder / FILMS}
+
+
+def section(result: Film, page: Page) -> Section:
+    """Its part of the page: the films as they were drawn, with the table of their frames."""
+    pictures, files = [], []
+    for kind in result.kinds:
+        drawn = [result.folder / f"{kind}.{ending}" for ending in ("gif", "png", "mp4")]
+        copies = [page.copy(file) for file in drawn if file.exists()]
+        shown = [address for name, address in copies if not name.endswith(".mp4")]
+        if not shown:
+            raise BadInput(f"{kind} is not drawn: run the command again")
+        pictures.append(Picture(shown[0], alt(result, kind), _short_caption(result, kind), panels=2))
+        files += copies
+    links = result.table.drop_duplicates("landscape").to_dict("records")
+    own = Sentences(
+        [
+            f"{len(result.shown)} of the frames are landscapes of their own in the run's folder, each with its "
+            "certificate, and are not listed above."
+        ]
+    )
+    return Section(
+        title=_section_title(result),
+        parts=[*pictures, own] if result.shown else pictures,
+        files=[*files, *page.copy_result(result.folder)],
+        failures=[
+            f"{row['film']}, {row['checkpoint']}"
+            for row in links
+            if certificates.failures(read_json(result.folder / str(row["landscape"]) / CERTIFICATE))
+        ],
+        warning="The certificates of these frames FAILED: do not rely on them.",
+    )
+
+
+def _section_title(film: Film) -> str:
+    """The centre, the frames, and what tells the film from others."""
+    settings = film.settings
+    extras = [" and ".join(f"{len(film.rows(kind)):,} frames of {kind}" for kind in film.kinds)]
+    extras += [f"{film.split} data"] if film.split != "train" else []
+    return ", ".join([str(settings["centre"]["checkpoint"]), *extras, *phrases.title_extras(settings)])
+
+
+def _short_caption(film: Film, kind: str) -> str:
+    """Its first and last frame; the rest stands below the frames themselves."""
+    ends = [f"{when(row)}: {loss_words(film, row)}" for _, row in film.rows(kind).iloc[[0, -1]].iterrows()]
+    return f"{title(film, kind)}. {'; '.join(ends)}. What it is of stands below the frames."

@@ -4,26 +4,27 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from lossscape.errors import BadInput
-from lossscape.results import FILMS, Surface, Trail, read_csv, read_settings, read_surface
+from lossscape.results import FILMS, Result, Surface, Trail, read_csv, read_settings, read_surface
 
 TEXT = ("film", "checkpoint", "landscape")
 """Columns that hold words."""
 
 
 @dataclass(frozen=True)
-class Film:
-    """What `lossscape film` evaluated."""
+class Film(Result):
+    """What `lossscape film` evaluated; its table is films.csv, a row for each frame of each film."""
 
-    folder: Path
-    settings: dict[str, Any]
-    table: pd.DataFrame
-    """films.csv: a row for each frame of each film."""
     _surfaces: dict[str, Surface] = field(default_factory=dict, repr=False)
+
+    @property
+    def shown(self) -> frozenset[Path]:
+        """The landscapes that are frames of it alone, made in directions that are not their own centre's."""
+        every = [surface for kind in self.kinds for surface in self.surfaces(kind)]
+        return frozenset(each.folder.resolve() for each in every if "of" in each.settings["directions"])
 
     @property
     def kinds(self) -> list[str]:
@@ -82,7 +83,7 @@ class Film:
         return self.trail.checkpoints.index(label)
 
 
-def read_film(folder: Path) -> Film:
+def read(folder: Path) -> Film:
     """What `lossscape film` wrote. Raises BadInput where it is missing or torn."""
     file = folder / FILMS
     table = read_csv(file, TEXT)

@@ -1,175 +1,92 @@
-"""Losses over a plane, on a grid or at any points: filled contours and a view in three dimensions."""
+"""Landscapes as figures, and as sections of the page."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter
-from mpl_toolkits.mplot3d import Axes3D
-
-from lossscape.analyses.landscape import path_figure as paths
-from lossscape.analyses.landscape.path_words import path_words
-from lossscape.directions import axis_label
-from lossscape.errors import BadInput, one_of
-from lossscape.figures import captions, meshes, phrases
-from lossscape.figures.levels import Scale, choose_scale
-from lossscape.figures.style import NOTHING, numbers, save, sheet, style
-from lossscape.results import Surface
-
-APART = "no neighbouring points with a finite loss"
-LONGEST_SIDES = 3.0
-"""Axes with the same unit are drawn at the same scale unless one is this many times as long as the other."""
+from lossscape.analyses.landscape.request import Drawing
+from lossscape.certificate.summary import summary
+from lossscape.figures import captions, certificates, phrases
+from lossscape.figures.contours import (
+    build_contour,
+    build_surface,
+    contour_caption,
+    draw_contour,
+    draw_surface,
+    surface_notes,
+)
+from lossscape.figures.curves import build_curve, draw_curve
+from lossscape.figures.export import export
+from lossscape.figures.paths import build_path, draw_path, path_caption
+from lossscape.figures.section import Page, Picture, Section
+from lossscape.results import Curve, Surface
 
 
-def draw_contour(surface: Surface, path: Path, *, split: str | None = None, log: bool = False) -> None:
-    """Write the figure of build_contour as PNG."""
-    save(build_contour(surface, split=split, log=log), path)
+def draw(result: Curve | Surface, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
+    """Write the figures of a landscape beside it, and what is exported; returns what lies where."""
+    folder = result.folder
+    last: dict[str, Path | str] = {
+        "directions": folder / "directions.pt",
+        "certificate": summary(folder),
+    }
+    if isinstance(result, Curve):
+        draw_curve([result], folder / "line.png", log=drawing.log)
+        return {"line": folder / "line.csv", "figure": folder / "line.png", **last}
+    draw_contour(result, folder / "contour.png", log=drawing.log)
+    draw_surface(result, folder / "surface.png", log=drawing.log)
+    drawn: dict[str, Path | str] = {
+        "surface": folder / "surface.csv", "contour": folder / "contour.png", "figure": folder / "surface.png",
+        "directions": folder / "directions.pt",
+    }  # fmt: skip
+    if result.trails:
+        draw_path(result, folder / "path.png")
+        drawn |= {"path": folder / "path.csv", "distances": folder / "path.png"}
+    if exported := export(result, folder, drawing.export):
+        drawn["exported"] = "\n".join(map(str, exported))
+    return drawn | last
 
 
-def draw_surface(surface: Surface, path: Path, *, split: str | None = None, log: bool = False) -> None:
-    """Write the figure of build_surface as PNG."""
-    save(build_surface(surface, split=split, log=log), path)
-
-
-@style()
-def build_contour(
-    surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True
-) -> Figure:
-    """Filled contours with labelled lines; a star marks the centre, hatching what has no finite loss.
-
-    split: train or test, by default the first that was computed; log: a logarithmic scale, which is taken in any
-    case for losses that span more than two decades; captioned: with small print below. Raises BadInput.
-    """
-    split = _split(surface, split)
-    scale = choose_scale(surface.values(f"{split}_loss"), log)
-    sides = float(np.ptp(surface.x) / np.ptp(surface.y))
-    equal = 1 / LONGEST_SIDES <= sides <= LONGEST_SIDES
-    high = max(4.4, 1.1 + 4.9 / sides) if equal and sides > 1 else 6.0
-    caption = contour_caption(surface, split, log) if captioned else None
-    figure, panel = sheet(7.2, high, _title(surface, split), caption, paths.key(surface.trails))
-    axes = panel.subplots()
-    axes.grid(False)
-    axes.add_patch(
-        Rectangle(
-            (0, 0),
-            1,
-            1,
-            transform=axes.transAxes,
-            facecolor="0.9",
-            edgecolor="0.6",
-            hatch="///",
-            lw=0,
-            zorder=0,
-        )
+def section(result: Curve | Surface, page: Page) -> Section:
+    """Its part of the page: figures of every split, the certificate, and its files."""
+    certificate = result.certificate
+    return Section(
+        title=_title(result),
+        parts=_line_pictures(result, page) if isinstance(result, Curve) else _plane_pictures(result, page),
+        files=page.copy_result(result.folder),
+        failures=certificates.failures(certificate),
+        certificate=certificates.certificate_of(certificate, result.engine),
     )
-    heights = scale.heights(surface.values(f"{split}_loss"))
-    labels: list[Text] = []
-    bar = None
-    if meshes.has_faces(surface, heights):
-        labels, bar = meshes.bands(panel, axes, surface, heights, scale, _loss_label(surface, split, scale))
-    else:
-        words = NOTHING if scale.empty else APART
-        axes.text(
-            0.5, 0.4, words, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0}
-        )
-    meshes.dots(axes, surface)
-    if _shows_centre(surface):
-        axes.plot(0, 0, "*", markersize=13, markerfacecolor="white", markeredgecolor="black", label="centre")
-    names = paths.over_contour(axes, surface)
-    axes.set_xlim(surface.x[0], surface.x[-1])
-    axes.set_ylim(surface.y[0], surface.y[-1])
-    axes.set_xlabel(axis_label(surface.settings, "x", 1))
-    axes.set_ylabel(axis_label(surface.settings, "y", 2))
-    for axis, length in ((axes.xaxis, sides), (axes.yaxis, 1 / sides)):
-        numbers(axis, max(4, int(8 * min(length, 1))) if equal else 8)
-    axes.set_aspect("equal" if equal else "auto")
-    meshes.thin_out(figure, axes, labels, names)
-    if bar is not None:
-        meshes.fit_bar(figure, axes, bar, scale)
-    return figure
 
 
-@style()
-def build_surface(
-    surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True
-) -> Figure:
-    """The surface in three dimensions, open where it has no finite loss; arguments as for build_contour."""
-    split = _split(surface, split)
-    scale = choose_scale(surface.values(f"{split}_loss"), log)
-    caption = surface_caption(surface, split, log) if captioned else None
-    figure, panel = sheet(7.2, 5.2, _title(surface, split), caption, paths.key(surface.trails))
-    figure.set_layout_engine("none")  # which would leave room for corners that the view does not fill
-    below = 0.07 if surface.trails else 0.0  # of a legend
-    axes: Any = panel.add_axes((0.03, 0.02 + below, 0.92, 0.94 - below), axes_class=Axes3D)
-    heights = scale.heights(surface.values(f"{split}_loss"))
-    if meshes.has_faces(surface, heights):
-        meshes.solid(axes, surface, heights, scale)
-    else:
-        axes.text2D(0.5, 0.5, NOTHING if scale.empty else APART, transform=axes.transAxes, ha="center")
-    paths.over_solid(axes, surface, scale, split)
-    for axis in (axes.xaxis, axes.yaxis):
-        numbers(axis, 5)
-    for limits, values in ((axes.set_xlim, surface.x), (axes.set_ylim, surface.y)):
-        margin = 0.04 * np.ptp(values)  # or the numbers of both axes meet in the corner
-        limits(values[0] - margin, values[-1] + margin)
-    axes.set_zlim(scale.ticks[0], scale.ticks[-1])
-    ticks = [] if scale.empty else list(scale.marks(7))
-    axes.set_zticks(ticks)
-    axes.zaxis.set_major_formatter(FuncFormatter(lambda height, _: scale.text(height)))
-    wider = max(
-        [0, *(len(scale.text(tick)) - 4 for tick in ticks)]
-    )  # characters beyond what fits beside the axis
-    axes.tick_params(axis="z", pad=4 + 2.5 * wider)
-    axes.set_xlabel("x", labelpad=6)
-    axes.set_ylabel("y", labelpad=6)
-    axes.set_zlabel(_loss_label(surface, split, scale), labelpad=10 + 4 * wider)
-    axes.set_box_aspect((1, 1, 0.75), zoom=1.0)
-    axes.view_init(elev=32, azim=-55)
-    return figure
+def _title(result: Curve | Surface) -> str:
+    """What is drawn, and what tells it from others of the same centre."""
+    settings, what = result.settings, "line" if isinstance(result, Curve) else "plane"
+    made = settings["directions"]
+    extras = [f"directions of {made['of']['run']}@{made['of']['checkpoint']}"] if "of" in made else []
+    extras += [f"seed {made['seed']}"] if "seed" in made else []
+    extras.append(phrases.grid_words(result).partition(" where ")[0])
+    title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
+    return ", ".join([title, *extras, *phrases.title_extras(settings)])
 
 
-def contour_caption(surface: Surface, split: str, log: bool) -> str:
-    """The caption of build_contour's figure."""
-    marks = ["★ marks the centre."] if _shows_centre(surface) else []
-    marks += ["Dots: the refined points."] if surface.refined.any() else []
-    marks += path_words(surface, split)
-    return captions.surface_caption(surface, split, *marks, *_notes(surface, split, log, "Hatched"))
+def _line_pictures(curve: Curve, page: Page) -> list[Picture]:
+    caption = captions.curve_caption([curve], [""], page.log)
+    figure = build_curve([curve], log=page.log, captioned=False)
+    return [page.draw(figure, "line.png", captions.curve_alt(curve), caption)]
 
 
-def surface_caption(surface: Surface, split: str, log: bool) -> str:
-    """The caption of build_surface's figure."""
-    notes = [*path_words(surface, split), *surface_notes(surface, split, log)]
-    return captions.surface_caption(surface, split, *notes)
-
-
-def surface_notes(surface: Surface, split: str, log: bool) -> list[str]:
-    """What a reader of build_surface's figure has to know of missing and clipped losses."""
-    return [*paths.solid_words(surface), *_notes(surface, split, log, "Left open")]
-
-
-def _notes(surface: Surface, split: str, log: bool, missing: str) -> list[str]:
-    scale = choose_scale(surface.values(f"{split}_loss"), log)
-    lost = f"{missing}: {scale.missing:,} of {scale.points:,} points, whose loss is infinite, undefined or above 1e30."
-    return ([lost] if scale.missing else []) + scale.notes
-
-
-def _split(surface: Surface, split: str | None) -> str:
-    split = split or surface.splits[0]
-    if split not in surface.splits:
-        raise BadInput(one_of(f"{surface.folder}: split", split, surface.splits))
-    return split
-
-
-def _title(surface: Surface, split: str) -> str:
-    return f"Loss around {phrases.place(surface.settings['centre'])} ({split} data)"
-
-
-def _loss_label(surface: Surface, split: str, scale: Scale) -> str:
-    return phrases.loss_label([surface.settings], split) + (", log scale" if scale.log else "")
-
-
-def _shows_centre(surface: Surface) -> bool:
-    return bool(surface.x[0] <= 0 <= surface.x[-1] and surface.y[0] <= 0 <= surface.y[-1])
+def _plane_pictures(surface: Surface, page: Page) -> list[Picture]:
+    pictures = []
+    for split in surface.splits:
+        suffix = "" if split == surface.splits[0] else f"-{split}"
+        contour = build_contour(surface, split=split, log=page.log, captioned=False)
+        alt = f"Contours of the {split} loss over two directions. {captions.extremes(surface, split)}"
+        caption = contour_caption(surface, split, page.log)
+        pictures.append(page.draw(contour, f"contour{suffix}.png", alt, caption))
+        solid = build_surface(surface, split=split, log=page.log, captioned=False)
+        alt = f"The {split} loss over two directions as a surface in three dimensions."
+        caption = " ".join([f"The same {split} losses as heights.", *surface_notes(surface, split, page.log)])
+        pictures.append(page.draw(solid, f"surface{suffix}.png", alt, caption))
+        if surface.trails:
+            lines = build_path(surface, split=split, captioned=False)
+            alt = f"True {split} losses and distances off the plane of the paths, against the epoch."
+            pictures.append(page.draw(lines, f"path{suffix}.png", alt, path_caption(surface, split)))
+    return pictures

@@ -3,12 +3,11 @@
 Algorithm 1 of Wang and Thawonmas; see `targets`.
 """
 
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from lossscape.analyses.landscape.compute import around
-from lossscape.analyses.minimum.result import COLUMNS, FILE, At
+from lossscape.analyses.minimum.result import FILE, PLANE
 from lossscape.derivatives import gradient
 from lossscape.directions import Asked, choose
 from lossscape.errors import BadInput
@@ -80,12 +79,14 @@ def minimum(
         for kind, problem in (("labels", labelled), (targets, relabelled)):
             objective = problem.objectives("train", "fp32")["train"]
             rows.append(_at(kind, problem, objective, centre, planes[kind], quiet))
-        write_csv(place / FILE, COLUMNS, map(astuple, rows))
+        write_csv(place / FILE, rows[0], [row.values() for row in rows])
     return place
 
 
-def _at(kind: str, problem: Problem, objective: Objective, centre: Point, plane: Path, quiet: bool) -> At:
-    """Loss, accuracy and gradient at the centre, and the lowest point of its plane."""
+def _at(
+    kind: str, problem: Problem, objective: Objective, centre: Point, plane: Path, quiet: bool
+) -> dict[str, Any]:
+    """The loss, other metrics and gradient at the centre, and the lowest point of its plane."""
     parameters, buffers = problem.values(centre, "fp32")
     with folder.watched(f"{kind}: loss and gradient", 2, len(objective), quiet=quiet) as done:
         metrics = objective.metrics(parameters, buffers, done)
@@ -95,4 +96,5 @@ def _at(kind: str, problem: Problem, objective: Objective, centre: Point, plane:
     lowest = int(losses.argmin())
     x, y = (float(table[axis].to_numpy()[lowest]) for axis in ("x", "y"))
     below = int((losses < losses[((table["x"] == 0) & (table["y"] == 0)).to_numpy()]).sum())
-    return At(kind, metrics["loss"], metrics["accuracy"], slope, float(losses[lowest]), x, y, below)
+    found = dict(zip(PLANE, (slope, float(losses[lowest]), x, y, below), strict=True))
+    return {"targets": kind, **metrics, **found}

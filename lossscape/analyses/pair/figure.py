@@ -1,188 +1,256 @@
-"""Paired landscapes as figures: labels, relabelled and difference of one net, or of several nets side by side."""
+"""Paired landscapes: labels, relabelled and difference as figures, the table of measures, and the page's section."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
-from lossscape.analyses.pair import words as pair_words
-from lossscape.analyses.pair.result import Pair, Pairs
-from lossscape.figures import diverging, meshes
-from lossscape.figures.diverging import Diverging, choose_diverging
-from lossscape.figures.levels import Scale, choose_scale
-from lossscape.figures.panels import add, colour_bar, contours, solid
-from lossscape.figures.style import save, sheet, style
-from lossscape.figures.text import shortened
-from lossscape.text import columns_of
+from lossscape.analyses.pair.request import Drawing
+from lossscape.analyses.pair.result import MARKS, ORIGINAL, Pairs, columns_of, measure_rows
+from lossscape.directions import sentence
+from lossscape.directions.random import NORMALIZATIONS
+from lossscape.figures import certificates, phrases
+from lossscape.figures.captions import with_shared_first
+from lossscape.figures.export import export
+from lossscape.figures.pairs import Shared, build_nets, build_pair, row_names, shared_scales
+from lossscape.figures.section import Page, Picture, Section, Sentences, Table
+from lossscape.figures.style import save
+from lossscape.figures.tables import build_table
+from lossscape.figures.text import finite
+from lossscape.files import read_json
+from lossscape.results import CERTIFICATE, Pair
+from lossscape.text import number
 
 CONTOURS, SOLIDS = "contours.png", "surfaces.png"
 """Of several nets."""
-SIDE, GAP, BAR = 2.35, 0.5, 0.16
-"""Of a panel, between panels, and the width of a colour bar, in inches."""
-LEFT, TOP, BAR_ROOM = 0.85, 0.75, 1.1
-SOLID_MARGIN = 0.4
-"""A view in three dimensions reaches beyond its place: its corners are empty."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """The scales that all panels of a figure share."""
-
-    losses: Scale
-    differences: Diverging
-
-    def of(self, pair: Pair, row: int) -> tuple[np.ndarray, Any, str]:
-        """Heights, scale and colour map of a pair's original (0), relabelled (1) or difference (2)."""
-        if row == 2:
-            return self.differences.heights(pair.difference), self.differences, diverging.COLOURS
-        surface = (pair.original, pair.relabelled)[row]
-        return self.losses.heights(surface.values("train_loss")), self.losses, meshes.COLOURS
-
-
-def shared_scales(pairs: Sequence[Pair], log: bool = False) -> Shared:
-    """Scales for all surfaces of several pairs together.
-
-    That of the losses spans all points but the centres: around soft targets the loss there is 0 to rounding, and a
-    logarithmic scale down to it would show nothing else.
-    """
-    losses = []
-    for pair in pairs:
-        for surface in (pair.original, pair.relabelled):
-            away = (surface.table["x"] != 0) | (surface.table["y"] != 0)
-            losses.append(surface.table.loc[away, "train_loss"].to_numpy())
-    return Shared(
-        choose_scale(np.concatenate(losses), log), choose_diverging([pair.difference for pair in pairs])
-    )
-
-
-def draw_pairs(pairs: Pairs, *, log: bool = False) -> list[Path]:
-    """Write every figure of a study into its folder; returns their places.
-
-    One net: pair.png. Several: contours.png and surfaces.png with all of them, and a pair-….png of each.
-    """
-    written = []
-    for name, _, figure in build_pairs(pairs, log=log):
-        save(figure, pairs.folder / name)
-        written.append(pairs.folder / name)
-    return written
+MEANINGS = (
+    "Slope: ‖∇L‖ of every cell of the grid, x and y in units of the directions.",
+    "Asymmetry: mean |L(p) − L(−p)| / mean |L(p) − L(0)|, 0 of an even surface.",
+    "Convex: the Hessian of second differences is positive semidefinite.",
+    "Diameter: of the circle as large as the region under a level; share: of the whole grid's area.",
+)
+RELABELLED = {"hard": "its classes", "soft": "its probabilities"}
 
 
 def build_pairs(
     pairs: Pairs, *, log: bool = False, captioned: bool = True
 ) -> Iterator[tuple[str, list[str], Figure]]:
     """Every figure of a study, one after the other: its file's name, the nets that it shows, and itself."""
-    several = len(pairs.nets) > 1
-    if several:
-        for name, solids in ((CONTOURS, False), (SOLIDS, True)):
-            yield name, pairs.nets, build_nets(pairs, solids=solids, log=log, captioned=captioned)
-    for number, net in enumerate(pairs.nets, start=1):
-        file = f"pair-{number}.png" if several else "pair.png"
-        yield file, [net], build_pair(pairs, net, log=log, captioned=captioned)
-
-
-def pair_caption(pairs: Pairs, nets: Sequence[str], *, log: bool = False) -> str:
-    """The caption of a figure of these nets, where it does not stand in the figure. Raises BadInput as build_pair."""
-    shown = [pairs.pair(net) for net in nets]
-    scales = shared_scales(shown, log)
-    return pair_words.caption(pairs, shown, scales.losses, scales.differences)
-
-
-@style()
-def build_pair(pairs: Pairs, net: str, *, log: bool = False, captioned: bool = True) -> Figure:
-    """One net: labels, relabelled and difference as columns, as contours above and in three dimensions below.
-
-    log: a logarithmic scale, which is taken in any case where losses span more than two decades; captioned: with
-    small print below. Raises BadInput where a surface is missing.
-    """
-    pair = pairs.pair(net)
-    scales = shared_scales([pair], log)
-    title = f"Loss around {shortened(net)}: labels, {pairs.targets} targets, and their difference"
-    caption = pair_words.caption(pairs, [pair], scales.losses, scales.differences) if captioned else None
-    lefts = [LEFT, LEFT + SIDE + GAP, LEFT + 2 * SIDE + 2 * GAP + BAR_ROOM]
-    height = 2 * SIDE + TOP + GAP + 0.2
-    figure, panel = sheet(lefts[2] + SIDE + BAR_ROOM + 0.15, height, title, caption)
-    figure.set_layout_engine("none")
-    bottom = height - TOP - SIDE
-    for column, name in enumerate(pair_words.rows(pairs.targets)):
-        heights, scale, colours = scales.of(pair, column)
-        place = (lefts[column], bottom, SIDE, SIDE)
-        axes = contours(panel, place, pair.original, heights, scale, colours)
-        axes.set_title(name, size=10, loc="center")
-        axes.set_xlabel("x", size=9, labelpad=1)
-        if column == 0:
-            axes.set_ylabel("y", size=9, labelpad=1)
-        solid(panel, _wider((lefts[column], 0.2, SIDE, SIDE)), pair.original, heights, scale, colours)
-    bars = ((1, scales.losses, meshes.COLOURS, pair_words.loss_label([pair], scales.losses)),
-            (2, scales.differences, diverging.COLOURS, "difference"))  # fmt: skip
-    for column, scale, colours, label in bars:
-        colour_bar(panel, (lefts[column] + SIDE + 0.12, bottom, BAR, SIDE), scale, colours, label)
-    return figure
-
-
-@style()
-def build_nets(pairs: Pairs, *, solids: bool = False, log: bool = False, captioned: bool = True) -> Figure:
-    """Several nets as columns; labels, relabelled and difference as rows, all on one scale with equal levels.
-
-    solids: in three dimensions, not as contours; the rest as for build_pair.
-    """
     shown = [pairs.pair(net) for net in pairs.nets]
-    scales = shared_scales(shown, log)
-    title = f"Loss around {len(shown)} nets: labels, {pairs.targets} targets, and their difference"
-    caption = pair_words.caption(pairs, shown, scales.losses, scales.differences) if captioned else None
-    across, up = SIDE + (0.4 if solids else 0.25), SIDE + (0.15 if solids else 0.25)
-    right = (
-        LEFT + len(shown) * across - 0.11 + 0.4 * solids
-    )  # numbers of the last heights stand before the bar
-    width, height = max(right + BAR_ROOM, 6.5), TOP + 3 * up + 0.35
-    figure, panel = sheet(width, height, title, caption)
-    figure.set_layout_engine("none")
-    page = _page(panel, width, height)
-    draw: Callable[..., Any] = solid if solids else contours
-    for column, pair in enumerate(shown):
-        for row in range(3):
-            heights, scale, colours = scales.of(pair, row)
-            place = (LEFT + column * across, height - TOP - SIDE - row * up, SIDE, SIDE)
-            axes = draw(panel, _wider(place) if solids else place, pair.original, heights, scale, colours)
-            if solids:
-                continue
-            axes.tick_params(labelbottom=row == 2, labelleft=column == 0)
-            if row == 2:
-                axes.set_xlabel("x", size=9, labelpad=1)
-            if column == 0:
-                axes.set_ylabel("y", size=9, labelpad=1)
-        page.text(LEFT + column * across + SIDE / 2, height - TOP + 0.06, _fitting(pair.net), ha="center")
-    for row, name in enumerate(pair_words.rows(pairs.targets)):
-        middle = height - TOP - SIDE / 2 - row * up
-        page.text(0.24, middle, name, ha="center", va="center", rotation=90)
-    base = height - TOP - SIDE
-    label = pair_words.loss_label(shown, scales.losses)
-    colour_bar(panel, (right, base - up, BAR, SIDE + up), scales.losses, meshes.COLOURS, label)
-    differences = (right, base - 2 * up, BAR, SIDE)
-    colour_bar(panel, differences, scales.differences, diverging.COLOURS, "difference")
-    return figure
+    several = len(shown) > 1
+    if several:
+        scales = shared_scales(shown, log)
+        caption = _caption(pairs, shown, scales) if captioned else None
+        for name, solids in ((CONTOURS, False), (SOLIDS, True)):
+            yield name, pairs.nets, build_nets(shown, scales, caption, solids=solids)
+    for index, pair in enumerate(shown, start=1):
+        scales = shared_scales([pair], log)
+        caption = _caption(pairs, [pair], scales) if captioned else None
+        yield f"pair-{index}.png" if several else "pair.png", [pair.net], build_pair(pair, scales, caption)
 
 
-def _wider(place: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    left, bottom, wide, high = place
-    return (left - SOLID_MARGIN, bottom - SOLID_MARGIN / 2, wide + 2 * SOLID_MARGIN, high + SOLID_MARGIN)
+def _around(shown: Sequence[Pair]) -> str:
+    return (
+        f"θ = {phrases.point_name(shown[0].original.settings['centre'])}"
+        if len(shown) == 1
+        else "each net's θ"
+    )
 
 
-def _fitting(name: str) -> str:
-    """A net's name as the title of a column, in two lines where it is long."""
-    run, at, checkpoint = name.rpartition("@")
-    if columns_of(name) <= 30:
-        return shortened(name, 30)
-    return f"{shortened(run, 30)}\n{at}{shortened(checkpoint, 28)}"
+def _of_net(pair: Pair, *, errors: bool = True) -> list[str]:
+    """What a net's two surfaces were made under, what holds of both once; errors: with their standard errors."""
+    sentences: list[str] = []
+    for surface in (pair.original, pair.relabelled):
+        found = [*phrases.failure_words(surface), *phrases.conditions(surface, ["train"], "the centre")]
+        left_out = [] if errors else phrases.standard_errors(surface, ["train"])
+        own = f"Loss: {phrases.loss_name(surface.settings)}."
+        if surface is pair.original:
+            sentences += [
+                _both_losses(pair) if word == own else word for word in found if word not in left_out
+            ]
+            continue
+        targets = surface.settings["targets"]
+        new = [word for word in found if word not in {own, *left_out, *sentences}]
+        sentences += [f"With {targets} targets: {word[:1].lower()}{word[1:]}" for word in new]
+    return sentences
 
 
-def _page(panel: SubFigure, width: float, height: float) -> Axes:
-    """Axes without marks over the whole of a part, whose coordinates are inches."""
-    axes: Axes = add(panel, (0, 0, width, height))
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
-    axes.set_axis_off()
-    return axes
+def _both_losses(pair: Pair) -> str:
+    names = [phrases.loss_name(surface.settings) for surface in (pair.original, pair.relabelled)]
+    return f"Loss: {names[0]} (labels), {names[1]}."
+
+
+def at_centre(pair: Pair) -> str:
+    """The losses at the centre, where it is on the grid."""
+    found = []
+    for surface in (pair.original, pair.relabelled):
+        table = surface.table
+        here = table[(table["x"] == 0) & (table["y"] == 0)]["train_loss"]
+        found.append(number(float(here.iloc[0]), 3) if len(here) else "not on the grid")
+    targets = pair.relabelled.settings["targets"]
+    return f"loss at the centre {found[0]} against labels, {found[1]} against {targets} targets."
+
+
+def _marks(shown: Sequence[Pair], scales: Shared) -> list[str]:
+    """What a reader has to know of the scales and of points that are missing or beyond them."""
+    lost = points = below = 0
+    for pair in shown:
+        for surface in (pair.original, pair.relabelled):
+            values = finite(surface.table["train_loss"].to_numpy())
+            lost, points = lost + int(np.isnan(values).sum()), points + values.size
+            centre = values[((surface.table["x"] == 0) & (surface.table["y"] == 0)).to_numpy()]
+            below += int((centre < scales.losses.low).sum())
+    words = ["★ marks the centre; all losses share one colour scale and its levels, all differences another."]
+    if lost:
+        words.append(f"Hatched or open: {lost:,} of {points:,} losses are infinite, undefined or above 1e30.")
+    if below:
+        of = "The loss at the centre" if below == 1 else f"{below} losses at centres"
+        words.append(
+            f"{of}, below {number(scales.losses.low, 3)}, {'is' if below == 1 else 'are'} drawn at that value."
+        )
+    return [*words, *scales.losses.notes, *scales.differences.notes]
+
+
+def _caption(pairs: Pairs, shown: Sequence[Pair], scales: Shared) -> str:
+    """The caption of a figure of pairs: what all nets share first, then a line for each."""
+    settings = shown[0].original.settings
+    words = [
+        f"Loss of the training data at θ + x·d₁ + y·d₂ around {_around(shown)}, "
+        f"{phrases.grid_words(shown[0].original)}: against the data's labels, against what the net at θ itself "
+        f"says ({RELABELLED[pairs.targets]}), and the second minus the first.",
+        sentence(settings, 2),
+    ]
+    if (planes := int(pairs.settings["repeats"])) > 1:
+        seed = settings["directions"]["seed"]
+        words.append(f"This is the plane of seed {seed}, one of {planes} that the measures are taken over.")
+    words += _marks(shown, scales)
+    shared, *rest = with_shared_first([_of_net(pair) for pair in shown])
+    lines = [" ".join([*words, *shared])]
+    for pair, own in zip(shown, rest, strict=True):
+        lines.append(
+            " ".join([f"{phrases.point_name(pair.original.settings['centre'])}:", at_centre(pair), *own])
+        )
+    return "\n".join(lines)
+
+
+def _table_caption(pairs: Pairs, rows: Sequence[Sequence[str]]) -> str:
+    """The caption of the table of measures: what they mean, and what they were taken of."""
+    shown = [pairs.pair(net) for net in pairs.nets]
+    settings = shown[0].original.settings
+    words = ["Of one plane: --repeats takes several, since one random plane proves nothing."]
+    if pairs.planes > 1:
+        words = [
+            f"Mean ± standard deviation over {pairs.planes} planes, of the seeds 0 to {pairs.planes - 1}."
+        ]
+    words += MEANINGS
+    words += [
+        note for mark, note in MARKS.items() if any(mark in cell for _, *cells in rows for cell in cells)
+    ]
+    spans = [
+        f"{axis} from {number(low)} to {number(high)}"
+        for axis, (low, high) in ((axis, pairs.settings[f"{axis}_range"]) for axis in ("x", "y"))
+    ]
+    words.append(f"Grid: {phrases.grid_words(shown[0].original)}, {' and '.join(spans)}.")
+    words.append(sentence(settings, 2).replace(f", seed {settings['directions']['seed']}", ""))
+    shared, *rest = with_shared_first([_of_net(pair, errors=False) for pair in shown])
+    lines = [" ".join([*words, *shared])]
+    for pair, own in zip(shown, rest, strict=True):
+        if own:
+            lines.append(" ".join([f"{phrases.point_name(pair.original.settings['centre'])}:", *own]))
+    return "\n".join(lines)
+
+
+def measure_table(pairs: Pairs) -> Table:
+    """A row for each measure, a column for each net against labels and relabelled: mean ± std over the planes."""
+    rows = measure_rows(pairs)
+    head = ["measure", *(targets for _, targets in columns_of(pairs))]
+    groups = [(net, 2) for net in pairs.nets]
+    return Table(rows, head, _table_caption(pairs, rows), groups=groups)
+
+
+def build_measures(pairs: Pairs, *, captioned: bool = True) -> Figure:
+    """The table of measures as a picture."""
+    title = f"Measures of the surfaces against labels and {pairs.targets} targets"
+    return build_table(measure_table(pairs), title, captioned=captioned)
+
+
+def draw(result: Pairs, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
+    """Write the figures of a study and the picture of its measures beside it, and what is exported.
+
+    One net: pair.png. Several: contours.png and surfaces.png with all of them, and a pair-….png of each.
+    """
+    folder = result.folder
+    figures = []
+    for name, _, figure in build_pairs(result, log=drawing.log):
+        save(figure, folder / name)
+        figures.append(str(folder / name))
+    save(build_measures(result), folder / "measures.png")
+    exported = [
+        str(path)
+        for index, net in enumerate(result.nets, start=1)
+        for path in export(result.pair(net).together(), folder, drawing.export, name=f"pair-{index}")
+    ]
+    return {
+        "measures": folder / "measures.csv", "summary": folder / "summary.csv", "table": folder / "measures.png",
+        "figures": "\n".join(figures), **({"exported": "\n".join(exported)} if exported else {}),
+    }  # fmt: skip
+
+
+def section(result: Pairs, page: Page) -> Section:
+    """Its part of the page: figures of all nets, the table of measures, then figures of each of several nets."""
+    shown = [result.pair(net) for net in result.nets]
+    table = measure_table(result)
+    pictures: list[Picture] = []
+    for name, nets, figure in build_pairs(result, log=page.log, captioned=False):
+        own = [pair for pair in shown if pair.net in nets]
+        caption = "The same losses and differences as heights."
+        if name != SOLIDS:
+            caption = _caption(result, own, shared_scales(own, page.log))
+        pictures.append(page.draw(figure, name, _alt(own, result), caption))
+    failed = _failures(result)
+    count = (
+        f"{len(result.table)} surfaces, {len(failed) or 'none'} of them with a certificate that failed; each is a "
+        "landscape of its run with files and certificate of its own, not listed below."
+    )
+    together = 2 if len(result.nets) > 1 else 1
+    return Section(
+        title=_title(result, shown[0].original.settings, phrases.grid_words(shown[0].original)),
+        parts=[*pictures[:together], table, *pictures[together:], Sentences([count])],
+        files=page.copy_result(result.folder),
+        failures=failed,
+        warning="The certificates of these surfaces FAILED: do not rely on what is made of them.",
+    )
+
+
+def _title(pairs: Pairs, settings: phrases.Settings, size: str) -> str:
+    """The nets, and what tells the study from others of the same nets; settings, size: of a surface."""
+    made = pairs.settings["directions"]
+    nets = pairs.nets if len(pairs.nets) > 1 else [str(pairs.settings["nets"][0]["checkpoint"])]
+    extras = [f"{pairs.targets} targets", size]
+    for axis in ("x", "y"):
+        low, high = pairs.settings[f"{axis}_range"]
+        extras += [] if [low, high] == [-1, 1] else [f"{axis} from {number(low)} to {number(high)}"]
+    if made["normalize"] != "filter":
+        how = NORMALIZATIONS[made["normalize"]][0]
+        extras.append(f"directions {how}")
+    extras.append(f"{pairs.planes} plane{'s'[: pairs.planes != 1]}")
+    return ", ".join([" and ".join(nets), *extras, *phrases.title_extras(settings)])
+
+
+def _alt(shown: Sequence[Pair], pairs: Pairs) -> str:
+    """What a reader who cannot see a figure should know."""
+    nets = " ".join(f"{pair.net}: {at_centre(pair)}" for pair in shown)
+    return (
+        f"Losses against labels, against {pairs.targets} targets, and their difference over a plane. {nets}"
+    )
+
+
+def _failures(pairs: Pairs) -> list[str]:
+    """The surfaces whose certificate failed, in words."""
+    held = dict(zip((ORIGINAL, pairs.targets), row_names(pairs.targets), strict=False))
+    return [
+        f"{row['net']} against {held[row['targets']]}, seed {row['seed']:.0f}"
+        for row in pairs.table.to_dict("records")
+        if certificates.failures(read_json(pairs.folder / row["surface"] / CERTIFICATE))
+    ]

@@ -1,15 +1,15 @@
 """Paired landscapes as read back from their folder: surfaces of several nets, and their measures over planes."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lossscape.errors import BadInput
-from lossscape.results import Surface, read_csv, read_settings, read_surface
+from lossscape.results import Pair, Result, read_csv, read_settings, read_surface
+from lossscape.text import number
 
 ORIGINAL = "labels"
 TEXT = ("net", "targets", "surface", "measure")
@@ -17,45 +17,13 @@ TEXT = ("net", "targets", "surface", "measure")
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two surfaces over the same plane around the same net."""
+class Pairs(Result):
+    """A finished study of paired landscapes.
 
-    net: str
-    original: Surface
-    """Against the data's labels."""
-    relabelled: Surface
+    Its table is measures.csv: net, targets, seed, surface (its folder, from this one), then one column a measure; a
+    row for each surface.
+    """
 
-    @property
-    def difference(self) -> np.ndarray:
-        """Relabelled − original [len(y), len(x)]; NaN where one of them is not finite."""
-        a, b = self.original.values("train_loss"), self.relabelled.values("train_loss")
-        with np.errstate(invalid="ignore"):
-            apart = b - a
-        return np.where(np.isfinite(a) & np.isfinite(b), apart, np.nan)
-
-    def together(self) -> Surface:
-        """Both and their difference as columns of one table, to be exported."""
-        columns = {
-            f"{surface.settings['targets']}_{str(name).removeprefix('train_')}": surface.table[name]
-            for surface in (self.original, self.relabelled)
-            for name in surface.table
-            if name not in surface.axes
-        }
-        apart = {"difference": self.relabelled.table["train_loss"] - self.original.table["train_loss"]}
-        table = pd.DataFrame({name: self.original.table[name] for name in ("x", "y")} | columns | apart)
-        settings = {name: surface.settings for name, surface in
-                    (("original", self.original), ("relabelled", self.relabelled))}  # fmt: skip
-        return Surface(self.original.folder, settings, table)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """A finished study of paired landscapes."""
-
-    folder: Path
-    settings: dict[str, Any]
-    measures: pd.DataFrame
-    """net, targets, seed, surface (its folder, from this one), then one column a measure: a row for each surface."""
     summary: pd.DataFrame
     """net, targets, measure, mean, std, planes."""
 
@@ -65,9 +33,9 @@ class Pairs:
         return [net["name"] for net in self.settings["nets"]]
 
     @property
-    def runs(self) -> set[Path]:
-        """The resolved folders of their runs, which the surfaces lie in."""
-        return {(self.folder / surface).resolve().parents[1] for surface in self.measures["surface"]}
+    def shown(self) -> frozenset[Path]:
+        """Its surfaces, which are landscapes of their runs."""
+        return frozenset((self.folder / surface).resolve() for surface in self.table["surface"])
 
     @property
     def targets(self) -> str:
@@ -91,11 +59,11 @@ class Pairs:
 
     def pair(self, net: str, seed: int = 0) -> Pair:
         """The surfaces of a net on one plane. Raises BadInput where one is missing or does not fit the other."""
-        rows = self.measures[(self.measures["net"] == net) & (self.measures["seed"] == seed)]
-        places = dict(zip(rows["targets"], rows["surface"], strict=True))
+        rows = self.table[(self.table["net"] == net) & (self.table["seed"] == seed)]
+        surfaces = dict(zip(rows["targets"], rows["surface"], strict=True))
         try:
             original, relabelled = (
-                read_surface(self.folder / places[kind]) for kind in (ORIGINAL, self.targets)
+                read_surface(self.folder / surfaces[kind]) for kind in (ORIGINAL, self.targets)
             )
         except KeyError:
             raise BadInput(f"{self.folder}: has no plane {seed} of {net}; run the command again") from None
@@ -106,9 +74,93 @@ class Pairs:
         return Pair(net, original, relabelled)
 
 
-def read_pairs(folder: Path) -> Pairs:
+def read(folder: Path) -> Pairs:
     """What `lossscape pair` wrote. Raises BadInput where it is missing or torn."""
     settings = read_settings(folder)
     return Pairs(
         folder, settings, *(read_csv(folder / name, TEXT) for name in ("measures.csv", "summary.csv"))
     )
+
+
+def runs_of(folder: Path) -> set[Path]:
+    """The resolved folders of the runs that a study is of; by their names where its measures cannot be read."""
+    names = {net["run"] for net in read_settings(folder)["nets"]}
+    try:
+        surfaces = read_csv(folder / "measures.csv", TEXT)["surface"]
+    except (BadInput, LookupError):
+        return {(folder.parents[1] / name).resolve() for name in names}
+    return {(folder / surface).resolve().parents[1] for surface in surfaces}
+
+
+MEASURE_NAMES = {
+    "centre_loss": "loss at the centre",
+    "mean_slope": "mean slope (loss per unit)",
+    "max_slope": "greatest slope",
+    "asymmetry": "asymmetry of opposite sides (0 to 2)",
+    "convex_fraction": "convex share of the inner points",
+}
+SMALL_STEPS = 2.0
+"""A region whose diameter is less than so many steps of the grid is known roughly only."""
+EDGE, ROUGH, NONE, SOME = "≥", "*", "–", "("
+MARKS = {
+    EDGE: "≥: on some plane the region reaches the edge of the grid and may go on beyond.",
+    ROUGH: "*: narrower than two steps of the grid, which tell it roughly only.",
+    NONE: "–: not defined (a level that is not above the centre's loss, a grid without opposite sides).",
+    SOME: "In brackets: the planes on which it is defined.",
+}
+
+
+def level_words(level: str) -> str:
+    """A level as a loss: centre + 0.1, 2 × centre, a loss of 0.5."""
+    return {"+": f"centre + {level[1:]}", "x": f"{level[1:]} × centre"}.get(level[0], f"a loss of {level}")
+
+
+def columns_of(pairs: Pairs) -> list[tuple[str, str]]:
+    """The columns of the table of measures: net and targets."""
+    return [(net, targets) for net in pairs.nets for targets in (ORIGINAL, pairs.targets)]
+
+
+def measure_rows(pairs: Pairs) -> list[list[str]]:
+    """The measures of all surfaces in words, a row each: its name, then mean ± standard deviation over the planes."""
+    columns = columns_of(pairs)
+    rows = [[name, *(_cell(pairs, column, key) for column in columns)] for key, name in MEASURE_NAMES.items()]
+    for level in pairs.settings["levels"]:
+        for key in ("diameter", "share"):
+            cells = [_width_cell(pairs, column, key, level) for column in columns]
+            rows.append([f"{key} under {level_words(level)}", *cells])
+    if any(_known(pairs, column, "missing")[0] > 0 for column in columns):
+        rows.append(
+            ["points without a finite loss", *(_cell(pairs, column, "missing") for column in columns)]
+        )
+    return rows
+
+
+def _width_cell(pairs: Pairs, column: tuple[str, str], key: str, level: str) -> str:
+    """A width under a level with the marks that tell how far it is known."""
+    words = _cell(pairs, column, f"{key}_{level}")
+    if words == NONE:
+        return words
+    if _known(pairs, column, f"touches_edge_{level}")[0] > 0:
+        return f"{EDGE} {words}"
+    small = _known(pairs, column, f"diameter_{level}")[0] < SMALL_STEPS * _step(pairs)
+    return f"{words} {ROUGH}" if small else words
+
+
+def _step(pairs: Pairs) -> float:
+    """The greater step of the grid."""
+    spans = [pairs.settings[key] for key in ("x_range", "y_range")]
+    return max((high - low) / (n - 1) for (low, high), n in zip(spans, pairs.settings["grid"], strict=True))
+
+
+def _known(pairs: Pairs, column: tuple[str, str], key: str) -> tuple[float, float, int]:
+    """Mean, standard deviation and number of planes of a measure."""
+    return pairs.means[(*column, key)]
+
+
+def _cell(pairs: Pairs, column: tuple[str, str], key: str) -> str:
+    mean, spread, count = _known(pairs, column, key)
+    if count == 0:
+        return NONE
+    alike = math.isnan(spread) or spread == 0
+    words = number(mean, 3) if alike else f"{number(mean, 3)} ± {number(spread, 2)}"
+    return words if count == pairs.planes else f"{words} {SOME}{count} of {pairs.planes})"

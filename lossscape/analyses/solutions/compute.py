@@ -3,6 +3,7 @@
 Everything is read from the runs' metrics.csv, whatever state a run is in, and written as tables.
 """
 
+import json
 import math
 import re
 from collections import Counter
@@ -24,8 +25,9 @@ from lossscape.analyses.solutions.kinds import (
     kinds,
     relative_changes,
 )
+from lossscape.analyses.solutions.result import RUNS
 from lossscape.errors import BadInput
-from lossscape.files import check_writable
+from lossscape.files import check_writable, way_to, write_text
 from lossscape.results import read_csv, write_csv
 from lossscape.results.table import label, open_folder
 
@@ -65,6 +67,8 @@ def solutions(runs: "Sequence[Run]", rule: Rule) -> Path:
             groups = _by_config(solved)
             write_csv(folder / "configs.csv", CONFIGS, map(_config_row, groups))
             pairs = product(KINDS[1:], permutations(groups, 2))
+            ways = {name: way_to(run.path, home) for run, name in zip(runs, names, strict=True)}
+            write_text(folder / RUNS, json.dumps(ways, indent=2, ensure_ascii=False) + "\n")
             write_csv(folder / "ratios.csv", RATIOS, (_ratio_row(kind, a, b) for kind, (a, b) in pairs))
     return folder
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -11,16 +11,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lossscape.analyses.solutions.result import Solutions
-from lossscape.analyses.solutions.words import FOUND, first_words, solutions_caption
-from lossscape.errors import BadInput
+from lossscape.analyses.solutions.request import Drawing
+from lossscape.analyses.solutions.result import (
+    FOUND,
+    NEVER,
+    Solutions,
+    first_rows,
+    first_words,
+    mean_rows,
+    ratio_words,
+)
 from lossscape.figures.facts import Facts, facts_of
-from lossscape.figures.phrases import LOSSES
+from lossscape.figures.phrases import LOSS_UNITS, LOSSES
+from lossscape.figures.section import Page, Section, Sentences, Table
 from lossscape.figures.style import COLOURS, DASHES, line_style, loss_axis, numbers, save, sheet, style
 from lossscape.figures.text import distinct, finite, shortened
-
-if TYPE_CHECKING:
-    from lossscape.runs import Run
+from lossscape.text import number
 
 SHADES = {"none": "#e4e4e4", "LM": "#b5dfb0", "GM": "#4daf62", "TM": "#00441b", "": "white"}
 """Darker for stronger kinds, so that they can be told apart without colours; "" where the kind is not known."""
@@ -31,21 +37,21 @@ NEAR_ZERO = 10.0
 """The line at which a loss counts as 0 is drawn where a loss comes within this factor of it."""
 
 
-def draw_solutions(solutions: Solutions, runs: "Sequence[Run]", path: Path) -> None:
-    """Write the figure of build_solutions as PNG."""
-    save(build_solutions(solutions, runs), path)
+def draw(result: Solutions, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
+    """Write the figure of kinds of solution beside them; returns what lies where."""
+    folder = result.folder
+    save(build_solutions(result), folder / "solutions.png")
+    names = ["epochs", "summary", *([] if result.configs.empty else ["configs", "ratios"])]
+    return {**{name: folder / f"{name}.csv" for name in names}, "figure": folder / "solutions.png"}
 
 
 @style()
-def build_solutions(solutions: Solutions, runs: "Sequence[Run]", *, captioned: bool = True) -> Figure:
+def build_solutions(solutions: Solutions, *, captioned: bool = True) -> Figure:
     """Training and test loss by epoch, and below a row of epochs for each run, coloured by kind of solution.
 
-    runs: those of the result, in its order; captioned: with what was computed in small print below. Raises BadInput
-    where a run cannot be read or the runs are not those of the result.
+    captioned: with what was computed in small print below. Raises BadInput where a run cannot be read.
     """
-    facts = [facts_of(run) for run in runs]
-    if len(facts) != len(solutions.summary):
-        raise BadInput(f"{solutions.folder}: is of {len(solutions.summary)} runs, not of {len(facts)}")
+    facts = [facts_of(run) for run in solutions.runs]
     names = distinct([shortened(name, NAME_COLUMNS) for name in solutions.summary["run"]])
     title = (
         f"Kinds of solution of {names[0]}" if len(names) == 1 else f"Kinds of solution of {len(names)} runs"
@@ -65,7 +71,7 @@ def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts]) -> None:
     alone = len(solutions.summary) == 1
     colours = list(dict.fromkeys(solutions.summary["config"]))
     for _, row in solutions.summary.iterrows():
-        epochs = solutions.epochs[solutions.epochs["run"] == row["run"]]
+        epochs = solutions.table[solutions.table["run"] == row["run"]]
         look = line_style(colours.index(row["config"]), len(epochs))
         for index, split in enumerate(("train", "test")):
             loss = finite(epochs[f"{split}_loss"].to_numpy())
@@ -75,9 +81,9 @@ def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts]) -> None:
             axes.plot(epochs["epoch"], loss, linestyle=DASHES[split], label=label, **line)
             drawn.append(loss)
         for kind in FOUND:
-            place = [row[f"{kind.lower()}_{what}"] for what in ("epoch", "train_loss")]
+            spot = [row[f"{kind.lower()}_{what}"] for what in ("epoch", "train_loss")]
             axes.plot(
-                *finite(np.array(place)), "o", color=SHADES[kind], label=f"_{row['run']} {kind}",
+                *finite(np.array(spot)), "o", color=SHADES[kind], label=f"_{row['run']} {kind}",
                 markersize=8, markeredgecolor="black", markeredgewidth=0.8, zorder=4,
             )  # fmt: skip
     loss_axis(axes, drawn, True)
@@ -93,7 +99,7 @@ def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts]) -> None:
 
 
 def _shows_zero(solutions: Solutions) -> bool:
-    losses = finite(solutions.epochs[["train_loss", "test_loss"]].to_numpy())
+    losses = finite(solutions.table[["train_loss", "test_loss"]].to_numpy())
     positive, zero = losses[losses > 0], solutions.settings["zero"]
     return zero > 0 and positive.size > 0 and float(positive.min()) <= NEAR_ZERO * zero
 
@@ -101,16 +107,16 @@ def _shows_zero(solutions: Solutions) -> bool:
 def _strip(axes: Axes, solutions: Solutions, names: Sequence[str]) -> None:
     """A row of epochs for each run, and its first epochs of each kind in columns on the right."""
     beside = axes.get_yaxis_transform()
-    for place, (_, row) in enumerate(solutions.summary.iterrows()):
-        epochs = solutions.epochs[solutions.epochs["run"] == row["run"]]
+    for spot, (_, row) in enumerate(solutions.summary.iterrows()):
+        epochs = solutions.table[solutions.table["run"] == row["run"]]
         for kind, shade in SHADES.items():
             spans = _spans(epochs["epoch"].to_numpy()[(epochs["kind"] == kind).to_numpy()])
             look = HATCH if kind == "" else {"linewidth": 0}
-            axes.broken_barh(spans, (place - 0.36, 0.72), facecolor=shade, **look)
+            axes.broken_barh(spans, (spot - 0.36, 0.72), facecolor=shade, **look)
         for column, kind in enumerate(FOUND):
             axes.text(
                 _column(column),
-                place,
+                spot,
                 first_words(row, kind),
                 transform=beside,
                 ha="right",
@@ -123,7 +129,7 @@ def _strip(axes: Axes, solutions: Solutions, names: Sequence[str]) -> None:
         )
     axes.set_yticks(range(len(names)), [f" {name}" if name.startswith("_") else name for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlim(solutions.epochs["epoch"].min() - 0.5, solutions.epochs["epoch"].max() + 0.5)
+    axes.set_xlim(solutions.table["epoch"].min() - 0.5, solutions.table["epoch"].max() + 0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(False)
     axes.spines["left"].set_visible(False)
@@ -147,7 +153,7 @@ def _spans(epochs: np.ndarray) -> list[tuple[float, float]]:
 def _key(solutions: Solutions) -> list[Artist]:
     configs = list(dict.fromkeys(solutions.summary["config"]))
     alone = len(solutions.summary) == 1
-    longest = len(solutions.epochs) // len(solutions.summary)
+    longest = len(solutions.table) // len(solutions.summary)
     lines: list[Artist] = [] if alone else [
         Line2D([], [], label=name, **line_style(index, longest)) for index, name in enumerate(distinct(configs))
     ]  # fmt: skip
@@ -160,3 +166,72 @@ def _key(solutions: Solutions) -> list[Artist]:
         look = HATCH if kind == "" else {"edgecolor": "0.5", "linewidth": 0.5}
         lines.append(Patch(facecolor=shade, label=WORDS.get(kind, kind), **look))
     return lines
+
+
+def solutions_caption(solutions: Solutions, facts: Sequence[Facts]) -> str:
+    """The definitions with their tolerances, the spread over seeds, and data, net and optimizer of each run."""
+    rule = solutions.settings
+    unit = LOSS_UNITS.get(facts[0].loss, "") if len({each.loss for each in facts}) == 1 else ""
+    window = f"Each must hold for {rule['window']} epochs in succession; of the last {rule['window']} it is not known."
+    zero = f"{number(rule['zero'])} {unit}".strip()
+    together = [
+        "T, V: training and test loss after each epoch, means over whole splits in eval mode.",
+        "LM (local minimum): T(i+1) ≈ T(i); GM (global): also T(i) ≈ 0; TM (true): also V(i) ≈ 0; a stronger kind "
+        "includes the weaker.",
+        f"≈ 0: at most {zero}. T(i+1) ≈ T(i): they differ by at most {number(100 * rule['tolerance'])} % of the "
+        "greater, or both are ≈ 0.",
+        window if rule["window"] > 1 else "Of the last epoch it is not known.",
+        f"Dots above and numbers on the right: the first epoch of each kind; {NEVER}: not reached so far.",
+        *_gaps(solutions),
+    ]
+    parts = [" ".join(together)]
+    for config, runs, *means in mean_rows(solutions):
+        cells = "; ".join(f"{kind} {words}" for kind, words in zip(FOUND, means, strict=True))
+        parts.append(f"{shortened(config)}, mean ± std over its {runs} runs: {cells}.")
+    same: dict[str, list[str]] = {}
+    for (_, row), each in zip(solutions.summary.iterrows(), facts, strict=True):
+        planned = "" if each.epochs is None else f" of {each.epochs}"
+        same.setdefault(f"{each.words}; {row['epochs']:.0f}{planned} epochs.", []).append(
+            shortened(row["run"])
+        )
+    parts += [f"{', '.join(names)}: {words}" for words, names in same.items()]
+    return "\n".join(parts)
+
+
+def _gaps(solutions: Solutions) -> list[str]:
+    losses = finite(solutions.table[["train_loss", "test_loss"]].to_numpy())
+    words = []
+    if lost := int(np.isnan(losses).sum()):
+        words.append(f"Gaps: {lost:,} losses are infinite, undefined or above 1e30.")
+    if (low := int((losses <= 0).sum())) and (losses > 0).any():
+        words.append(f"{low:,} losses are not positive and have no spot on the logarithmic axis.")
+    return words
+
+
+def solutions_alt(solutions: Solutions) -> str:
+    """What a reader who cannot see the figure should know."""
+    words = [
+        f"{row['run']}: " + ", ".join(f"{kind} {first_words(row, kind)}" for kind in FOUND)
+        for _, row in solutions.summary.iterrows()
+    ]
+    return f"Losses and kinds of solution by epoch. First epochs: {'; '.join(words)}."
+
+
+def section(result: Solutions, page: Page) -> Section:
+    """Its part of the page: the figure, the first epochs of each run and config, how they compare, and its files."""
+    rule, ratios = result.settings, ratio_words(result)
+    caption = solutions_caption(result, [facts_of(run) for run in result.runs])
+    figure = build_solutions(result, captioned=False)
+    tables = [
+        Table(first_rows(result), ["run", "epochs", *(f"first {kind}" for kind in FOUND)]),
+        Table(mean_rows(result), ["config (mean ± std)", "runs", *FOUND]),
+    ]
+    return Section(
+        title=f"tolerance {number(rule['tolerance'])}, zero {number(rule['zero'])}, window {rule['window']}",
+        parts=[
+            page.draw(figure, "solutions.png", solutions_alt(result), caption),
+            *(table for table in tables if table.rows),
+            *([Sentences(ratios)] if ratios else []),
+        ],
+        files=page.copy_result(result.folder),
+    )

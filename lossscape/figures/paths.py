@@ -12,13 +12,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Stroke, withStroke
 from matplotlib.text import Text
 
-from lossscape.analyses.landscape.path_words import outside, path_words, when
 from lossscape.directions import sentence
 from lossscape.figures import phrases
+from lossscape.figures.captions import outside, path_words, when
 from lossscape.figures.levels import Scale
 from lossscape.figures.style import loss_axis, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
-from lossscape.figures.uncertainty import failure_words
 from lossscape.results import Surface, Trail
 
 COLOURS = ("#D55E00", "#CC79A7", "#000000", "#E69F00", "#0072B2")
@@ -38,7 +37,7 @@ def draw_path(surface: Surface, path: Path, *, split: str | None = None) -> None
 def build_path(surface: Surface, *, split: str | None = None, captioned: bool = True) -> Figure:
     """Losses and distances of the paths over a plane against the epoch: the checkpoints' own, and the plane's below."""
     split = split or surface.splits[0]
-    title = f"Paths over the plane around {phrases.place(surface.settings['centre'])} ({split} data)"
+    title = f"Paths over the plane around {phrases.point_name(surface.settings['centre'])} ({split} data)"
     kinds: list[Artist] = [
         Line2D([], [], color="0.35", label="true loss; off the plane"),
         Line2D(
@@ -84,7 +83,7 @@ def path_caption(surface: Surface, split: str) -> str:
         sentence(surface.settings, 2),
         *phrases.conditions(surface, [split], "the centre"),
     ]
-    return " ".join([*failure_words(surface), *words])
+    return " ".join([*phrases.failure_words(surface), *words])
 
 
 def key(trails: Sequence[Trail]) -> list[Artist]:
@@ -120,11 +119,11 @@ def over_contour(axes: Axes, surface: Surface) -> list[Text]:
                 taken.append((x[row], y[row]))
                 names.append(_write(axes, surface, taken[-1], when(trail, row), colour))
     diamond: dict[str, Any] = {"markersize": 7, "markerfacecolor": "white", "markeredgecolor": "black"}
-    for letter, place in places(surface).items():
+    for letter, spot in points_of(surface).items():
         if letter != "A":  # which is the centre
-            axes.plot(*place, "D", label=letter, zorder=3.2, **diamond)
-        if _inside(surface, place):
-            names.append(_write(axes, surface, place, letter, above=True))
+            axes.plot(*spot, "D", label=letter, zorder=3.2, **diamond)
+        if _inside(surface, spot):
+            names.append(_write(axes, surface, spot, letter, above=True))
     return names
 
 
@@ -159,12 +158,10 @@ def solid_words(surface: Surface) -> list[str]:
     return [stems] if surface.trails else []
 
 
-def places(surface: Surface) -> dict[str, tuple[float, float]]:
+def points_of(surface: Surface) -> dict[str, tuple[float, float]]:
     """The points A, B and C that a plane goes through, by letter; none of other planes."""
     found = surface.settings["directions"].get("coordinates") or []
-    return {
-        letter: (place[0], place[1]) for letter, place in zip("ABC", found, strict=False) if len(place) == 2
-    }
+    return {letter: (spot[0], spot[1]) for letter, spot in zip("ABC", found, strict=False) if len(spot) == 2}
 
 
 def _look(index: int) -> dict[str, Any]:
@@ -187,29 +184,29 @@ def _time(trails: Sequence[Trail], trail: Trail) -> np.ndarray:
     return trail.table["epoch" if _by_epoch(trails) else "step"].to_numpy()
 
 
-def _inside(surface: Surface, place: tuple[float, float]) -> bool:
-    return bool(surface.x[0] <= place[0] <= surface.x[-1] and surface.y[0] <= place[1] <= surface.y[-1])
+def _inside(surface: Surface, spot: tuple[float, float]) -> bool:
+    return bool(surface.x[0] <= spot[0] <= surface.x[-1] and surface.y[0] <= spot[1] <= surface.y[-1])
 
 
-def _near(surface: Surface, place: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
+def _near(surface: Surface, spot: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
     """Whether a name would lie on another one."""
     width, height = np.ptp(surface.x), np.ptp(surface.y)
-    return any(abs(place[0] - x) < 0.12 * width and abs(place[1] - y) < 0.05 * height for x, y in others)
+    return any(abs(spot[0] - x) < 0.12 * width and abs(spot[1] - y) < 0.05 * height for x, y in others)
 
 
 def _write(
     axes: Axes,
     surface: Surface,
-    place: tuple[float, float],
+    spot: tuple[float, float],
     text: str,
     colour: str = "black",
     *,
     above: bool = False,
 ) -> Text:
     """A name beside a place, towards the middle of the picture; or above it."""
-    left = place[0] < surface.x.mean()
+    left = spot[0] < surface.x.mean()
     shift = (0, 8) if above else (7, -3) if left else (-7, -3)
     return axes.annotate(
-        text, place, xytext=shift, textcoords="offset points", fontsize=9, zorder=4, path_effects=[_EDGE], color=colour,
+        text, spot, xytext=shift, textcoords="offset points", fontsize=9, zorder=4, path_effects=[_EDGE], color=colour,
         ha="center" if above else "left" if left else "right", weight="bold" if above else "normal",
     )  # fmt: skip

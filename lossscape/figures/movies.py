@@ -1,8 +1,6 @@
 """Films as files: animated GIF with one palette for all frames, MP4 where ffmpeg is installed, and a still."""
 
-import functools
 import io
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,19 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
-from lossscape.analyses.film.figure import BUILDERS, scale_of
-from lossscape.analyses.film.result import Film
-from lossscape.errors import BadInput, RunFailed, one_of
-from lossscape.figures.levels import Scale
+from lossscape.errors import RunFailed
 from lossscape.figures.style import save
 from lossscape.files import write_bytes
 from lossscape.progress import Progress
 from lossscape.signals import Interrupted, stop_on_signals
 
-FORMATS = ("gif", "mp4")
-FPS = 8
 DPI = 100
 HELD_SECONDS = 2.0
 """How long the last frame stays, before a GIF begins anew."""
@@ -34,70 +28,41 @@ SAMPLED = 5
 """Frames that the palette is made from."""
 
 
-def parse_formats(text: str | None) -> list[str]:
-    """The formats of `--format gif,mp4`; by default gif, and mp4 where ffmpeg is found.
-
-    Raises BadInput for an unknown one, or for mp4 without ffmpeg.
-    """
-    found = shutil.which("ffmpeg") is not None
-    if text is None:
-        return list(FORMATS if found else FORMATS[:1])
-    formats = list(dict.fromkeys(word.strip() for word in text.split(",")))
-    for name in formats:
-        if name not in FORMATS:
-            raise BadInput(one_of("--format", name, FORMATS))
-    if "mp4" in formats and not found:
-        raise BadInput(
-            "--format mp4: is made by ffmpeg, which is not installed: install it (apt install ffmpeg, brew install "
-            "ffmpeg), or use --format gif"
-        )
-    return formats
-
-
-def draw_film(
-    film: Film,
-    kind: str,
-    formats: Sequence[str] = FORMATS[:1],
-    *,
-    fps: float = FPS,
-    log: bool = False,
-    quiet: bool = True,
+def write_movie(
+    build: Callable[[int], Figure], count: int, path: Path, formats: Sequence[str], fps: float, quiet: bool
 ) -> list[Path]:
-    """Write one kind of film into its folder, and its last frame as PNG; returns the files.
+    """Write a film as path.gif and path.mp4, and its last frame as path.png; returns the files.
 
-    fps: frames a second; log: a logarithmic scale. Raises BadInput, RunFailed where ffmpeg fails, or Interrupted.
+    build: makes the figure of a frame, from 0; count: of frames; formats: gif, mp4; fps: frames a second. Raises
+    BadInput, RunFailed where ffmpeg fails, or Interrupted.
     """
-    scale, count = scale_of(film, kind, log), len(film.rows(kind))
-    picture = functools.partial(_picture, film, kind, scale)
-    still = film.folder / f"{kind}.png"
-    save(BUILDERS[kind](film, -1, scale=scale), still)
-    some = {frame: picture(frame) for frame in np.linspace(0, count - 1, SAMPLED, dtype=int).tolist()}
+    still = path.with_name(f"{path.name}.png")
+    save(build(count - 1), still)
+    some = {frame: picture(build(frame)) for frame in np.linspace(0, count - 1, SAMPLED, dtype=int).tolist()}
     palette = _palette([*some.values()])
     frames: list[Image.Image] = []
     with (
-        movie(film.folder / f"{kind}.mp4" if "mp4" in formats else None, fps) as add,
+        movie(path.with_name(f"{path.name}.mp4") if "mp4" in formats else None, fps) as add,
         stop_on_signals() as stop,
-        Progress(f"drawing {kind}", count, "frames", quiet=quiet) as progress,
+        Progress(f"drawing {path.name}", count, "frames", quiet=quiet) as progress,
     ):
         for frame in range(count):
-            image = some[frame] if frame in some else picture(frame)
+            image = some[frame] if frame in some else picture(build(frame))
             frames.append(image.quantize(palette=palette, dither=Image.Dither.NONE))
             for _ in range(1 if frame < count - 1 else max(round(fps * HELD_SECONDS), 1)):
                 add(image)
             progress.advance(1)
             if stop.number is not None:
                 raise Interrupted(stop.number, "the same command once more (what was evaluated is kept)")
-    written = [film.folder / f"{kind}.{name}" for name in formats]
     if "gif" in formats:
-        write_bytes(film.folder / f"{kind}.gif", gif(frames, fps))
-    return [*written, still]
+        write_bytes(path.with_name(f"{path.name}.gif"), gif(frames, fps))
+    return [*(path.with_name(f"{path.name}.{name}") for name in formats), still]
 
 
 def gif(frames: Sequence[Image.Image], fps: float) -> bytes:
     """An animated GIF of frames with one palette, which runs for ever and holds the last frame."""
-    each = (
-        max(round(100 / fps), 2) * 10
-    )  # milliseconds; a GIF counts hundredths, and viewers slow one of them down
+    # milliseconds; a GIF counts hundredths, and viewers slow one of them down
+    each = max(round(100 / fps), 2) * 10
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * HELD_SECONDS))]
     buffer = io.BytesIO()
     frames[0].save(
@@ -107,9 +72,8 @@ def gif(frames: Sequence[Image.Image], fps: float) -> bytes:
     return buffer.getvalue()
 
 
-def _picture(film: Film, kind: str, scale: Scale, frame: int) -> Image.Image:
-    """A frame as RGB."""
-    figure = BUILDERS[kind](film, frame, scale=scale)
+def picture(figure: Figure) -> Image.Image:
+    """A figure as RGB, as large as a frame."""
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -120,8 +84,8 @@ def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
     """The colours that serve several pictures of one size best."""
     width, height = pictures[0].size
     together = Image.new("RGB", (width, height * len(pictures)))
-    for place, picture in enumerate(pictures):
-        together.paste(picture, (0, place * height))
+    for index, picture in enumerate(pictures):
+        together.paste(picture, (0, index * height))
     found = together.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     colours = np.array(found.getpalette()).reshape(-1, 3)
     colours[(colours >= NEARLY_WHITE).all(axis=1)] = 255  # the paper is a mean with what is nearly white
@@ -145,7 +109,7 @@ def movie(path: Path | None, fps: float) -> Iterator[Callable[[Image.Image], Non
                 assert process.stdin is not None
                 process.stdin.write(image.tobytes())
             except BrokenPipeError:
-                raise RunFailed(_told(path, said)) from None
+                raise RunFailed(_complaint(path, said)) from None
 
         try:
             yield add
@@ -157,7 +121,7 @@ def movie(path: Path | None, fps: float) -> Iterator[Callable[[Image.Image], Non
             if process is not None:
                 process.communicate()
         if process is None or process.returncode != 0:
-            raise RunFailed(_told(path, said))
+            raise RunFailed(_complaint(path, said))
         write_bytes(path, made.read_bytes())
 
 
@@ -176,7 +140,7 @@ def _ffmpeg(
     )  # fmt: skip
 
 
-def _told(path: Path, said: io.BufferedRandom) -> str:
+def _complaint(path: Path, said: io.BufferedRandom) -> str:
     said.seek(0)
     lines = said.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
     return f"{path}: ffmpeg failed: {lines[-1]}; use --format gif"

@@ -1,0 +1,133 @@
+"""Lines between checkpoints as figures, as sections of the page with their measures, and those of several runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lossscape.analyses.interpolate.request import Drawing
+from lossscape.certificate.summary import summary
+from lossscape.figures import captions, certificates, phrases
+from lossscape.figures.curves import build_curve, draw_curve, names_of
+from lossscape.figures.section import Page, Picture, Section, Table, value_text
+from lossscape.results import Curve
+from lossscape.text import number
+
+CURVE_MEASURES = {
+    "monotone": ("monotone", "", "whether the loss never rises from one point to the next"),
+    "bump_height": ("largest rise", "loss", "max over α₁ < α₂ of L(α₂) − L(α₁); 0 for a monotone curve"),
+    "bump_start": ("beginning of the rise", "α", "α₁ of the largest rise"),
+    "bump_peak": ("top of the rise", "α", "α₂ of the largest rise"),
+    "bump_width": ("width of the rise", "α", "from α₁ until the loss is back at L(α₁), or to the end"),
+    "convex_fraction": (
+        "convex fraction", "", "share of inner points with second difference ≥ 0; 1 if convex",
+    ),
+    "barrier_chord": (
+        "barrier against the chord", "loss",
+        "max over α of L(α) − ((1 − α)·L(0) + α·L(1)) (Entezari et al., arXiv:2110.06296)",
+    ),
+    "barrier_mean": (
+        "barrier against the mean of the ends", "loss",
+        "max over α of L(α) − (L(0) + L(1))/2 (Frankle et al., arXiv:1912.05671)",
+    ),
+}  # fmt: skip
+"""Of the loss of one split: name, unit, meaning."""
+
+LINE_MEASURES = {
+    "distance": ("distance", "", "‖B − A‖ between the parameters of the two checkpoints"),
+    "distance_moved": ("normalised distance moved", "", "‖B − A‖ / ‖A‖ (Lucas et al., arXiv:2104.11044)"),
+    "gauss_length": (
+        "Gauss length", "radians",
+        "how much the path of the outputs turns on the way, mean over training samples (Lucas et al.); 0 if straight",
+    ),
+}  # fmt: skip
+"""Of the whole line."""
+UNDEFINED = {"gauss_length": "not defined with recomputed BatchNorm statistics"}
+
+
+def draw(result: Curve, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
+    """Write the figure of a line beside it; returns what lies where."""
+    folder = result.folder
+    draw_curve([result], folder / "curve.png", log=drawing.log)
+    return {
+        "curve": folder / "curve.csv", "figure": folder / "curve.png", "measures": folder / "measures.json",
+        "certificate": summary(folder),
+    }  # fmt: skip
+
+
+def section(result: Curve, page: Page) -> Section:
+    """Its part of the page: the figure, the measures, the certificate, and its files."""
+    figure = build_curve([result], log=page.log, captioned=False)
+    caption = captions.curve_caption([result], [""], page.log)
+    picture = page.draw(figure, "curve.png", captions.curve_alt(result), caption)
+    return Section(
+        title=_title(result.settings),
+        parts=[picture, *measure_tables(result)],
+        files=page.copy_result(result.folder),
+        failures=certificates.failures(result.certificate),
+        certificate=certificates.certificate_of(result.certificate, result.engine),
+    )
+
+
+def _title(settings: Mapping[str, Any]) -> str:
+    """The ends, and what tells the line from others of the same ends."""
+    ends = [settings[end] for end in ("start", "end")]
+    same = ends[0]["run"] == ends[1]["run"]
+    names = [str(end["checkpoint"]) if same else f"{end['run']}@{end['checkpoint']}" for end in ends]
+    low, high = settings["range"]
+    extras = [] if [low, high] == [0, 1] else [f"α from {number(low)} to {number(high)}"]
+    return ", ".join([" to ".join(names), *extras, *phrases.title_extras(settings)])
+
+
+def measure_tables(curve: Curve) -> list[Table]:
+    """The measures of each split's losses, and those of the whole line; none where none were stored."""
+    found, unit = curve.measures, phrases.LOSS_UNITS.get(str(curve.settings["loss"]), "loss")
+    splits = [split for split in curve.splits if isinstance(found.get(split), dict)]
+    rows = [
+        [name, *(value_text(found[split][key]) for split in splits), unit if of == "loss" else of, meaning]
+        for key, (name, of, meaning) in CURVE_MEASURES.items()
+        if splits and all(key in found[split] for split in splits)
+    ]
+    whole = [
+        [name, value_text(found[key], UNDEFINED.get(key, "none")), of, meaning]
+        for key, (name, of, meaning) in LINE_MEASURES.items()
+        if key in found
+    ]
+    head, last = ["measure", *splits, "unit", "meaning"], len(splits) + 1
+    tables = [
+        Table(rows, head, title="Measures of the curve on 0 ≤ α ≤ 1:", words=(last, last + 1)),
+        Table(whole, ["measure", "value", "unit", "meaning"], title="Of the whole line:", words=(2, 3)),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def compare(results: Mapping[str, Sequence[Curve]], page: Page) -> list[Picture]:
+    """One figure for each pair of checkpoints that several runs have a line between; results: by run."""
+    pictures = []
+    for index, curves in enumerate(grouped(results), 1):
+        figure = build_curve(curves, log=page.log, captioned=False)
+        caption = captions.curve_caption(curves, names_of(curves), page.log)
+        alt = " ".join(map(captions.curve_alt, curves))
+        alt = alt.replace("against α.", f"against α of {len(curves)} curves.", 1)
+        pictures.append(page.draw(figure, f"curve-{index}.png", alt, caption))
+    return pictures
+
+
+def grouped(results: Mapping[str, Sequence[Curve]]) -> list[list[Curve]]:
+    """Groups of curves between equal checkpoints, one of each run.
+
+    Where no two runs have such a pair: one group with a curve of every run.
+    """
+    groups: dict[tuple[Any, ...], dict[str, Curve]] = {}
+    best: dict[str, Curve] = {}
+    for run, curves in results.items():
+        for curve in curves:
+            ends = (curve.settings["start"]["checkpoint"], curve.settings["end"]["checkpoint"])
+            for chosen in (groups.setdefault((*ends, *curve.settings["range"]), {}), best):
+                chosen[run] = max(chosen.get(run, curve), curve, key=_standing)
+    several = [list(group.values()) for group in groups.values() if len(group) > 1]
+    return several or ([list(best.values())] if len(best) > 1 else [])
+
+
+def _standing(curve: Curve) -> tuple[bool, int]:
+    """What makes one curve of a run stand for it: between the checkpoints only, and many points."""
+    return curve.settings["range"] == [0, 1], len(curve.table)

@@ -1,0 +1,155 @@
+"""What the report shows of a result: one kind of section for all, and where its figures and files go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from matplotlib.figure import Figure
+
+from lossscape.errors import BadInput
+from lossscape.figures.style import save
+from lossscape.files import write_bytes
+from lossscape.results import POINTS, SETTINGS
+from lossscape.text import number
+
+File = tuple[str, str]
+"""Name and relative address of a copied file."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure."""
+
+    source: str
+    """Relative address, percent-encoded."""
+    alt: str
+    """What a reader who cannot see it should know."""
+    caption: str
+    panels: int = 1
+    """Side by side, which need more room."""
+    kind = "picture"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of cells in words; the first cell of a row is its name."""
+
+    rows: Sequence[Sequence[str]]
+    head: Sequence[str] = ()
+    caption: str = ""
+    """Below it, in small print."""
+    title: str = ""
+    """Above it."""
+    groups: Sequence[tuple[str, int]] = ()
+    """Names above the head behind its first cell, each over so many columns."""
+    words: Sequence[int] = ()
+    """Columns that hold words, not numbers."""
+    failed: Sequence[int] = ()
+    """Rows that stand out."""
+    kind = "table"
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentences as a list, or a single one as a paragraph."""
+
+    lines: Sequence[str]
+    kind = "sentences"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a result's certificate and engine.json say."""
+
+    verdict: str
+    passed: bool
+    """Whether nothing failed."""
+    tables: Sequence[Table] = ()
+    """Checks, facts, and how the result was computed."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of a result, in the order of `parts`."""
+
+    title: str
+    parts: Sequence[Picture | Table | Sentences]
+    files: Sequence[File]
+    failures: Sequence[str] = ()
+    """What failed of its certificate, or of those of its parts."""
+    warning: str = "The certificate FAILED: do not rely on this result."
+    """Told above the failures."""
+    certificate: Certificate | None = None
+    """None where the result has none of its own."""
+    anchor: str = ""
+    """Given by the page."""
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """Those among its parts."""
+        return [part for part in self.parts if isinstance(part, Picture)]
+
+
+class Page:
+    """A folder of the report for figures and files, which are addressed relative to the report's own."""
+
+    def __init__(self, root: Path, folder: Path | None = None, log: bool = False) -> None:
+        """root: where index.html will lie; folder: this part's, by default root/files; log: logarithmic losses."""
+        self.root, self.folder, self.log = root, folder or root / "files", log
+
+    def below(self, *names: str) -> "Page":
+        """A folder within this one."""
+        return Page(self.root, self.folder.joinpath(*names), self.log)
+
+    def draw(self, figure: Figure, name: str, alt: str, caption: str) -> Picture:
+        """Save a figure as PNG."""
+        save(figure, self.folder / name)
+        return Picture(self._address(self.folder / name), alt, caption, 2 if figure.get_figwidth() > 8 else 1)
+
+    def copy(self, source: Path) -> File:
+        """Copy a file. Raises BadInput where it cannot be read."""
+        path = self.folder / source.name
+        write_bytes(path, read_bytes(source))
+        return path.name, self._address(path)
+
+    def copy_result(self, folder: Path) -> list[File]:
+        """Copy the tables, settings and other small files of a finished result."""
+        tables = [path for path in sorted(folder.glob("*.csv")) if path.name != POINTS]
+        return [self.copy(path) for path in (*tables, folder / SETTINGS, *sorted(folder.glob("*.json")))]
+
+    def _address(self, path: Path) -> str:
+        return quote(path.relative_to(self.root).as_posix())
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content. Raises BadInput where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def value_text(value: Any, missing: str = "none") -> str:
+    """A value of a JSON file in a table."""
+    if value is None:
+        return missing
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value, 5) if isinstance(value, float) else str(value)
+
+
+def flat_rows(value: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
+    """Nested facts as rows of a dotted key and a value."""
+    rows: list[list[str]] = []
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            rows += flat_rows(inner, f"{prefix}{key}.")
+        elif isinstance(inner, list):
+            rows.append([f"{prefix}{key}", ", ".join(value_text(each) for each in inner)])
+        else:
+            rows.append([f"{prefix}{key}", str(inner) if isinstance(inner, int) else value_text(inner)])
+    return rows

@@ -1,0 +1,53 @@
+"""A table as a picture."""
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from lossscape.figures.panels import add
+from lossscape.figures.section import Table
+from lossscape.figures.style import sheet, style
+from lossscape.figures.text import shortened, text_width
+
+ROW, TOP, POINTS, SIDES = 0.27, 0.95, 9.0, 0.3
+"""Height of a row and of what is above the rows, in inches; the size of the text; space beside a cell's text."""
+GROUP = 30
+"""Characters of a group's name."""
+
+
+@style()
+def build_table(table: Table, title: str, *, captioned: bool = True) -> Figure:
+    """A table with names above groups of columns; captioned: with its caption in small print below."""
+    rows, groups = table.rows, [(shortened(name, GROUP), span) for name, span in table.groups]
+    first = max(_inches(row[0]) for row in rows) + SIDES
+    column = max(_inches(cell) for row in rows for cell in row[1:]) + SIDES
+    column = max(column, 1.0, *(_inches(name) / span + SIDES for name, span in groups))
+    count = len(table.head) - 1
+    width = max(first + column * count + 0.2, 6.5)
+    column = (width - 0.2 - first) / count
+    height = TOP + ROW * len(rows) + 0.1
+    figure, panel = sheet(width, height, title, table.caption if captioned else None)
+    figure.set_layout_engine("none")
+    axes = add(panel, (0, 0, width, height))
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, height)
+    axes.set_axis_off()
+    end = first
+    for name, span in groups:
+        end += span * column
+        axes.text(end, height - TOP + 0.3, name, ha="right", size=POINTS, weight="bold")
+    for index, name in enumerate(table.head[1:], 1):
+        axes.text(first + column * index, height - TOP + 0.08, name, ha="right", size=POINTS, color="0.3")
+    axes.add_line(Line2D([0.12, width - 0.12], [height - TOP] * 2, color="0.2", linewidth=0.8))
+    for number, row in enumerate(rows):
+        base = height - TOP - ROW * (number + 1)
+        if number % 2:
+            axes.add_patch(Rectangle((0.12, base), width - 0.24, ROW, facecolor="0.95", lw=0))
+        axes.text(0.18, base + 0.08, row[0], size=POINTS)
+        for index, cell in enumerate(row[1:], 1):
+            axes.text(first + column * index, base + 0.08, cell, ha="right", size=POINTS)
+    return figure
+
+
+def _inches(text: str) -> float:
+    return text_width(text, POINTS) / 72
