@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from lossscape import data, losses, models, optimizers, schedules, yamlfile
+from lossscape import data, losses, models, optimizers, schedules, trust, yamlfile
 from lossscape.errors import BadInput, one_of, short
-from lossscape.families import Component, Count, Family, Fraction, Rate, Section, plain
+from lossscape.families import Component, Count, Family, Fraction, Rate, Section, code_of, plain
+from lossscape.runfiles import RunFiles
 from lossscape.yamlfile import Location
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class RunConfig(Section):
         data |= {key: plain(value, folder) for key, value in self if isinstance(value, Component)}
         return _listed(data)
 
+    def code(self) -> list[tuple[str, Path | None]]:
+        """The user's code that it names, for `trust.remember`."""
+        return [code for _, value in self if isinstance(value, Component) for code in code_of(value)]
+
 
 class Experiment(RunConfig):
     """Everything that a training run is made from."""
@@ -162,8 +167,14 @@ def read_config(
     settings: list[str] | None = None,
     name: str | None = None,
     device: str | None = None,
+    run: Path | None = None,
+    trust_code: bool = False,
 ) -> Config:
-    """Like read_experiment, for a config that may leave out as much as `kind` allows."""
+    """Like read_experiment, for a config that may leave out as much as `kind` allows.
+
+    run: the run directory whose config this is, by default that which the file lies in; trust_code: import what such a
+    config names without a question (see `trust`).
+    """
     document = yamlfile.read(Path(path))
     if not isinstance(document.data, dict):
         needed = ", ".join(key for key, field in kind.model_fields.items() if field.is_required())
@@ -174,9 +185,23 @@ def read_config(
             document.data[key] = value
             origins[(key,)] = f"--{key} {value}"
     try:
-        return kind.model_validate(document.data, context={"folder": Path(path).parent})
+        guard = trust.guard(run or _run_around(Path(path)), trust_code)
+        return kind.model_validate(document.data, context={"folder": Path(path).parent, "guard": guard})
     except ValidationError as error:
         raise BadInput(_all_errors(error, lambda location: _where(location, document, origins))) from None
+
+
+def _run_around(config: Path) -> Path | None:
+    """The run directory that a config is the config.yaml of."""
+    run = RunFiles(config.parent)
+    signs = (
+        run.environment_file,
+        run.state_file,
+        run.metrics_file,
+        run.resume_file,
+        run.epoch_file(0).parent,
+    )
+    return run.path if config.name == run.config_file.name and any(sign.exists() for sign in signs) else None
 
 
 def experiment_at(data: dict[str, Any], origins: dict[Location, str], place: str, folder: Path) -> Experiment:
@@ -193,7 +218,7 @@ def experiment_at(data: dict[str, Any], origins: dict[Location, str], place: str
 
 def experiment_from(data: dict[str, Any], folder: Path | None = None) -> Experiment:
     """The experiment of plain data; folder: where files are looked for first. Raises pydantic's ValidationError."""
-    return Experiment.model_validate(data, context={"folder": folder})
+    return Experiment.model_validate(data, context={"folder": folder, "guard": trust.guard(None)})
 
 
 def lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:

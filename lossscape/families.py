@@ -74,6 +74,16 @@ def plain(component: Component, folder: Path | None = None) -> dict[str, Any]:
     return data
 
 
+def code_of(component: Component) -> list[tuple[str, Path | None]]:
+    """The user's code that a component and the components in it name: (name, file), the file None for a module."""
+    found = [code for _, value in component if isinstance(value, Component) for code in code_of(value)]
+    if is_custom(component.name):
+        path = usercode.parts(component.name)[0]
+        file = component._files.get("name", Path(path).resolve()) if path.endswith(".py") else None
+        found.append((component.name, file))
+    return found
+
+
 def options_of(name: str, function: Callable[..., Any], base: type[Component]) -> type[Component]:
     """The pydantic model of a function's keyword-only parameters, on top of a family's common keys."""
     hints = typing.get_type_hints(function, include_extras=True)
@@ -102,9 +112,10 @@ def _checked_custom(base: type[Component], skip: tuple[str, ...]) -> Any:
         """Check the options of a user's function against its own signature."""
         if isinstance(value, Component):
             return value
-        name, folder = str(value["name"]), (info.context or {}).get("folder")
+        context = info.context or {}
+        name, folder = str(value["name"]), context.get("folder")
         try:
-            model = own_options(usercode.load(name, folder), base, skip)
+            model = own_options(usercode.load(name, folder, context.get("guard")), base, skip)
         except BadInput as error:
             raise ValidationError.from_exception_data(
                 "custom",

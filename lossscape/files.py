@@ -16,6 +16,13 @@ from typing import Any
 
 from lossscape.errors import BadInput
 
+CACHE = "~/.cache/lossscape"
+
+
+def cache_folder() -> Path:
+    """Where decoded pictures, the fastest plans and what code is trusted are kept: $LOSSSCAPE_CACHE, else CACHE."""
+    return Path(os.environ.get("LOSSSCAPE_CACHE") or CACHE).expanduser()
+
 
 def check_writable(path: Path) -> None:
     """Raise BadInput where a folder at `path` could not be made or written."""

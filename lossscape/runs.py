@@ -91,10 +91,18 @@ def _form(value: Tensor) -> str:
 class Run(RunFiles):
     """A run directory with its config, checkpoints and data."""
 
+    trust_code = False
+    """Whether what its config names may be imported without a question: see `trust`."""
+
     @classmethod
-    def open(cls, path: str | Path) -> "Run":
-        """A run that exists. Raises BadInput where the folder is missing or is no run."""
+    def open(cls, path: str | Path, *, trust_code: bool = False) -> "Run":
+        """A run that exists.
+
+        trust_code: import the code that its config names, wherever the run came from. Raises BadInput where the folder
+        is missing or is no run.
+        """
         run = cls(path)
+        run.trust_code = trust_code
         if not run.path.is_dir():
             raise BadInput(f"{run.path}: no such run{_known_runs(run.path)}")
         if not run.config_file.is_file():
@@ -104,7 +112,7 @@ class Run(RunFiles):
     @cached_property
     def config(self) -> RunConfig:
         """What it was made from."""
-        return read_config(RunConfig, self.config_file)
+        return read_config(RunConfig, self.config_file, run=self.path, trust_code=self.trust_code)
 
     def checkpoints(self) -> list[Checkpoint]:
         """Every checkpoint: epochs in order, then steps in order, then best and ema."""

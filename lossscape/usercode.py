@@ -12,6 +12,8 @@ from typing import Any
 
 from lossscape.errors import BadInput
 
+Guard = Callable[[str, Path | None], None]
+"""(name, file) before the code that a config names is imported; file: None for a module. Raises BadInput."""
 PREFIX = "lossscape_user_"
 """Begins the names of modules that were loaded from a file, which nothing can import by name."""
 _NEIGHBOURS: set[str] = set()
@@ -38,14 +40,16 @@ def found(path: str, folder: Path | None) -> Path:
     raise BadInput(f"there is no file {path!r} (looked from {' and '.join(map(str, looked))})")
 
 
-def load(name: str, folder: Path | None = None) -> Callable[..., Any]:
+def load(name: str, folder: Path | None = None, guard: Guard | None = None) -> Callable[..., Any]:
     """The function that `package.module:function` or `path/to/file.py:function` names.
 
-    folder: where the file is looked for first. Raises BadInput with what was tried: a missing file or module, an error
-    while importing it, no such name.
+    folder: where the file is looked for first; guard: is asked before anything is imported. Raises BadInput with what
+    was tried: a missing file or module, an error while importing it, no such name.
     """
     module_name, function_name = parts(name)
     file = found(module_name, folder) if module_name.endswith(".py") else None
+    if guard is not None:
+        guard(name, file)
     try:
         module = _module_named(module_name) if file is None else _module_at(file)
     except (Exception, SystemExit) as error:  # whatever the user's module raises is the user's to read
@@ -64,9 +68,14 @@ def loaded() -> list[ModuleType]:
     return [module for name, module in sys.modules.items() if name.startswith(PREFIX) or name in _NEIGHBOURS]
 
 
-def _module_named(name: str) -> ModuleType:
+def see_working_directory() -> None:
+    """Let modules be imported from the current folder, which a console script does not see by itself."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # a console script does not see the current folder by itself
+        sys.path.insert(0, str(Path.cwd()))
+
+
+def _module_named(name: str) -> ModuleType:
+    see_working_directory()
     return importlib.import_module(name)
 
 

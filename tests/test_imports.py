@@ -25,7 +25,7 @@ LAYERS = [
         "text",
         "options",
     },
-    {"families"},
+    {"families", "trust"},
     {"runfiles", "execution", "data", "losses", "metrics", "optimizers", "schedules", "dropout"},
     {"models"},
     {"config", "devices"},

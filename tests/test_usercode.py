@@ -72,7 +72,7 @@ def test_a_run_finds_its_file_from_everywhere_and_after_a_move(
     assert first == again
     monkeypatch.chdir(tmp_path)
     shutil.move(work, tmp_path / "moved")
-    assert Run.open("moved/runs/digits").model()[1].out_features == 3  # type: ignore[index]
+    assert Run.open("moved/runs/digits", trust_code=True).model()[1].out_features == 3  # type: ignore[index]
 
 
 def test_absolute_paths_stay(tmp_path: Path) -> None:

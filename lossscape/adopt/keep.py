@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossscape import models, yamlfile
+from lossscape import models, trust, yamlfile
 from lossscape.config import RunConfig
 from lossscape.data import Data
 from lossscape.errors import BadInput
@@ -91,6 +91,7 @@ def begin(subject: Subject, *, overwrite: bool = False) -> None:
         "data": subject.data.facts,
         ADOPTED: [],
     }
+    trust.remember(subject.config.code())
     write_text(run.config_file, yamlfile.dump(subject.config.resolved(run.path)))
     record(run, subject.device, facts)
 

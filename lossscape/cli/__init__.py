@@ -25,6 +25,7 @@ from lossscape.cli import (
 )
 from lossscape.errors import BadInput, RunFailed
 from lossscape.signals import Interrupted
+from lossscape.trust import granted
 
 _INPUT_ERRNOS = {
     errno.EACCES,
@@ -69,6 +70,9 @@ for command in (
 @app.callback()
 def common(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    trust_code: bool = typer.Option(
+        False, "--trust-code", help="Import the code that a run from somewhere else names."
+    ),
 ) -> None:
     """Show how a neural network's loss behaves: train, interpolate, draw landscapes, report.
 
@@ -79,9 +83,11 @@ def common(
 def main() -> None:
     """Run the command line; exit 0 done, 1 failed while running, 2 bad input, 130 and 143 interrupted."""
     debug = "--debug" in sys.argv or bool(os.environ.get("LOSSSCAPE_DEBUG"))
-    sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word != "--debug")]
+    trusting = "--trust-code" in sys.argv
+    sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word not in ("--debug", "--trust-code"))]
     try:
-        app()
+        with granted(trusting):
+            app()
     except Exception as error:  # the last stop: every error becomes a message and an exit code
         if debug:
             traceback.print_exc()

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import torch
 
 from lossscape.data.decode import decode
-from lossscape.data.places import Place, cache_folder
+from lossscape.data.places import Place
 from lossscape.data.split import RawData, Split
 from lossscape.errors import BadInput
+from lossscape.files import cache_folder
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 WHAT = "dataset image_folder"

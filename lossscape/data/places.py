@@ -1,10 +1,10 @@
-"""Where data and caches lie."""
+"""Where data lie."""
 
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-DEFAULT = "~/.cache/lossscape"
+from lossscape.files import CACHE
 
 
 class Place(NamedTuple):
@@ -22,9 +22,4 @@ class Place(NamedTuple):
 
 def data_root(root: str | None) -> Path:
     """The folder of data files: `root` of the config, else $LOSSSCAPE_DATA, else ~/.cache/lossscape."""
-    return Path(root or os.environ.get("LOSSSCAPE_DATA") or DEFAULT).expanduser()
-
-
-def cache_folder() -> Path:
-    """Where decoded pictures and the fastest plans are kept: $LOSSSCAPE_CACHE, else ~/.cache/lossscape."""
-    return Path(os.environ.get("LOSSSCAPE_CACHE") or DEFAULT).expanduser()
+    return Path(root or os.environ.get("LOSSSCAPE_DATA") or CACHE).expanduser()

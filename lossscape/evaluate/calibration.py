@@ -21,14 +21,13 @@ import torch
 from torch import nn
 
 from lossscape import devices
-from lossscape.data.places import cache_folder
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Work
 from lossscape.evaluate.graph import first_layer
 from lossscape.evaluate.plans import reasons_against
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Subspace
-from lossscape.files import read_json, write_text
+from lossscape.files import cache_folder, read_json, write_text
 from lossscape.objective import CACHE_BYTES, Objective, Plan, PlanName, has_convolutions
 
 SHARE = 0.05

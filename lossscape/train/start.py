@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lossscape import data, devices, losses, models, optimizers, yamlfile
+from lossscape import data, devices, losses, models, optimizers, trust, yamlfile
 from lossscape.config import Experiment
 from lossscape.data import Split
 from lossscape.errors import BadInput, RunFailed
@@ -131,6 +131,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     """Train as the process that writes. writer: TensorBoard's SummaryWriter, the class, or None."""
     run, experiment = setup.run, setup.experiment
     teacher = check_teacher(run, experiment, overwrite=overwrite)
+    trust.remember(experiment.code())
     if overwrite:
         empty(run)
     sweep(run.path / "checkpoints")
