@@ -1,6 +1,6 @@
 """How a result is computed: beyond rounding nothing of it changes what comes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from lossscape.options import Option
@@ -26,3 +26,8 @@ class Execution:
     ] = None
     overwrite: Annotated[bool, Option("Delete what is there and begin anew.")] = False
     quiet: Annotated[bool, Option("No progress; only where the results lie.", flag="--quiet,-q")] = False
+
+    @property
+    def here(self) -> "Execution":
+        """The same in this process: of rows whose own parts go to the workers."""
+        return replace(self, workers=None, scheduler=None)

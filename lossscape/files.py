@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -159,16 +159,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 class CsvLog:
-    """An append-only CSV of numbers: every row is on its way to the disk at once, and a torn last line is cut off."""
+    """An append-only CSV: every row is on its way to the disk at once, and a torn last line is cut off."""
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], words: Collection[str] = ()) -> None:
         """Open or begin the file. Raises BadInput where it has other columns.
 
-        rows: what the file held, as text.
+        words: columns that hold words, not numbers; rows: what the file held, as text.
         """
         self.columns = list(columns)
-        self.rows = read_rows(path, columns)
-        lines = whole_lines(path)
+        self.rows = read_rows(path, columns, words)
+        lines = whole_lines(path, words)
         self._ends = list(itertools.accumulate(len(line.encode()) for line in lines))
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("r+b" if path.exists() else "xb", buffering=0)
@@ -185,7 +185,9 @@ class CsvLog:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Write a row, whole or not at all."""
-        self._write(",".join(text_of(row.get(column)) for column in self.columns))
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow([text_of(row.get(column)) for column in self.columns])
+        self._write(line.getvalue())
 
     def close(self) -> None:
         """Close the file."""
@@ -210,27 +212,34 @@ class CsvLog:
         self._ends.append(self._file.tell())
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_rows(path: Path, columns: Sequence[str], words: Collection[str] = ()) -> list[dict[str, str]]:
     """The whole rows of a CSV, as text; none where there is no file. Raises BadInput where it has other columns."""
-    lines = whole_lines(path)
+    lines = whole_lines(path, words)
     if lines and lines[0].rstrip("\n").split(",") != list(columns):
         raise BadInput(f"{path} has columns {lines[0].strip()}, not {','.join(columns)}: move it away")
     return list(csv.DictReader(lines))
 
 
-def whole_lines(path: Path) -> list[str]:
-    """The header and the lines of as many numbers (or empty cells) as it has names, up to the first that is torn."""
+def whole_lines(path: Path, words: Collection[str] = ()) -> list[str]:
+    """The header and the lines of as many cells as it has names, up to the first that is torn.
+
+    Cells are numbers, or empty; those of the columns `words` are anything. A file that is missing has none.
+    """
     if not path.exists():
         return []
     lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
-    cells = lines[0].count(",") + 1 if lines else 0
-    rows = itertools.takewhile(lambda line: _is_row(line, cells), lines[1:])
+    names = lines[0].rstrip("\n").split(",") if lines else []
+    numbers = [name not in words for name in names]
+    rows = itertools.takewhile(lambda line: _is_row(line, numbers), lines[1:])
     return [*lines[:1], *rows] if lines and lines[0].endswith("\n") else []
 
 
-def _is_row(line: str, cells: int) -> bool:
-    values = line.rstrip("\n").split(",")
-    return line.endswith("\n") and len(values) == cells and all(not v or _is_number(v) for v in values)
+def _is_row(line: str, numbers: Sequence[bool]) -> bool:
+    values = next(csv.reader([line])) if '"' in line else line.rstrip("\n").split(",")
+    whole = line.endswith("\n") and len(values) == len(numbers)
+    return whole and all(
+        not number or not value or _is_number(value) for number, value in zip(numbers, values, strict=True)
+    )
 
 
 def _is_number(text: str) -> bool:

@@ -7,7 +7,6 @@ A field that is a dataclass itself is embedded: its fields are options too.
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
 from typing import Any, get_args, get_type_hints
 
@@ -30,7 +29,7 @@ class Option:
     """The type that the command line gives, where `parse` makes the field's value of it."""
     parse: Callable[[Any], Any] | None = None
     word: str | Callable[[Any], str] | None = None
-    """How a value stands in the name of a result's folder: a format, or a function; None: not at all."""
+    """How a value stands in the name of a result's folder: a format, or a function; nothing: not at all."""
     always: bool = False
     """Whether the word stands there for the default too."""
     sparse: bool = False
@@ -59,6 +58,12 @@ class Field:
     path: tuple[str, ...] = ()
     """The embedded fields that lead to it."""
 
+    @property
+    def key(self) -> str:
+        """What callers name it: the flag with underscores."""
+        flag = (self.option.flag or self.name).partition(",")[0]
+        return flag.lstrip("-").replace("-", "_")
+
     def of(self, request: Any) -> Any:
         """Its value in a request."""
         for step in self.path:
@@ -66,10 +71,9 @@ class Field:
         return getattr(request, self.name)
 
 
-@cache
-def fields_of(kind: Any) -> tuple[Field, ...]:
+def fields_of(kind: Any) -> list[Field]:
     """The fields of a dataclass that are options, those of embedded ones in their place."""
-    return tuple(_fields(kind, None, Embedded(), ()))
+    return list(_fields(kind, None, Embedded(), ()))
 
 
 def _fields(kind: Any, default: Any, how: Embedded, path: tuple[str, ...]) -> Iterator[Field]:
@@ -95,11 +99,11 @@ def _default_of(each: "dataclasses.Field[Any]") -> Any:
 
 
 def made_of(kind: Any, given: Mapping[str, Any]) -> Any:
-    """A dataclass from values by the names of its fields, those of embedded ones among them; others are ignored."""
+    """A dataclass from values by the keys of its fields, those of embedded ones among them; others are ignored."""
     changes: dict[tuple[str, ...], dict[str, Any]] = {}
     for each in fields_of(kind):
-        if each.name in given:
-            changes.setdefault(each.path, {})[each.name] = given[each.name]
+        if each.key in given:
+            changes.setdefault(each.path, {})[each.name] = given[each.key]
     own = changes.pop((), {})
     defaults = {each.name: _default_of(each) for each in dataclasses.fields(kind)}
     for (step,), inner in changes.items():
@@ -107,15 +111,20 @@ def made_of(kind: Any, given: Mapping[str, Any]) -> Any:
     return kind(**own)
 
 
-def words_of(request: Any) -> list[str]:
-    """The words of a request in the name of its folder: of what differs from the defaults, in the fields' order."""
-    found = []
+def words_of(request: Any, **known: list[str]) -> list[str]:
+    """The words of a request in the name of its folder: of what differs from the defaults, in the fields' order.
+
+    known: words that stand for an embedded field, by its name.
+    """
+    found: list[str] = []
     for each in fields_of(type(request)):
+        if each.path and each.path[0] in known:
+            found += known.pop(each.path[0])
         value, word = each.of(request), each.option.word
         if word is not None and (each.option.always or value != each.default):
             values = value if isinstance(value, tuple) else (value,)
             found.append(word.format(*values) if isinstance(word, str) else word(value))
-    return found
+    return [word for word in found if word]
 
 
 def settings_of(request: Any, **known: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What every analysis of a run begins with: its model, its data as objectives, and the BatchNorm policy."""
 
-import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,170 +11,174 @@ from lossscape import devices, losses
 from lossscape.data import Data
 from lossscape.dropout import Dropout
 from lossscape.errors import BadInput, one_of
-from lossscape.evaluate.engine import Statistics
+from lossscape.evaluate.engine import Statistics, Work
 from lossscape.evaluate.sampling import stratified_sample
 from lossscape.evaluate.statistics import RecomputedStatistics, tracks_statistics
-from lossscape.objective import Objective, Precision
-from lossscape.runs import Point, Run, load_state, split_state
-from lossscape.targets import KINDS, Targets, relabelled
+from lossscape.evaluate.subspace import Subspace
+from lossscape.measured import Measured, Targets
+from lossscape.objective import Objective
+from lossscape.runs import Point, Run, load_state, point_of, split_state
+from lossscape.targets import relabelled
 from lossscape.vectors import Params
 
-BatchNorm = Literal["frozen", "interpolated", "recompute"]
 SPLITS = {"train": ("train",), "test": ("test",), "both": ("train", "test")}
+AROUND = ("frozen", "recompute")
+"""BatchNorm policies around a point, the first by default."""
 
 
 class Relabelling:
     """What a checkpoint makes of inputs."""
 
-    def __init__(self, teacher: Point, targets: Targets, precision: Precision) -> None:
-        self.teacher, self.targets, self.precision = teacher, targets, precision
+    def __init__(self, teacher: Point, measured: Measured) -> None:
+        self.teacher, self.measured = teacher, measured
         self._last: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Targets of inputs [N, ...], as `targets.relabelled` has them; the last are kept, for they take a pass."""
         if self._last is None or self._last[0] is not inputs:
-            self._last = inputs, relabelled(self.teacher, inputs, self.targets, self.precision)
+            made = relabelled(self.teacher, inputs, self.measured.targets, self.measured.precision)
+            self._last = inputs, made
         return self._last[1]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A run's model structure and data on a device."""
+    """A run's model structure and data on a device, and what is measured of them."""
 
     run: Run
     model: nn.Module
     data: Data
     device: torch.device
-    targets: Targets = "labels"
-    """What training inputs are held against; test inputs always against the data's labels."""
-    teacher: Point | None = None
-    """The checkpoint whose outputs hard and soft targets are."""
-    relabelled: "Relabelling | None" = None
-    """Gives those targets."""
+    measured: Measured
+    policy: str | None
+    """Of BatchNorm; None for a net without running statistics."""
+    usual_policy: str
+    """By default."""
+    relabelled: Relabelling | None = None
+    """Gives hard and soft targets of training inputs; test inputs are held against the data's labels."""
 
-    def values(self, point: Point, precision: Precision) -> tuple[Params, Params]:
+    @property
+    def teacher(self) -> Point | None:
+        """The checkpoint whose outputs hard and soft targets are."""
+        return self.relabelled.teacher if self.relabelled else None
+
+    @property
+    def targets(self) -> Targets:
+        """labels, hard or soft: what training inputs are held against."""
+        return self.measured.targets
+
+    def values(self, point: Point) -> tuple[Params, Params]:
         """Parameters (float64 under fp64, so that points between are too) and buffers of a checkpoint, on the device.
 
         Raises BadInput where it is of another model.
         """
         load_state(self.model, point.checkpoint.state(), str(point.checkpoint.path))
         parameters, buffers = split_state(self.model)
-        if precision == "fp64":
+        if self.measured.precision == "fp64":
             parameters = {name: value.double() for name, value in parameters.items()}
         return parameters, buffers
 
-    def objectives(
-        self, split: str, precision: Precision, samples: int | None = None, dropout: int | None = None
-    ) -> dict[str, Objective]:
-        """One objective per split; samples: of each split, as one stratified subset, or None for all.
+    def held_against(self, targets: Targets, teacher: Point) -> "Problem":
+        """The same problem with what a checkpoint makes of the training inputs as targets, hard or soft.
 
-        dropout: stays on with masks of this seed, or None for off. Raises BadInput where a split has fewer samples,
-        the device lacks the precision or the net dropout.
+        Raises BadInput where it tells other classes apart.
         """
-        spec = self.run.config.loss
-        loss: losses.Loss = functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
+        relabelling = Relabelling(teacher, replace(self.measured, targets=targets))
+        made, classes = relabelling(self.data.train.inputs[:1]), len(self.data.classes)
+        if made.ndim == 2 and made.shape[1] != classes:
+            raise BadInput(
+                f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {classes}"
+            )
+        return replace(self, measured=relabelling.measured, relabelled=relabelling)
+
+    def objectives(self) -> dict[str, Objective]:
+        """One objective per split; with `samples`, each on one stratified subset.
+
+        Raises BadInput where a split has fewer samples, the device lacks the precision or the net dropout.
+        """
+        measured, masks, loss = self.measured, self.measured.masks, self.run.loss
         found = {}
-        for name in SPLITS[split]:
+        for name in SPLITS[measured.split]:
             inputs, labels = self.data.train if name == "train" else self.data.test
             made, targets, sample = loss, labels, None
             rows = torch.arange(len(inputs))
-            if samples is not None:
-                sample = stratified_sample(labels, samples)  # by the data's classes, whatever the targets
+            if measured.samples is not None:
+                sample = stratified_sample(
+                    labels, measured.samples
+                )  # by the data's classes, whatever the targets
                 chosen = sample.indices.to(inputs.device)
                 inputs, targets, rows = inputs[chosen], targets[chosen], sample.indices.cpu()
             if name == "train" and self.relabelled is not None:
-                made, targets = (
-                    losses.kl_divergence if self.targets == "soft" else loss,
-                    self.relabelled(inputs),
-                )
+                targets = self.relabelled(inputs)
+                made = losses.kl_divergence if self.targets == "soft" else loss
             found[name] = Objective(
-                self.model, made, inputs, targets, precision=precision, sample=sample,
-                dropout=None if dropout is None else Dropout(dropout, rows),
+                self.model, made, inputs, targets, precision=measured.precision, sample=sample,
+                dropout=None if masks is None else Dropout(masks, rows),
             )  # fmt: skip
         return found
 
-    def statistics(self, batch_norm: str | None, precision: Precision) -> Statistics | None:
+    def work(self, subspace: Subspace, **given: Any) -> Work:
+        """All that evaluating points of a subspace needs; given: see `Work`."""
+        return Work(self.objectives(), subspace, self.statistics(), **given)
+
+    def statistics(self) -> Statistics | None:
         """The function that gives the buffers at a point under `recompute`, else None."""
-        if batch_norm != "recompute":
+        if self.policy != "recompute":
             return None
-        dtype = torch.float64 if precision == "fp64" else torch.float32
+        dtype = torch.float64 if self.measured.precision == "fp64" else torch.float32
         return RecomputedStatistics(self.model, self.data.train.inputs, dtype)
 
-    def settings(
-        self, split: str, precision: str, batch_norm: str | None, samples: int | None = None,
-        dropout: int | None = None,
-    ) -> dict[str, Any]:  # fmt: skip
+    def settings(self) -> dict[str, Any]:
         """What is computed, apart from the points: data, split, samples, loss, dropout, policy, precision."""
-        config = self.run.config
-        population = {name: len(getattr(self.data, name)) for name in SPLITS[split]}
+        told, measured = self.run.told(), self.measured
+        population = {name: len(getattr(self.data, name)) for name in SPLITS[measured.split]}
         taken: dict[str, Any] = {"samples": population}
-        if samples is not None:
-            taken = {
-                "samples": dict.fromkeys(population, samples),
-                "population": population,
-                "subset_seed": 0,
-            }
+        if measured.samples is not None:
+            subset = dict.fromkeys(population, measured.samples)
+            taken = {"samples": subset, "population": population, "subset_seed": 0}
         return {
-            "dataset": {key: value for key, value in config.resolved()["dataset"].items() if key != "root"},
+            "dataset": told["dataset"],
             "data_sha256": self.data.facts["sha256"],
             "data_note": self.data.facts["note"],
             **taken,
-            "split": split,
-            "targets": self.targets,
+            "split": measured.split,
+            "targets": measured.targets,
             **({"teacher": self.teacher.settings()} if self.teacher else {}),
-            "model": config.model.name,
-            "loss": config.loss.name,
-            "batch_norm": batch_norm,
-            **({} if dropout is None else {"dropout": {"keep": True, "seed": dropout}}),
-            "precision": precision,
+            "model": told["model"],
+            "loss": told["loss"],
+            "batch_norm": self.policy,
+            **({} if measured.masks is None else {"dropout": {"keep": True, "seed": measured.masks}}),
+            **({} if measured.metrics is None else {"metrics": list(measured.metrics)}),
+            "precision": measured.precision,
         }
+
+    def named(self, centre: Point) -> Measured:
+        """What is measured as the name of a folder tells it: without what goes without saying around a centre."""
+        own = self.teacher is None or self.teacher.settings() == centre.settings()
+        return replace(
+            self.measured,
+            teacher=None if own else self.teacher,
+            batch_norm=None if self.policy in (None, self.usual_policy) else self.policy,
+            mask_seed=self.measured.mask_seed or None,
+        )
 
 
 def problem_of(
-    point: Point,
-    device: str,
-    *,
-    targets: Targets = "labels",
-    teacher: Point | None = None,
-    precision: Precision = "fp32",
+    point: Point, measured: Measured, device: str = "auto", policies: Sequence[str] = AROUND
 ) -> Problem:
     """Load the data and model that a point belongs to.
 
-    targets: labels, or hard or soft ones that are what `teacher` (by default the point itself) makes of the training
-    inputs, in `precision`. Raises BadInput.
+    measured: what is taken of them, hard and soft targets by default from the point itself; policies: the BatchNorm
+    policies that are possible, the default first. Raises BadInput.
     """
-    if targets not in KINDS:
-        raise BadInput(one_of("--targets", targets, KINDS))
-    if teacher is not None and targets == "labels":
-        raise BadInput(f"--teacher {teacher}: whose outputs are the targets with --targets hard or soft")
+    if measured.targets not in ("labels", "hard", "soft"):
+        raise BadInput(one_of("--targets", measured.targets, ("labels", "hard", "soft")))
+    if measured.batch_norm is not None and measured.batch_norm not in policies:
+        raise BadInput(one_of("--batch-norm", measured.batch_norm, sorted(policies)))
     on = devices.pick(device)
     model = point.run.model(point.checkpoint).to(on)
-    data = point.run.dataset(on)
-    if targets == "labels":
-        return Problem(point.run, model, data, on)
-    return relabelled_problem(Problem(point.run, model, data, on), targets, teacher or point, precision)
-
-
-def relabelled_problem(
-    problem: Problem, targets: Targets, teacher: Point, precision: Precision = "fp32"
-) -> Problem:
-    """The same problem with what a checkpoint makes of the training inputs as targets, hard or soft.
-
-    Raises BadInput where it tells other classes apart.
-    """
-    relabelling = Relabelling(teacher, targets, precision)
-    made = relabelling(problem.data.train.inputs[:1])
-    if made.ndim == 2 and made.shape[1] != len(problem.data.classes):
-        raise BadInput(
-            f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {len(problem.data.classes)}"
-        )
-    return replace(problem, targets=targets, teacher=teacher, relabelled=relabelling)
-
-
-def choose_batch_norm(
-    model: nn.Module, given: str | None, default: BatchNorm, allowed: tuple[str, ...]
-) -> str | None:
-    """The BatchNorm policy: None for a net without running statistics. Raises BadInput for an unknown one."""
-    if given is not None and given not in allowed:
-        raise BadInput(one_of("--batch-norm", given, allowed))
-    return (given or default) if tracks_statistics(model) else None
+    policy = (measured.batch_norm or policies[0]) if tracks_statistics(model) else None
+    problem = Problem(point.run, model, point.run.dataset(on), on, measured, policy, policies[0])
+    if measured.targets == "labels":
+        return problem
+    return problem.held_against(measured.targets, point_of(measured.teacher or point))

@@ -4,6 +4,7 @@
 `point("runs/a@12")` reads the command line's notation RUN[@CHECKPOINT].
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lossscape import data, models, weights, yamlfile
+from lossscape import data, losses, models, weights, yamlfile
 from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
 from lossscape.files import is_held, sha256, whole_lines
@@ -95,12 +96,14 @@ class Run(RunFiles):
     """Whether what its config names may be imported without a question: see `trust`."""
 
     @classmethod
-    def open(cls, path: str | Path, *, trust_code: bool = False) -> "Run":
-        """A run that exists.
+    def open(cls, path: "str | Path | Run", *, trust_code: bool = False) -> "Run":
+        """A run that exists, or that is open already.
 
         trust_code: import the code that its config names, wherever the run came from. Raises BadInput where the folder
         is missing or is no run.
         """
+        if isinstance(path, Run):
+            return path
         run = cls(path)
         run.trust_code = trust_code
         if not run.path.is_dir():
@@ -113,6 +116,17 @@ class Run(RunFiles):
     def config(self) -> RunConfig:
         """What it was made from."""
         return read_config(RunConfig, self.config_file, run=self.path, trust_code=self.trust_code)
+
+    @property
+    def loss(self) -> losses.Loss:
+        """What the net's outputs and the targets give for each sample."""
+        spec = self.config.loss
+        return functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
+
+    def told(self) -> dict[str, Any]:
+        """What the settings of a result say of the run's data, net and loss."""
+        dataset = {key: value for key, value in self.config.resolved()["dataset"].items() if key != "root"}
+        return {"dataset": dataset, "model": self.config.model.name, "loss": self.config.loss.name}
 
     def checkpoints(self) -> list[Checkpoint]:
         """Every checkpoint: epochs in order, then steps in order, then best and ema."""
@@ -181,13 +195,19 @@ class Point:
         return {"run": self.run.name, "checkpoint": self.checkpoint.label, "sha256": self.checkpoint.sha256}
 
 
-def point(text: str, default: str = "last") -> Point:
-    """The point that `RUN[@CHECKPOINT]` names. Raises BadInput."""
+def point_of(place: "str | Point", default: str = "last") -> Point:
+    """The point that `RUN[@CHECKPOINT]` names, or one that is open already. Raises BadInput."""
+    if isinstance(place, Point):
+        return place
+    text = str(place)
     path, checkpoint = text, default
     if "@" in text.rpartition("/")[2]:
         path, _, checkpoint = text.rpartition("@")
     run = Run.open(path)
     return Point(run, run.checkpoint(checkpoint))
+
+
+point = point_of
 
 
 def split_state(model: nn.Module) -> tuple[Params, Params]:

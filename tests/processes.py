@@ -4,6 +4,7 @@ Each is forked from one process that has imported everything and computed nothin
 """
 
 import gc
+import importlib
 import itertools
 import json
 import math
@@ -98,12 +99,14 @@ def serve() -> None:
     import lossscape.report
     import lossscape.results
     import lossscape.train  # noqa: F401
-    from lossscape.analyses.interpolate import compute as interpolation  # noqa: F401
-    from lossscape.analyses.landscape.compute import landscape  # noqa: F401
+    from lossscape.analyses import ANALYSES
     from lossscape.models import summarise
     from lossscape.models.mlp import mlp
 
     summarise(mlp((2,), 2, hidden=[2], dropout=0.5), (2,))  # torch imports a thousand modules for it
+    for analysis in ANALYSES.values():
+        for part in ("compute", "result", "figure"):
+            importlib.import_module(f"lossscape.analyses.{analysis.name}.{part}")
     rooms = [
         module
         for name, module in sys.modules.items()
@@ -190,9 +193,9 @@ def _limit(room: Room) -> None:
         fill_up(path.name)
         write_bytes(path, content)
 
-    def begin(log: files.CsvLog, path: Path, columns: Any) -> None:
+    def begin(log: files.CsvLog, path: Path, columns: Any, words: Any = ()) -> None:
         fill_up(path.name)
-        begin_log(log, path, columns)
+        begin_log(log, path, columns, words)
 
     fill_up(None)
     files.write_bytes = write

@@ -11,10 +11,9 @@ import pytest
 import torch
 from brief_runs import NETS, WITH_STATISTICS, train_briefly
 from cases_models import MODEL_CASES
+from computing import ends_of, interpolate, landscape
 from torch import Tensor, nn
 
-from lossscape.analyses.interpolate.compute import interpolate, pair
-from lossscape.analyses.landscape.compute import landscape
 from lossscape.certificate import curvature, dense, directions
 from lossscape.certificate.certify import certify, fingerprint
 from lossscape.certificate.check import Certified, compare
@@ -28,6 +27,7 @@ from lossscape.evaluate import Subspace, Work, grid_points
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.files import save_tensors
+from lossscape.measured import Measured
 from lossscape.objective import Objective, Plan
 from lossscape.problem import Problem, problem_of
 from lossscape.results import DIRECTIONS
@@ -58,7 +58,7 @@ def kinds(folder: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("batch_norm", ["recompute", "interpolated", "frozen"])
 def test_lines_under_every_policy_pass(run: Run, batch_norm: str) -> None:
-    folder = interpolate(*pair(str(run.path), None), points=9, batch_norm=batch_norm)
+    folder = interpolate(*ends_of(run), points=9, batch_norm=batch_norm)
     assert kinds(folder) == {"stored": 4, "module": 4, "dense": 12, "curvature": 1}
     content = content_of(folder)
     assert content["samples_checked"] == {"train": 200, "test": 40}
@@ -69,11 +69,11 @@ def test_lines_under_every_policy_pass(run: Run, batch_norm: str) -> None:
 def certified_plane(run: Run, precision: Any, folder: Path, samples: int) -> Path:
     """A plane of which at most so many samples are checked."""
     centre = point(str(run.path))
-    problem, direction = problem_of(centre, "cpu"), choose(centre, 2)
-    origin, buffers = problem.values(centre, precision)
-    plane = direction.make(problem, centre, origin, 2, precision, quiet=True).directions
+    problem, direction = problem_of(centre, Measured("both", precision=precision)), choose(centre, 2)
+    origin, buffers = problem.values(centre)
+    plane = direction.make(problem, centre, origin, 2, quiet=True).directions
     save_tensors(folder / DIRECTIONS, dict(zip("xy", plane, strict=True)))
-    work = Work(problem.objectives("both", precision), Subspace(origin, plane, buffers))
+    work = problem.work(Subspace(origin, plane, buffers))
     points, plan = grid_points((4, 3), (-1.0, 1.0), (-1.0, 1.0)), Plan(16, False)
     values = dict(zip(points, work.rows(points, plan), strict=True))
     anchors = [(centre, (0.0, 0.0))]
@@ -156,12 +156,12 @@ class Result:
 
 
 def result_of(run: Run, folder: Path, changed: Callable[[Params], Params] = lambda origin: origin) -> Result:
-    start, end = pair(str(run.path), None)
-    problem = problem_of(start, "cpu")
-    origin, buffers = problem.values(start, "fp32")
-    target, _ = problem.values(end, "fp32")
+    start, end = ends_of(run)
+    problem = problem_of(start, Measured(), "cpu")
+    origin, buffers = problem.values(start)
+    target, _ = problem.values(end)
     line = Subspace(changed(origin), [between(origin, target)], buffers)
-    work = Work(problem.objectives("train", "fp32"), line)
+    work = Work(problem.objectives(), line)
     places = [(0.0,), (0.25,), (0.5,), (1.0,)]
     values = dict(zip(places, work.rows(places, Plan(64, False)), strict=True))
     folder.mkdir(exist_ok=True)
@@ -279,8 +279,8 @@ def test_statistics_are_taken_once_a_point(run: Run) -> None:
     if run.name not in WITH_STATISTICS:
         pytest.skip("the net has no statistics")
     taken: list[int] = []
-    problem = problem_of(point(str(run.path)), "cpu")
-    statistics = problem.statistics("recompute", "fp32")
+    problem = problem_of(point(str(run.path)), Measured(batch_norm="recompute"), "cpu")
+    statistics = problem.statistics()
     remembered = Remembered(lambda *given: taken.append(1) or statistics(*given))
     parameters, buffers = split_state(problem.model)
     first = remembered(parameters, buffers)

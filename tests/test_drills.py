@@ -86,7 +86,7 @@ class Sign(Direction):
     name = "sign"
     help = "signs of the parameters"
 
-    def make(self, problem, centre, origin, dims, precision, quiet):
+    def make(self, problem, centre, origin, dims, quiet):
         import torch
 
         from lossscape.vectors.orthonormal import orthonormal

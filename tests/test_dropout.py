@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from computing import interpolate
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lossscape import dropout as room
-from lossscape.analyses.interpolate.compute import interpolate
 from lossscape.config import experiment_from
 from lossscape.derivatives import gradient
 from lossscape.dropout import Dropout, Masks
@@ -198,7 +198,7 @@ def test_interpolate_with_dropout_on(tmp_path: Path) -> None:
     run = train(experiment, tmp_path)
     ends = point(f"{run.path}@first"), point(f"{run.path}@last")
     folders = {
-        name: interpolate(*ends, points=41, dropout=seed)
+        name: interpolate(*ends, points=41, dropout="keep" if name != "off" else "off", seed=seed)
         for name, seed in (("off", None), ("keep", 0), ("other", 1))
     }
     curves = {name: read_curve(folder).table["train_loss"].to_numpy() for name, folder in folders.items()}

@@ -485,7 +485,7 @@ def test_signal_in_the_middle_of_a_block(
     answer = processes.run(*words, cwd=finished, at=At("chunk", probes + 11, number))
     assert answer.code == 128 + number
     assert answer.err.splitlines()[-1] == (
-        "lossscape: interrupted; continue with: the same command once more (the finished points are kept)"
+        "lossscape: interrupted; continue with: the same command once more (what is finished is kept)"
     )
     kept = kept_points(finished)
     assert len(kept) == 8

@@ -11,17 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from computing import film, landscape
 from PIL import Image
 from seeing import NAN, assert_inside, lines_of, words_of
 from torch import nn
 
-from lossscape.analyses.film.choices import every_so_often
-from lossscape.analyses.film.compute import film
+from lossscape.analyses.film.compute import every_so_often
 from lossscape.analyses.film.figure import build_descent, build_plane, draw, scale_of
 from lossscape.analyses.film.request import Drawing, formats_of
 from lossscape.analyses.film.result import Film
 from lossscape.analyses.film.result import read as read_film
-from lossscape.analyses.landscape.compute import landscape
 from lossscape.directions import sentence
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Work
@@ -364,8 +363,8 @@ def test_what_makes_no_film_is_refused(own_run: Run) -> None:
     centre = point(str(own_run.path))
     for asked, told in (
         ({"grid": (4, 5)}, "4 points from -1 to 1 along x miss the checkpoint"),
-        ({"span": (0.5, 1.0), "kind": "plane"}, "along x miss the checkpoint"),
-        ({"span": (-1.0, 1.0)}, "whose units differ"),
+        ({"range": (0.5, 1.0), "kind": "plane"}, "along x miss the checkpoint"),
+        ({"range": (-1.0, 1.0)}, "whose units differ"),
         ({"kind": "descent", "normalize": "layer"}, "--normalize is of random directions"),
         ({"kind": "sideways"}, "--kind 'sideways'"),
     ):

@@ -15,8 +15,11 @@ from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, calibration
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
+from lossscape.execution import Execution
 from lossscape.objective import Objective, Plan
-from lossscape.results.table import How, fill, open_folder
+from lossscape.results.engine import PlannedEngine
+from lossscape.results.folder import open_folder
+from lossscape.results.table import Table, fill, once
 
 LOSSES = [0.0, -3.5, math.inf, math.nan, -math.inf, 5e-324, 1e300, 0.1]
 POINTS = [(float(place),) for place in range(20)]
@@ -55,10 +58,10 @@ def work(dies_in: int | None = None) -> Dying:
 def filled(
     folder: Path, work: Work, plan: str | None = None, points: list[Coordinates] = POINTS
 ) -> tuple[dict[Coordinates, Values], Plan]:
-    return fill(
-        folder, "curve.csv", ["alpha"], work, lambda known: [] if known else points, len(points),
-        how=How(plan),
-    )  # fmt: skip
+    engine = PlannedEngine(folder, work, Execution(plan=plan, quiet=True))
+    table = Table(folder, "curve.csv", ["alpha"])
+    values = fill(table, work, once(points), total=len(points), execution=engine.execution, engine=engine)
+    return values, engine.taken
 
 
 def engine(folder: Path) -> dict[str, Any]:
@@ -135,7 +138,9 @@ def test_every_round_is_found_once(tmp_path: Path) -> None:
         asked.append(len(known))
         return POINTS[len(known) : len(known) + 5]
 
-    fill(tmp_path, "curve.csv", ["alpha"], work(), more, len(POINTS), how=How())
+    engine = PlannedEngine(tmp_path, work(), Execution(quiet=True))
+    table = Table(tmp_path, "curve.csv", ["alpha"])
+    fill(table, engine.work, more, total=len(POINTS), execution=engine.execution, engine=engine)
     assert asked == [0, 5, 10, 15, 20]
 
 

@@ -26,7 +26,7 @@ LAYERS = [
         "options",
     },
     {"families", "trust"},
-    {"runfiles", "execution", "data", "losses", "metrics", "optimizers", "schedules", "dropout"},
+    {"runfiles", "execution", "measured", "data", "losses", "metrics", "optimizers", "schedules", "dropout"},
     {"models"},
     {"config", "devices"},
     {"objective", "runs"},

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from brief_runs import NETS, train_briefly
+from computing import ends_of, interpolate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lossscape.analyses.interpolate.compute import interpolate, pair
 from lossscape.analyses.interpolate.measures import gauss_length, measure_curve
 from lossscape.config import experiment_from
 from lossscape.errors import BadInput, RunFailed
@@ -46,7 +46,7 @@ def explicit_loss(
 
 
 def test_losses_agree_with_float64(run: Run) -> None:
-    a, b = pair(str(run.path), None)
+    a, b = ends_of(run)
     curve = read_curve(interpolate(a, b, points=5, batch_norm="frozen"))
     exact = read_curve(interpolate(a, b, points=5, batch_norm="frozen", precision="fp64"))
     for index, alpha in enumerate(curve.positions):
@@ -57,7 +57,7 @@ def test_losses_agree_with_float64(run: Run) -> None:
 
 
 def test_interpolated_statistics_reproduce_the_rows_of_metrics(run: Run) -> None:
-    a, b = pair(str(run.path), None)
+    a, b = ends_of(run)
     folder = interpolate(a, b, points=3, batch_norm="interpolated")
     curve = read_curve(folder)
     rows = np.genfromtxt(run.metrics_file, delimiter=",", names=True)
@@ -72,7 +72,7 @@ def test_interpolated_statistics_reproduce_the_rows_of_metrics(run: Run) -> None
 
 
 def test_recomputed_statistics_are_those_of_the_training_inputs(run: Run) -> None:
-    a, b = pair(str(run.path), None)
+    a, b = ends_of(run)
     curve = read_curve(interpolate(a, b, points=3, precision="fp64"))
     model, end = run.model("first").double(), dict(run.model("last").double().named_parameters())
     with torch.no_grad():
@@ -91,15 +91,15 @@ def test_recomputed_statistics_are_those_of_the_training_inputs(run: Run) -> Non
 
 
 def test_past_the_ends_and_the_ends_on_any_grid(run: Run) -> None:
-    a, b = pair(str(run.path), None)
-    curve = read_curve(interpolate(a, b, points=7, low=-0.5, high=1.0, split="train", batch_norm="frozen"))
+    a, b = ends_of(run)
+    curve = read_curve(interpolate(a, b, points=7, range=(-0.5, 1.0), split="train", batch_norm="frozen"))
     assert curve.positions[[0, 2, -1]].tolist() == [-0.5, 0.0, 1.0]
     assert curve.splits == ["train"]
     assert curve.table["train_loss"][0] == pytest.approx(explicit_loss(run, -0.5, "train"), rel=1e-5)
 
 
 def test_a_second_call_computes_nothing_and_a_changed_checkpoint_is_another_result(own_run: Run) -> None:
-    a, b = pair(str(own_run.path), None)
+    a, b = ends_of(own_run)
     folder = interpolate(a, b, points=5)
     before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir() if file.name == "curve.csv"}
     assert interpolate(a, b, points=5) == folder
@@ -110,22 +110,22 @@ def test_a_second_call_computes_nothing_and_a_changed_checkpoint_is_another_resu
     next(iter(state.values())).add_(0.1)
     torch.save(state, own_run.epoch_file(3))
     with pytest.raises(RunFailed, match="certificate fails: train loss at digits@epoch-0003"):
-        interpolate(*pair(str(own_run.path), None), points=5)
+        interpolate(*ends_of(own_run), points=5)
     assert len(list(own_run.results("interpolate").iterdir())) == 2
 
 
 def test_the_folder_says_what_differs(own_run: Run) -> None:
     folder = interpolate(
-        point(f"{own_run.path}@1"), point(f"{own_run.path}@3"), points=3, split="test", high=1.5
+        point(f"{own_run.path}@1"), point(f"{own_run.path}@3"), points=3, split="test", range=(0.0, 1.5)
     )
     assert folder.name.startswith("epoch-0001-to-epoch-0003-3-points-from-0-to-1.5-test-")
 
 
 def test_the_words_of_the_ends(own_run: Run) -> None:
-    a, b = pair(str(own_run.path), None)
+    a, b = ends_of(own_run)
     assert (a.checkpoint.label, b.checkpoint.label) == ("epoch-0000", "epoch-0003")
     with pytest.raises(BadInput, match="needs two ends"):
-        pair(f"{own_run.path}@1", None)
+        interpolate(f"{own_run.path}@1")
     with pytest.raises(BadInput, match="same point"):
         interpolate(point(f"{own_run.path}@3"), point(f"{own_run.path}@last"))
 
@@ -226,21 +226,21 @@ def test_the_certificate_looks_at_the_checkpoints_whatever_the_policy(tmp_path: 
         }
     )
     run = train(experiment, tmp_path)
-    folder = interpolate(*pair(str(run.path), None), points=4, low=0.1, high=0.9)
+    folder = interpolate(*ends_of(run), points=4, range=(0.1, 0.9))
     checks = json.loads((folder / "certificate.json").read_text())["checks"]
     assert [check["passed"] for check in checks if check["kind"] == "stored"] == [True] * 4
     state = torch.load(run.epoch_file(1), weights_only=True)
     state["0.weight"].mul_(3)
     torch.save(state, run.epoch_file(1))
     with pytest.raises(RunFailed, match="with its own statistics"):
-        interpolate(*pair(str(run.path), None), points=4, low=0.1, high=0.9)
+        interpolate(*ends_of(run), points=4, range=(0.1, 0.9))
 
 
 def test_copy_of_a_run_elsewhere_gives_the_same_curve(own_run: Run, tmp_path: Path) -> None:
-    a, b = pair(str(own_run.path), None)
+    a, b = ends_of(own_run)
     first = (interpolate(a, b, points=5) / "curve.csv").read_bytes()
     moved = tmp_path / "elsewhere" / "digits"
     moved.parent.mkdir()
     own_run.path.rename(moved)
-    folder = interpolate(*pair(str(moved), None), points=5, overwrite=True)
+    folder = interpolate(*ends_of(Run(moved)), points=5, overwrite=True)
     assert (folder / "curve.csv").read_bytes() == first

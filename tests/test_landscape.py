@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from computing import landscape
 from torch import nn
 
 from lossscape import Objective, Subspace, grid_points, random_directions, table
-from lossscape.analyses.landscape.compute import landscape
 from lossscape.errors import BadInput
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run, point
@@ -62,7 +62,7 @@ def test_an_even_grid_does_not_move_the_centre(own_run: Run) -> None:
 
 
 def test_a_random_line(own_run: Run) -> None:
-    folder = landscape(point(str(own_run.path)), dims=1, grid=(9, 9))
+    folder = landscape(point(str(own_run.path)), dims=1, grid=9)
     line = read_curve(folder)
     plane = landscape(point(str(own_run.path)), grid=(9, 3))
     middle = read_surface(plane).values("train_loss")[1]

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from computing import landscape, pair
 from matplotlib.figure import Figure
 from torch import nn
 
 from lossscape import yamlfile
-from lossscape.analyses.landscape.compute import landscape
-from lossscape.analyses.pair.compute import pair
 from lossscape.analyses.pair.figure import build_measures, build_pairs
 from lossscape.analyses.pair.measures import measure_surface
 from lossscape.analyses.pair.result import Pairs

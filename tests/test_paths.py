@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from computing import landscape
 from conftest import DIGITS
 from seeing import assert_inside, words_of
 from torch import nn
 
-from lossscape.analyses.landscape.compute import landscape
 from lossscape.analyses.landscape.figure import build_contour, build_surface
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
@@ -80,8 +80,9 @@ def test_a_path_in_a_plane_that_holds_it(own_run: Run) -> None:
     folder = landscape(
         point(str(own_run.path)),
         grid=(5, 5),
-        through=[point(f"{own_run.path}@0"), point(f"{own_run.path}@1")],
-        path=[own_run],
+        through=(point(f"{own_run.path}@0"), point(f"{own_run.path}@1")),
+        path=True,
+        runs=(own_run,),
     )
     (trail,) = read_surface(folder).trails
     table = trail.table
@@ -110,7 +111,7 @@ def test_true_losses_are_those_of_the_checkpoints_own_statistics(tmp_path: Path)
     config.write_text(DIGITS.replace("dropout: 0.2", "batch_norm: true").replace("epochs: 3", "epochs: 2"))
     run = train(read_experiment(config), tmp_path / "runs")
     centre = point(str(run.path))
-    surface = read_surface(landscape(centre, grid=(3, 3), directions="pca", path=[run]))
+    surface = read_surface(landscape(centre, grid=(3, 3), directions="pca", path=True, runs=(run,)))
     (trail,) = surface.trails  # three points, so that the plane holds them
     assert trail.table["off_plane"].max() < 1e-12
     for epoch, row in trail.table.iterrows():
@@ -127,7 +128,17 @@ def test_true_losses_are_those_of_the_checkpoints_own_statistics(tmp_path: Path)
 
 def test_a_path_over_a_random_plane(own_run: Run) -> None:
     other = other_run(own_run, "other", noisy)
-    folder = landscape(point(str(own_run.path)), grid=(5, 5), seed=2, split="both", path=[own_run, other])
+    folder = landscape(
+        point(str(own_run.path)),
+        grid=(5, 5),
+        seed=2,
+        split="both",
+        path=True,
+        runs=(
+            own_run,
+            other,
+        ),
+    )
     surface = read_surface(folder)
     assert [trail.name for trail in surface.trails] == ["digits", "other"]
     stored = torch.load(folder / "directions.pt", weights_only=True)
@@ -171,35 +182,45 @@ def test_towards_a_point_of_another_run(own_run: Run) -> None:
     )
     assert flat(stored["x"]) @ flat(stored["y"]) == pytest.approx(0, abs=1e-14)
     assert norm(stored["y"]) == pytest.approx(1, abs=1e-14)
-    line = read_curve(landscape(a, dims=1, grid=(3, 3), x_range=(0, distance), towards=b))
+    line = read_curve(landscape(a, dims=1, grid=3, x_range=(0, distance), towards=b))
     assert line.table["train_loss"].iloc[-1] == pytest.approx(loss_of(other, "last"), rel=1e-5)
     assert "the line to B" in words_of(build_curve([line]))
-    principal = landscape(a, dims=1, grid=(9, 9), directions="pca")
+    principal = landscape(a, dims=1, grid=9, directions="pca")
     assert "principal component 1" in words_of(build_curve([read_curve(principal)]))
 
 
 def test_paths_are_resumed_and_kept(own_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     other = other_run(own_run, "other", noisy)
     a = point(str(own_run.path))
-    folder = landscape(a, grid=(4, 4), directions="pca", path=[own_run])
+    folder = landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run,))
     whole, surface = (folder / "path.csv").read_bytes(), (folder / "surface.csv").stat().st_mtime_ns
     (live,) = (folder / "paths").iterdir()
     live.write_bytes(
         b"".join(live.read_bytes().splitlines(keepends=True)[:3]) + b"2.0,20"
     )  # as a kill leaves it
-    assert landscape(a, grid=(4, 4), directions="pca", path=[own_run]) == folder
+    assert landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run,)) == folder
     assert (folder / "path.csv").read_bytes() == whole
-    again = landscape(a, grid=(4, 4), directions="pca", path=[own_run], overwrite=True)
+    again = landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run,), overwrite=True)
     assert (again / "path.csv").read_bytes() == whole
     assert (folder / "surface.csv").stat().st_mtime_ns > surface
-    spread = landscape(a, grid=(4, 4), directions="pca", path=[own_run, other])
+    spread = landscape(
+        a,
+        grid=(4, 4),
+        directions="pca",
+        path=True,
+        runs=(
+            own_run,
+            other,
+        ),
+    )
     assert spread != folder  # whose default range holds the other path too
     sides = read_surface(folder).settings
     same = landscape(
         a,
         grid=(4, 4),
         directions="pca",
-        path=[other],
+        path=True,
+        runs=(other,),
         x_range=tuple(sides["x_range"]),
         y_range=tuple(sides["y_range"]),
     )
@@ -220,8 +241,8 @@ def test_steps_within_an_epoch_are_on_the_path(own_run: Run) -> None:
 def test_figures_hold_everything(own_run: Run) -> None:
     other = other_run(own_run, "other", noisy)
     folder = landscape(
-        point(str(own_run.path)), grid=(7, 7), path=[own_run, other],
-        through=[point(str(other.path)), point(f"{own_run.path}@first")],
+        point(str(own_run.path)), grid=(7, 7), path=True, runs=(own_run, other,),
+        through=(point(str(other.path)), point(f"{own_run.path}@first")),
     )  # fmt: skip
     surface = read_surface(folder)
     for figure in (build_contour(surface), build_surface(surface), build_path(surface)):
@@ -245,9 +266,9 @@ def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., t
     with pytest.raises(
         BadInput, match=r"line@epoch-0003 lies on the line through digits@epoch-0003 and digits@epoch"
     ):
-        landscape(a, through=[first, point(str(halved.path))])
+        landscape(a, through=(first, point(str(halved.path))))
     small = other_run(own_run, "small", lambda key, value: value[..., :1])
-    for asked in ({"towards": point(str(small.path))}, {"path": [small]}):
+    for asked in ({"towards": point(str(small.path))}, {"path": True, "runs": (small,)}):
         with pytest.raises(BadInput, match="small"):
             landscape(a, grid=(3, 3), **asked)
     for words, told in (
@@ -263,7 +284,7 @@ def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., t
         assert (code, told in err) == (2, True), err
     tanh = other_run(own_run, "tanh", lambda key, value: value)
     tanh.config_file.write_text(tanh.config_file.read_text().replace("activation: relu", "activation: tanh"))
-    for asked in ({"towards": point(str(tanh.path))}, {"path": [Run(tanh.path)]}):
+    for asked in ({"towards": point(str(tanh.path))}, {"path": True, "runs": (Run(tanh.path),)}):
         with pytest.raises(
             BadInput, match=r"another net than digits: model\.activation is 'tanh', not 'relu'"
         ):

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from computing import interpolate, landscape
 
-from lossscape.analyses.interpolate.compute import interpolate
 from lossscape.analyses.interpolate.figure import grouped
-from lossscape.analyses.landscape.compute import landscape
 from lossscape.errors import BadInput
 from lossscape.figures import style
 from lossscape.figures.certificates import check_table, failures, verdict
@@ -58,7 +57,7 @@ def test_a_run_with_everything(tmp_path: Path) -> None:
 def test_results_of_the_analyses_themselves(own_run: Run) -> None:
     interpolate(point(f"{own_run.path}@first"), point(str(own_run.path)), points=5)
     landscape(point(str(own_run.path)), grid=(3, 3))
-    landscape(point(str(own_run.path)), dims=1, grid=(5, 1))
+    landscape(point(str(own_run.path)), dims=1, grid=5)
     page = Page(write_report([own_run], own_run.report_folder))
     assert_stands_alone(page)
     assert "Left out" not in page.text
@@ -330,7 +329,7 @@ def test_curves_between_equal_checkpoints_come_together(tmp_path: Path) -> None:
     a, b = write_run(tmp_path, "a"), write_run(tmp_path, "b")
     write_curve(a, label="few")
     write_curve(a, label="many", points=21)
-    write_curve(a, label="wide", points=31, low=-1.0)
+    write_curve(a, label="wide", points=31, range=(-1.0, 1.0))
     write_curve(b, label="other", ends=("epoch-0000", "epoch-0003"))
 
     def groups() -> list[list[str]]:

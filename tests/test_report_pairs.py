@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from computing import pair
 
 from lossscape import yamlfile
-from lossscape.analyses.pair.compute import pair
 from lossscape.figures.section import Page as Folder
 from lossscape.figures.section import Section
 from lossscape.report import write_report

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from computing import solutions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lossscape import yamlfile
-from lossscape.analyses.solutions.compute import common_name, solutions
+from lossscape.analyses.solutions.compute import common_name
 from lossscape.analyses.solutions.figure import build_solutions
 from lossscape.analyses.solutions.kinds import KINDS, OPEN, Rule, kinds
 from lossscape.analyses.solutions.result import Solutions
@@ -274,7 +275,7 @@ def test_a_kind_that_not_all_runs_reach_bounds_the_ratio(tmp_path: Path) -> None
         for seed, losses in enumerate((falls(30, 4), [1 + 2.0**-e for e in range(31)]))
     ]
     fast = write_losses(tmp_path, "fast", falls(30, 2))
-    folder = solutions([*slow, fast], Rule())
+    folder = solutions([*slow, fast])
     (config, _) = rows_of(folder / "configs.csv")
     assert [config[key] for key in ("config", "runs", "gm_reached", "gm_mean", "gm_std")] == [
         "slow", "2", "1", "4.0", "",
@@ -299,7 +300,7 @@ def test_a_minimum_before_training_has_no_ratio(tmp_path: Path) -> None:
         write_losses(tmp_path, "still", [2.0] * 9),
         write_losses(tmp_path, "b", falls(9, 3), seed=1, loss={}),
     ]
-    ratios = rows_of(solutions(runs, Rule()) / "ratios.csv")
+    ratios = rows_of(solutions(runs) / "ratios.csv")
     firsts = {(row["kind"], row["config"], row["other"]): row["ratio"] for row in ratios}
     assert firsts["LM", "b", "still"] == ""
     assert firsts["LM", "still", "b"] == "0.0"
@@ -307,7 +308,7 @@ def test_a_minimum_before_training_has_no_ratio(tmp_path: Path) -> None:
 
 def test_runs_are_taken_together_by_their_configs(tmp_path: Path) -> None:
     def configs(*runs: Run) -> list[str]:
-        return [row["config"] for row in rows_of(solutions(runs, Rule()) / "summary.csv")]
+        return [row["config"] for row in rows_of(solutions(runs) / "summary.csv")]
 
     losses = falls(5, 2)
     a = write_losses(tmp_path, "net_s1", losses, seed=1, device="cuda")
@@ -340,7 +341,7 @@ def test_common_name(names: list[str], name: str) -> None:
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     runs = [write_losses(tmp_path / place, "same", falls(9, 3)) for place in ("1", "2")]
     odd = write_losses(tmp_path, 'a, "b"', falls(9, 3))
-    folder = solutions([*runs, odd], Rule())
+    folder = solutions([*runs, odd])
     assert folder.parent == tmp_path / "1" / "solutions"
     found = read_solutions(folder)
     assert found.summary["run"].tolist() == ["1/same", "2/same", 'a, "b"']
@@ -443,9 +444,9 @@ def test_bad_input_from_python(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--tolerance nan: give a finite number of at least 0"):
         Rule(tolerance=NAN)
     with pytest.raises(BadInput, match="no run"):
-        solutions([], Rule())
+        solutions([])
     run = write_losses(tmp_path, "a", falls(9, 3))
-    found = read_solutions(solutions([run], Rule()))
+    found = read_solutions(solutions([run]))
     (found.folder / "summary.csv").write_text("run,epochs\na,x\n")
     with pytest.raises(BadInput, match=r"summary.csv: not a table of numbers"):
         read_solutions(found.folder)
@@ -456,7 +457,7 @@ def test_bad_input_from_python(tmp_path: Path) -> None:
 
 def test_tables_read_back_exactly(tmp_path: Path) -> None:
     train = [1 / 3, 0.1 + 0.2, NAN, INF, 5e-324, 0.0]
-    found = read_solutions(solutions([write_losses(tmp_path, "nan", train)], Rule(window=1)))
+    found = read_solutions(solutions([write_losses(tmp_path, "nan", train)], window=1))
     np.testing.assert_array_equal(found.table["train_loss"], train)
     assert found.table["kind"].tolist() == ["none", "none", "none", "none", "GM", ""]
     assert found.summary["least_train_loss"].tolist() == [0.0]
@@ -466,7 +467,7 @@ def test_tables_read_back_exactly(tmp_path: Path) -> None:
 
 def solved(folder: Path, runs: Sequence[Run], **rule: Any) -> Solutions:
     """The kinds of solution of runs."""
-    return read_solutions(solutions(runs, Rule(**rule)))
+    return read_solutions(solutions(runs, **rule))
 
 
 def test_the_figure_shows_losses_kinds_and_first_epochs(tmp_path: Path) -> None:
@@ -528,9 +529,9 @@ def test_the_figure_of_many_runs_with_long_names(tmp_path: Path) -> None:
 def test_the_page_shows_the_tables(tmp_path: Path) -> None:
     runs = [write_losses(tmp_path, f"net_s{seed}", falls(20, 4 + seed), seed=seed) for seed in range(2)]
     other = write_losses(tmp_path, "slow", falls(20, 7), precision="bf16")
-    alone = solutions(runs[:1], Rule())
-    together = solutions([*runs, other], Rule(window=2))
-    absent = solutions([runs[0], write_losses(tmp_path, "absent", falls(9, 3))], Rule())
+    alone = solutions(runs[:1])
+    together = solutions([*runs, other], window=2)
+    absent = solutions([runs[0], write_losses(tmp_path, "absent", falls(9, 3))])
     page = write_report([*runs, other], tmp_path / "page")
     text = page.read_text()
     assert text.count("Kinds of solution</h3>") == 2

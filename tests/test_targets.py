@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,17 +11,16 @@ import numpy as np
 import pytest
 import torch
 from cases_models import MODEL_CASES, ModelCase
+from computing import interpolate, landscape, minimum
 from torch import nn
 
-from lossscape.analyses.interpolate.compute import interpolate
-from lossscape.analyses.landscape.compute import landscape
-from lossscape.analyses.minimum.compute import minimum
 from lossscape.analyses.minimum.result import read as read_minimum
 from lossscape.config import Teacher, experiment_from
 from lossscape.derivatives import gradient
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, grid_points, table
 from lossscape.losses import cross_entropy, kl_divergence
+from lossscape.measured import Measured
 from lossscape.objective import Objective
 from lossscape.problem import problem_of
 from lossscape.results import read_curve, read_surface
@@ -114,13 +114,14 @@ def test_only_the_inputs_of_a_subset_are_relabelled(own_run: Run, monkeypatch: p
         return relabelled(teacher, inputs, *given)
 
     monkeypatch.setattr("lossscape.problem.relabelled", counted)
-    problem = problem_of(centre, "cpu", targets="soft")
-    part = problem.objectives("train", "fp32", samples=60)["train"]
+    problem = problem_of(centre, Measured(targets="soft"), "cpu")
+    few = replace(problem, measured=replace(problem.measured, samples=60))
+    part = few.objectives()["train"]
     assert part.sample is not None
     torch.testing.assert_close(part.targets, whole[part.sample.indices], rtol=0, atol=1e-6)
     assert passed == [1, 60]
     for _ in range(2):
-        assert torch.equal(problem.objectives("train", "fp32")["train"].targets, whole)
+        assert torch.equal(problem.objectives()["train"].targets, whole)
     assert passed == [1, 60, len(whole)]
 
 

@@ -17,6 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lossscape.errors import BadInput, one_of
+from lossscape.execution import Execution
+from lossscape.options import fields_of, made_of
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -37,6 +41,19 @@ class Analysis:
         """Compute what a result lacks; returns its folder."""
         folder: Path = self._module("compute").compute(request, execution)
         return folder
+
+    def run(self, **options: Any) -> Path:
+        """Compute with the options of the command, by their names with underscores; returns the result's folder.
+
+        Raises BadInput for one that the command does not have.
+        """
+        kinds = (self.requests.Request, Execution)
+        allowed = [each.key for kind in kinds for each in fields_of(kind)]
+        for name in options:
+            if name not in allowed:
+                raise BadInput(one_of(f"option of {self.name}", name, allowed))
+        request, execution = (made_of(kind, options) for kind in kinds)
+        return self.compute(request, execution)
 
     @property
     def read(self) -> Callable[[Path], Any]:

@@ -7,22 +7,9 @@ import traceback
 
 import typer
 
-from lossscape.cli import (
-    adopt,
-    doctor,
-    film,
-    interpolate,
-    landscape,
-    minimum,
-    new,
-    pair,
-    report,
-    runs,
-    schema,
-    solutions,
-    study,
-    train,
-)
+from lossscape.analyses import ANALYSES
+from lossscape.cli import adopt, doctor, new, report, runs, schema, study, train
+from lossscape.cli.analysis import command_of, examples_of
 from lossscape.errors import BadInput, RunFailed
 from lossscape.signals import Interrupted
 from lossscape.trust import granted
@@ -48,23 +35,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    train,
-    adopt,
-    interpolate,
-    landscape,
-    film,
-    minimum,
-    pair,
-    solutions,
-    study,
-    report,
-    runs,
-    doctor,
-    new,
-    schema,
-):
-    app.command(name=command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
+for command in (train, adopt):
+    app.command(command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
+for analysis in ANALYSES.values():
+    app.command(analysis.name, epilog=examples_of(analysis))(command_of(analysis))
+for command in (study, report, runs, doctor, new, schema):
+    app.command(command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
 
 
 @app.callback()
@@ -91,12 +67,12 @@ def main() -> None:
     except Exception as error:  # the last stop: every error becomes a message and an exit code
         if debug:
             traceback.print_exc()
-        code, message = _told(error)
+        code, message = outcome_of(error)
         print(f"lossscape: {message}", file=sys.stderr, flush=True)
         sys.exit(code)
 
 
-def _told(error: Exception) -> tuple[int, str]:
+def outcome_of(error: Exception) -> tuple[int, str]:
     """The exit code and the message of an error."""
     if isinstance(error, BadInput):
         return 2, str(error)

@@ -13,7 +13,6 @@ from lossscape.text import shortened
 if TYPE_CHECKING:
     from lossscape.directions.asked import Asked
     from lossscape.evaluate.subspace import Coordinates
-    from lossscape.objective import Precision
     from lossscape.problem import Problem
     from lossscape.runs import Point, Run
     from lossscape.vectors import Params
@@ -88,12 +87,11 @@ class Direction:
         centre: "Point",
         origin: "Params",
         dims: int,
-        precision: "Precision",
         quiet: bool,
     ) -> Plane:
         """Make `dims` of them around the parameters `origin`. Raises BadInput where there are none.
 
-        problem: gives the net and, in `precision`, the parameters of points
+        problem: gives the net and the parameters of points
         centre: whose parameters the origin is, or `made_at`'s
         """
         raise NotImplementedError

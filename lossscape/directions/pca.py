@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lossscape.directions.asked import Asked
-    from lossscape.objective import Precision
     from lossscape.problem import Problem
     from lossscape.runs import Point, Run
     from lossscape.trajectory import Moment
@@ -53,7 +52,6 @@ class PrincipalComponents(Direction):
         centre: "Point",
         origin: "Params",
         dims: int,
-        precision: "Precision",
         quiet: bool,
     ) -> Plane:
         """Load the checkpoints one by one, so that they need not fit into memory."""

@@ -10,7 +10,6 @@ from lossscape.errors import BadInput, one_of
 
 if TYPE_CHECKING:
     from lossscape.directions.asked import Asked
-    from lossscape.objective import Precision
     from lossscape.problem import Problem
     from lossscape.runs import Point
     from lossscape.vectors import Params
@@ -53,7 +52,6 @@ class Random(Direction):
         centre: "Point",
         origin: "Params",
         dims: int,
-        precision: "Precision",
         quiet: bool,
     ) -> Plane:
         """Draw them, a stream of its own for each."""

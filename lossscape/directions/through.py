@@ -16,7 +16,6 @@ from lossscape.text import number
 
 if TYPE_CHECKING:
     from lossscape.directions.asked import Asked
-    from lossscape.objective import Precision
     from lossscape.problem import Problem
     from lossscape.runs import Point
     from lossscape.vectors import Params
@@ -41,14 +40,13 @@ class Through(Direction):
         centre: "Point",
         origin: "Params",
         dims: int,
-        precision: "Precision",
         quiet: bool,
     ) -> Plane:
         """Orthonormal directions that span the points. Raises BadInput where they do not span a plane."""
         from lossscape.vectors.through import through
 
         try:
-            directions, spots = through(origin, [problem.values(each, precision)[0] for each in self.points])
+            directions, spots = through(origin, [problem.values(each)[0] for each in self.points])
         except ValueError as error:
             if int(error.args[0]) == 0:
                 raise BadInput(same_point(self.points[0], centre)) from None

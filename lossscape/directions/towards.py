@@ -8,7 +8,6 @@ from lossscape.errors import BadInput
 
 if TYPE_CHECKING:
     from lossscape.directions.asked import Asked
-    from lossscape.objective import Precision
     from lossscape.problem import Problem
     from lossscape.runs import Point
     from lossscape.vectors import Params
@@ -37,7 +36,6 @@ class Towards(Direction):
         centre: "Point",
         origin: "Params",
         dims: int,
-        precision: "Precision",
         quiet: bool,
     ) -> Plane:
         """Orthonormal directions, the first to the point. Raises BadInput where that is the centre."""
@@ -46,7 +44,7 @@ class Towards(Direction):
         (point,) = self.points
         try:
             directions, spots = towards(
-                origin, problem.values(point, precision)[0], dims, seed=self.settings.get("seed", 0)
+                origin, problem.values(point)[0], dims, seed=self.settings.get("seed", 0)
             )
         except ValueError:
             raise BadInput(same_point(point, centre)) from None

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from lossscape.objective import Plan
-
 Key = tuple[Any, ...]
 """Of a row: numbers and texts that tell it from all others (coordinates, a checkpoint's label)."""
 Row = dict[str, Any]
@@ -25,6 +23,6 @@ class Rows(Protocol):
         """Samples that pass through the net for a row."""
         ...
 
-    def rows(self, keys: Sequence[Key], plan: Plan, done: Done | None = None) -> list[Row]:
+    def rows(self, keys: Sequence[Key], plan: Any, done: Done | None = None) -> list[Row]:
         """The rows of some keys, in their order."""
         ...

@@ -140,11 +140,20 @@ def check_begun(folder: Path, file: str, count: int) -> None:
 
 def check_whole(result: Result) -> None:
     """Raise BadInput where a result lacks points of its grid or has more than it may, or holds no losses."""
-    grid = math.prod(result.grid)
-    count = grid + int(result.settings.get("refine") or 0)
     if not result.splits:
         raise BadInput(f"{result.folder.name}: its CSV has no losses")
-    if len(result.table) > count or len(result.table) - int(result.refined.sum()) != grid:
+    grid, refine = math.prod(result.grid), int(result.settings.get("refine") or 0)
+    count, beside = len(result.table), int(result.refined.sum()) + _ends_beside(result)
+    if count - beside != grid or count > grid + beside or int(result.refined.sum()) > refine:
         raise BadInput(
-            f"{result.folder.name}: holds {len(result.table):,} of {count:,} points; run the command again"
+            f"{result.folder.name}: holds {count:,} of {grid + refine:,} points; run the command again"
         )
+
+
+def _ends_beside(result: Result) -> int:
+    """How many ends of a line beyond whose ends the range goes lie beside the evenly spaced values."""
+    if result.axes != ["alpha"]:
+        return 0
+    values, (low, high) = result.table["alpha"].to_numpy(), result.settings["range"]
+    steps = (values - low) / (high - low) * (result.grid[0] - 1)
+    return int((np.isin(values, (0.0, 1.0)) & (np.abs(steps - np.round(steps)) > SAME_STEP)).sum())

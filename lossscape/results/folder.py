@@ -1,22 +1,55 @@
-"""The folder of a result: the names of its files, and its settings."""
+"""The folder of a result: its name, its files' names, and who holds it."""
 
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lossscape import yamlfile
 from lossscape.errors import BadInput
+from lossscape.files import held, write_text
 
 SETTINGS, ENGINE, CERTIFICATE = "settings.yaml", "engine.json", "certificate.json"
 POINTS = "points.csv"
-"""Finished points of a result under way, in the order of their evaluation."""
+"""Finished rows of a result under way, in the order of their computation."""
 DIRECTIONS = "directions.pt"
 RANGE = "range.json"
 MEASURES = "measures.json"
+MEASURES_CSV, SUMMARY, TARGETS = "measures.csv", "summary.csv", "targets.pt"
 FILMS = "films.csv"
 PATH, PATH_FACTS, PATHS = "path.csv", "path.json", "paths"
 """Checkpoints projected onto a plane, what is known of each path, and the folder of the runs' own live files."""
 PLACES = ("epoch", "step", "x", "y", "off_plane", "in_plane", "moved")
 """Columns of a path before its losses."""
+
+
+def label(settings: Mapping[str, Any], words: Sequence[str]) -> str:
+    """A folder name: readable words and a short hash of everything that was computed."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    slug = "-".join(re.sub(r"[^\w.+]+", "-", word).strip("-") for word in words)
+    return f"{slug[:100]}-{digest}"
+
+
+@contextmanager
+def open_folder(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
+    """Hold a result's folder and write its settings. Raises BadInput where another process holds it."""
+    with held(folder, "evaluating"):
+        if overwrite:
+            # points first: without them, what a kill leaves of the rest is begun anew
+            for entry in sorted(folder.iterdir(), key=lambda entry: entry.suffix != ".csv"):
+                if entry.name != ".lock":
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        write_settings(folder, settings)
+        yield
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write what a result is."""
+    write_text(folder / SETTINGS, yamlfile.dump(dict(settings)))
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

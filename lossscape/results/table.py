@@ -1,300 +1,261 @@
-"""The folder of a result: named by its settings, filled as points finish, finished by one sorted CSV."""
+"""Rows by key that survive: appended as they are computed, resumed, watched, interrupted, spread over workers.
 
-import csv
-import hashlib
-import json
-import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+A table is filled by `Rows`, whatever these are: points of a plane, checkpoints of a path, frames of a film. Every
+block of rows is appended to a live file as it finishes; the CSV is written when all are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lossscape import devices, yamlfile
-from lossscape.errors import BadInput
-from lossscape.evaluate import Work, calibrate
-from lossscape.evaluate.calibration import compiler
-from lossscape.evaluate.engine import Values, blocks_of
-from lossscape.evaluate.subspace import Coordinates
-from lossscape.files import CsvLog, held, read_json, whole_lines, write_text
-from lossscape.objective import Plan
+from lossscape.execution import Execution
+from lossscape.files import CsvLog, read_rows
 from lossscape.progress import Progress, duration
-from lossscape.results.folder import ENGINE, POINTS, SETTINGS
+from lossscape.results.folder import POINTS
 from lossscape.results.tables import write_csv
 from lossscape.signals import Interrupted, StopRequest, stop_on_signals
 
-More = Callable[[dict[Coordinates, Values]], list[Coordinates]]
+if TYPE_CHECKING:
+    from lossscape.evaluate.rows import Done, Key, Row, Rows
+
+More = Callable[["dict[Key, Row]"], "list[Key]"]
+"""Gives the keys of the next round from the rows of those before, none when all are there."""
+Compute = Callable[["list[list[Key]]"], "Iterator[tuple[int, list[Row]]]"]
+"""Gives the rows of blocks of keys, each with the index of its block."""
+AGAIN = "the same command once more (what is finished is kept)"
 
 
-def label(settings: Mapping[str, Any], words: Sequence[str]) -> str:
-    """A folder name: readable words and a short hash of everything that was computed."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    slug = "-".join(re.sub(r"[^\w.+]+", "-", word).strip("-") for word in words)
-    return f"{slug[:100]}-{digest}"
+class Engine(Protocol):
+    """What chooses how rows are computed, and remembers it."""
 
+    def check(self) -> None:
+        """Raise BadInput where something else is asked for than the rows that are there were computed with."""
 
-@contextmanager
-def open_folder(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-    """Hold a result's folder and write its settings. Raises BadInput where another process holds it."""
-    with held(folder, "evaluating"):
-        if overwrite:
-            # points first: without them, what a kill leaves of the rest is begun anew
-            for entry in sorted(folder.iterdir(), key=lambda entry: entry.suffix != ".csv"):
-                if entry.name != ".lock":
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        write_settings(folder, settings)
-        yield
+    def choose(self, missing: int, begun: bool) -> tuple[Any, float | None]:
+        """The plan for so many rows and the seconds that each may take; begun: some are there already."""
 
-
-def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write what a result is."""
-    write_text(folder / SETTINGS, yamlfile.dump(dict(settings)))
+    def note(self, **facts: Any) -> None:
+        """Remember by whom the rows are computed."""
 
 
 @dataclass(frozen=True)
-class How:
-    """How a result is computed; beyond rounding nothing of it changes what comes out."""
+class Fixed:
+    """An engine with one plan, or none: rows one by one."""
 
-    plan: str | None = None
-    """A plan to force, or None for the fastest."""
-    workers: int | None = None
-    """Processes on this machine, or None for this one alone."""
-    scheduler: str | None = None
-    """The file or address of a Dask scheduler."""
-    quiet: bool = True
+    plan: Any = None
+
+    def check(self) -> None:
+        """Nothing else can be asked for."""
+
+    def choose(self, missing: int, begun: bool) -> tuple[Any, float | None]:
+        """The one plan."""
+        return self.plan, None
+
+    def note(self, **facts: Any) -> None:
+        """Nothing depends on it."""
 
 
-def engine_plan(folder: Path) -> Plan | None:
-    """The plan that a result was begun with, so that it goes on with the same bits."""
-    try:
-        return Plan(**read_json(folder / ENGINE)["plan"])
-    except (KeyError, TypeError):
-        return None
+@dataclass(frozen=True)
+class Table:
+    """A CSV of rows by key in a result's folder."""
+
+    folder: Path
+    file: str
+    keys: Sequence[str]
+    """The first columns."""
+    words: Sequence[str] = ()
+    """Columns that hold words."""
+    live: str = POINTS
+    unit: str = "point"
+    title: str = ""
+    by_key: bool = True
+    """Whether rows stand in the order of their keys in the end, not in that in which they were asked for."""
+
+    def read(self, file: str, columns: Sequence[str]) -> dict[Key, Row]:
+        """The rows of a file by key. Raises BadInput where it has other columns."""
+        rows = read_rows(self.folder / file, [*self.keys, *columns], self.words)
+        return dict(self.parsed(row) for row in rows)
+
+    def parsed(self, row: dict[str, str]) -> tuple[Key, Row]:
+        """Key and values of a row of text; an empty cell is None, and so is an undefined number of a key."""
+        values = {name: text if name in self.words else _number(text) for name, text in row.items()}
+        key = tuple(None if (value := values.pop(name)) != value else value for name in self.keys)
+        return key, values
+
+    def reopen(self, columns: Sequence[str], still: Callable[[Row], bool]) -> None:
+        """Take up a finished table again with the rows that still hold."""
+        known = self.read(self.file, columns)
+        if not all(map(still, known.values())):
+            names = [*self.keys, *columns]
+            lines = [self.line(key, row) for key, row in known.items() if still(row)]
+            write_csv(self.folder / self.live, names, [[line[name] for name in names] for line in lines])
+            (self.folder / self.file).unlink()
+
+    def line(self, key: Key, row: Row) -> Row:
+        """A row with its key."""
+        return dict(zip(self.keys, key, strict=True)) | row
 
 
 def fill(
-    folder: Path,
-    file: str,
-    axes: Sequence[str],
-    work: Work,
-    more: More,
-    total: int,
-    *,
-    how: How,
-) -> tuple[dict[Coordinates, Values], Plan]:
-    """Evaluate the points that a result lacks, then write its CSV; returns the metrics of all points, and the plan.
+    table: Table, source: Rows, more: More, *, total: int, execution: Execution, engine: Engine | None = None
+) -> dict[Key, Row]:
+    """Compute the rows that a table lacks, then write its CSV, in the order of its keys; returns all rows.
 
-    more: gives the points of the next round from the metrics of those before, none when it is done; total: points of
-    all rounds. Every block of points is appended to points.csv as it finishes, so nothing more is lost when the process
-    is killed. Raises BadInput where another plan is asked for than the result was begun with, Interrupted on SIGINT or
-    SIGTERM, within a chunk of samples.
+    more: gives the keys round by round; total: keys of all rounds, as far as it is foreseen. Raises BadInput where the
+    table was begun with other columns or another plan, Interrupted on SIGINT or SIGTERM, within a row.
     """
-    columns = [*axes, *work.columns]
-    known = _read(folder / file, columns, len(axes))
-    plan = engine_plan(folder)
-    more = _remembered(more)
-    if _missing(known, more) is None:
-        (folder / POINTS).unlink(missing_ok=True)  # a process that was killed may have left it
-        _same_plan(how, plan)
-        return known, plan or next(iter(work.objectives.values())).plan
-    log = CsvLog(folder / POINTS, columns)
+    engine, rounds = engine or Fixed(), Rounds(more)
+    known = table.read(table.file, source.columns)
+    if rounds.missing(known) is None:
+        (table.folder / table.live).unlink(missing_ok=True)  # a process that was killed may have left it
+        engine.check()
+        return rounds.all(known)
+    columns = [*table.keys, *source.columns]
+    log = CsvLog(table.folder / table.live, columns, table.words)
     try:
-        known |= _values(log.rows, columns, len(axes))
-        samples = work.cost(())
-        if known:
-            _same_plan(how, plan)
-        elif how.plan and plan and how.plan != plan.name:
-            plan = None  # nothing was computed with it
-        plan, seconds = _chosen_plan(folder, work, total - len(known), samples, plan, how)
+        known |= dict(map(table.parsed, log.rows))
+        plan, seconds = engine.choose(total - len(known), bool(known))
+        cost = source.cost((rounds.missing(known) or [()])[0])
         with (
             watched(
-                folder.parent.name,
-                total,
-                samples,
-                begun=len(known),
-                seconds=seconds,
-                plan=plan,
-                quiet=how.quiet,
+                table.title or table.folder.parent.name, total, cost, quiet=execution.quiet, unit=table.unit,
+                begun=len(known), seconds=seconds, words=getattr(plan, "words", ""),
             ) as done,
-            _evaluator(folder, work, plan, samples, how, done) as evaluate,
-        ):
-            while (round_ := _missing(known, more)) is not None:
-                blocks = _blocks(round_, known, plan)
-                for index, found in evaluate(blocks):
-                    for point, values in zip(blocks[index], found, strict=True):
-                        if point not in known:
-                            log.append(dict(zip(columns, [*point, *values.values()], strict=True)))
-                            known[point] = values
+            _computed(source, plan, engine, execution, done) as compute,
+        ):  # fmt: skip
+            while (keys := rounds.missing(known)) is not None:
+                blocks = _blocks(keys, known, plan)
+                for index, rows in compute(blocks):
+                    for key, row in zip(blocks[index], rows, strict=True):
+                        if key not in known:
+                            log.append(table.line(key, row))
+                            known[key] = row
     finally:
         log.close()
-    points = _all(known, more)
-    write_csv(folder / file, columns, [[*point, *known[point].values()] for point in sorted(points)])
-    (folder / POINTS).unlink()
-    return {point: known[point] for point in points}, plan
+    known = rounds.all(known)
+    lines = [table.line(key, known[key]) for key in (sorted(known) if table.by_key else known)]
+    write_csv(table.folder / table.file, columns, [[line[name] for name in columns] for line in lines])
+    (table.folder / table.live).unlink()
+    return known
 
 
-def _remembered(more: More) -> More:
-    """The same rounds, each found once: what is known when one is asked for follows from those before it."""
-    rounds: dict[int, list[Coordinates]] = {}
-
-    def again(known: dict[Coordinates, Values]) -> list[Coordinates]:
-        if len(known) not in rounds:
-            rounds[len(known)] = more(known)
-        return rounds[len(known)]
-
-    return again
+def _number(text: str) -> float | None:
+    """A number as it was written: whole ones without a point stay whole."""
+    if not text:
+        return None
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
 
 
-def _rounds(known: Mapping[Coordinates, Values], more: More) -> Iterator[list[Coordinates]]:
-    """The rounds of points, up to the first that is not known whole."""
-    before: dict[Coordinates, Values] = {}
-    while points := more(before):
-        yield points
-        if not all(point in known for point in points):
-            return
-        before |= {point: known[point] for point in points}
+def once(keys: list[Key]) -> More:
+    """All keys in one round."""
+    return lambda known: [] if known else keys
 
 
-def _missing(known: Mapping[Coordinates, Values], more: More) -> list[Coordinates] | None:
-    """The points of the first round that is not known whole, all of them; None where all are known."""
-    *_, last = _rounds(known, more)
-    return None if all(point in known for point in last) else last
+class Rounds:
+    """The rounds of keys that follow from the rows before them, each found once."""
+
+    def __init__(self, more: More) -> None:
+        self._more = more
+        self._found: dict[int, list[Key]] = {}
+
+    def missing(self, known: dict[Key, Row]) -> list[Key] | None:
+        """The keys of the first round that is not known whole, all of them; None where all are known."""
+        *_, last = self._rounds(known)
+        return None if all(key in known for key in last) else last
+
+    def all(self, known: dict[Key, Row]) -> dict[Key, Row]:
+        """The rows of all keys, in the order in which they are asked for."""
+        return {key: known[key] for keys in self._rounds(known) for key in keys}
+
+    def _rounds(self, known: dict[Key, Row]) -> Iterator[list[Key]]:
+        before: dict[Key, Row] = {}
+        while keys := self._after(before):
+            yield keys
+            if not all(key in known for key in keys):
+                return
+            before |= {key: known[key] for key in keys}
+
+    def _after(self, before: dict[Key, Row]) -> list[Key]:
+        if len(before) not in self._found:
+            self._found[len(before)] = self._more(before)
+        return self._found[len(before)]
 
 
-def _all(known: Mapping[Coordinates, Values], more: More) -> list[Coordinates]:
-    return [point for points in _rounds(known, more) for point in points]
-
-
-def _blocks(
-    points: Sequence[Coordinates], known: Mapping[Coordinates, Values], plan: Plan
-) -> list[list[Coordinates]]:
-    """The blocks with a point that is missing: of stacks all points, whose bits depend on their block."""
-    blocks = [block for block in blocks_of(points, plan) if not all(point in known for point in block)]
-    if plan.name == "stacked":
+def _blocks(keys: Sequence[Key], known: dict[Key, Row], plan: Any) -> list[list[Key]]:
+    """The blocks with a key that is missing: of stacks all keys, whose bits depend on their block."""
+    size = getattr(plan, "points", 1)
+    blocks = [list(keys[start : start + size]) for start in range(0, len(keys), size)]
+    blocks = [block for block in blocks if not all(key in known for key in block)]
+    if getattr(plan, "name", "") == "stacked":
         return blocks
-    return [[point for point in block if point not in known] for block in blocks]
-
-
-def _same_plan(how: How, plan: Plan | None) -> None:
-    if how.plan and plan and how.plan != plan.name:
-        raise BadInput(
-            f"--plan {how.plan}: the result was begun with the plan {plan.name}, and one result has one plan; leave "
-            "--plan out to go on with it, or give --overwrite to begin anew"
-        )
-
-
-def _chosen_plan(
-    folder: Path, work: Work, points: int, samples: int, plan: Plan | None, how: How
-) -> tuple[Plan, float | None]:
-    """The plan of a result and what it is expected to take: that of engine.json, or one that is chosen and written."""
-    if plan is not None:
-        if plan.compiled and not compiler(next(iter(work.objectives.values())).device):
-            plan = replace(plan, compiled=False)  # begun on another machine: the same to rounding
-        seconds = read_json(folder / ENGINE).get("seconds_per_point")
-        return plan, seconds if isinstance(seconds, float) else None
-    with stop_on_signals() as stop:
-        found = calibrate(
-            work.objectives, work.subspace, points, plan=how.plan, done=lambda _: _raise_if_stopped(stop)
-        )
-    device = next(iter(work.objectives.values())).device
-    seconds = found.seconds * samples / work.samples
-    engine = {
-        "plan": asdict(found.plan), "chosen": found.source, "seconds_per_point": seconds,
-        "predicted_seconds": seconds * points, "tried": found.tried, **devices.facts(device),
-    }  # fmt: skip
-    write_text(folder / ENGINE, json.dumps(engine, indent=2) + "\n")
-    return found.plan, seconds
-
-
-Evaluate = Callable[[list[list[Coordinates]]], Iterator[tuple[int, list[Values]]]]
+    return [[key for key in block if key not in known] for block in blocks]
 
 
 @contextmanager
-def _evaluator(
-    folder: Path, work: Work, plan: Plan, samples: int, how: How, done: Callable[[int], None]
-) -> Iterator[Evaluate]:
-    """What evaluates blocks of points of `samples` samples and gives the values of each with its index.
-
-    This process, or workers.
-    """
-    if how.workers is None and how.scheduler is None:
-        yield lambda blocks: ((index, work.rows(block, plan, done)) for index, block in enumerate(blocks))
+def _computed(source: Rows, plan: Any, engine: Engine, execution: Execution, done: Done) -> Iterator[Compute]:
+    """What computes blocks of rows and gives those of each with its index: this process, or workers."""
+    if execution.workers is None and execution.scheduler is None:
+        yield lambda blocks: ((index, source.rows(block, plan, done)) for index, block in enumerate(blocks))
         return
     from lossscape.evaluate.cluster import open_workers
 
-    with open_workers(workers=how.workers, scheduler=how.scheduler, stop=lambda: done(0)) as cluster:
-        engine = read_json(folder / ENGINE)  # the bits depend on the threads of those that compute
-        engine |= {"threads": cluster.threads, "workers": how.workers or how.scheduler}
-        write_text(folder / ENGINE, json.dumps(engine, indent=2) + "\n")
+    with open_workers(
+        workers=execution.workers, scheduler=execution.scheduler, stop=lambda: done(0)
+    ) as cluster:
+        # the bits depend on the threads of those that compute
+        engine.note(threads=cluster.threads, workers=execution.workers or execution.scheduler)
 
-        def evaluate(blocks: list[list[Coordinates]]) -> Iterator[tuple[int, list[Values]]]:
-            for index, values in cluster.evaluate(work, plan, blocks):
-                done(len(blocks[index]) * samples)
-                yield index, values
+        def compute(blocks: list[list[Key]]) -> Iterator[tuple[int, list[Row]]]:
+            for index, rows in cluster.evaluate(source, plan, blocks):
+                done(sum(map(source.cost, blocks[index])))
+                yield index, rows
 
-        yield evaluate
+        yield compute
 
 
 @contextmanager
 def watched(
     title: str,
-    points: int,
-    samples: int,
+    total: int,
+    cost: int,
     *,
     quiet: bool,
+    unit: str = "point",
     begun: int = 0,
     seconds: float | None = None,
-    plan: Plan | None = None,
-) -> Iterator[Callable[[int], None]]:
-    """Show the progress of `points` points of `samples` samples each; gives the function to call after each chunk.
+    words: str = "",
+) -> Iterator[Done]:
+    """Show the progress of `total` units of `cost` samples each; gives the function to call as samples pass.
 
-    begun: points that are done; seconds: expected for a point; plan: announced with what is to do. The function
-    raises Interrupted once SIGINT or SIGTERM has come.
+    begun: units that are done; seconds: expected for a unit; words: announced with what is to do. The function raises
+    Interrupted once SIGINT or SIGTERM has come.
     """
-    rate = samples / seconds if seconds else None
+    rate = cost / seconds if seconds else None
     with (
         stop_on_signals() as stop,
-        Progress(
-            title, points * samples, "samples", done=begun * samples, rate=rate, quiet=quiet
-        ) as progress,
+        Progress(title, total * cost, "samples", done=begun * cost, rate=rate, quiet=quiet) as progress,
     ):
-        if plan is not None:
-            about = f", about {duration((points - begun) * seconds)}" if seconds else ""
+        if words:
+            about = f", about {duration((total - begun) * seconds)}" if seconds else ""
             progress.announce(
-                f"{points - begun:,} of {points:,} points x {samples:,} samples to evaluate{about} ({plan.words})"
+                f"{total - begun:,} of {total:,} {unit}s x {cost:,} samples to evaluate{about} ({words})"
             )
 
         def done(amount: int) -> None:
-            _raise_if_stopped(stop)
-            progress.say(
-                f"point {min(progress.done // samples + 1, points)}/{points}, {progress.rate / samples:.3g} points/s"
-            )
+            raise_if_stopped(stop)
+            where = min(progress.done // cost + 1, total)
+            progress.say(f"{unit} {where}/{total}, {progress.rate / cost:.3g} {unit}s/s")
             progress.advance(amount)
 
         yield done
-        _raise_if_stopped(stop)  # of a signal since the last chunk
+        raise_if_stopped(stop)  # of a signal since the last chunk
 
 
-def _raise_if_stopped(stop: StopRequest) -> None:
+def raise_if_stopped(stop: StopRequest) -> None:
+    """Raise Interrupted once SIGINT or SIGTERM has come."""
     if stop.number is not None:
-        raise Interrupted(stop.number, "the same command once more (the finished points are kept)")
-
-
-def _values(
-    rows: Sequence[Mapping[str, str]], columns: Sequence[str], axes: int
-) -> dict[Coordinates, Values]:
-    """Rows by their point, which the first columns are."""
-    return {
-        tuple(float(row[name]) for name in columns[:axes]): {
-            name: float(row[name]) for name in columns[axes:]
-        }
-        for row in rows
-    }
-
-
-def _read(path: Path, columns: Sequence[str], axes: int) -> dict[Coordinates, Values]:
-    lines = whole_lines(path)
-    if not lines or lines[0].strip() != ",".join(columns):
-        return {}
-    return _values(list(csv.DictReader(lines)), columns, axes)
+        raise Interrupted(stop.number, AGAIN)

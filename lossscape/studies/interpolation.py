@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from lossscape.analyses.interpolate.compute import interpolate
+from lossscape.analyses.interpolate import compute as interpolate
 from lossscape.analyses.interpolate.measures import convexity_defect
+from lossscape.execution import Execution
+from lossscape.measured import Measured
 from lossscape.results import Curve, read_csv, read_curve
-from lossscape.runs import Run, point
+from lossscape.runs import Run, point_of
 from lossscape.studies.config import InterpolationStudy, Opened
 from lossscape.studies.statements import (
     FAILS,
@@ -127,10 +129,13 @@ def _lines(
         for (net, seed), run in runs.items():
             count += 1
             say(f"line {count} of {total}: {run.name} from {start}, dropout {'on' if kept else 'off'}")
-            folder = interpolate(
-                point(f"{run.path}@{start}"), point(f"{run.path}@last"), points=study.points, device=device,
-                dropout=DROPOUT_SEED if kept else None, quiet=quiet,
-            )  # fmt: skip
+            measured = Measured(
+                "both", dropout="keep" if kept else "off", mask_seed=DROPOUT_SEED if kept else None
+            )
+            request = interpolate.Request(
+                point_of(f"{run.path}@{start}"), point_of(f"{run.path}@last"), study.points, measured=measured
+            )
+            folder = interpolate.compute(request, Execution(device, quiet=quiet))
             yield Line(net, seed, start, kept, read_curve(folder))
 
 

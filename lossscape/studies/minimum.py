@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lossscape.analyses.pair.compute import MEASURES, pair
-from lossscape.analyses.solutions.compute import solutions
-from lossscape.analyses.solutions.kinds import Rule
+from lossscape.analyses.pair import compute as pair
+from lossscape.analyses.solutions import compute as solutions
+from lossscape.analyses.solutions.request import Rule
 from lossscape.analyses.solutions.result import read as read_solutions
 from lossscape.errors import RunFailed
-from lossscape.results import read_csv
-from lossscape.runs import Point, Run, point
+from lossscape.execution import Execution
+from lossscape.measured import Measured
+from lossscape.results import MEASURES_CSV, read_csv
+from lossscape.runs import Point, Run, point_of
 from lossscape.studies.config import MinimumStudy, Opened
 from lossscape.studies.statements import (
     FAILS,
@@ -84,8 +86,9 @@ def run_minimum(
         own = _train(opened, study, home, net, device, say, quiet)
         tried += own
         chosen[net] = own[-1].run
-    solved = solutions(list(chosen.values()), Rule(study.tolerance, study.zero, study.window))
-    centres = [point(f"{run.path}@last") for run in chosen.values()]
+    rule = Rule(study.tolerance, study.zero, study.window)
+    solved = solutions.compute(solutions.Request(tuple(chosen.values()), rule), Execution())
+    centres = [point_of(f"{run.path}@last") for run in chosen.values()]
     pairs, printed = _draw(study, centres, device, say, quiet)
     names = {net: str(centre) for net, centre in zip(chosen, centres, strict=True)}
     idle = [net for net, run in chosen.items() if not any(each.run is run and each.trains for each in tried)]
@@ -112,20 +115,16 @@ def _draw(
     study: MinimumStudy, centres: Sequence[Point], device: str, say: Say, quiet: bool
 ) -> tuple[Path, Path | None]:
     """The surfaces around all nets: centred, over several planes, and where asked as Algorithm 2 is printed."""
-    common: dict[str, Any] = {
-        "targets": study.targets, "samples": study.samples, "device": device, "levels": LEVELS, "quiet": quiet,
-    }  # fmt: skip
+    execution, measured = Execution(device, quiet=quiet), Measured(samples=study.samples)
     say(f"surfaces of {', '.join(map(str, centres))} over {study.planes} planes")
-    pairs = pair(centres, grid=(study.grid, study.grid), repeats=study.planes, **common)
+    common: dict[str, Any] = {"targets": study.targets, "levels": LEVELS, "measured": measured}
+    asked = pair.Request(tuple(centres), grid=(study.grid, study.grid), repeats=study.planes, **common)
+    pairs = pair.compute(asked, execution)
     if study.printed is None:
         return pairs, None
     say(f"surfaces as Algorithm 2 is printed, steps 0 to {study.printed - 1}")
-    ends = (0.0, study.printed - 1.0)
-    printed = pair(
-        centres, grid=(study.printed, study.printed), x_range=ends, y_range=ends, normalize="unit", ignore=[],
-        **common,
-    )  # fmt: skip
-    return pairs, printed
+    asked = pair.Request(tuple(centres), printed=study.printed, **common)
+    return pairs, pair.compute(asked, execution)
 
 
 def _train(
@@ -196,7 +195,7 @@ def _surfaces(
     form = "steps of length 1, as printed" if printed else "filter-normalised"
     if not {DNN, CNN, RESNET} <= names.keys():
         return []
-    with open(pairs / MEASURES, encoding="utf-8", newline="") as file:
+    with open(pairs / MEASURES_CSV, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["targets"] == targets]
     values = {
         net: {key: [float(row[key]) for row in rows if row["net"] == name] for key in rows[0] if key not in

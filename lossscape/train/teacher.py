@@ -14,7 +14,7 @@ from lossscape.config import Experiment, Teacher
 from lossscape.data import Data
 from lossscape.errors import BadInput
 from lossscape.losses import Loss, kl_divergence
-from lossscape.runs import Run, point
+from lossscape.runs import Run, point_of
 from lossscape.targets import relabelled
 
 
@@ -40,7 +40,7 @@ def lesson_of(teacher: Teacher | None, data: Data, loss: Loss) -> Lesson:
     inputs, labels = data.train
     if teacher is None:
         return Lesson(labels, loss, labels, loss)
-    at = point(teacher.run)
+    at = point_of(teacher.run)
     judged = relabelled(at, inputs, teacher.targets)
     classes = len(data.classes)
     said = judged.shape[1] if judged.ndim == 2 else int(judged.max()) + 1
@@ -80,7 +80,7 @@ def check_teacher(run: Run, experiment: Experiment, *, overwrite: bool) -> dict[
     """
     if experiment.teacher is None:
         return {}
-    settings = point(experiment.teacher.run).settings()
+    settings = point_of(experiment.teacher.run).settings()
     before = run.environment().get("teacher", settings)
     if before != settings and not overwrite:
         raise BadInput(

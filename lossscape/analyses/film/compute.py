@@ -7,237 +7,263 @@ in the run's landscape folder. So a film that was stopped goes on with the frame
 import functools
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lossscape.analyses.film.choices import (
-    KINDS,
-    USUAL,
-    Ranges,
-    check,
-    check_grid,
-    chosen_of,
-    every_so_often,
-    range_of,
-    words_of,
-)
-from lossscape.analyses.film.result import TEXT
-from lossscape.analyses.landscape.compute import around
+from lossscape import trajectory
+from lossscape.analyses.film.request import USUAL, Request
+from lossscape.analyses.landscape import compute as landscape
+from lossscape.analyses.landscape.compute import Ranges, Shared
 from lossscape.certificate.summary import is_done
-from lossscape.directions import Direction, Plane
-from lossscape.directions.plane import fitted
-from lossscape.errors import BadInput, one_of
+from lossscape.directions import Asked, Direction, Plane, choose
+from lossscape.directions.plane import AXES, fitted
+from lossscape.errors import BadInput
+from lossscape.evaluate.rows import Done, Key, Row
+from lossscape.evaluate.subspace import axis
+from lossscape.execution import Execution
 from lossscape.files import check_writable, share, way_to
-from lossscape.objective import Precision
-from lossscape.problem import Problem, choose_batch_norm, problem_of
-from lossscape.results import DIRECTIONS, FILMS, SETTINGS, read_csv, read_settings, read_surface, write_csv
-from lossscape.results import table as folder
-from lossscape.results.table import How
-from lossscape.runs import Point
-from lossscape.targets import Targets
-from lossscape.trajectory import Moment, moments_of, settings_of
+from lossscape.objective import Plan
+from lossscape.options import words_of
+from lossscape.problem import Problem, problem_of
+from lossscape.results import FILMS, read_surface
+from lossscape.results.folder import DIRECTIONS, SETTINGS, label, open_folder, read_settings, write_settings
+from lossscape.results.table import Table, fill
+from lossscape.runs import Point, point_of
+from lossscape.trajectory import Moment, moments_of
 
-COLUMNS = ("film", "frame", "epoch", "step", "checkpoint")
+WORDS = ("film", "checkpoint", "landscape")
 PATH_COLUMNS = ("x", "y", "off_plane")
 
 
-@dataclass(frozen=True)
-class _Shot:
-    """What all frames of a film share."""
+def compute(request: Request, execution: Execution) -> Path:
+    """Evaluate the frames of films; returns the film's folder, which holds films.csv.
 
-    centre: Point
-    problem: Problem
-    direction: Direction
-    plane: Callable[[], Plane]
-    options: dict[str, Any]
-    """Of `around`."""
-    how: How
-    overwrite: bool
-
-    def landscape(self, at: Point, ranges: Ranges, **more: Any) -> Path:
-        """The landscape around a point in the directions of the centre."""
-        direction = self.direction.elsewhere(at, self.centre)
-        return around(
-            at, self.problem, direction, plane=self.plane, ranges=ranges, how=self.how, overwrite=self.overwrite,
-            **self.options, **more,
-        )  # fmt: skip
-
-
-def film(
-    centre: Point,
-    *,
-    kind: str = "both",
-    directions: str | None = None,
-    every: float = 1.0,
-    grid: tuple[int, int] = (25, 25),
-    span: tuple[float, float] | None = None,
-    normalize: str | None = None,
-    ignore: Sequence[str] | None = None,
-    seed: int = 0,
-    split: str = "train",
-    samples: int | None = None,
-    targets: Targets = "labels",
-    batch_norm: str | None = None,
-    precision: Precision = "fp32",
-    device: str = "auto",
-    plan: str | None = None,
-    overwrite: bool = False,
-    quiet: bool = True,
-) -> Path:
-    """Evaluate the frames of films of the run of `centre`; returns the film's folder, which holds films.csv.
-
-    kind: descent (the run's path over a landscape of `centre`), plane (a landscape around every checkpoint, all in the
-    directions of `centre`) or both; directions: random or pca, by default pca for descent and random for plane; every:
-    epochs from one frame to the next, the last checkpoint is one in any case; span: of both axes, by default −1 to 1
-    of random directions, else what holds the path; targets: labels, or what `centre` makes of the training inputs; the
-    rest as for `landscape`. Raises BadInput, RunFailed or Interrupted.
+    Raises BadInput, RunFailed or Interrupted.
     """
-    if kind not in ("both", *KINDS):
-        raise BadInput(one_of("--kind", kind, ("both", *KINDS)))
-    asked = {each: directions or USUAL[each] for each in (KINDS if kind == "both" else (kind,))}
+    centre = point_of(request.centre)
     moments = moments_of(centre.run)
-    shown = every_so_often(moments, every)
-    check(centre, asked, moments, span)
-    chosen = chosen_of(centre, asked, {"normalize": normalize, "ignore": ignore, "seed": seed})
-    ranges = {each: range_of(way, span) for each, way in asked.items()}
-    for each, given in ranges.items():
-        check_grid(each, grid, given)
-    teacher = None if targets == "labels" else centre
-    problem = problem_of(centre, device, targets=targets, teacher=teacher, precision=precision)
-    policy = choose_batch_norm(problem.model, batch_norm, "frozen", ("frozen", "recompute"))
+    shown = every_so_often(moments, request.every)
+    check(request, centre, moments)
+    chosen = {film: choose(centre, 2, asked) for film, asked in asked_of(request).items()}
+    ranges = {film: ranges_of(request, direction) for film, direction in chosen.items()}
+    for film, given in ranges.items():
+        check_grid(film, request.grid, given)
+    problem = problem_of(centre, request.measured, execution.device)
     settings: dict[str, Any] = {
         "analysis": "film",
-        "kind": kind,
+        "kind": request.kind,
         "centre": centre.settings(),
-        "every": every,
+        "every": request.every,
         "frames": len(shown),
-        "path": settings_of(centre.run, moments),
-        "grid": list(grid),
+        "path": trajectory.settings_of(centre.run, moments),
+        "grid": list(request.grid),
         "ranges": ranges,
-        "directions": {each: direction.settings for each, direction in chosen.items()},
-        **problem.settings(split, precision, policy, samples),
+        "directions": {film: direction.settings for film, direction in chosen.items()},
+        **problem.settings(),
     }
-    place = centre.run.results("film") / folder.label(settings, words_of(centre, settings, asked, span))
-    check_writable(place)
-    problem.objectives(split, precision, samples)  # what does not fit is told before there is a folder
-    options = {
-        "grid": grid,
-        "split": split,
-        "samples": samples,
-        "batch_norm": batch_norm,
-        "precision": precision,
-    }
-    make = _maker(centre, problem, chosen, precision, quiet)
-    shots = {
-        each: _Shot(
-            centre,
-            problem,
-            direction,
-            functools.partial(make, direction.name),
-            options,
-            How(plan, quiet=quiet),
-            overwrite,
+    folder = centre.run.results("film") / label(settings, words(request, problem, centre, settings))
+    check_writable(folder)
+    split = request.measured.split
+    metrics = problem.objectives()[split].columns  # what does not fit is told before there is a folder
+    frames = Frames(request, execution, centre, problem, folder, shown, ranges, metrics)
+    begun = {} if execution.overwrite or not (folder / SETTINGS).exists() else read_settings(folder)
+    with open_folder(folder, settings, overwrite=execution.overwrite):
+        if "plane" in ranges and not ranges["plane"]:
+            found = begun.get("ranges", {}).get("plane")
+            ranges["plane"] = found or symmetric(frames.directions(request.asked["plane"]), request.grid)
+            write_settings(folder, settings)  # whose ranges these are
+        table = Table(folder, FILMS, ["film", "frame"], WORDS, unit="frame")
+        table.reopen(frames.columns, lambda row: is_there(folder / row["landscape"]))
+        here = replace(execution.here, quiet=True)  # every frame shows its own progress
+        fill(table, frames, frames.more, total=len(ranges) * len(shown), execution=here)
+    return folder
+
+
+def is_there(surface: Path) -> bool:
+    """Whether a landscape is finished."""
+    return is_done(surface.resolve()) and (surface / "surface.csv").exists()
+
+
+@dataclass
+class Frames:
+    """The frames of films as rows, each from a landscape, which is evaluated where it lacks."""
+
+    request: Request
+    execution: Execution
+    centre: Point
+    problem: Problem
+    folder: Path
+    shown: Sequence[Moment]
+    ranges: dict[str, Ranges]
+    """By film."""
+    metrics: Sequence[str]
+    _before: Path | None = field(default=None, init=False)
+
+    @property
+    def split(self) -> str:
+        """train or test."""
+        return self.request.measured.split
+
+    @property
+    def columns(self) -> list[str]:
+        """The moment, the metrics of its checkpoint, those of the path, and the landscape's place."""
+        own = [f"{self.split}_{name}" for name in self.metrics if not name.endswith("_stderr")]
+        return ["epoch", "step", "checkpoint", *own, f"plane_{self.split}_loss", *PATH_COLUMNS, "landscape"]
+
+    def more(self, known: dict[Key, Row]) -> list[Key]:
+        """The plane first: the descent's surface may be one of its frames, and keeps its path so."""
+        keys = [
+            [(film, number) for number in range(len(self.shown))]
+            for film in ("plane", "descent")
+            if film in self.ranges
+        ]
+        return next((keys_ for keys_ in keys if not all(key in known for key in keys_)), [])
+
+    def cost(self, key: Key) -> int:
+        """Frames count as one."""
+        return 1
+
+    def rows(self, keys: Sequence[Key], plan: Plan | None, done: Done | None = None) -> list[Row]:
+        """The rows of some frames."""
+        return [self._plane(number) if film == "plane" else self._descent(number) for film, number in keys]
+
+    def directions(self, way: str) -> Plane:
+        """The directions of a kind, made at the centre when they are first needed."""
+        return self._made(way)
+
+    @functools.cached_property
+    def _made(self) -> Callable[[str], Plane]:
+        @functools.cache
+        def make(way: str) -> Plane:
+            asked = next(asked for asked in asked_of(self.request).values() if asked.name == way)
+            origin = self.problem.values(self.centre)[0]
+            return choose(self.centre, 2, asked).make(
+                self.problem, self.centre, origin, 2, self.execution.quiet
+            )
+
+        return make
+
+    def _landscape(self, film: str, at: Point, path: bool = False) -> Path:
+        """The landscape around a point in the directions of the centre."""
+        ranges, asked = self.ranges[film], asked_of(self.request)[film]
+        x_range, y_range = (ranges.get(f"{name}_range") for name in AXES)
+        request = landscape.Request(
+            at,
+            grid=self.request.grid,
+            x_range=(x_range[0], x_range[1]) if x_range else None,
+            y_range=(y_range[0], y_range[1]) if y_range else None,
+            asked=replace(asked, of=self.centre),
+            path=path,
+            measured=self.request.measured,
         )
-        for each, direction in chosen.items()
+        shared = Shared(self.problem, functools.partial(self._made, asked.name))
+        return landscape.compute(request, self.execution, shared)
+
+    def _plane(self, number: int) -> Row:
+        at = Point(self.centre.run, self.shown[number].checkpoint)
+        if not self.execution.quiet:
+            print(f"frame {number + 1} of {len(self.shown)}: {at}", file=sys.stderr, flush=True)
+        surface = self._landscape("plane", at)
+        if self._before is not None:  # one file for all: those of large nets would fill a disk
+            share(self._before / DIRECTIONS, surface / DIRECTIONS)
+        self._before = surface
+        table = read_surface(surface).table
+        return self._row(
+            number, surface, table[(table["x"] == 0) & (table["y"] == 0)].iloc[0], self.columns[3:-5]
+        )
+
+    def _descent(self, number: int) -> Row:
+        surface = self._surface
+        (trail,) = read_surface(surface).trails
+        here = trail.table.iloc[trail.checkpoints.index(self.shown[number].checkpoint.label)]
+        return self._row(number, surface, here, self.columns[3:-1])
+
+    @functools.cached_property
+    def _surface(self) -> Path:
+        """That of the descent."""
+        return self._landscape("descent", self.centre, path=True)
+
+    def _row(self, number: int, surface: Path, values: Any, known: Sequence[str]) -> Row:
+        moment = self.shown[number]
+        epoch = None if math.isnan(moment.epoch) else moment.epoch
+        row = dict.fromkeys(self.columns) | {name: float(values[name]) for name in known}
+        return row | {
+            "epoch": epoch, "step": moment.step, "checkpoint": moment.checkpoint.label,
+            "landscape": way_to(surface, self.folder),
+        }  # fmt: skip
+
+
+def every_so_often(moments: Sequence[Moment], every: float) -> list[Moment]:
+    """The moments at least so many epochs apart, the first and the last among them; all where epochs are unknown."""
+    shown = [moments[0]]
+    for moment in moments[1:-1]:
+        if not moment.epoch < shown[-1].epoch + every - 1e-9:
+            shown.append(moment)
+    return [*shown, *moments[1:][-1:]]
+
+
+def check(request: Request, centre: Point, moments: Sequence[Moment]) -> None:
+    """Raise BadInput where the run has too few checkpoints or one range would serve for two units."""
+    name, keep = centre.run.path, "keep more of them (training.checkpoint_every) and train again"
+    if len(moments) < 2:
+        raise BadInput(f"{name}: has one checkpoint, {moments[0].checkpoint.label}; a film needs two: {keep}")
+    others = [m for m in moments if m.checkpoint.path.resolve() != centre.checkpoint.path.resolve()]
+    ways = set(request.asked.values())
+    if "pca" in ways and len(others) < 2:
+        raise BadInput(
+            f"{name}: has one checkpoint beside {centre}, and two principal components need two: {keep}, or use "
+            "--directions random"
+        )
+    if request.range is not None and len(ways) > 1:
+        raise BadInput(
+            "--range: descent is drawn over principal components and plane over random directions, whose units differ; "
+            "choose one with --kind, or the same for both with --directions"
+        )
+
+
+def asked_of(request: Request) -> dict[str, Asked]:
+    """The directions of each film; options of random ones are refused where none is random."""
+    ways = request.asked
+    only = "random" not in ways.values()
+    return {
+        film: replace(request.drawn, name=way) if only or way == "random" else Asked(name=way)
+        for film, way in ways.items()
     }
-    known, found = ({}, {}) if overwrite else (_known(place), _found_ranges(place))
-    with folder.open_folder(place, settings, overwrite=overwrite):
-        rows = []
-        if "plane" in shots:  # first: the descent's surface may be one of these frames, and keeps its path so
-            if not ranges["plane"]:
-                ranges["plane"] = found.get("plane") or _symmetric(make(asked["plane"]), grid)
-                folder.write_settings(place, settings)  # whose ranges these are
-            rows = _plane_rows(shots["plane"], place, shown, ranges["plane"], known, split, quiet)
-        if "descent" in shots:
-            surface = shots["descent"].landscape(centre, ranges["descent"], path=[centre.run])
-            rows = _descent_rows(surface, place, shown, split) + rows
-        write_csv(place / FILMS, [*COLUMNS, *_losses(split), *PATH_COLUMNS, "landscape"], rows)
-    return place
 
 
-def _maker(
-    centre: Point, problem: Problem, chosen: Mapping[str, Direction], precision: Precision, quiet: bool
-) -> Callable[[str], Plane]:
-    """What makes the directions of a name, once, when they are needed."""
-
-    @functools.cache
-    def make(way: str) -> Plane:
-        direction = next(each for each in chosen.values() if each.name == way)
-        origin = problem.values(centre, precision)[0]
-        return direction.make(problem, centre, origin, 2, precision, quiet)
-
-    return make
+def ranges_of(request: Request, direction: Direction) -> Ranges:
+    """The ranges of a film as far as they are known before anything is loaded."""
+    span = request.range or direction.span
+    return {f"{name}_range": [float(end) for end in span] for name in AXES} if span else {}
 
 
-def _symmetric(plane: Plane, grid: tuple[int, int]) -> Ranges:
+def check_grid(film: str, grid: Sequence[int], ranges: Ranges) -> None:
+    """Raise BadInput for a range that is none, or a grid that leaves out the checkpoint whose frame it is."""
+    for name, points in zip(AXES, grid, strict=True):
+        low, high = ranges.get(f"{name}_range", (-1.0, 1.0))
+        if 0.0 not in axis(points, low, high) and film == "plane":
+            raise BadInput(
+                f"{points} points from {low:g} to {high:g} along {name} miss the checkpoint, whose loss every frame of "
+                "the plane shows; give --grid an odd number and a range with 0 in its middle"
+            )
+
+
+def symmetric(plane: Plane, grid: Sequence[int]) -> Ranges:
     """Ranges around any checkpoint that hold all others, whichever side of it they lie on."""
     mirrored = [tuple(-value for value in spot) for spot in plane.held]
     return fitted([*plane.held, *mirrored], grid)
 
 
-def _found_ranges(place: Path) -> dict[str, Ranges]:
-    """The ranges of a film that was begun."""
-    found = read_settings(place)["ranges"] if (place / SETTINGS).exists() else {}
-    return dict(found)
-
-
-def _known(place: Path) -> dict[str, Path]:
-    """The finished landscapes of a finished film's plane, by checkpoint."""
-    if not (place / FILMS).exists():
-        return {}
-    table = read_csv(place / FILMS, TEXT)
-    rows = table[table["film"] == "plane"].to_dict("records")
-    places = {row["checkpoint"]: (place / row["landscape"]).resolve() for row in rows}
-    return {
-        label: found for label, found in places.items() if is_done(found) and (found / "surface.csv").exists()
-    }
-
-
-def _losses(split: str) -> list[str]:
-    return [f"{split}_loss", f"{split}_accuracy", f"plane_{split}_loss"]
-
-
-def _plane_rows(
-    shot: _Shot,
-    place: Path,
-    shown: Sequence[Moment],
-    ranges: Ranges,
-    known: Mapping[str, Path],
-    split: str,
-    quiet: bool,
-) -> list[list[Any]]:
-    """Evaluate the frames that lack; returns the rows of all."""
-    rows: list[list[Any]] = []
-    before: Path | None = None
-    for number, moment in enumerate(shown):
-        at = Point(shot.centre.run, moment.checkpoint)
-        surface = known.get(moment.checkpoint.label)
-        if surface is None:
-            if not quiet:
-                print(f"frame {number + 1} of {len(shown)}: {at}", file=sys.stderr, flush=True)
-            surface = shot.landscape(at, ranges)
-            if before is not None:  # one file for all: those of large nets would fill a disk
-                share(before / DIRECTIONS, surface / DIRECTIONS)
-        before = surface
-        table = read_surface(surface).table
-        here = table[(table["x"] == 0) & (table["y"] == 0)].iloc[0]
-        losses = [float(here[name]) for name in _losses(split)[:2]]
-        rows.append([*_first("plane", number, moment), *losses, *[None] * 4, way_to(surface, place)])
-    return rows
-
-
-def _descent_rows(surface: Path, place: Path, shown: Sequence[Moment], split: str) -> list[list[Any]]:
-    (trail,) = read_surface(surface).trails
-    rows = []
-    for number, moment in enumerate(shown):
-        here = trail.table.iloc[trail.checkpoints.index(moment.checkpoint.label)]
-        values = [float(here[name]) for name in (*_losses(split), *PATH_COLUMNS)]
-        rows.append([*_first("descent", number, moment), *values, way_to(surface, place)])
-    return rows
-
-
-def _first(film: str, number: int, moment: Moment) -> list[Any]:
-    epoch = None if math.isnan(moment.epoch) else moment.epoch
-    return [film, number, epoch, moment.step, moment.checkpoint.label]
+def words(request: Request, problem: Problem, centre: Point, settings: dict[str, Any]) -> list[str]:
+    """The readable part of the folder's name."""
+    drawn: list[str] = []
+    for made in settings["directions"].values():
+        drawn += [f"seed{made['seed']}"] if made.get("seed") else []
+        drawn += [made["normalize"]] if made.get("normalize", "filter") != "filter" else []
+    unusual = any(way != USUAL[film] for film, way in request.asked.items())
+    named = replace(
+        request, directions=request.directions if unusual else None, measured=problem.named(centre)
+    )
+    return [centre.checkpoint.label, *words_of(named, drawn=drawn)]

@@ -6,127 +6,133 @@ the checkpoint lies in the plane. So both are computed, and the distance off the
 
 import copy
 import json
+import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from lossscape.directions import check_same_net
+from lossscape import trajectory
 from lossscape.evaluate import Work
-from lossscape.files import CsvLog, write_text
+from lossscape.evaluate.rows import Done, Key, Row
+from lossscape.execution import Execution
+from lossscape.files import write_text
 from lossscape.objective import Plan
 from lossscape.problem import Problem
-from lossscape.results import PATH, PATH_FACTS, PATHS, PLACES, read_csv, write_csv
-from lossscape.results import table as folder
+from lossscape.results import PATH, PATH_FACTS, PATHS, PLACES, write_csv
+from lossscape.results.table import Fixed, Table, fill, once
 from lossscape.runs import Run, load_state, split_state
-from lossscape.trajectory import Moment, moments_of, settings_of
+from lossscape.trajectory import Moment, moments_of
 from lossscape.vectors import Params, norm, subtract
 from lossscape.vectors.project import inner_products, project
 
+DIFFERENCES = "_difference_stderr"
+"""Columns of a subset that a path has not."""
+
 
 @dataclass
-class _Tracer:
-    """What tells of a checkpoint where it lies and which loss it has."""
+class Projected:
+    """Checkpoints over a plane, as rows by epoch and step: where each lies and which losses it has."""
 
-    model: nn.Module
-    """A scratch copy."""
+    moments: Sequence[Moment]
     work: Work
     products: np.ndarray
     """Of the directions."""
-    columns: list[str]
-    done: Callable[[int], None]
+    model: nn.Module = field(repr=False)
+    """A scratch copy."""
 
-    def values(self, moment: Moment) -> tuple[Params, Params]:
+    @property
+    def columns(self) -> list[str]:
+        """Coordinates and distances, the checkpoint's own metrics, those of the plane below it."""
+        metrics = [name for name in self.work.columns if not name.endswith(DIFFERENCES)]
+        return [*PLACES[2:], *metrics, *(f"plane_{name}" for name in metrics)]
+
+    @property
+    def keys(self) -> list[Key]:
+        """Epoch and step of every checkpoint; None where one is not known."""
+        return [key_of(moment) for moment in self.moments]
+
+    def cost(self, key: Key) -> int:
+        """Samples that pass through the net for a checkpoint: at it, and at its projection."""
+        return self.work.samples + self.work.cost(key)
+
+    def rows(self, keys: Sequence[Key], plan: Plan, done: Done | None = None) -> list[Row]:
+        """The rows of some checkpoints."""
+        numbers = {key: number for number, key in enumerate(self.keys)}
+        found = [self._row(numbers[key], done) for key in keys]
+        below = self.work.rows([(row["x"], row["y"]) for row in found], plan, done)
+        return [
+            row | {f"plane_{name}": value for name, value in plane.items() if not name.endswith(DIFFERENCES)}
+            for row, plane in zip(found, below, strict=True)
+        ]
+
+    def _row(self, number: int, done: Done | None) -> Row:
+        """Where a checkpoint lies, how far it moved from the one before it, and its own metrics."""
+        parameters, buffers = self._values(number)
+        subspace = self.work.subspace
+        spot, off = project(subspace.origin, subspace.directions, self.products, parameters)
+        inside = math.sqrt(max(float(spot @ self.products @ spot), 0.0))
+        before = self._values(number - 1)[0] if number else None
+        moved = norm(subtract(_double(parameters), _double(before))) if before is not None else 0.0
+        x, y = spot.tolist()
+        own = {
+            f"{split}_{name}": value
+            for split, objective in self.work.objectives.items()
+            for name, value in objective.metrics(parameters, buffers, done).items()
+            if not name.endswith(DIFFERENCES)
+        }
+        return {"x": x, "y": y, "off_plane": off, "in_plane": inside, "moved": moved} | own
+
+    def _values(self, number: int) -> tuple[Params, Params]:
         """Parameters and buffers of a checkpoint. Raises BadInput where it is of another model."""
-        load_state(self.model, moment.checkpoint.state(), str(moment.checkpoint.path))
+        checkpoint = self.moments[number].checkpoint
+        load_state(self.model, checkpoint.state(), str(checkpoint.path))
         return split_state(self.model)
 
-    def rows(
-        self, moments: Sequence[Moment], before: Params | None, plan: Plan
-    ) -> tuple[list[Any], Params | None]:
-        """The rows of some checkpoints in their order, and the parameters of the last one.
 
-        before: those of the checkpoint before them.
-        """
-        subspace, found = self.work.subspace, []
-        for moment in moments:
-            parameters, buffers = self.values(moment)
-            place, off = project(subspace.origin, subspace.directions, self.products, parameters)
-            inside = float(np.sqrt(max(place @ self.products @ place, 0.0)))
-            moved = norm(subtract(_double(parameters), _double(before))) if before is not None else 0.0
-            true = {
-                f"{split}_{name}": value
-                for split, objective in self.work.objectives.items()
-                for name, value in objective.metrics(parameters, buffers, self.done).items()
-            }
-            found.append(([moment.epoch, moment.step, *place.tolist(), off, inside, moved], true))
-            before = parameters
-        below = self.work.rows([tuple(row[2:4]) for row, _ in found], plan, self.done)
-        names = _shown(self.work)
-        rows = [
-            [*row, *(values[name] for values in (true, plane) for name in names)]
-            for (row, true), plane in zip(found, below, strict=True)
-        ]
-        return rows, before
+def key_of(moment: Moment) -> Key:
+    """What tells a checkpoint from the others of its run, as path.csv has it."""
+    return (None if math.isnan(moment.epoch) else moment.epoch, moment.step)
 
 
 def trace(
-    problem: Problem,
-    place: Path,
-    work: Work,
-    plan: Plan,
-    runs: Sequence[Run],
-    *,
-    quiet: bool = True,
+    problem: Problem, folder: Path, work: Work, plan: Plan, runs: Sequence[Run], execution: Execution
 ) -> None:
-    """Project the checkpoints of runs onto the plane of a result in `place`; writes path.csv and path.json.
+    """Project the checkpoints of runs onto the plane of a result; writes path.csv and path.json.
 
     work, plan: the result's own, which give the plane's losses; the true ones are those of the checkpoint's
-    parameters and its own BatchNorm statistics on the same samples and targets. Each finished checkpoint is appended
-    to a file of its run below paths/, so that nothing is computed twice. Raises BadInput where a
-    run is of another model, or Interrupted.
+    parameters and its own BatchNorm statistics on the same samples and targets. Every run has a table of its own below
+    paths/. Raises BadInput where a run is of another model, or Interrupted.
     """
-    runs = [
-        run for i, run in enumerate(runs) if run.path.resolve() not in {r.path.resolve() for r in runs[:i]}
-    ]
+    runs = list({run.path.resolve(): run for run in runs}.values())
     names = [run.name for run in runs]
     names = [f"{n} ({names[: i + 1].count(n)})" if names.count(n) > 1 else n for i, n in enumerate(names)]
     products = inner_products(work.subspace.directions)
-    columns = _columns(work)
-    told: list[dict[str, Any]] = []
-    rows: list[list[Any]] = []
+    facts: list[dict[str, Any]] = []
+    lines: list[list[Any]] = []
     for run, name in zip(runs, names, strict=True):
-        check_same_net(problem.run, run)
         moments = moments_of(run)
-        facts = settings_of(run, moments) | {"run": name, "unlike": _unlike(problem.run, run)}
+        source = Projected(moments, work, products, copy.deepcopy(problem.model))
+        known = trajectory.settings_of(run, moments) | {"run": name, "unlike": _unlike(problem.run, run)}
         slug = re.sub(r"[^\w.+]+", "-", run.name).strip("-")[:60]
-        file = place / PATHS / f"{slug}-{facts['sha256'][:8]}.csv"
-        log = CsvLog(file, columns)
-        try:
-            samples = work.samples + work.cost(())
-            missing = len(moments) - len(log.rows)
-            if missing:
-                with folder.watched(
-                    f"path of {name}", len(moments), samples, begun=len(log.rows), quiet=quiet
-                ) as done:
-                    tracer = _Tracer(copy.deepcopy(problem.model), work, products, columns, done)
-                    _complete(log, moments, tracer, plan)
-        finally:
-            log.close()
-        table = read_csv(file)
-        told.append(facts | summary(table.to_numpy()[:, 2:7], products))
-        labels = [moment.checkpoint.label for moment in moments]
-        rows += [
-            [name, label, epoch, None if np.isnan(step) else int(step), *rest]
-            for label, (epoch, step, *rest) in zip(labels, table.to_numpy().tolist(), strict=True)
-        ]
-    write_csv(place / PATH, ["run", "checkpoint", *columns], rows)
-    content = {"runs": told, "inner_products": products.tolist()}
-    write_text(place / PATH_FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        rows = fill(
+            Table(folder / PATHS, f"{slug}-{known['sha256'][:8]}.csv", PLACES[:2], live=f".{slug}.live.csv",
+                  unit="checkpoint", title=f"path of {name}", by_key=False),
+            source, once(source.keys),
+            total=len(moments), execution=execution, engine=Fixed(plan),
+        )  # fmt: skip
+        places = np.array([[row[column] for column in PLACES[2:]] for row in rows.values()])
+        facts.append(known | summary(places, products))
+        for moment, (key, row) in zip(moments, rows.items(), strict=True):
+            lines.append([name, moment.checkpoint.label, *key, *row.values()])
+    columns = ["run", "checkpoint", *PLACES[:2], *source.columns]
+    write_csv(folder / PATH, columns, lines)
+    content = {"runs": facts, "inner_products": products.tolist()}
+    write_text(folder / PATH_FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _unlike(run: Run, other: Run) -> list[str]:
@@ -138,26 +144,6 @@ def _unlike(run: Run, other: Run) -> list[str]:
         for key in {**ours[section], **theirs[section]}
         if key not in ("root", "augment") and ours[section].get(key) != theirs[section].get(key)
     ]
-
-
-def _columns(work: Work) -> list[str]:
-    metrics = _shown(work)
-    return [*PLACES, *metrics, *(f"plane_{name}" for name in metrics)]
-
-
-def _shown(work: Work) -> list[str]:
-    """The metrics of a path: all but errors of differences, which have no one reference here."""
-    return [name for name in work.columns if not name.endswith("_difference_stderr")]
-
-
-def _complete(log: CsvLog, moments: Sequence[Moment], tracer: _Tracer, plan: Plan) -> None:
-    """Append the rows that a log lacks, in blocks of as many as the plan evaluates together."""
-    begun = len(log.rows)
-    before = tracer.values(moments[begun - 1])[0] if begun else None
-    for start in range(begun, len(moments), plan.points):
-        rows, before = tracer.rows(moments[start : start + plan.points], before, plan)
-        for row in rows:
-            log.append(dict(zip(tracer.columns, row, strict=True)))
 
 
 def summary(places: np.ndarray, products: np.ndarray) -> dict[str, Any]:

@@ -1,12 +1,19 @@
 """A range in which the loss rises by a chosen factor on every side of a centre."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from lossscape.errors import BadInput
+from lossscape.evaluate import Work
+from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates
+from lossscape.files import read_json, write_text
+from lossscape.results.folder import RANGE
+from lossscape.results.table import watched
 
 FLOOR = 0.01
 """A centre's loss counts as at least this share of the loss of outputs that are all 0: from 0 nothing rises."""
@@ -17,7 +24,7 @@ CLOSE = 1.05
 
 
 @dataclass(frozen=True)
-class Found:
+class Reach:
     """A range and what it was found by."""
 
     reach: list[float]
@@ -28,7 +35,27 @@ class Found:
     """Points that were evaluated."""
 
 
-def find_range(loss: Callable[[Coordinates], float], axes: int, factor: float, blind: float) -> Found:
+def range_of(folder: Path, work: Work, factor: float, quiet: bool) -> dict[str, list[float]]:
+    """The ranges x_range and y_range of a result, found where range.json does not have them yet."""
+    axes = len(work.subspace.directions)
+    kept = read_json(folder / RANGE)
+    if kept.get("factor") != factor:
+        split, objective = next(iter(work.objectives.items()))
+        with watched("looking for the range", 12 * axes, work.samples, quiet=quiet) as done:
+            found = find_range(_loss(work, split, done), axes, factor, objective.blind_loss())
+        kept = {"factor": factor, "level": found.level, "reach": found.reach, "probes": found.probes}
+        write_text(folder / RANGE, json.dumps(kept, indent=2) + "\n")
+    return {f"{axis}_range": [-reach, reach] for axis, reach in zip("xy", kept["reach"], strict=False)}
+
+
+def _loss(work: Work, split: str, done: Done) -> Callable[[Coordinates], float]:
+    """The loss of a split at a point, by plain forward passes."""
+    objective = work.objectives[split]
+    first = Work({split: objective}, work.subspace, work.statistics)
+    return lambda point: first.rows([point], objective.plan, done)[0][f"{split}_loss"]
+
+
+def find_range(loss: Callable[[Coordinates], float], axes: int, factor: float, blind: float) -> Reach:
     """The reach of each axis at which the loss is at or above `factor` times that of the centre on both sides.
 
     loss: at a point; blind: the loss of outputs that are all 0. On each side the nearest crossing is bracketed by
@@ -69,7 +96,7 @@ def find_range(loss: Callable[[Coordinates], float], axes: int, factor: float, b
                 "on both sides; choose a smaller factor, or --range"
             )
         reach.append(farthest)
-    return Found(reach, level, probes + 1)
+    return Reach(reach, level, probes + 1)
 
 
 def _crossing(above: Callable[[float], bool]) -> float | None:

@@ -1,8 +1,98 @@
-"""What `lossscape landscape` is asked for."""
+"""What a landscape is asked for."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from lossscape.analyses.drawing import Export, Log
+from lossscape.analyses.grids import Span, grid_of, grid_word, x_word, y_word
+from lossscape.directions import Asked
+from lossscape.errors import BadInput
+from lossscape.measured import POINT_HELP, Measured, Place, RunPlace
+from lossscape.options import Embedded, Option
+
+EXAMPLES = (
+    "lossscape landscape runs/mnist_mlp",
+    "lossscape landscape runs/mnist_mlp@best --grid 25 --range -0.5 0.5 --split both --log",
+    "lossscape landscape runs/mnist_mlp --dims 1 --grid 201 --seed 3",
+    "lossscape landscape runs/mnist_mlp --auto-range 10 --refine 500",
+    "lossscape landscape runs/cifar10_resnet50 --samples 2000 --precision bf16",
+    "lossscape landscape runs/mnist_mlp --directions pca --path",
+    "lossscape landscape runs/sgd --through runs/adam runs/sgd@first --path runs/sgd runs/adam",
+    "lossscape landscape runs/sgd --towards runs/adam",
+    "lossscape landscape runs/sgd@5 --directions-of runs/sgd@last",
+)
+GRIDS = {1: (201,), 2: (51, 51)}
+"""By the number of directions, where no grid is given."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Loss over a plane (or along a line) around a checkpoint: random, principal, or through other points.
+
+    Writes surface.csv, directions.pt, contour.png and surface.png, with --path also path.csv and path.png; a second
+    call completes or redraws the same result.
+    """
+
+    centre: Annotated[Place, Option(POINT_HELP, "A", argument=True)]
+    runs: Annotated[
+        tuple[RunPlace, ...],
+        Option("With --path: the runs whose paths are drawn, in place of A's.", "[RUN]...", argument=True),
+    ] = ()
+    dims: Annotated[int, Option("2: a plane; 1: a line.", least=1, most=2)] = 2
+    grid: Annotated[
+        tuple[int, ...] | None,
+        Option(
+            "Points an axis: 51 of a plane, 201 of a line.", "N|NxM", given=str, word=grid_word, always=True
+        ),
+    ] = None
+    auto_range: Annotated[
+        float | None,
+        Option(
+            "Find the range in which the loss rises by FACTOR on every side.",
+            "FACTOR",
+            word="auto-range-{:g}",
+        ),
+    ] = None
+    refine: Annotated[
+        int,
+        Option(
+            "Points beyond the grid, where the surface bends.",
+            "BUDGET",
+            least=0,
+            most=1_000_000,
+            word="refined-{}",
+        ),
+    ] = 0
+    range: Annotated[
+        Span | None,
+        Option("Of both axes: -1 1; without random directions what holds the points.", "LO HI"),
+    ] = None
+    x_range: Annotated[Span | None, Option("Of x alone.", "LO HI", word=x_word)] = None
+    y_range: Annotated[Span | None, Option("Of y alone.", "LO HI", word=y_word)] = None
+    asked: Asked = Asked()
+    path: Annotated[
+        bool, Option("Draw the checkpoints of A's run, or of the runs named behind, over the plane.")
+    ] = False
+    measured: Annotated[Measured, Embedded(leave=("dropout", "mask_seed"))] = Measured()
+
+    def __post_init__(self) -> None:
+        """Raise BadInput for what does not go together."""
+        if self.dims == 1 and self.y_range is not None:
+            raise BadInput("--y-range: a line has no y; leave it out, or draw a plane with --dims 2")
+        if self.auto_range is not None and (self.range or self.x_range or self.y_range):
+            raise BadInput("--auto-range finds the range: leave --range, --x-range and --y-range out")
+        if self.runs and not self.path:
+            raise BadInput(
+                f"{self.runs[0]}: runs behind A are for --path; did you mean --towards {self.runs[0]}?"
+            )
+        if self.path and self.dims == 1:
+            raise BadInput("--path is drawn on a plane: leave --dims 1 out")
+        object.__setattr__(
+            self, "grid", grid_of(GRIDS[self.dims] if self.grid is None else self.grid, self.dims)
+        )
+        object.__setattr__(self, "x_range", self.x_range or self.range)
+        object.__setattr__(self, "y_range", (self.y_range or self.range) if self.dims == 2 else None)
+        object.__setattr__(self, "range", None)
 
 
 @dataclass(frozen=True)

@@ -3,98 +3,113 @@
 Algorithm 1 of Wang and Thawonmas; see `targets`.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from lossscape.analyses.landscape.compute import around
-from lossscape.analyses.minimum.result import FILE, PLANE
+from lossscape.analyses.landscape import compute as landscape
+from lossscape.analyses.minimum.request import Request
 from lossscape.derivatives import gradient
-from lossscape.directions import Asked, choose
-from lossscape.errors import BadInput
+from lossscape.directions import Asked
 from lossscape.evaluate import Outputs
+from lossscape.evaluate.rows import Done, Key, Row
+from lossscape.execution import Execution
 from lossscape.files import check_writable, save_tensors
-from lossscape.objective import Objective
-from lossscape.problem import Problem, problem_of, relabelled_problem
-from lossscape.results import read_surface, write_csv
-from lossscape.results import table as folder
-from lossscape.results.table import How
-from lossscape.runs import Point
-from lossscape.targets import Targets
+from lossscape.objective import Plan
+from lossscape.options import words_of
+from lossscape.problem import Problem, problem_of
+from lossscape.results import read_surface
+from lossscape.results.folder import SUMMARY, TARGETS, label, open_folder
+from lossscape.results.table import Table, fill, once
+from lossscape.runs import Point, point_of
 from lossscape.vectors import norm
 
-TARGETS = "targets.pt"
 
-
-def minimum(
-    centre: Point,
-    *,
-    targets: Targets = "soft",
-    grid: int = 11,
-    reach: float = 0.1,
-    seed: int = 0,
-    device: str = "auto",
-    overwrite: bool = False,
-    quiet: bool = True,
-) -> Path:
+def compute(request: Request, execution: Execution) -> Path:
     """Relabel a run's training inputs with a checkpoint's outputs; returns the result's folder.
 
-    targets: hard or soft; grid, reach, seed: of a filter-normalised random plane around the centre, from −reach to
-    reach, whose lowest points are told. Writes targets.pt ({"targets": [N] classes or [N, C] log-probabilities}) and
-    summary.csv, a row for the data's labels and one for the targets. A result that exists is left as it is, the grids
-    of an unfinished one are completed. Raises BadInput, RunFailed or Interrupted.
+    Writes targets.pt ({"targets": [N] classes or [N, C] log-probabilities}) and summary.csv, a row for the data's
+    labels and one for the targets. The grids of a result that exists are completed. Raises BadInput, RunFailed or
+    Interrupted.
     """
-    if targets == "labels":
-        raise BadInput("--targets labels: a minimum is of the net's own outputs; give hard or soft")
-    if grid % 2 == 0:
-        raise BadInput(f"--grid {grid}: give an odd number, so that the centre lies on the grid")
-    labelled = problem_of(centre, device)
-    relabelled = relabelled_problem(labelled, targets, centre)
-    outputs, direction, ends = Outputs(), choose(centre, 2, Asked(seed=seed)), [-float(reach), float(reach)]
-    planes = {
-        kind: around(
-            centre, problem, direction, grid=(grid, grid), ranges={"x_range": ends, "y_range": ends},
-            outputs=outputs, how=How(quiet=quiet), overwrite=overwrite,
-        )
-        for kind, problem in (("labels", labelled), (targets, relabelled))
-    }  # fmt: skip
-    settings: dict[str, Any] = {
-        "analysis": "minimum", "centre": centre.settings(),
-        "grid": [grid, grid], "range": [-reach, reach], "seed": seed,
-        **relabelled.settings("train", "fp32", None),
-    }  # fmt: skip
-    words = [centre.checkpoint.label, targets]
-    words += (
-        [f"{grid}x{grid}"] * (grid != 11)
-        + [f"reach-{reach:g}"] * (reach != 0.1)
-        + [f"seed{seed}"] * (seed != 0)
+    centre = point_of(request.centre)
+    labelled = problem_of(centre, request.measured, execution.device)
+    relabelled = labelled.held_against(request.targets, centre)
+    problems = {"labels": labelled, request.targets: relabelled}
+    outputs = Outputs()
+    surfaces = {
+        targets: _surface(request, execution, centre, landscape.Shared(problem, outputs=outputs))
+        for targets, problem in problems.items()
+    }
+    settings = {
+        "analysis": "minimum",
+        "centre": centre.settings(),
+        "grid": [request.grid, request.grid],
+        "range": [-request.reach, request.reach],
+        "seed": request.seed,
+        **relabelled.settings(),
+        "batch_norm": None,  # the centre's own
+    }
+    named = replace(request, measured=replace(request.measured, batch_norm=None))
+    folder = centre.run.results("minimum") / label(settings, [centre.checkpoint.label, *words_of(named)])
+    check_writable(folder)
+    with open_folder(folder, settings, overwrite=execution.overwrite):
+        if not (folder / TARGETS).exists():
+            assert relabelled.relabelled is not None
+            made = relabelled.relabelled(relabelled.data.train.inputs)
+            save_tensors(folder / TARGETS, {"targets": made.cpu()})
+        source = Centre(problems, centre, surfaces)
+        keys: list[Key] = [(targets,) for targets in problems]
+        table = Table(folder, SUMMARY, ["targets"], ["targets"], unit="target", by_key=False)
+        fill(table, source, once(keys), total=len(keys), execution=execution.here)
+    return folder
+
+
+def _surface(request: Request, execution: Execution, centre: Point, shared: landscape.Shared) -> Path:
+    """A small plane around the centre, whose lowest points are told."""
+    ends = (-float(request.reach), float(request.reach))
+    plane = landscape.Request(
+        centre, grid=(request.grid, request.grid), x_range=ends, y_range=ends, asked=Asked(seed=request.seed)
     )
-    place = centre.run.results("minimum") / folder.label(settings, words)
-    check_writable(place)
-    with folder.open_folder(place, settings, overwrite=overwrite):
-        if (place / FILE).exists() and (place / TARGETS).exists():
-            return place
-        assert relabelled.relabelled is not None
-        save_tensors(place / TARGETS, {"targets": relabelled.relabelled(relabelled.data.train.inputs).cpu()})
-        rows = []
-        for kind, problem in (("labels", labelled), (targets, relabelled)):
-            objective = problem.objectives("train", "fp32")["train"]
-            rows.append(_at(kind, problem, objective, centre, planes[kind], quiet))
-        write_csv(place / FILE, rows[0], [row.values() for row in rows])
-    return place
+    return landscape.compute(plane, execution, shared)
 
 
-def _at(
-    kind: str, problem: Problem, objective: Objective, centre: Point, plane: Path, quiet: bool
-) -> dict[str, Any]:
-    """The loss, other metrics and gradient at the centre, and the lowest point of its plane."""
-    parameters, buffers = problem.values(centre, "fp32")
-    with folder.watched(f"{kind}: loss and gradient", 2, len(objective), quiet=quiet) as done:
+@dataclass(frozen=True)
+class Centre:
+    """Rows by targets: losses and gradient at a centre, and the lowest point of a plane around it."""
+
+    problems: Mapping[str, Problem]
+    centre: Point
+    surfaces: Mapping[str, Path]
+
+    @property
+    def columns(self) -> list[str]:
+        """Of summary.csv, behind the targets."""
+        metrics = next(iter(self.problems.values())).objectives()["train"].columns
+        return [*metrics, "gradient_norm", "lowest_loss", "lowest_x", "lowest_y", "points_below"]
+
+    def cost(self, key: Key) -> int:
+        """Samples of a pass for the losses and one for the gradient."""
+        return 2 * len(self.problems[key[0]].data.train)
+
+    def rows(self, keys: Sequence[Key], plan: Plan | None, done: Done | None = None) -> list[Row]:
+        """The rows of some targets."""
+        return [self._row(targets, done) for (targets,) in keys]
+
+    def _row(self, targets: str, done: Done | None) -> Row:
+        problem = self.problems[targets]
+        parameters, buffers = problem.values(self.centre)
+        objective = problem.objectives()["train"]
         metrics = objective.metrics(parameters, buffers, done)
         slope = norm(gradient(objective, parameters, buffers, done))
-    table = read_surface(plane).table
-    losses = table["train_loss"].to_numpy()
-    lowest = int(losses.argmin())
-    x, y = (float(table[axis].to_numpy()[lowest]) for axis in ("x", "y"))
-    below = int((losses < losses[((table["x"] == 0) & (table["y"] == 0)).to_numpy()]).sum())
-    found = dict(zip(PLANE, (slope, float(losses[lowest]), x, y, below), strict=True))
-    return {"targets": kind, **metrics, **found}
+        table = read_surface(self.surfaces[targets]).table
+        losses = table["train_loss"].to_numpy()
+        at_centre = ((table["x"] == 0) & (table["y"] == 0)).to_numpy()
+        lowest = table.iloc[int(losses.argmin())]
+        return metrics | {
+            "gradient_norm": slope,
+            "lowest_loss": float(lowest["train_loss"]),
+            "lowest_x": float(lowest["x"]),
+            "lowest_y": float(lowest["y"]),
+            "points_below": int((losses < losses[at_centre]).sum()),
+        }

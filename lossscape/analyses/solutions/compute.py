@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import permutations, product, takewhile
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,45 +20,43 @@ from lossscape.analyses.solutions.kinds import (
     KINDS,
     LOSSES,
     OPEN,
-    Rule,
     Solved,
     kinds,
     relative_changes,
 )
+from lossscape.analyses.solutions.request import Request, Rule
 from lossscape.analyses.solutions.result import RUNS
 from lossscape.errors import BadInput
+from lossscape.execution import Execution
 from lossscape.files import check_writable, way_to, write_text
+from lossscape.options import settings_of, words_of
 from lossscape.results import read_csv, write_csv
-from lossscape.results.table import label, open_folder
-
-if TYPE_CHECKING:
-    from lossscape.runs import Run
+from lossscape.results.folder import label, open_folder
+from lossscape.runs import Run
 
 NAME_BYTES = 60
 """Of the runs' names in the name of a folder, of which file systems take 255."""
 
 
-def solutions(runs: "Sequence[Run]", rule: Rule) -> Path:
+def compute(request: Request, execution: Execution) -> Path:
     """Write the kinds of solution of one run, or of several and how they compare; returns the result's folder.
 
     The same runs and rule give the same folder, written anew from the metrics as they stand. Raises BadInput where a
     run has no metrics, no epochs or a broken metrics.csv.
     """
+    runs = [Run.open(each) for each in dict.fromkeys(request.runs)]
     if not runs:
         raise BadInput("no run to look at")
-    places = [run.path.resolve() for run in runs]
-    if twice := [run.path for run, place in zip(runs, places, strict=True) if places.count(place) > 1]:
+    paths = [run.path.resolve() for run in runs]
+    if twice := [run.path for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1]:
         raise BadInput(f"{twice[1]}: given twice; name each run once")
     names = _names(runs)
-    solved = _solve(runs, names, rule)
+    solved = _solve(runs, names, request.rule)
     home = runs[0].path if len(runs) == 1 else runs[0].path.parent
-    settings: dict[str, Any] = {
-        "analysis": "solutions", "tolerance": rule.tolerance, "zero": rule.zero, "window": rule.window, "runs": names,
-    }  # fmt: skip
+    settings = {"analysis": "solutions", **settings_of(request.rule), "runs": names}
     joined = "+".join(names).encode()[:NAME_BYTES].decode(errors="ignore")
-    words = [] if len(runs) == 1 else [joined]
-    words += [f"tolerance-{rule.tolerance:g}", f"zero-{rule.zero:g}", f"window-{rule.window}"]
-    folder = home / "solutions" / label(settings, words)
+    words = [joined] if len(runs) > 1 else []
+    folder = home / "solutions" / label(settings, words + words_of(request))
     check_writable(folder)
     with open_folder(folder, settings, overwrite=False):
         write_csv(folder / "epochs.csv", EPOCHS, (row for each in solved for row in _epoch_rows(each)))
@@ -73,7 +71,7 @@ def solutions(runs: "Sequence[Run]", rule: Rule) -> Path:
     return folder
 
 
-def _names(runs: "Sequence[Run]") -> list[str]:
+def _names(runs: Sequence[Run]) -> list[str]:
     """The runs' names; with the folder they lie in, or their whole path, where others have the same."""
     names = [run.name for run in runs]
     for form in (lambda path: f"{path.parent.name}/{path.name}", str):
@@ -82,7 +80,7 @@ def _names(runs: "Sequence[Run]") -> list[str]:
     return names
 
 
-def _solve(runs: "Sequence[Run]", names: Sequence[str], rule: Rule) -> list[Solved]:
+def _solve(runs: Sequence[Run], names: Sequence[str], rule: Rule) -> list[Solved]:
     configs = [_config(run) for run in runs]
     found = []
     for run, name, config, shared in zip(runs, names, configs, _shared_names(names, configs), strict=True):
@@ -104,7 +102,7 @@ def _shared_names(names: Sequence[str], configs: Sequence[dict[str, Any]]) -> li
     return [shared[i] if taken[shared[i]] == 1 else f"{shared[i]} ({names[i]})" for i in firsts]
 
 
-def _config(run: "Run") -> dict[str, Any]:
+def _config(run: Run) -> dict[str, Any]:
     config = yamlfile.read(run.config_file).data
     if not isinstance(config, dict) or not isinstance(config.get("seed", 0), int):
         raise BadInput(f"{run.config_file}: not the config of a run")
@@ -123,7 +121,7 @@ def common_name(names: Sequence[str]) -> str:
     return start or f"{names[0]} and {len(names) - 1} more"
 
 
-def read_losses(run: "Run") -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def read_losses(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Epochs [N] and losses [N] of metrics.csv up to its last whole line, so also while the run trains.
 
     Raises BadInput where there is no epoch after the initial values, or where the file is not one of a run.

@@ -5,40 +5,19 @@ global minimum (GM) where T_{i+1} ≈ T_i ≈ 0, and a true minimum (TM) where T
 said by a Rule.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lossscape.errors import BadInput
+from lossscape.analyses.solutions.request import Rule
 
 KINDS = ("none", "LM", "GM", "TM")
 """From the weakest to the strongest; each includes those before it, so a TM is a GM and a GM is an LM."""
 OPEN = -1
 """The kind of an epoch after which too few epochs follow."""
 LOSSES = ("train_loss", "test_loss")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What ≈ means."""
-
-    tolerance: float = 0.01
-    """T_{i+1} ≈ T_i where |T_{i+1} − T_i| ≤ tolerance · max(|T_i|, |T_{i+1}|), or where both are ≈ 0."""
-    zero: float = 0.01
-    """A loss is ≈ 0 where its magnitude is at most this, in units of the loss."""
-    window: int = 3
-    """For how many epochs i, i + 1, … in succession a definition must hold for i to be of its kind; 1: as published."""
-
-    def __post_init__(self) -> None:
-        """Raise BadInput for what is no rule."""
-        for name, value in (("tolerance", self.tolerance), ("zero", self.zero)):
-            if not 0 <= value < math.inf:
-                raise BadInput(f"--{name} {value:g}: give a finite number of at least 0, as in --{name} 0.01")
-        if self.window < 1:
-            raise BadInput(f"--window {self.window}: a definition holds over at least 1 epoch")
 
 
 def relative_changes(train: np.ndarray) -> np.ndarray:

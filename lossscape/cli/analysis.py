@@ -1,0 +1,79 @@
+"""The command of an analysis, made of the fields of its request: options, help and defaults stand there once."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any, get_origin
+
+import typer
+
+from lossscape.analyses import Analysis
+from lossscape.cli.common import tell
+from lossscape.execution import Execution
+from lossscape.options import Field, fields_of, made_of
+
+
+def command_of(analysis: Analysis) -> Callable[..., None]:
+    """A function for Typer that computes, reads back, draws, and says where it all lies."""
+    requests = analysis.requests
+    kinds = (requests.Request, requests.Drawing, Execution)
+    executed = getattr(requests, "EXECUTION", [each.name for each in dataclasses.fields(Execution)])
+    options = [
+        each for kind in kinds for each in fields_of(kind) if kind is not Execution or each.name in executed
+    ]
+
+    def command(**words: Any) -> None:
+        given = {each.key: _value(each, words[each.key]) for each in options if words[each.key] is not None}
+        request, drawing, execution = (made_of(kind, given) for kind in kinds)
+        result = analysis.read(analysis.compute(request, execution))
+        if not execution.quiet:
+            for line in result.lines():
+                typer.echo(line)
+        tell(**analysis.draw(result, drawing, execution.quiet))
+
+    parameters = [
+        inspect.Parameter(
+            each.key, inspect.Parameter.KEYWORD_ONLY, default=_typer_option(each), annotation=_type(each)
+        )
+        for each in options
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    command.__doc__ = requests.Request.__doc__
+    return command
+
+
+def examples_of(analysis: Analysis) -> str:
+    """What stands below the options."""
+    return "\b\nExamples:\n" + "\n".join(f"    {line}" for line in analysis.requests.EXAMPLES)
+
+
+def _value(each: Field, given: Any) -> Any:
+    """A field's value from what Typer gives."""
+    if isinstance(given, list):
+        return tuple(given)
+    return each.option.parse(given) if each.option.parse else given
+
+
+def _typer_option(each: Field) -> Any:
+    """Typer's word for a field: an argument or an option."""
+    option = each.option
+    limits: dict[str, Any] = {"min": option.least, "max": option.most, "metavar": option.metavar}
+    needed = each.default is dataclasses.MISSING
+    if option.argument:
+        default = ... if needed else None
+        return typer.Argument(default, help=option.help, show_default=False, **limits)
+    flags = (option.flag or f"--{each.name.replace('_', '-')}").split(",")
+    if option.given is not None:
+        shown = each.default if isinstance(each.default, str) else False
+        return typer.Option(None, *flags, help=option.help, show_default=shown, **limits)
+    return typer.Option(... if needed else each.default, *flags, help=option.help, **limits)
+
+
+def _type(each: Field) -> Any:
+    """The type that Typer reads a field as."""
+    if each.option.given is not None:
+        return each.option.given | None
+    if get_origin(each.type) is tuple and each.type.__args__[-1] is ...:
+        return list[str] if each.default is dataclasses.MISSING else list[str] | None
+    return each.type
