@@ -13,7 +13,7 @@ from lossscape import yamlfile
 from lossscape.analyses.pair.measures import measure_surface
 from lossscape.analyses.pair.result import Pairs, read
 from lossscape.results import read_surface
-from lossscape.runs import METRICS, Run
+from lossscape.runs import Run
 
 Function = Callable[..., Any]
 
@@ -24,8 +24,18 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_run(folder: Path, name: str = "a", epochs: int = 3, state: str = "finished", note: str = "") -> Run:
-    """A run of `epochs` epochs with a loss of 2/(1 + epoch) on train and 3/(1 + epoch) on test."""
+def write_run(
+    folder: Path,
+    name: str = "a",
+    epochs: int = 3,
+    state: str = "finished",
+    note: str = "",
+    others: Sequence[str] = ("accuracy",),
+) -> Run:
+    """A run of `epochs` epochs with a loss of 2/(1 + epoch) on train and 3/(1 + epoch) on test.
+
+    others: its metrics beside the loss, all of them epoch/10 on train and epoch/20 on test.
+    """
     run = Run(folder / name)
     run.path.mkdir(parents=True)
     config = {
@@ -41,11 +51,13 @@ def write_run(folder: Path, name: str = "a", epochs: int = 3, state: str = "fini
     facts = {"data": {"train_size": 60000, "test_size": 10000, "note": note}, "model": {"parameters": 89610}}
     run.environment_file.write_text(json.dumps({"seed": 0, "versions": {"torch": "2.9"}, **facts}))
     run.state_file.write_text(json.dumps({"state": state, "message": ""}))
-    columns = [*METRICS]
+    splits = [[f"{split}_{metric}" for metric in ("loss", *others)] for split in ("train", "test")]
+    columns = ["epoch", "step", "lr", *splits[0], *splits[1], "batch_loss", "grad_norm", "seconds"]
     rows = [
-        [e, 600 * e, 0.1, 2 / (1 + e), e / 10, 3 / (1 + e), e / 20, 1.0 if e else None, 0.5 if e else None, e]
+        [e, 600 * e, 0.1, 2 / (1 + e), *[e / 10] * len(others), 3 / (1 + e), *[e / 20] * len(others),
+         1.0 if e else None, 0.5 if e else None, e]
         for e in range(epochs + 1)
-    ]
+    ]  # fmt: skip
     run.metrics_file.write_text(table(columns, rows))
     return run
 
@@ -81,9 +93,11 @@ def with_errors(row: Sequence[float], distance: float, error: float, splits: int
     return [*place, *(v for i in range(splits) for v in (*values[2 * i : 2 * i + 2], *errors))]
 
 
-def columns_of(axes: Sequence[str], splits: Sequence[str], sampled: bool) -> list[str]:
+def columns_of(
+    axes: Sequence[str], splits: Sequence[str], sampled: bool, others: Sequence[str] = ("accuracy",)
+) -> list[str]:
     """The header of a result's CSV."""
-    metrics = ["loss", "accuracy", *(ERRORS if sampled else ())]
+    metrics = ["loss", *others, *(ERRORS if sampled else ())]
     return [*axes, *(f"{split}_{metric}" for split in splits for metric in metrics)]
 
 
@@ -99,9 +113,10 @@ def write_curve(
     label: str = "line",
     note: str = "",
     error: float = 0.0,
+    others: Sequence[str] = ("accuracy",),
     **changes: Any,
 ) -> Path:
-    """An interpolation with loss(α) on train and loss(α) + 0.1 on test, accuracy α and α/2.
+    """An interpolation with loss(α) on train and loss(α) + 0.1 on test, other metrics (accuracy) α and α/2.
 
     error: where it is not 0, the standard error of a subset's losses.
     """
@@ -114,11 +129,12 @@ def write_curve(
     alpha = np.linspace(low, high, points)
     with np.errstate(all="ignore"):
         rows = [
-            [a, *(v for i in range(len(splits)) for v in (loss(a) + 0.1 * i, a / (1 + i)))] for a in alpha
+            [a, *(v for i in range(len(splits)) for v in (loss(a) + 0.1 * i, *[a / (1 + i)] * len(others)))]
+            for a in alpha
         ]
     if error:
         rows = [with_errors(row, abs(row[0]), error, len(splits)) for row in rows]
-    (folder / "curve.csv").write_text(table(columns_of(["alpha"], splits, bool(error)), rows))
+    (folder / "curve.csv").write_text(table(columns_of(["alpha"], splits, bool(error), others), rows))
     found = {
         "monotone": True,
         "bump_height": 0.0,
@@ -145,6 +161,7 @@ def write_landscape(
     label: str = "plane",
     added: Sequence[tuple[float, ...]] = (),
     error: float = 0.0,
+    others: Sequence[str] = ("accuracy",),
     **changes: Any,
 ) -> Path:
     """A landscape with loss(x, y), or with loss(x, 0) along a line where the grid has one number.
@@ -169,12 +186,15 @@ def write_landscape(
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     with np.errstate(all="ignore"):
         rows = [
-            [*place, *(v for _ in splits for v in (loss(*place, *[0.0] * (2 - len(place))), 0.5))]
+            [
+                *place,
+                *(v for _ in splits for v in (loss(*place, *[0.0] * (2 - len(place))), *[0.5] * len(others))),
+            ]
             for place in sorted([*map(tuple, places), *added])
         ]
     if error:
         rows = [with_errors(row, float(np.linalg.norm(row[: len(axes)])), error, len(splits)) for row in rows]
-    columns = columns_of(["x", "y"][: len(grid)], splits, bool(error))
+    columns = columns_of(["x", "y"][: len(grid)], splits, bool(error), others)
     (folder / ("surface.csv" if len(grid) == 2 else "line.csv")).write_text(table(columns, rows))
     facts = {"centre_norm": 9.0, "direction_norms": [9.0, 9.0], "cosine": 1e-11}
     certificate = {"passed": True, "checks": [], "model_unchanged": True, **facts}

@@ -16,6 +16,7 @@ import pytest
 import lossscape
 from lossscape import yamlfile
 from lossscape.runs import Run
+from tests.seeing import Page, assert_stands_alone
 
 PACKAGE = Path(lossscape.__file__).parent
 
@@ -152,3 +153,118 @@ def test_a_direction(tree: Tree, own_run: Run) -> None:
     assert "Signs of the parameters; orthonormal, so x and y are distances." in said
     assert "Along the signs of the parameters from digits@epoch-0003" in said
     assert "Signs of the parameters; of length 1, so x is a distance." in said
+
+
+NORMS = {
+    "__init__": '"""The length of the weights at every checkpoint."""\n',
+    "request": '''\
+"""What `norms` is asked for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How it is drawn: there is nothing to choose."""
+''',
+    "compute": '''\
+"""The length of the weights at every checkpoint."""
+
+from pathlib import Path
+
+from lossscape import yamlfile
+from lossscape.files import write_text
+from lossscape.results import SETTINGS, write_csv
+from lossscape.runs import Run
+
+
+def norms(run: Run) -> Path:
+    """Write ‖θ‖ of every checkpoint; returns the result's folder."""
+    folder = run.path / "norms" / "all"
+    write_text(folder / SETTINGS, yamlfile.dump({"analysis": "norms", "run": run.name}))
+    rows = []
+    for each in run.checkpoints():
+        rows.append([each.epoch, sum(float((value**2).sum()) for value in each.state().values()) ** 0.5])
+    write_csv(folder / "norms.csv", ["epoch", "norm"], rows)
+    return folder
+''',
+    "result": '''\
+"""The lengths as read back from their folder."""
+
+from pathlib import Path
+
+from lossscape.results import Result, read_csv, read_settings
+
+
+class Norms(Result):
+    """Lengths by epoch."""
+
+    def lines(self) -> list[str]:
+        """The last one."""
+        return [f"at the end ‖θ‖ = {self.table['norm'].iloc[-1]:.4g}"]
+
+
+def read(folder: Path) -> Norms:
+    """What was written. Raises BadInput where it is missing or torn."""
+    return Norms(folder, read_settings(folder), read_csv(folder / "norms.csv"))
+''',
+    "figure": '''\
+"""Lengths against the epoch."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from lossscape.analyses.norms.request import Drawing
+from lossscape.analyses.norms.result import Norms
+from lossscape.figures.section import Page, Section, Sentences
+from lossscape.figures.style import save, sheet, style
+
+
+@style()
+def build_norms(norms: Norms) -> Figure:
+    """‖θ‖ by epoch."""
+    figure, panel = sheet(7, 4, "Lengths of the weights", None)
+    axes = panel.subplots()
+    axes.plot(norms.table["epoch"], norms.table["norm"])
+    return figure
+
+
+def draw(result: Norms, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
+    """Write the figure; returns what lies where."""
+    save(build_norms(result), result.folder / "norms.png")
+    return {"norms": result.folder / "norms.csv", "figure": result.folder / "norms.png"}
+
+
+def section(result: Norms, page: Page) -> Section:
+    """The figure, the last length, the files."""
+    picture = page.draw(build_norms(result), "norms.png", "Lengths of the weights by epoch.", "‖θ‖ by epoch.")
+    return Section("all checkpoints", [picture, Sentences(result.lines())], page.copy_result(result.folder))
+''',
+}
+
+
+def test_an_analysis_is_one_folder_and_a_line(tree: Tree, own_run: Run) -> None:
+    for name, text in NORMS.items():
+        tree.add_file(f"analyses/norms/{name}.py", text)
+    behind = '        Analysis("solutions", "solutions", "Kinds of solution"),'
+    tree.add_line("analyses/__init__.py", behind, '        Analysis("norms", "norms", "Lengths of weights"),')
+    touched = tree.touched()
+    assert touched.pop("analyses/__init__.py") == 1
+    assert touched.keys() == {f"analyses/norms/{name}.py" for name in NORMS}
+    code = (
+        "from lossscape.analyses.norms.compute import norms; from lossscape.runs import Run\n"
+        "from lossscape.analyses import ANALYSES\n"
+        f"found = ANALYSES['norms'].read(norms(Run({str(own_run.path)!r})))\n"
+        "for name, place in ANALYSES['norms'].draw(found, ANALYSES['norms'].requests.Drawing(), True).items():\n"
+        "    print(name, place)"
+    )
+    drawn = dict(line.split(" ", 1) for line in tree.run("-c", code).splitlines())
+    assert Path(drawn["figure"]).read_bytes().startswith(b"\x89PNG")
+    tree.ask("report", own_run.path)
+    page = Page(own_run.report_folder / "index.html")
+    assert_stands_alone(page)
+    assert "Lengths of weights all checkpoints ‖θ‖ by epoch. at the end ‖θ‖ =" in page.text
+    assert {file.name for file in page.local_files() if file.parent.name == "all"} == {
+        "norms.png", "norms.csv", "settings.yaml",
+    }  # fmt: skip

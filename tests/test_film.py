@@ -267,6 +267,14 @@ def test_extreme_and_missing_losses_are_drawn_and_counted(own: Film) -> None:
     )
 
 
+def test_a_film_of_a_regression_tells_its_loss_alone(own: Film) -> None:
+    bare = dataclasses.replace(own, table=own.table.drop(columns="train_accuracy"))
+    assert bare.metrics == []
+    words = words_of(build_descent(bare, 2)) + words_of(build_plane(bare, 2))
+    assert f"train loss {bare.rows('plane')['train_loss'].iloc[2]:.4g} at the checkpoint" in words
+    assert "accuracy" not in words
+
+
 def test_a_gif_holds_every_frame(own: Film) -> None:
     drawn = draw(own, Drawing(fps=10, formats=("gif",)), quiet=True)
     assert {name: [Path(file).name for file in str(files).splitlines()] for name, files in drawn.items()} == {

@@ -359,7 +359,9 @@ def test_bad_input_and_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_report_needs_neither_torch_nor_pyplot() -> None:
     code = (
-        "import sys, lossscape.report; print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
+        "import sys, lossscape.report, lossscape.studies.page; from lossscape.analyses import ANALYSES\n"
+        "[(each.requests, each.read, each.draw, each.section) for each in ANALYSES.values()]\n"
+        "print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
     )
     answer = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True

@@ -4,6 +4,8 @@ import csv
 import math
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -302,6 +304,21 @@ def test_a_study_says_of_each_statement_whether_it_holds(
     for row in rows:
         assert row["claim"] in seen.text
         assert " ".join(row["evidence"].split()) in seen.text
+
+
+def test_the_page_is_made_again_from_the_files_alone(
+    done: tuple[Opened, InterpolationResult | MinimumResult, Path],
+) -> None:
+    _, found, page = done
+    before = {path: path.read_bytes() for path in page.parent.rglob("*") if path.is_file()}
+    shutil.rmtree(page.parent)
+    code = (
+        "import sys; from pathlib import Path; from lossscape.studies.page import write_study_report\n"
+        f"write_study_report(Path({str(found.home)!r})); print('torch' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
+    assert {path: path.read_bytes() for path in page.parent.rglob("*") if path.is_file()} == before
 
 
 def test_a_second_call_computes_nothing(

@@ -23,13 +23,16 @@ from lossscape.losses import cross_entropy, kl_divergence
 from lossscape.measured import Measured
 from lossscape.objective import Objective
 from lossscape.problem import problem_of
+from lossscape.report import write_report
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run, point
 from lossscape.targets import relabelled, targets_of
+from lossscape.text import number
 from lossscape.train import train
 from lossscape.train.teacher import lesson_of
 from lossscape.vectors import norm
 from lossscape.vectors.random import random_directions
+from tests.seeing import Page, assert_stands_alone
 
 
 @pytest.mark.parametrize(("name", "case"), MODEL_CASES.items(), ids=MODEL_CASES.keys())
@@ -161,6 +164,27 @@ def test_what_a_minimum_says(own_run: Run, cli: Callable[..., Any]) -> None:
     assert hard.accuracy == 1
     assert hard.loss > 0
     assert hard.lowest_loss <= hard.loss * (1 + 1e-6)
+
+
+def test_a_minimum_is_on_the_page(own_run: Run) -> None:
+    folder = minimum(point(str(own_run.path)), targets="soft", grid=3, reach=0.5)
+    page = Page(write_report([own_run], own_run.report_folder))
+    assert_stands_alone(page)
+    assert "Left out" not in page.text
+    row = read_minimum(folder).row("labels")
+    for words in (
+        "Minima epoch-0003, soft targets",
+        f"labels {number(row['loss'])} {100 * row['accuracy']:.2f} % {number(row['gradient_norm'])}",
+        "3 × 3 points from −0.5 to 0.5 of two filter-normalised random directions, seed 0.",
+        "against soft it is.",
+        "Data: digits, 300 train samples.",
+    ):
+        assert words in page.text
+    copies = {file.name for file in page.local_files() if file.parent.name == folder.name}
+    assert copies == {"summary.csv", "settings.yaml"}
+    (folder / "summary.csv").write_text("targets,loss\nsoft,1\n")
+    page = Page(write_report([own_run], own_run.report_folder))
+    assert f"minimum/{folder.name} : {folder}/summary.csv: not the summary of a minimum" in page.text
 
 
 def test_minima_that_are_refused(own_run: Run, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ CHOSEN = {
 """How a plan came to be chosen, by the word of engine.json."""
 SHOWN = (
     "passed", "checks", "model_unchanged", "samples_checked", "centre_norm", "direction_norms", "cosine",
-    "precision_check", "points_checked", "not_checked",
+    "precision_check", "points_checked", "not_checked", "explained_variance",
 )  # fmt: skip
 """Keys of a certificate that have rows and words of their own."""
 CHECK_HEAD = ("check", "value", "reference", "relative difference", "difference", "tolerance", "outcome")
@@ -119,6 +119,10 @@ def fact_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
         rows.append([name, number(value, 6)])
     if "cosine" in certificate:
         rows.append(["cosine between the directions", number(certificate["cosine"], 3)])
+    if shares := certificate.get("explained_variance"):
+        rows.append(
+            ["share of the variance along each direction", ", ".join(f"{100 * s:.1f} %" for s in shares)]
+        )
     if check := certificate.get("precision_check"):
         rows.append(["points evaluated again in fp32", value_text(check.get("points"))])
         for which in ("largest", "mean"):

@@ -1,5 +1,6 @@
 """Losses over a plane, on a grid or at any points: filled contours and a view in three dimensions."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,7 @@ def build_contour(
     caption = contour_caption(surface, split, log) if captioned else None
     figure, panel = sheet(7.2, high, _title(surface, split), caption, paths.key(surface.trails))
     axes = panel.subplots()
-    scale = choose_scale(surface.values(f"{split}_loss"), log)
-    labels, names, bar = _draw_contours(axes, surface, split, scale)
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-        figure.set_layout_engine("none")  # it is laid out
-    meshes.thin_out(axes, labels, names)
-    if bar is not None:
-        meshes.fit_bar(figure, axes, bar, scale)
+    _finish(figure, axes, _draw_contours(axes, surface, split, log))
     return figure
 
 
@@ -67,18 +60,42 @@ def contour_axes(
 
     Arguments as for build_contour. Raises BadInput.
     """
-    split, axes = _split(surface, split), new_axes() if ax is None else ax
-    labels, names, _ = _draw_contours(
-        axes, surface, split, choose_scale(surface.values(f"{split}_loss"), log)
-    )
-    meshes.thin_out(axes, labels, names)
+    axes = new_axes() if ax is None else ax
+    drawn = _draw_contours(axes, surface, _split(surface, split), log)
+    if ax is None:
+        figure: Any = axes.figure
+        _finish(figure, axes, drawn)
+    else:
+        meshes.thin_out(axes, drawn.numbers, drawn.names)
     return axes
 
 
-def _draw_contours(
-    axes: Axes, surface: Surface, split: str, scale: Scale
-) -> tuple[list[Text], list[Text], Colorbar | None]:
-    """Contours, paths and marks; returns the numbers on the lines, the names of points, and the colour bar."""
+@dataclass(frozen=True)
+class Drawn:
+    """What of contours is put right once the figure is laid out."""
+
+    scale: Scale
+    numbers: list[Text]
+    """On the lines."""
+    names: list[Text]
+    """Of points."""
+    bar: Colorbar | None
+
+
+def _finish(figure: Figure, axes: Axes, drawn: Drawn) -> None:
+    """Lay a figure out, hide numbers that are in the way, and fit the colour bar to the axes."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # it is laid out
+    meshes.thin_out(axes, drawn.numbers, drawn.names)
+    if drawn.bar is not None:
+        meshes.fit_bar(figure, axes, drawn.bar, drawn.scale)
+
+
+def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool) -> Drawn:
+    """Contours, paths and marks."""
+    scale = choose_scale(surface.values(f"{split}_loss"), log)
     axes.grid(False)
     meshes.hatch(axes)
     heights = scale.heights(surface.values(f"{split}_loss"))
@@ -103,7 +120,7 @@ def _draw_contours(
     for axis, length in ((axes.xaxis, sides), (axes.yaxis, 1 / sides)):
         numbers(axis, max(4, int(8 * min(length, 1))) if even else 8)
     axes.set_aspect("equal" if even else "auto")
-    return labels, names, bar
+    return Drawn(scale, labels, names, bar)
 
 
 @style()
@@ -117,7 +134,8 @@ def build_surface(
     figure.set_layout_engine("none")  # which would leave room for corners that the view does not fill
     below = 0.07 if surface.trails else 0.0  # of a legend
     axes: Any = panel.add_axes((0.03, 0.02 + below, 0.92, 0.94 - below), axes_class=Axes3D)
-    _draw_solid(axes, surface, split, log)
+    scale = _draw_solid(axes, surface, split, log)
+    axes.set_zlabel(_loss_label(surface, split, scale), labelpad=axes.zaxis.labelpad)
     return figure
 
 
@@ -129,7 +147,8 @@ def solid_axes(surface: Surface, ax: Any = None, *, split: str | None = None, lo
     return axes
 
 
-def _draw_solid(axes: Any, surface: Surface, split: str, log: bool) -> None:
+def _draw_solid(axes: Any, surface: Surface, split: str, log: bool) -> Scale:
+    """The surface with its paths; its axis has a short name."""
     scale = choose_scale(surface.values(f"{split}_loss"), log)
     heights = scale.heights(surface.values(f"{split}_loss"))
     if meshes.has_faces(surface, heights):
@@ -151,9 +170,10 @@ def _draw_solid(axes: Any, surface: Surface, split: str, log: bool) -> None:
     axes.tick_params(axis="z", pad=4 + 2.5 * wider)
     axes.set_xlabel("x", labelpad=6)
     axes.set_ylabel("y", labelpad=6)
-    axes.set_zlabel(_loss_label(surface, split, scale), labelpad=10 + 4 * wider)
+    axes.set_zlabel(f"{split} loss{', log scale' * scale.log}", labelpad=10 + 4 * wider)
     axes.set_box_aspect((1, 1, 0.75), zoom=1.0)
     axes.view_init(elev=32, azim=-55)
+    return scale
 
 
 def contour_caption(surface: Surface, split: str, log: bool) -> str:

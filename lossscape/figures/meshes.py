@@ -23,7 +23,7 @@ from lossscape.results import Surface
 COLOURS = "viridis"
 """Perceptually uniform, and readable with any colour vision and in grey."""
 MOST_NUMBERS = 20
-LABEL = 48
+LABEL = 44
 """Characters in a line of a colour bar's label."""
 LONGEST_SIDES = 3.0
 """Axes with the same unit are drawn at the same scale unless one is this many times as long as the other."""

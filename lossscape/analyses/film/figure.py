@@ -310,7 +310,7 @@ def section(result: Film, page: Page) -> Section:
     own = Sentences(
         [
             f"{len(result.shown)} of the frames are landscapes of their own in the run's folder, each with its "
-            "certificate, and are not listed above."
+            "certificate, and are not shown once more."
         ]
     )
     return Section(

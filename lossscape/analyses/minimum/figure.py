@@ -23,7 +23,7 @@ def section(result: Minimum, page: Page) -> Section:
     targets, centre = str(settings["targets"]), str(settings["centre"]["checkpoint"])
     return Section(
         title=", ".join([centre, f"{targets} targets", *phrases.title_extras(settings)]),
-        parts=[_table(result), Sentences([_first_up(line) for line in result.lines()])],
+        parts=[_table(result), Sentences([_verdict(result)])],
         files=page.copy_result(result.folder),
     )
 
@@ -54,5 +54,10 @@ def _table(result: Minimum) -> Table:
     return Table(rows, head, " ".join(caption))
 
 
-def _first_up(line: str) -> str:
-    return f"{line[0].upper()}{line[1:]}."
+def _verdict(result: Minimum) -> str:
+    """Whether the centre is the lowest point of its plane, against each of the targets."""
+    words = [
+        f"against {row['targets']} it is{' not' * (row['points_below'] > 0)}"
+        for row in result.table.to_dict("records")
+    ]
+    return f"Whether θ is the lowest point of its plane: {'; '.join(words)}."

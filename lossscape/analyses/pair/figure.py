@@ -211,7 +211,7 @@ def section(result: Pairs, page: Page) -> Section:
     failed = _failures(result)
     count = (
         f"{len(result.table)} surfaces, {len(failed) or 'none'} of them with a certificate that failed; each is a "
-        "landscape of its run with files and certificate of its own, not listed below."
+        "landscape of its run with files and certificate of its own, and is not shown once more."
     )
     together = 2 if len(result.nets) > 1 else 1
     return Section(
