@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lossscape.evaluate import grid_points as grid_points
     from lossscape.evaluate import line_points as line_points
     from lossscape.evaluate import table as table
+    from lossscape.library import interpolate as interpolate
+    from lossscape.library import landscape as landscape
     from lossscape.objective import Objective as Objective
     from lossscape.runs import Run as Run
     from lossscape.vectors.between import between as between
@@ -28,6 +30,8 @@ _HOMES = {
     "between": "vectors.between",
     "calibrate": "evaluate",
     "grid_points": "evaluate",
+    "interpolate": "library",
+    "landscape": "library",
     "line_points": "evaluate",
     "random_directions": "vectors.random",
     "table": "evaluate",

@@ -1,7 +1,7 @@
 """What losses are taken of, the same in every analysis: data, targets, BatchNorm policy, metrics, precision."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from lossscape.errors import BadInput
 from lossscape.options import Option
@@ -9,8 +9,8 @@ from lossscape.options import Option
 if TYPE_CHECKING:
     from lossscape.runs import Point, Run
 
-    Place = str | Point
-    RunPlace = str | Run
+    Place: TypeAlias = str | Point
+    RunPlace: TypeAlias = str | Run
 else:  # as the command line gives them
     Place = RunPlace = str
 POINT_HELP = "RUN[@CHECKPOINT]: runs/a, runs/a@first, @last, @best, @ema, @12 (epoch), @step-1200"

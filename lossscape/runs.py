@@ -123,10 +123,15 @@ class Run(RunFiles):
         spec = self.config.loss
         return functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
 
+    def sections(self) -> dict[str, Any]:
+        """What was trained on what, by the sections of a config: dataset, model, loss, teacher; as plain data."""
+        return self.config.resolved()
+
     def told(self) -> dict[str, Any]:
         """What the settings of a result say of the run's data, net and loss."""
-        dataset = {key: value for key, value in self.config.resolved()["dataset"].items() if key != "root"}
-        return {"dataset": dataset, "model": self.config.model.name, "loss": self.config.loss.name}
+        sections = self.sections()
+        dataset = {key: value for key, value in sections["dataset"].items() if key != "root"}
+        return {"dataset": dataset, "model": sections["model"]["name"], "loss": sections["loss"]["name"]}
 
     def checkpoints(self) -> list[Checkpoint]:
         """Every checkpoint: epochs in order, then steps in order, then best and ema."""

@@ -39,7 +39,7 @@ LAYERS = [
     {"certificate"},
     {"figures"},
     {"analyses"},
-    {"report"},
+    {"report", "library"},
     {"studies"},
     {"cli"},
 ]

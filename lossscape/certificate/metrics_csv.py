@@ -31,14 +31,13 @@ def check(result: Certified, reference: Reference) -> Findings:
     objectives, precision = _whole(result), result.precision
     checks = []
     for point, coordinates in result.anchors:
-        config, given = point.run.config, result.problem.run.config
-        row = _row(point)
-        if row is None or (config.dataset, config.loss.name) != (given.dataset, given.loss.name):
+        row, own_data, data = _row(point), point.run.sections(), result.problem.run.sections()
+        if row is None or any(own_data[key] != data[key] for key in ("dataset", "loss")):
             continue
         parameters, own = split_state(point.run.model(point.checkpoint))
         same = result.work.statistics is None and _same(own, result.work.subspace.at(coordinates)[1])
         for split, objective in objectives.items():
-            if split == "train" and config.teacher is not None:
+            if split == "train" and own_data.get("teacher") is not None:
                 continue  # its row is against what the teacher says
             name, stored = f"{split} loss at {point}", float(row[f"{split}_loss"])
             if same and objective is result.work.objectives[split] and coordinates in result.values:

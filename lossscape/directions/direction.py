@@ -135,7 +135,7 @@ class Direction:
 
 def check_same_net(run: "Run", other: "Run") -> None:
     """Raise BadInput where two runs' nets are not the same function, even if their parameters have the same shapes."""
-    ours, theirs = (each.config.resolved()["model"] for each in (run, other))
+    ours, theirs = (each.sections()["model"] for each in (run, other))
     unlike = [
         key for key in {**ours, **theirs} if key not in TRAINING_ONLY and ours.get(key) != theirs.get(key)
     ]

@@ -137,7 +137,7 @@ def trace(
 
 def _unlike(run: Run, other: Run) -> list[str]:
     """What tells the data and loss that another run was trained with from those of the plane."""
-    ours, theirs = (each.config.resolved() for each in (run, other))
+    ours, theirs = (each.sections() for each in (run, other))
     return [
         f"{section}.{key}"
         for section in ("dataset", "loss")

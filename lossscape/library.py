@@ -1,0 +1,231 @@
+"""The library: the landscape of a module in memory, or the line between two, in one call.
+
+A call makes what a command makes, with the same options, defaults and certificate, in a temporary folder.
+"""
+
+import copy
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lossscape.analyses import ANALYSES
+from lossscape.certificate.summary import summary
+from lossscape.data.prepare import fingerprint
+from lossscape.data.split import Data, Split
+from lossscape.errors import BadInput
+from lossscape.files import read_json, save_tensors
+from lossscape.losses import LOSSES, Loss
+from lossscape.results import CERTIFICATE, Curve, Surface
+from lossscape.runs import Checkpoint, Point, Run, check_state
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+State = Mapping[str, Tensor]
+Net = nn.Module | State
+"""A module, or a state_dict of the first one's kind."""
+POINTS = ("towards", "directions_of", "teacher")
+"""Options that name a point, which may be nets here."""
+
+
+class LiveRun(Run):
+    """A net and its data in memory, in the place of a run directory: only checkpoints and results are files."""
+
+    def __init__(self, model: nn.Module, loss: str | Loss, train: Split, test: Split | None) -> None:
+        """Named after the model's class, in a temporary folder that goes with it."""
+        home = tempfile.mkdtemp(prefix="lossscape-")
+        super().__init__(Path(home) / type(model).__name__)
+        weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
+        self._model, self._loss = copy.deepcopy(model).cpu(), loss
+        self._train, self._test = train, test
+        self._states: list[Checkpoint] = []
+
+    def point(self, net: Net, label: str, epoch: int | None = None) -> Point:
+        """A point of this run: the values of a net. Raises BadInput where it is of another kind."""
+        state = dict(net.state_dict() if isinstance(net, nn.Module) else net)
+        check_state(self._model, state, label)
+        path = self.path / "checkpoints" / f"{label}.pt"
+        save_tensors(path, {name: value.detach().cpu().clone() for name, value in state.items()})
+        self._states.append(Checkpoint(path, epoch=epoch))
+        return Point(self, self._states[-1])
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Those that were given."""
+        return self._states
+
+    def sections(self) -> dict[str, Any]:
+        """What can be told of data, net and loss."""
+        loss = self._loss if isinstance(self._loss, str) else getattr(self._loss, "__name__", "loss")
+        return {
+            "dataset": {"name": "given"},
+            "model": {"name": type(self._model).__name__, "layers": str(self._model)},
+            "loss": {"name": loss},
+        }
+
+    @property
+    def loss(self) -> Loss:
+        """As it was given."""
+        return LOSSES[self._loss] if isinstance(self._loss, str) else self._loss
+
+    def dataset(self, device: torch.device | str = "cpu") -> Data:
+        """The tensors that were given."""
+        train, test = (
+            Split(*(part.to(device) for part in split)) for split in (self._train, self._test or self._train)
+        )
+        with torch.no_grad():
+            classes = self._model.eval()(self._train.inputs[:1].cpu()).shape[-1]
+        facts = {"sha256": self._sha256, "note": None}
+        return Data(train, test, [str(number) for number in range(classes)], facts)
+
+    @cached_property
+    def _sha256(self) -> str:
+        return fingerprint(
+            *(Split(*(part.cpu() for part in split)) for split in (self._train, self._test or self._train))
+        )
+
+    def model(self, checkpoint: str | Checkpoint = "last") -> nn.Module:
+        """A module on the CPU, in eval mode, with a checkpoint's values."""
+        assert isinstance(checkpoint, Checkpoint)
+        model = copy.deepcopy(self._model)
+        model.load_state_dict(checkpoint.state())
+        return model.eval()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a call gave: values, whether they can be trusted, and pictures."""
+
+    result: Surface | Curve
+    analysis: str
+    _run: LiveRun
+    """Whose folder holds the files."""
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A row a point: coordinates, then losses and metrics by split."""
+        return self.result.table
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was computed."""
+        return self.result.settings
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        """What was checked: `passed`, and `checks` with what each value is held against."""
+        return read_json(self.result.folder / CERTIFICATE)
+
+    def plot(self, ax: "Axes | None" = None, *, split: str | None = None, log: bool = False) -> "Axes":
+        """Draw contours, or the curve of a line, into axes, by default new ones; returns the axes."""
+        if isinstance(self.result, Curve):
+            from lossscape.figures.curves import curve_axes
+
+            return curve_axes([self.result], ax, log=log)
+        from lossscape.figures.contours import contour_axes
+
+        return contour_axes(self.result, ax, split=split, log=log)
+
+    def plot_3d(self, ax: Any = None, *, split: str | None = None, log: bool = False) -> Any:
+        """Draw the surface in three dimensions. Raises BadInput for a line."""
+        if isinstance(self.result, Curve):
+            raise BadInput("plot_3d: a line has no surface; use plot")
+        from lossscape.figures.contours import solid_axes
+
+        return solid_axes(self.result, ax, split=split, log=log)
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the result with its figures, settings and certificate into a folder; returns it."""
+        analysis = ANALYSES[self.analysis]
+        analysis.draw(self.result, analysis.requests.Drawing(), quiet=True)
+        shutil.copytree(
+            self.result.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock")
+        )
+        return Path(folder)
+
+    def __repr__(self) -> str:
+        """What it is of, and what its certificate says."""
+        folder = self.result.folder
+        return f"{self.analysis} {folder.name}, {len(self.table):,} points\n{summary(folder)}"
+
+    def _repr_png_(self) -> bytes:
+        """Its figure, for notebooks."""
+        import io
+
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self.plot().get_figure(root=True)).print_png(buffer)
+        return buffer.getvalue()
+
+
+def landscape(
+    model: nn.Module,
+    loss: str | Loss,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    test: tuple[Any, Any] | None = None,
+    checkpoints: Sequence[Net] = (),
+    **options: Any,
+) -> Shown:
+    """The loss over a plane, or along a line, around a trained module.
+
+    model: left as it is
+    loss: a name of lossscape.losses.LOSSES, or a function (outputs, targets) -> [N] losses
+    inputs, targets: the training data, [N, ...] and class numbers [N] or numbers [N, ...]
+    test: (inputs, targets) for split="test" or "both"
+    checkpoints: nets from the first to the last of a training, for directions="pca" and path=True
+    options: those of `lossscape landscape`, with underscores: grid=25, range=(-1, 1), normalize="layer", seed=1, …;
+        nets where the command names points: towards=other, through=(b, c); relabel="hard" or "soft" for --targets
+
+    Raises BadInput for what does not fit, RunFailed where the certificate fails.
+    """
+    run = LiveRun(model, loss, Split(inputs, targets), Split(*test) if test else None)
+    for number, net in enumerate(checkpoints):
+        run.point(net, f"epoch-{number:04d}", epoch=number)
+    options |= {name: run.point(options[name], name) for name in POINTS if options.get(name) is not None}
+    if through := options.get("through"):
+        options["through"] = tuple(
+            run.point(net, f"through-{number}") for number, net in enumerate(through, 1)
+        )
+    return _shown("landscape", run, test, {"centre": run.point(model, "model")} | options)
+
+
+def interpolate(
+    model_a: nn.Module,
+    model_b: Net,
+    loss: str | Loss,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    test: tuple[Any, Any] | None = None,
+    **options: Any,
+) -> Shown:
+    """The loss along the line from one trained module (α = 0) to another (α = 1).
+
+    Arguments as for `landscape`; options: those of `lossscape interpolate`, as points=201. Without test data the
+    split is train.
+    """
+    run = LiveRun(model_a, loss, Split(inputs, targets), Split(*test) if test else None)
+    if options.get("teacher") is not None:
+        options["teacher"] = run.point(options["teacher"], "teacher")
+    ends = {"start": run.point(model_a, "A"), "end": run.point(model_b, "B")}
+    return _shown("interpolate", run, test, ends | {"split": "both" if test else "train"} | options)
+
+
+def _shown(name: str, run: LiveRun, test: Any, options: dict[str, Any]) -> Shown:
+    if test is None and options.get("split", "train") != "train":
+        raise BadInput(f"split={options['split']!r}: give test=(inputs, targets) too")
+    if relabel := options.pop("relabel", None):
+        options["targets"] = relabel
+    analysis = ANALYSES[name]
+    return Shown(analysis.read(analysis.run(**options)), name, run)
