@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,8 @@ from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.errors import BadInput, RunFailed
 from lossscape.results import read_csv, write_csv
 from lossscape.studies.config import MinimumStudy, Opened, merged
-from lossscape.studies.interpolation import InterpolationResult, Line, _bends, _falls, _likeness
-from lossscape.studies.minimum import MinimumResult, _epochs, _surfaces, _train
+from lossscape.studies.interpolation import Line, bends, falls, likeness
+from lossscape.studies.minimum import judge_epochs, judge_surfaces, train_net
 from lossscape.studies.page import write_study_report
 from lossscape.studies.run import run_study
 from lossscape.studies.statements import (
@@ -181,27 +181,26 @@ def line(net: str, loss: np.ndarray, *, kept: bool = False, rise: float = 0.0) -
 def test_statements_about_lines() -> None:
     x = np.linspace(0, 1, 101)
     convex, bent = (1 - x) ** 2, 1 - x + 0.01 * np.sin(np.pi * x / 0.3) * (x < 0.3)
-    falls = _falls([line("a", convex), line("a", bent)], "b", "c")
-    assert falls.verdict == HOLDS
-    assert _falls([line("a", convex, rise=0.01)], "b", "c").verdict == FAILS
-    assert _falls([line("a", convex, rise=0.01), line("a", convex)], "b", "c").verdict == PARTLY
-    assert _bends([line("a", bent)], "a", "").verdict == HOLDS
-    assert _bends([line("a", convex)], "a", "").verdict == FAILS
+    assert falls([line("a", convex), line("a", bent)], "b", "c").verdict == HOLDS
+    assert falls([line("a", convex, rise=0.01)], "b", "c").verdict == FAILS
+    assert falls([line("a", convex, rise=0.01), line("a", convex)], "b", "c").verdict == PARTLY
+    assert bends([line("a", bent)], "a", "").verdict == HOLDS
+    assert bends([line("a", convex)], "a", "").verdict == FAILS
     assert judged([]) == OPEN
     study: Any = SimpleNamespace(nets=["a", "b"], keep_dropout=True, starts=["1"])
     off, on = (
         [line("a", convex), line("b", convex)],
         [line("a", convex, kept=True), line("b", bent, kept=True)],
     )
-    assert [each.verdict for each in _likeness(study, [*off, *on])] == [HOLDS]
+    assert [each.verdict for each in likeness(study, [*off, *on])] == [HOLDS]
     swapped = [replace(each, kept=not each.kept) for each in (*off, *on)]
-    assert [each.verdict for each in _likeness(study, swapped)] == [FAILS]
+    assert [each.verdict for each in likeness(study, swapped)] == [FAILS]
     alike = [*on, *(replace(each, kept=False) for each in on)]
-    assert [each.verdict for each in _likeness(study, alike)] == [OPEN]
+    assert [each.verdict for each in likeness(study, alike)] == [OPEN]
     half = [line("a", convex, kept=True, rise=0.1), line("b", bent, kept=True)]
-    assert [each.verdict for each in _likeness(study, [*off, *half])] == [OPEN]
+    assert [each.verdict for each in likeness(study, [*off, *half])] == [OPEN]
     none = [line("a", convex, rise=0.1), line("b", convex)]
-    assert [each.verdict for each in _likeness(study, [*none, *half])] == [PARTLY]
+    assert [each.verdict for each in likeness(study, [*none, *half])] == [PARTLY]
 
 
 EPOCHS: list[tuple[dict[str, list[float]], list[str]]] = [
@@ -215,19 +214,14 @@ EPOCHS: list[tuple[dict[str, list[float]], list[str]]] = [
 
 
 @pytest.mark.parametrize(("rows", "verdicts"), EPOCHS)
-def test_statements_about_epochs(
-    rows: dict[str, list[float]], verdicts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_statements_about_epochs(rows: dict[str, list[float]], verdicts: list[str]) -> None:
     summary = pd.DataFrame(
         [dict(zip(("lm_epoch", "gm_epoch", "epochs"), row, strict=True)) for row in rows.values()]
     )
-    monkeypatch.setattr(
-        "lossscape.studies.minimum.read_solutions", lambda folder: SimpleNamespace(summary=summary)
-    )
     study: Any = SimpleNamespace(window=1)
-    found = _epochs(Path(), dict.fromkeys(rows), study, [])  # type: ignore[arg-type]
+    found = judge_epochs(summary, list(rows), study, [])
     assert [each.verdict for each in found] == verdicts
-    idle = _epochs(Path(), dict.fromkeys(rows), study, ["dnn"])  # type: ignore[arg-type]
+    idle = judge_epochs(summary, list(rows), study, ["dnn"])
     assert [each.verdict for each in idle] == [OPEN, OPEN, OPEN, verdicts[3]]
 
 
@@ -261,42 +255,46 @@ def test_statements_about_surfaces(name: str, tmp_path: Path) -> None:
     ]
     write_csv(tmp_path / "measures.csv", ["net", "targets", "seed", "surface", *keys], rows)
     names = {net: f"{net}@last" for net in nets}
-    assert [each.verdict for each in _surfaces(tmp_path, names, "soft", [])] == verdicts
-    assert {each.verdict for each in _surfaces(tmp_path, names, "soft", ["cnn"])} == {OPEN}
-    printed = _surfaces(tmp_path, names, "soft", [], printed=True)
+    assert [each.verdict for each in judge_surfaces(tmp_path, names, "soft", [])] == verdicts
+    assert {each.verdict for each in judge_surfaces(tmp_path, names, "soft", ["cnn"])} == {OPEN}
+    printed = judge_surfaces(tmp_path, names, "soft", [], printed=True)
     assert [each.verdict for each in printed] == [verdicts[0], verdicts[2]]
     assert all("as printed" in each.claim for each in printed)
 
 
-def test_epochs_of_a_run_shorter_than_the_window_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epochs_of_a_run_shorter_than_the_window_say_nothing() -> None:
     rows = [
         {"lm_epoch": 4.0, "gm_epoch": math.nan, "epochs": 20},
         *[{"lm_epoch": math.nan, "gm_epoch": math.nan, "epochs": 1}] * 2,
     ]
-    solved = SimpleNamespace(summary=pd.DataFrame(rows))
-    monkeypatch.setattr("lossscape.studies.minimum.read_solutions", lambda folder: solved)
     study: Any = SimpleNamespace(window=3)
-    found = _epochs(Path(), dict.fromkeys(["dnn", "cnn", "resnet50"]), study, [])  # type: ignore[arg-type]
+    found = judge_epochs(pd.DataFrame(rows), ["dnn", "cnn", "resnet50"], study, [])
     assert [each.verdict for each in found] == [OPEN] * 4
 
 
+class Done(NamedTuple):
+    """A study that was done, and its page."""
+
+    opened: Opened
+    home: Path
+    statements: list[Statement]
+    page: Path
+
+
 @pytest.fixture(scope="module", params=["interpolation", "minimum"])
-def done(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Opened, InterpolationResult | MinimumResult, Path]:
-    """A study at the smoke scale, and its page."""
+def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """A study at the smoke scale."""
     opened = Opened(CONFIGS / f"{request.param}.yaml", "smoke")
-    found = run_study(opened, tmp_path_factory.mktemp("runs") / opened.name)
-    return opened, found, write_study_report(found.home)
+    home = tmp_path_factory.mktemp("runs") / opened.name
+    statements = run_study(opened, home)
+    return Done(opened, home, statements, write_study_report(home))
 
 
-def test_a_study_says_of_each_statement_whether_it_holds(
-    done: tuple[Opened, InterpolationResult | MinimumResult, Path],
-) -> None:
-    _, found, page = done
-    with open(found.home / STUDY / STATEMENTS, encoding="utf-8", newline="") as file:
+def test_a_study_says_of_each_statement_whether_it_holds(done: Done) -> None:
+    page = done.page
+    with open(done.home / STUDY / STATEMENTS, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["claim"] for row in rows] == [each.claim for each in found.statements]
+    assert [row["claim"] for row in rows] == [each.claim for each in done.statements]
     assert {row["verdict"] for row in rows} <= {HOLDS, PARTLY, FAILS, OPEN}
     assert len(rows) == 11
     seen = Page(page)
@@ -306,27 +304,22 @@ def test_a_study_says_of_each_statement_whether_it_holds(
         assert " ".join(row["evidence"].split()) in seen.text
 
 
-def test_the_page_is_made_again_from_the_files_alone(
-    done: tuple[Opened, InterpolationResult | MinimumResult, Path],
-) -> None:
-    _, found, page = done
+def test_the_page_is_made_again_from_the_files_alone(done: Done) -> None:
+    page = done.page
     before = {path: path.read_bytes() for path in page.parent.rglob("*") if path.is_file()}
     shutil.rmtree(page.parent)
     code = (
         "import sys; from pathlib import Path; from lossscape.studies.page import write_study_report\n"
-        f"write_study_report(Path({str(found.home)!r})); print('torch' in sys.modules)"
+        f"write_study_report(Path({str(done.home)!r})); print('torch' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False"
     assert {path: path.read_bytes() for path in page.parent.rglob("*") if path.is_file()} == before
 
 
-def test_a_second_call_computes_nothing(
-    done: tuple[Opened, InterpolationResult | MinimumResult, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened, found, _ = done
+def test_a_second_call_computes_nothing(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("curve.csv", "surface.csv", "metrics.csv", "measures.csv")
-    results = [path for path in found.home.rglob("*") if path.name in names]
+    results = [path for path in done.home.rglob("*") if path.name in names]
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in results}
     assert before
 
@@ -335,8 +328,7 @@ def test_a_second_call_computes_nothing(
 
     monkeypatch.setattr("lossscape.train.loop.take_step", fail)
     monkeypatch.setattr("lossscape.evaluate.engine.Work.rows", fail)
-    again = run_study(opened, found.home)
-    assert again.statements == found.statements
+    assert run_study(done.opened, done.home) == done.statements
     assert all(path.read_bytes() == content for path, (_, content) in before.items())
 
 
@@ -360,7 +352,8 @@ def two_rates() -> tuple[Opened, MinimumStudy]:
 def test_the_learning_rate_is_the_first_that_trains(tmp_path: Path) -> None:
     opened, study = two_rates()
     own = {
-        net: _train(opened, study, tmp_path, net, "auto", lambda words: None, True) for net in ("dnn", "cnn")
+        net: train_net(opened, study, tmp_path, net, "auto", lambda words: None, True)
+        for net in ("dnn", "cnn")
     }
     assert [(each.rate, each.trains, each.epochs) for each in own["dnn"]] == [(0.01, True, 5)]
     assert [(each.rate, each.trains, each.epochs) for each in own["cnn"]] == [
@@ -383,7 +376,7 @@ def test_a_rate_that_fails_after_its_probe_does_not_train(
         return train(experiment, folder, until=until, **named)
 
     monkeypatch.setattr("lossscape.studies.minimum.train", fails)
-    tried = _train(opened, study, tmp_path, "dnn", "auto", lambda words: None, True)
+    tried = train_net(opened, study, tmp_path, "dnn", "auto", lambda words: None, True)
     assert [(each.rate, each.trains) for each in tried] == [(0.01, False), (0.001, True)]
     assert taken == [0.01, 0.01, 0.001, 0.001]
 
@@ -392,4 +385,4 @@ def test_a_rate_that_fails_after_its_probe_does_not_train(
 
     monkeypatch.setattr("lossscape.studies.minimum.train", no_data)
     with pytest.raises(RunFailed, match="download"):
-        _train(opened, study, tmp_path / "other", "dnn", "auto", lambda words: None, True)
+        train_net(opened, study, tmp_path / "other", "dnn", "auto", lambda words: None, True)

@@ -49,9 +49,9 @@ def command(
         if not quiet:
             print(words, file=sys.stderr, flush=True)
 
-    found = run_study(opened, home, device=device, say=say, quiet=quiet)
+    statements = run_study(opened, home, device=device, say=say, quiet=quiet)
     page = write_study_report(home)
     if not quiet:
-        for each in found.statements:
+        for each in statements:
             typer.echo(f"{each.verdict}: {each.claim} ({each.source})\n    {each.evidence}")
     tell(statements=home / STUDY / STATEMENTS, measures=home / STUDY / MEASURES, report=page)

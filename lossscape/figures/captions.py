@@ -104,7 +104,7 @@ def surface_caption(surface: Surface, split: str, *notes: str) -> str:
 
 
 def extremes(surface: Surface, split: str) -> str:
-    """Loss at the centre, and the least and greatest of all points with their places."""
+    """Loss at the centre, and the least and greatest of all points and where they are."""
     table = surface.table[np.isfinite(surface.table[f"{split}_loss"])]
     if table.empty:
         return ""
@@ -159,8 +159,8 @@ def outside(surface: Surface, trail: Trail) -> np.ndarray:
     """Which checkpoints [K] lie beyond the edges of the picture."""
     found = np.zeros(len(trail.table), dtype=bool)
     for axis, values in (("x", surface.x), ("y", surface.y)):
-        places = trail.table[axis].to_numpy()
-        found |= (places < values[0]) | (places > values[-1])
+        spots = trail.table[axis].to_numpy()
+        found |= (spots < values[0]) | (spots > values[-1])
     return found
 
 

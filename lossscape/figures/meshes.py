@@ -42,24 +42,24 @@ def triangulation(surface: Surface, heights: np.ndarray) -> Triangulation:
     """
     if min(len(surface.x), len(surface.y)) < 2:
         raise BadInput(f"{surface.folder}: its points lie on one line, so there is no surface to draw")
-    places = surface.table[["x", "y"]].to_numpy()
-    alike = (places - places.min(axis=0)) / np.ptp(places, axis=0)
+    spots = surface.table[["x", "y"]].to_numpy()
+    alike = (spots - spots.min(axis=0)) / np.ptp(spots, axis=0)
     corners = _with_gentle_diagonals(Triangulation(*alike.T), alike, heights)
     masked = ~np.isfinite(heights)[corners].all(axis=1)
-    return Triangulation(places[:, 0], places[:, 1], corners, masked)
+    return Triangulation(spots[:, 0], spots[:, 1], corners, masked)
 
 
-def _with_gentle_diagonals(triangles: Triangulation, places: np.ndarray, heights: np.ndarray) -> np.ndarray:
+def _with_gentle_diagonals(triangles: Triangulation, spots: np.ndarray, heights: np.ndarray) -> np.ndarray:
     """The triangles' corners [T, 3], with the diagonals of rectangles chosen by the heights of their ends."""
     corners = triangles.triangles.copy()
     for edge in range(3):
         one = np.arange(len(corners))
         other = triangles.neighbors[:, edge]
         one, other = one[other > one], other[other > one]  # each pair once
-        a, b, c = (triangles.triangles[one, (edge + place) % 3] for place in range(3))
+        a, b, c = (triangles.triangles[one, (edge + corner) % 3] for corner in range(3))
         d = triangles.triangles[other].sum(axis=1) - a - b
-        middles = np.abs(places[a] + places[b] - places[c] - places[d]).max(axis=1)
-        lengths = [np.linalg.norm(places[p] - places[q], axis=1) for p, q in ((a, b), (c, d))]
+        middles = np.abs(spots[a] + spots[b] - spots[c] - spots[d]).max(axis=1)
+        lengths = [np.linalg.norm(spots[p] - spots[q], axis=1) for p, q in ((a, b), (c, d))]
         rectangle = (middles < SAME) & (np.abs(lengths[0] - lengths[1]) < SAME)
         flip = rectangle & _gentler(heights[[c, d]], heights[[a, b]])
         corners[one[flip]] = np.stack([a, d, c], axis=1)[flip]

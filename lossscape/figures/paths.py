@@ -203,7 +203,7 @@ def _write(
     *,
     above: bool = False,
 ) -> Text:
-    """A name beside a place, towards the middle of the picture; or above it."""
+    """A name beside a spot, towards the middle of the picture; or above it."""
     left = spot[0] < surface.x.mean()
     shift = (0, 8) if above else (7, -3) if left else (-7, -3)
     return axes.annotate(

@@ -98,9 +98,9 @@ def read_surface(folder: Path) -> Surface:
     """A finished landscape over a plane. Raises BadInput where it is unfinished or torn, or has a point twice."""
     file = folder / "surface.csv"
     surface = Surface(folder, read_settings(folder), read_csv(file))
-    places = surface.table.reindex(columns=["x", "y"])
-    if not np.isfinite(places).all(axis=None) or places.duplicated().any():
-        raise BadInput(f"{file}: a point is there twice or without its place; begin anew with --overwrite")
+    spots = surface.table.reindex(columns=["x", "y"])
+    if not np.isfinite(spots).all(axis=None) or spots.duplicated().any():
+        raise BadInput(f"{file}: a point is there twice or without coordinates; begin anew with --overwrite")
     return surface
 
 

@@ -85,16 +85,6 @@ class Line:
         return height / abs(self.fall) if self.fall else float("nan")
 
 
-@dataclass(frozen=True)
-class InterpolationResult:
-    """What the study found."""
-
-    home: Path
-    runs: list[Run]
-    lines: list[Line]
-    statements: list[Statement]
-
-
 def run_interpolation(
     opened: Opened,
     study: InterpolationStudy,
@@ -103,8 +93,8 @@ def run_interpolation(
     device: str = "auto",
     say: Say,
     quiet: bool = True,
-) -> InterpolationResult:
-    """Train what is missing, evaluate the lines, judge the statements; writes home/study.
+) -> list[Statement]:
+    """Train what is missing, evaluate the lines, judge the statements; writes home/study and returns them.
 
     say: told of each part before it begins. Raises BadInput, RunFailed or Interrupted; a second call goes on.
     """
@@ -117,7 +107,7 @@ def run_interpolation(
     lines = list(_lines(study, runs, device, say, quiet))
     statements = [*_clean(study, runs), *_judge(study, lines)]
     end_study(home, statements, list(map(_row, lines)))
-    return InterpolationResult(home, list(runs.values()), lines, statements)
+    return statements
 
 
 def _lines(
@@ -185,20 +175,20 @@ def _judge(study: InterpolationStudy, lines: Sequence[Line]) -> list[Statement]:
 
         if "1" in study.starts:
             found.append(
-                _falls(
+                falls(
                     of(nets[0], "1"), REPLICATION, f"{nets[0]} falls from epoch 1 without a barrier, {where}"
                 )
             )
             if len(nets) > 1:
-                found.append(_bends(of(nets[1], "1"), nets[1], where))
+                found.append(bends(of(nets[1], "1"), nets[1], where))
         if "first" in study.starts:
             for net in nets:
                 claim = f"{net} falls all the way from its initial values, {where}"
-                found.append(_falls(of(net, "first"), ORIGINAL, claim))
-    return [*found, *_likeness(study, lines)]
+                found.append(falls(of(net, "first"), ORIGINAL, claim))
+    return [*found, *likeness(study, lines)]
 
 
-def _falls(lines: Sequence[Line], source: str, claim: str) -> Statement:
+def falls(lines: Sequence[Line], source: str, claim: str) -> Statement:
     """That the loss never rises."""
     outcomes = [line.rise <= RISE for line in lines]
     evidence = f"greatest rise {spread([100 * line.rise for line in lines])} % of the fall"
@@ -208,7 +198,7 @@ def _falls(lines: Sequence[Line], source: str, claim: str) -> Statement:
     return Statement(source, claim, judged(outcomes), evidence)
 
 
-def _bends(lines: Sequence[Line], net: str, where: str) -> Statement:
+def bends(lines: Sequence[Line], net: str, where: str) -> Statement:
     """That a curve is not convex on [0, EARLY]."""
     outcomes = [line.early_defect > RISE for line in lines]
     heights = spread([100 * line.early_defect for line in lines])
@@ -222,7 +212,7 @@ def _convex(lines: Sequence[Line]) -> list[float]:
     return [float(line.curve.measures["train"]["convex_fraction"]) for line in lines]
 
 
-def _likeness(study: InterpolationStudy, lines: Sequence[Line]) -> list[Statement]:
+def likeness(study: InterpolationStudy, lines: Sequence[Line]) -> list[Statement]:
     """Which of the two ways to evaluate looks like the replication's figure: one that falls, and one that bends."""
     nets = list(study.nets)
     if not study.keep_dropout or "1" not in study.starts or len(nets) < 2:
@@ -233,13 +223,13 @@ def _likeness(study: InterpolationStudy, lines: Sequence[Line]) -> list[Statemen
         outcomes = [line.rise <= RISE for line in own if line.net == nets[0]]
         outcomes += [line.early_defect > RISE for line in own if line.net == nets[1]]
         share[kept] = sum(outcomes) / len(outcomes)
-    told = f"{100 * share[True]:.0f} % of the lines are as published with dropout on"
-    told += f", {100 * share[False]:.0f} % with it off"
+    evidence = f"{100 * share[True]:.0f} % of the lines are as published with dropout on"
+    evidence += f", {100 * share[False]:.0f} % with it off"
     if share[True] == share[False]:
         verdict = OPEN
-        told += ": the figure does not tell them apart"
+        evidence += ": the figure does not tell them apart"
     else:
         more = max(share.values())
         verdict = FAILS if share[False] == more else HOLDS if more == 1 else PARTLY
-    told += f" ({nets[0]} without a barrier, {nets[1]} non-convex early)"
-    return [Statement(REPLICATION, "its figure was computed with dropout on", verdict, told)]
+    evidence += f" ({nets[0]} without a barrier, {nets[1]} non-convex early)"
+    return [Statement(REPLICATION, "its figure was computed with dropout on", verdict, evidence)]

@@ -4,14 +4,16 @@ Wang and Thawonmas (IPSJ): the training inputs relabelled by the net itself make
 which the loss is drawn.
 """
 
-import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lossscape.analyses.pair import compute as pair
+from lossscape.analyses.pair.result import TEXT
 from lossscape.analyses.solutions import compute as solutions
 from lossscape.analyses.solutions.request import Rule
 from lossscape.analyses.solutions.result import read as read_solutions
@@ -58,24 +60,10 @@ class Tried:
     """That were trained."""
 
 
-@dataclass(frozen=True)
-class MinimumResult:
-    """What the study found."""
-
-    home: Path
-    tried: list[Tried]
-    chosen: dict[str, Run]
-    """By net: the run of the rate that trains."""
-    solutions: Path
-    pairs: Path
-    printed: Path | None
-    statements: list[Statement]
-
-
 def run_minimum(
     opened: Opened, study: MinimumStudy, home: Path, *, device: str = "auto", say: Say, quiet: bool = True
-) -> MinimumResult:
-    """Train what is missing, draw the surfaces, judge the statements; writes home/study.
+) -> list[Statement]:
+    """Train what is missing, draw the surfaces, judge the statements; writes home/study and returns them.
 
     say: told of each part before it begins. Raises BadInput, RunFailed or Interrupted; a second call goes on.
     """
@@ -83,7 +71,7 @@ def run_minimum(
     tried: list[Tried] = []
     chosen: dict[str, Run] = {}
     for net in study.nets:
-        own = _train(opened, study, home, net, device, say, quiet)
+        own = train_net(opened, study, home, net, device, say, quiet)
         tried += own
         chosen[net] = own[-1].run
     rule = Rule(study.tolerance, study.zero, study.window)
@@ -93,22 +81,14 @@ def run_minimum(
     names = {net: str(centre) for net, centre in zip(chosen, centres, strict=True)}
     idle = [net for net, run in chosen.items() if not any(each.run is run and each.trains for each in tried)]
     statements = [
-        *_trained(tried), *_surfaces(pairs, names, study.targets, idle),
-        *(_surfaces(printed, names, study.targets, idle, printed=True) if printed else []),
-        *_epochs(solved, chosen, study, idle),
+        *_trained(tried), *judge_surfaces(pairs, names, study.targets, idle),
+        *(judge_surfaces(printed, names, study.targets, idle, printed=True) if printed else []),
+        *judge_epochs(read_solutions(solved).summary, list(chosen), study, idle),
     ]  # fmt: skip
-    rows = [
-        {
-            "net": each.net,
-            "learning_rate": each.rate,
-            "run": each.run.name,
-            "trains": each.trains,
-            "epochs": each.epochs,
-        }
-        for each in tried
-    ]
-    end_study(home, statements, rows)
-    return MinimumResult(home, tried, chosen, solved, pairs, printed, statements)
+    columns = ("net", "learning_rate", "run", "trains", "epochs")
+    values = [(each.net, each.rate, each.run.name, each.trains, each.epochs) for each in tried]
+    end_study(home, statements, [dict(zip(columns, row, strict=True)) for row in values])
+    return statements
 
 
 def _draw(
@@ -127,7 +107,7 @@ def _draw(
     return pairs, pair.compute(asked, execution)
 
 
-def _train(
+def train_net(
     opened: Opened, study: MinimumStudy, home: Path, net: str, device: str, say: Say, quiet: bool
 ) -> list[Tried]:
     """Train a net with each learning rate in turn, to the first that trains, or else with the last."""
@@ -184,7 +164,7 @@ def _trained(tried: Sequence[Tried]) -> list[Statement]:
     return found
 
 
-def _surfaces(
+def judge_surfaces(
     pairs: Path, names: Mapping[str, str], targets: str, idle: Sequence[str], *, printed: bool = False
 ) -> list[Statement]:
     """Which net's surfaces around the true minimum are smooth, wide, sharp and asymmetric.
@@ -195,13 +175,12 @@ def _surfaces(
     form = "steps of length 1, as printed" if printed else "filter-normalised"
     if not {DNN, CNN, RESNET} <= names.keys():
         return []
-    with open(pairs / MEASURES_CSV, encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["targets"] == targets]
+    table = read_csv(pairs / MEASURES_CSV, TEXT)
+    table = table[table["targets"] == targets]
     values = {
-        net: {key: [float(row[key]) for row in rows if row["net"] == name] for key in rows[0] if key not in
-              ("net", "targets", "surface")}
+        net: {str(key): own.tolist() for key, own in table[table["net"] == name].items() if key not in TEXT}
         for net, name in names.items()
-    }  # fmt: skip
+    }
 
     def extreme(net: str, key: str, best: Callable[..., float], claim: str, measure: str) -> Statement:
         planes = list(zip(*(values[each][key] for each in values), strict=True))
@@ -225,17 +204,16 @@ def _surfaces(
     ]  # fmt: skip
 
 
-def _epochs(
-    solved: Path, chosen: Mapping[str, Run], study: MinimumStudy, idle: Sequence[str]
+def judge_epochs(
+    summary: pd.DataFrame, nets: Sequence[str], study: MinimumStudy, idle: Sequence[str]
 ) -> list[Statement]:
     """How many epochs each net takes to each kind of solution.
 
-    idle: nets that did not train, whose losses stand still for that reason.
+    summary: a row for each net; idle: nets that did not train, whose losses stand still for that reason.
     """
-    if not {DNN, CNN, RESNET} <= chosen.keys():
+    if not {DNN, CNN, RESNET} <= set(nets):
         return []
-    summary = read_solutions(solved).summary
-    rows = dict(zip(chosen, summary.to_dict("records"), strict=True))
+    rows = dict(zip(nets, summary.to_dict("records"), strict=True))
     spans: dict[tuple[str, str], tuple[float, float]] = {}
     """The first epoch of a kind, or from where on it may lie."""
     for net, row in rows.items():
@@ -249,7 +227,7 @@ def _epochs(
         (least, most), (least_b, most_b) = spans[a, kind], spans[b, kind]
         return _ratio(least, most_b), _ratio(most, least_b)
 
-    def told(kind: str) -> str:
+    def evidence(kind: str) -> str:
         words = [
             f"{net} at epoch {spans[net, kind][0]:.0f}" if math.isfinite(spans[net, kind][1])
             else f"{net} not in {rows[net]['epochs']:.0f} epochs"
@@ -273,7 +251,7 @@ def _epochs(
         ("to reach LM ResNet-50 needs fewer epochs than the CNN", [(CNN, RESNET)], "LM", MORE, math.inf),
     ]
     return [
-        Statement(SOURCE, claim, between(pairs, kind, low, high), told(kind))
+        Statement(SOURCE, claim, between(pairs, kind, low, high), evidence(kind))
         for claim, pairs, kind, low, high in claims
     ]
 

@@ -118,8 +118,8 @@ BUILDERS: dict[str, Callable[..., Figure]] = {"descent": build_descent, "plane":
 
 
 def _sheet(film: Film, kind: str, scale: Scale, captioned: bool) -> tuple[SubFigure, Figure]:
-    told = CAPTIONS[kind](film, scale) if captioned else None
-    figure, panel = sheet(WIDTH, HEIGHT, title(film, kind), told)
+    below = CAPTIONS[kind](film, scale) if captioned else None
+    figure, panel = sheet(WIDTH, HEIGHT, title(film, kind), below)
     figure.set_layout_engine("none")
     return panel, figure
 

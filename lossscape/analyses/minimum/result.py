@@ -10,7 +10,7 @@ from lossscape.results import Result, read_csv, read_settings
 FILE = "summary.csv"
 PLANE = ("gradient_norm", "lowest_loss", "lowest_x", "lowest_y", "points_below")
 """Columns behind the loss and the other metrics: ‖∇L‖₂ at the centre, the least loss on a small grid around it and
-its place, and how many points of the grid lie below the centre."""
+where it is, and how many points of the grid lie below the centre."""
 
 
 class Minimum(Result):

@@ -18,7 +18,7 @@ RUNS = "runs.json"
 FOUND = ("LM", "GM", "TM")
 NEVER = "–"
 MOST_LINES = 12
-"""Ratios told on the terminal."""
+"""Ratios on the terminal."""
 TEXT = ("run", "config", "other", "kind", "relation")
 """Columns that hold words."""
 
@@ -117,12 +117,12 @@ def mean_rows(solutions: Solutions) -> list[list[str]]:
 def ratio_words(solutions: Solutions) -> list[str]:
     """A sentence for each kind and pair of configs, the slower one first, as far as it is known which that is."""
     lines = []
-    told = set()
+    said = set()
     for _, row in solutions.ratios.iterrows():
         pair = (row["kind"], frozenset((row["config"], row["other"])))
         slower = row["relation"] in ("equal", "at least") and row["ratio"] >= 1
-        if slower and pair not in told:
-            told.add(pair)
+        if slower and pair not in said:
+            said.add(pair)
             size = number(row["ratio"], 3)
             size += "" if np.isnan(row["ratio_std"]) else f" ± {number(row['ratio_std'], 2)}"
             bound = "at least " if row["relation"] == "at least" else ""
