@@ -161,6 +161,20 @@ NORMS = {
 """What `norms` is asked for."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from lossscape.measured import RunPlace
+from lossscape.options import Option
+
+EXAMPLES = ("lossscape norms runs/a --power 1",)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The length of the weights at every checkpoint."""
+
+    run: Annotated[RunPlace, Option("A run.", "RUN", argument=True)]
+    power: Annotated[float, Option("p of the norm.", least=1, word="power-{:g}")] = 2.0
 
 
 @dataclass(frozen=True)
@@ -170,22 +184,40 @@ class Drawing:
     "compute": '''\
 """The length of the weights at every checkpoint."""
 
-from pathlib import Path
-
-from lossscape import yamlfile
-from lossscape.files import write_text
-from lossscape.results import SETTINGS, write_csv
+from lossscape.options import settings_of, words_of
+from lossscape.results.folder import label, open_folder
+from lossscape.results.table import Table, fill, once
 from lossscape.runs import Run
 
 
-def norms(run: Run) -> Path:
+class Lengths:
+    """A row for each checkpoint."""
+
+    columns = ("norm",)
+
+    def __init__(self, run, power):
+        self.files = {(float(c.epoch),): c for c in run.checkpoints() if c.epoch is not None}
+        self.power = power
+
+    def cost(self, key):
+        return 1
+
+    def rows(self, keys, plan, done=None):
+        return [{"norm": self._norm(self.files[key].state())} for key in keys]
+
+    def _norm(self, state):
+        return sum(float((value.abs() ** self.power).sum()) for value in state.values()) ** (1 / self.power)
+
+
+def compute(request, execution):
     """Write ‖θ‖ of every checkpoint; returns the result's folder."""
-    folder = run.path / "norms" / "all"
-    write_text(folder / SETTINGS, yamlfile.dump({"analysis": "norms", "run": run.name}))
-    rows = []
-    for each in run.checkpoints():
-        rows.append([each.epoch, sum(float((value**2).sum()) for value in each.state().values()) ** 0.5])
-    write_csv(folder / "norms.csv", ["epoch", "norm"], rows)
+    run = Run.open(request.run)
+    settings = {"analysis": "norms", **settings_of(request, run=run.name)}
+    folder = run.path / "norms" / label(settings, ["all", *words_of(request)])
+    source = Lengths(run, request.power)
+    with open_folder(folder, settings, overwrite=execution.overwrite):
+        keys = list(source.files)
+        fill(Table(folder, "norms.csv", ["epoch"]), source, once(keys), total=len(keys), execution=execution)
     return folder
 ''',
     "result": '''\
@@ -244,6 +276,7 @@ def section(result: Norms, page: Page) -> Section:
 }
 
 
+@pytest.mark.timeout(240)
 def test_an_analysis_is_one_folder_and_a_line(tree: Tree, own_run: Run) -> None:
     for name, text in NORMS.items():
         tree.add_file(f"analyses/norms/{name}.py", text)
@@ -252,19 +285,25 @@ def test_an_analysis_is_one_folder_and_a_line(tree: Tree, own_run: Run) -> None:
     touched = tree.touched()
     assert touched.pop("analyses/__init__.py") == 1
     assert touched.keys() == {f"analyses/norms/{name}.py" for name in NORMS}
-    code = (
-        "from lossscape.analyses.norms.compute import norms; from lossscape.runs import Run\n"
-        "from lossscape.analyses import ANALYSES\n"
-        f"found = ANALYSES['norms'].read(norms(Run({str(own_run.path)!r})))\n"
-        "for name, place in ANALYSES['norms'].draw(found, ANALYSES['norms'].requests.Drawing(), True).items():\n"
-        "    print(name, place)"
-    )
-    drawn = dict(line.split(" ", 1) for line in tree.run("-c", code).splitlines())
-    assert Path(drawn["figure"]).read_bytes().startswith(b"\x89PNG")
+    assert "--power" in tree.ask("norms", "--help")
+    assert "at the end ‖θ‖ =" in tree.ask("norms", own_run.path, "--power", 1)
+    (alone,) = (own_run.path / "norms").glob("all-power-1-*")
+    assert (alone / "norms.png").read_bytes().startswith(b"\x89PNG")
+    whole = (alone / "norms.csv").read_text().splitlines(keepends=True)
+    tree.ask("norms", own_run.path, "--power", 1, "--workers", 2, "--overwrite", "-q")
+    assert (alone / "norms.csv").read_text().splitlines(keepends=True) == whole
+    (alone / "norms.csv").unlink()
+    (alone / "points.csv").write_text("".join([*whole[:2], "1.0,7.5\n", whole[3][:4]]))  # a torn last line
+    tree.ask("norms", own_run.path, "--power", 1, "-q")
+    assert (alone / "norms.csv").read_text().splitlines(keepends=True) == [
+        *whole[:2],
+        "1.0,7.5\n",
+        *whole[3:],
+    ]
     tree.ask("report", own_run.path)
     page = Page(own_run.report_folder / "index.html")
     assert_stands_alone(page)
     assert "Lengths of weights all checkpoints ‖θ‖ by epoch. at the end ‖θ‖ =" in page.text
-    assert {file.name for file in page.local_files() if file.parent.name == "all"} == {
+    assert {file.name for file in page.local_files() if file.parent.name == alone.name} == {
         "norms.png", "norms.csv", "settings.yaml",
     }  # fmt: skip
