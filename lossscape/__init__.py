@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lossscape.library import interpolate as interpolate
     from lossscape.library import landscape as landscape
     from lossscape.objective import Objective as Objective
+    from lossscape.recorder import Recorder as Recorder
     from lossscape.runs import Run as Run
     from lossscape.vectors.between import between as between
     from lossscape.vectors.random import random_directions as random_directions
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BadInput": "errors",
     "Objective": "objective",
+    "Recorder": "recorder",
     "Run": "runs",
     "RunFailed": "errors",
     "Subspace": "evaluate",

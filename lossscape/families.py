@@ -10,7 +10,7 @@ import typing
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,7 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
     create_model,
+    model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -44,6 +45,14 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
+class _IsFile:
+    """Marks an option that names a file."""
+
+
+File = Annotated[str, Field(min_length=1), _IsFile()]
+"""A file, looked for from the config's folder first, then from the working directory."""
+
+
 class Section(BaseModel):
     """A mapping of a config: unknown keys are refused, types are not bent (no "5" for 5, no true for 1)."""
 
@@ -56,6 +65,18 @@ class Component(Section):
     name: str
     _files: dict[str, Path] = PrivateAttr(default_factory=dict)
     """By key of an option: the file that it names by a path that is not absolute, as it was found."""
+
+    @model_validator(mode="after")
+    def _find_files(self, info: ValidationInfo) -> Self:
+        for key, field in type(self).model_fields.items():
+            if any(isinstance(each, _IsFile) for each in field.metadata):
+                try:
+                    found = usercode.found(getattr(self, key), (info.context or {}).get("folder"))
+                except BadInput as error:
+                    raise PydanticCustomError("custom_function", "{why}", {"why": str(error)}) from error
+                if not Path(getattr(self, key)).is_absolute():
+                    self._files[key] = found
+        return self
 
 
 def plain(component: Component, folder: Path | None = None) -> dict[str, Any]:
@@ -223,4 +244,7 @@ class Family:
     def arguments(self, spec: Component) -> dict[str, Any]:
         """The keyword arguments that a spec gives to its function (the shared keys are not among them)."""
         values = {key: getattr(spec, key) for key in type(spec).model_fields} | (spec.model_extra or {})
-        return {key: value for key, value in values.items() if key not in self.base.model_fields}
+        files = {key: str(file) for key, file in spec._files.items()}
+        return {
+            key: files.get(key, value) for key, value in values.items() if key not in self.base.model_fields
+        }

@@ -114,7 +114,14 @@ class Run(RunFiles):
 
     @cached_property
     def config(self) -> RunConfig:
-        """What it was made from."""
+        """What it was made from. Raises BadInput, which says what to add where a recorder could not name the model."""
+        content = yamlfile.read(self.config_file).data
+        if isinstance(content, dict) and "model" in content and content["model"] is None:
+            raise BadInput(
+                f"{self.config_file}: names no model, for the recorder was not told what makes it: put a function "
+                'net(shape, classes) that returns it into a file, and add model: {name: "mine.py:net"} here, or '
+                'named="mine.py:net" to the recorder'
+            )
         return read_config(RunConfig, self.config_file, run=self.path, trust_code=self.trust_code)
 
     @property
@@ -244,8 +251,8 @@ def summary(run: Run) -> tuple[str, ...]:
     """
     try:
         config = yamlfile.read(run.config_file).data
-        names = [_name(config[key]) for key in ("dataset", "model", "optimizer")]
-        epochs = (config["training"] or {}).get("epochs")
+        names = [_name(config.get(key)) for key in ("dataset", "model", "optimizer")]
+        epochs = (config.get("training") or {}).get("epochs")
     except (BadInput, KeyError, TypeError, AttributeError):
         return (run.name, *["?"] * 8, "config.yaml cannot be read")
     rows = last_metrics(run)

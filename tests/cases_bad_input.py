@@ -231,6 +231,17 @@ CONFIGS = {
     "hidden_negative": edited("[12]", "[-1]", "model.hidden.0: ", "got -1"),
     "hidden_absurd": edited("[12]", "[1000000000]", "model.hidden.0: ", "1000000"),
     "hidden_beyond_memory": edited("[12]", "[1000000, 1000000]", "model 'mlp'", "parameters", "smaller"),
+    "tensors_missing": edited(
+        DATASET, "{name: tensors, file: nowhere.pt}", "bad.yaml:2:1: dataset: there is no file 'nowhere.pt' (looked",
+    ),
+    "tensors_lacking": edited(
+        DATASET, "{name: tensors, file: a.pt}", "a.pt lacks train_targets, test_inputs, test_targets",
+        files={"a.pt": lambda path: torch.save({"train_inputs": torch.zeros(2, 2)}, path)},
+    ),
+    "tensors_with_code": edited(
+        DATASET, "{name: tensors, file: a.pt}", "a.pt: holds ", "pickled code and objects are not loaded",
+        files={"a.pt": lambda path: torch.save({"train_inputs": Trap()}, path)},
+    ),
     "data_beyond_memory": edited(DATASET, "{name: synthetic, shape: [100000, 100000]}", "synthetic", "memory"),
     "kernel_even": edited(MODEL, "{name: cnn, kernel_size: 4}", "model.kernel_size: 4 is even", "odd"),
     "epochs_negative": edited("epochs: 3", "epochs: -1", "training.epochs: ", "got -1"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -104,6 +105,16 @@ def picture_files(root: Path, mode: str = "RGB", size: tuple[int, int] = (7, 5))
                 Image.fromarray(pixels).save(folder / f"{i}.png")
 
 
+def tensor_file(root: Path, patch: pytest.MonkeyPatch) -> None:
+    """Pictures in a file of torch.save, in the working directory."""
+    patch.chdir(root)
+    content: dict[str, Any] = {"classes": 5}
+    for split, size in (("train", 40), ("test", 10)):
+        content[f"{split}_inputs"] = torch.from_numpy(random_bytes(size, 2, 4, 3, seed=size))
+        content[f"{split}_targets"] = torch.arange(size) % 4
+    torch.save(content, "mine.pt")
+
+
 def md5(path: Path) -> str:
     """The MD5 sum of a file."""
     return hashlib.md5(path.read_bytes()).hexdigest()
@@ -134,4 +145,5 @@ DATA_CASES = [
     ),
     DataCase("image_folder", (3, 5, 7), 3, 12, 6, {"note": "PNG copy"}, lambda root, _: picture_files(root)),
     DataCase("synthetic", (2, 3), 4, 50, 30, {"shape": [2, 3], "classes": 4, "train": 50, "test": 30}),
+    DataCase("tensors", (2, 4, 3), 5, 40, 10, {"file": "mine.pt"}, tensor_file),
 ]

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from lossscape import data
+from lossscape.config import RunConfig, read_config
 from lossscape.data import DATASETS, FAMILY, Data, RawData, Split
 from lossscape.data.augment import augment
 from lossscape.data.digits import digits
@@ -447,3 +448,25 @@ def test_augment_equals_a_loop(options: Augment) -> None:
 def test_augment_that_does_not_fit(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=rf"dataset.augment.*{message}"):
         load(name, augment={"crop": 8}, **options)
+
+
+def test_tensors_from_a_file_beside_the_config(tmp_path: Path) -> None:
+    """As they are, with as many classes as the file says, else as the targets show."""
+    content = {
+        "train_inputs": torch.randn(6, 3), "train_targets": torch.tensor([0, 1, 2, 0, 1, 2]),
+        "test_inputs": torch.randn(2, 3), "test_targets": torch.tensor([0, 3]),
+    }  # fmt: skip
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine.yaml").write_text(
+        "name: mine\ndataset: {name: tensors, file: mine.pt, normalize: false}\nmodel: {name: mlp}\n"
+    )
+    for more, classes in (({}, 4), ({"classes": 7}, 7)):
+        torch.save(content | more, tmp_path / "a" / "mine.pt")
+        config = read_config(RunConfig, tmp_path / "a" / "mine.yaml")
+        assert config.resolved()["dataset"]["file"] == "mine.pt"
+        assert config.resolved(tmp_path / "runs" / "b")["dataset"]["file"] == "../../a/mine.pt"
+        loaded = data.load(config.dataset)
+        for split, name in ((loaded.train, "train"), (loaded.test, "test")):
+            assert torch.equal(split.inputs, content[f"{name}_inputs"])
+            assert torch.equal(split.targets, content[f"{name}_targets"])
+        assert len(loaded.classes) == classes

@@ -33,6 +33,8 @@ def blocks(page: Path, language: str) -> list[str]:
 def test_commands_and_python_run(
     page: Path, cli: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if page.name == "recipes.md":
+        pytest.skip("test_recipes runs them, each in a process of its own")
     if not blocks(page, "bash|python"):
         pytest.skip("nothing to run on this page")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")

@@ -34,6 +34,7 @@ LAYERS = [
     {"evaluate", "targets"},
     {"results", "train"},
     {"adopt"},
+    {"recorder"},
     {"problem", "trajectory"},
     {"directions"},
     {"certificate"},

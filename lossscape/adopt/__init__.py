@@ -34,7 +34,7 @@ def adopt(
     """
     run = Run(Path(folder) / config.name)
     device = devices.pick(config.device)
-    keep.check_place(run, config, overwrite)
+    keep.check_place(run, config.resolved(run.path), overwrite)
     loaded = data.load(config.dataset, device)
     model = models.build(config.model, loaded.shape, len(loaded.classes), config.seed)
     subject = keep.subject_of(run, config, loaded, model, device)
@@ -43,10 +43,10 @@ def adopt(
     for file in wanted.values():
         _read(file, subject)
     with held(run.path, "adopting"):
-        keep.check_place(run, config, overwrite)  # again: reading took its time
+        keep.check_place(run, subject.resolved(), overwrite)  # again: reading took its time
         if not wanted and not overwrite:
             return run
-        keep.begin(subject, overwrite=overwrite)
+        keep.begin(subject, keeping=() if overwrite else None)
         sweep(run.path / "checkpoints")
         say_state(run, "running")
         samples = len(loaded.train) + len(loaded.test)

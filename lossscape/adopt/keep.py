@@ -24,8 +24,8 @@ from lossscape.train.start import empty
 from lossscape.train.state import plain
 from lossscape.train.teacher import lesson_of
 
-ADOPTED = "adopted"
-"""The state of such a run, and what environment.json calls its list of files."""
+ADOPTED, RECORDED = "adopted", "recorded"
+"""States of such runs; the first is also what environment.json calls its list of checkpoints."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +38,18 @@ class Subject:
     model: nn.Module
     objectives: dict[str, Objective]
     device: torch.device
+    named: bool = True
+    """Whether the config names the model; else another stands in for it there."""
+
+    def resolved(self) -> dict[str, Any]:
+        """What config.yaml says."""
+        data = self.config.resolved(self.run.path)
+        return data if self.named else data | {"model": None}
 
 
-def subject_of(run: Run, config: RunConfig, data: Data, model: nn.Module, device: torch.device) -> Subject:
+def subject_of(
+    run: Run, config: RunConfig, data: Data, model: nn.Module, device: torch.device, *, named: bool = True
+) -> Subject:
     """Objectives as training has them. Raises BadInput where data, model and loss do not fit together."""
     loss: Loss = functools.partial(FAMILY.function(config.loss), **FAMILY.arguments(config.loss))
     check_outputs(model, loss, config.loss.label_smoothing, data)
@@ -49,21 +58,33 @@ def subject_of(run: Run, config: RunConfig, data: Data, model: nn.Module, device
         "train": Objective(model, lesson.judge, data.train.inputs, lesson.judged),
         "test": Objective(model, loss, *data.test),
     }
-    return Subject(run, config, data, model, objectives, device)
+    return Subject(run, config, data, model, objectives, device, named)
 
 
-def check_place(run: Run, config: RunConfig, overwrite: bool) -> None:
-    """Raise BadInput where the folder holds a trained run, one of another config, or something else."""
+def check_folder(run: Run, overwrite: bool) -> bool:
+    """Whether there is a run to continue. Raises BadInput where it was trained, or the folder holds something else."""
     if not holds_run(run) or overwrite:
-        return
+        return False
     if run.environment() and ADOPTED not in run.environment():
         raise BadInput(
             f"{run.path} was trained, not adopted: choose another --name, or --overwrite to delete it"
         )
-    different = differences(Run(run.path).config.resolved(run.path), config.resolved(run.path))
+    return True
+
+
+def check_place(run: Run, resolved: dict[str, Any], overwrite: bool) -> None:
+    """Raise BadInput where the folder holds a trained run, one of another config, or something else."""
+    if not check_folder(run, overwrite):
+        return
+    before = yamlfile.read(run.config_file).data
+    if isinstance(before, dict) and "model" in before and before["model"] is None:
+        before |= {"model": resolved["model"]}  # which may be named later
+    else:
+        before = Run(run.path).config.resolved(run.path)
+    different = differences(before, resolved)
     if different:
         raise BadInput(
-            f"{run.path} was adopted with another config ({'; '.join(different[:4])}): choose another --name, or "
+            f"{run.path} was made with another config ({'; '.join(different[:4])}): choose another --name, or "
             "--overwrite to delete that run"
         )
 
@@ -79,11 +100,14 @@ def complete(run: Run, epoch: int) -> bool:
     return run.epoch_file(epoch).exists() and any(row["epoch"] == str(epoch) for row in rows)
 
 
-def begin(subject: Subject, *, overwrite: bool = False) -> None:
-    """Write what says that this is a run. The caller holds the folder."""
+def begin(subject: Subject, *, keeping: tuple[str, ...] | None = None) -> None:
+    """Write what says that this is a run. The caller holds the folder.
+
+    keeping: the files that are not deleted before; None deletes nothing.
+    """
     run = subject.run
-    if overwrite and run.path.exists():
-        empty(run)
+    if keeping is not None:
+        empty(run, keeping)
     summary = models.summarise(subject.model, subject.data.shape)
     facts = {
         "seed": subject.config.seed,
@@ -92,7 +116,7 @@ def begin(subject: Subject, *, overwrite: bool = False) -> None:
         ADOPTED: [],
     }
     trust.remember(subject.config.code())
-    write_text(run.config_file, yamlfile.dump(subject.config.resolved(run.path)))
+    write_text(run.config_file, yamlfile.dump(subject.resolved()))
     record(run, subject.device, facts)
 
 

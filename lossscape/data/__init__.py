@@ -11,6 +11,7 @@ from lossscape.data.options import DataOptions
 from lossscape.data.prepare import prepare, where_data_is
 from lossscape.data.split import Data, RawData, Split
 from lossscape.data.synthetic import synthetic
+from lossscape.data.tensors import tensors
 from lossscape.data.torchvision_sets import cifar10, cifar100, fashion_mnist, mnist
 from lossscape.families import Family
 
@@ -24,6 +25,7 @@ DATASETS: dict[str, Callable[..., RawData]] = {
     "cifar100": cifar100,
     "image_folder": image_folder,
     "synthetic": synthetic,
+    "tensors": tensors,
 }
 FAMILY = Family(DATASETS, DataOptions, given=("root",))
 

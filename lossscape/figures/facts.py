@@ -67,7 +67,7 @@ def facts_of(run: RunFiles) -> Facts:
             name=run.name,
             state=STATES.get(word, word) + (f": {message}" if message else ""),
             data=_data(config["dataset"], environment.get("data") or {}),
-            model=_model(config["model"]),
+            model=_model(config["model"] or {"name": "a model that the config does not name"}),
             parameters=(environment.get("model") or {}).get("parameters"),
             optimizer=_optimizer(config.get("optimizer") or {}, config.get("schedule") or {}),
             batch_size=training.get("batch_size"),

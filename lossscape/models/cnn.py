@@ -8,6 +8,7 @@ from torch import nn
 from lossscape.errors import BadInput
 from lossscape.families import Fraction, Size
 from lossscape.models.activations import ACTIVATIONS, Activation
+from lossscape.models.recognised import recognised
 
 
 def _odd(size: int) -> int:
@@ -21,6 +22,7 @@ CHANNELS = [128, 64, 32, 16, 10]
 POOLINGS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 
 
+@recognised
 def cnn(
     shape: tuple[int, ...],
     classes: int,

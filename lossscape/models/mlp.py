@@ -8,10 +8,12 @@ from torch import nn
 
 from lossscape.families import Fraction, Size
 from lossscape.models.activations import ACTIVATIONS, Activation
+from lossscape.models.recognised import recognised
 
 HIDDEN = [100, 100]
 
 
+@recognised
 def mlp(
     shape: tuple[int, ...],
     classes: int,

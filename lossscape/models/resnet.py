@@ -6,10 +6,12 @@ from torch import nn
 
 from lossscape.data.vision import torchvision
 from lossscape.models.cnn import check_picture
+from lossscape.models.recognised import recognised
 
 Stem = Literal["imagenet", "cifar"]
 
 
+@recognised
 def resnet18(
     shape: tuple[int, ...], classes: int, *, stem: Stem = "imagenet", shortcuts: bool = True
 ) -> nn.Module:
@@ -17,6 +19,7 @@ def resnet18(
     return _resnet("resnet18", shape, classes, stem, shortcuts)
 
 
+@recognised
 def resnet50(
     shape: tuple[int, ...], classes: int, *, stem: Stem = "imagenet", shortcuts: bool = True
 ) -> nn.Module:

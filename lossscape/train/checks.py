@@ -15,6 +15,8 @@ from lossscape.runs import Run
 from lossscape.train.loop import Setup
 from lossscape.train.state import STOPPED_EARLY
 
+DATA_FILE = "recorded.pt"
+"""The data of a run that was recorded with tensors."""
 STEPS_COMPARED, MOST_COMPARED = 32, 20_000
 """Places in an epoch, and in all epochs, at which schedules of two lengths are compared."""
 
@@ -24,7 +26,7 @@ def holds_run(run: Run) -> bool:
     check_writable(run.path)
     if run.config_file.exists():
         return True
-    left = (".lock", ".part")  # of a process that was killed at once
+    left = (".lock", ".part", DATA_FILE)  # of a process that was killed at once
     if run.path.exists() and any(not entry.name.endswith(left) for entry in run.path.iterdir()):
         raise BadInput(f"{run.path} exists and is no run: choose another --name")
     return False
@@ -36,7 +38,7 @@ def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
         return
     if "adopted" in run.environment():
         raise BadInput(
-            f"{run.path} was adopted, not trained: choose another --name, or --overwrite to delete it"
+            f"{run.path} was adopted or recorded, not trained: choose another --name, or --overwrite to delete it"
         )
     before = Run(run.path).config  # read anew: another process may have written it
     different = differences(before.resolved(run.path), experiment.resolved(run.path))
@@ -50,7 +52,7 @@ def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
         )
     if "adopted" in run.environment():
         raise BadInput(
-            f"{run.path} was adopted, not trained: choose another --name, or --overwrite to delete it"
+            f"{run.path} was adopted or recorded, not trained: choose another --name, or --overwrite to delete it"
         )
 
 

@@ -203,14 +203,14 @@ def begin_or_continue(setup: Setup, state: State) -> bool:
     return finished
 
 
-def empty(run: Run) -> None:
-    """Delete a run, except the lock that this process holds.
+def empty(run: Run, keeping: tuple[str, ...] = ()) -> None:
+    """Delete a run, except the lock that this process holds and the files that are named.
 
     First what says that there is something to continue, last what says that it is a run: killed in between, it
     can be deleted again and is never taken for finished.
     """
     run.resume_file.unlink(missing_ok=True)
-    kept = (".lock", run.config_file.name)
+    kept = (".lock", run.config_file.name, *keeping)
     for entry in run.path.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)

@@ -1,0 +1,268 @@
+"""A recorder in somebody's training loop: what it keeps, what it must not change, and what it refuses."""
+
+import csv
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Answer
+from torch import Tensor, nn
+
+import lossscape
+from lossscape import Recorder
+from lossscape.errors import BadInput
+from lossscape.models.cnn import cnn
+from lossscape.models.mlp import mlp
+from lossscape.runs import Run
+
+SHAPE, CLASSES = (1, 6, 6), 3
+NETS = """\
+from torch import nn
+
+def net(shape, classes, width: int = 5, act=nn.Tanh):
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, width), nn.BatchNorm1d(width), act(), nn.Linear(width, classes))
+
+def other(shape, classes, width: int = 5):
+    return net(shape, classes, width, nn.ReLU)
+"""
+Split = tuple[Tensor, Tensor]
+
+
+def split(size: int, seed: int) -> Split:
+    """Random inputs and classes."""
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(size, *SHAPE, generator=generator)
+    return inputs, torch.randint(CLASSES, (size,), generator=generator)
+
+
+TRAIN, TEST = split(40, 0), split(20, 1)
+
+
+def own() -> nn.Module:
+    """A net that lossscape does not know."""
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, CLASSES))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, with nets.py."""
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text(NETS)
+    return tmp_path
+
+
+def step(model: nn.Module) -> None:
+    """A step of plain training."""
+    loss = nn.functional.cross_entropy(model(TRAIN[0]), TRAIN[1])
+    loss.backward()
+    with torch.no_grad():
+        for value in model.parameters():
+            assert value.grad is not None
+            value -= 0.1 * value.grad
+            value.grad = None
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    """metrics.csv."""
+    with run.metrics_file.open() as file:
+        return list(csv.DictReader(file))
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
+    "of lossscape": (lambda: mlp(SHAPE, CLASSES, hidden=[7], dropout=0.5), {}),
+    "of lossscape, wrapped": (
+        lambda: nn.DataParallel(cnn(SHAPE, CLASSES, channels=[4], batch_norm=True)),
+        {},
+    ),
+    "named": (own, {"named": "nets.py:net"}),
+    "named with options": (own, {"named": {"name": "nets.py:net", "width": 5}}),
+}
+
+
+@pytest.mark.parametrize(("make", "options"), MODELS.values(), ids=MODELS)
+def test_the_command_line_works_on_what_is_recorded(
+    make: Callable[[], nn.Module], options: dict[str, Any], place: Path, cli: Callable[..., Answer]
+) -> None:
+    model = make()
+    recorder = Recorder("runs/mine", model, train=TRAIN, test=TEST, loss="cross_entropy", **options)
+    for epoch in range(3):
+        values = recorder.save(epoch=epoch)
+        step(model.train())
+    with torch.no_grad():  # the model as it was saved last
+        model.load_state_dict(
+            {f"module.{k}": v for k, v in recorder.run.checkpoint("2").state().items()}
+            if isinstance(model, nn.DataParallel)
+            else recorder.run.checkpoint("2").state()
+        )
+        outputs = model.eval()(TEST[0]).double()
+    assert values["test_loss"] == pytest.approx(
+        float(nn.functional.cross_entropy(outputs, TEST[1])), rel=1e-5
+    )
+    assert values["test_accuracy"] == float((outputs.argmax(1) == TEST[1]).double().mean())
+    for words in (("interpolate", "runs/mine", "--points", 3), ("landscape", "runs/mine", "--grid", 3)):
+        answer = cli(*words)
+        assert answer.code == 0, answer.err
+    certificate = json.loads(next(Path("runs/mine/interpolate").glob("*/certificate.json")).read_text())
+    assert sum(check["kind"] == "stored" for check in certificate["checks"]) == 4
+    assert cli("report", "runs/mine").code == 0
+    assert cli("runs").out.splitlines()[1].endswith("recorded")
+
+
+def test_a_model_that_is_not_named_gets_its_remedy(place: Path, cli: Callable[..., Answer]) -> None:
+    Recorder("runs/mine", own(), train=TRAIN, test=TEST).save(epoch=0)
+    refused = cli("landscape", "runs/mine", "--grid", 3)
+    assert refused.code == 2
+    assert 'model: {name: "mine.py:net"}' in refused.err
+    assert cli("runs").out.splitlines()[1].split()[2] == "unknown"
+    assert cli("report", "runs/mine").code == 0
+    first = rows(Run("runs/mine"))
+    Recorder("runs/mine", own(), train=TRAIN, test=TEST, named="nets.py:net").save(epoch=1)
+    assert rows(Run("runs/mine"))[:1] == first
+    assert cli("landscape", "runs/mine", "--grid", 3).code == 0
+    Recorder("runs/mine", own(), train=TRAIN, test=TEST).save(epoch=2)  # named before
+    assert [row["epoch"] for row in rows(Run("runs/mine"))] == ["0", "1", "2"]
+
+
+def test_a_data_set_of_the_config(place: Path, cli: Callable[..., Answer]) -> None:
+    model = mlp((1, 8, 8), 10, hidden=[4])
+    recorder = Recorder(
+        "runs/mine", model, dataset={"name": "digits", "train_size": 100}, loss={"name": "mse"}
+    )
+    recorder.save(epoch=0)
+    assert cli("landscape", "runs/mine", "--grid", 3).code == 0
+
+
+# --- what it leaves as it was -------------------------------------------------------------------------------
+
+
+def test_nothing_of_the_model_or_of_the_random_states_is_changed(place: Path) -> None:
+    model = mlp(SHAPE, CLASSES, hidden=[7], dropout=0.5, batch_norm=True).train()
+    model[1].eval()  # type: ignore[index]
+    nn.functional.cross_entropy(model(TRAIN[0]), TRAIN[1]).backward()
+    before = [(name, value.clone(), value.grad) for name, value in model.named_parameters()]
+    buffers = [value.clone() for value in model.buffers()]
+    modes = [module.training for module in model.modules()]
+    random_states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1]
+    Recorder("runs/mine", model, train=TRAIN, test=TEST).save(epoch=0)
+    after = [(name, value, value.grad) for name, value in model.named_parameters()]
+    for (name, value, gradient), (other, now, its) in zip(before, after, strict=True):
+        assert name == other
+        assert torch.equal(value, now)
+        assert gradient is its
+    assert all(torch.equal(a, b) for a, b in zip(buffers, model.buffers(), strict=True))
+    assert modes == [module.training for module in model.modules()]
+    assert torch.equal(torch.get_rng_state(), random_states[0])
+    assert random.getstate() == random_states[1]
+    assert np.array_equal(np.random.get_state()[1], random_states[2])
+
+
+# --- again --------------------------------------------------------------------------------------------------
+
+
+def test_an_epoch_saved_again_takes_the_place_of_the_old(place: Path) -> None:
+    model = own()
+    recorder = Recorder("runs/mine", model, train=TRAIN, test=TEST, named="nets.py:net")
+    for epoch in (0, 1):
+        recorder.save(epoch=epoch)
+        step(model)
+    first = rows(recorder.run)
+    again = Recorder("runs/mine", model, train=TRAIN, test=TEST, named="nets.py:net")
+    again.save(epoch=1)
+    assert rows(again.run)[0] == first[0]
+    assert rows(again.run)[1]["train_loss"] != first[1]["train_loss"]
+    assert len(again.run.environment()["adopted"]) == 2
+    assert torch.equal(again.run.checkpoint("1").state()["1.bias"], model.state_dict()["1.bias"])
+
+
+def test_overwrite_begins_anew(place: Path) -> None:
+    Recorder("runs/mine", own(), train=TRAIN, test=TEST).save(epoch=5)
+    Recorder("runs/mine", own(), train=TEST, test=TRAIN, named="nets.py:net", overwrite=True).save(epoch=0)
+    assert [row["epoch"] for row in rows(Run("runs/mine"))] == ["0"]
+    assert len(Run("runs/mine").tensors("train").inputs) == len(TEST[0])
+
+
+LOOP = """\
+import os, signal, sys, torch
+from lossscape import Recorder
+from lossscape.models.mlp import mlp
+
+left, replace = int(sys.argv[1]), os.replace
+
+def some(source, target):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+os.replace = some
+x, y = torch.linspace(-1, 1, 24).reshape(12, 2), torch.arange(12) % 3
+torch.manual_seed(0)
+model = mlp((2,), 3, hidden=[4])
+recorder = Recorder("runs/" + sys.argv[2], model, train=(x, y), test=(x, y))
+for epoch in range(3):
+    recorder.save(epoch=epoch)
+    with torch.no_grad():
+        for value in model.parameters():
+            value += 0.1
+"""
+
+
+def test_killed_at_any_file_the_loop_can_be_run_again(place: Path) -> None:
+    def run(moves: int, name: str) -> int:
+        return subprocess.run([sys.executable, "-c", LOOP, str(moves), name], check=False).returncode
+
+    assert run(999, "whole") == 0
+    codes = [run(moves, "mine") for moves in (0, 1, 2, 4, 6, 9)] + [run(999, "mine")]
+    assert codes == [-9] * 6 + [0]
+    mine, whole = Run("runs/mine"), Run("runs/whole")
+    assert rows(mine) == rows(whole)
+    assert [c.sha256 for c in mine.checkpoints()] == [c.sha256 for c in whole.checkpoints()]
+
+
+# --- what is refused ----------------------------------------------------------------------------------------
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "no data": ({"train": None}, r"needs train=\(inputs, targets\) and test"),
+    "no such loss": ({"loss": "hinge"}, "hinge"),
+    "another net": ({"named": {"name": "mlp", "hidden": [3]}}, "does not fit"),
+    "the same parameters, another net": (
+        {"named": "nets.py:other"},
+        "gives other outputs than the recorded one",
+    ),
+    "no such file": ({"named": "nowhere.py:net"}, "there is no file 'nowhere.py'"),
+    "class numbers beyond": ({"train": (TRAIN[0], TRAIN[1] + 7)}, "beyond"),
+}
+
+
+@pytest.mark.parametrize(("options", "says"), REFUSED.values(), ids=REFUSED)
+def test_what_does_not_fit_is_refused_before_training(
+    options: dict[str, Any], says: str, place: Path
+) -> None:
+    given = {"train": TRAIN, "test": TEST} | options
+    with pytest.raises(BadInput, match=says):
+        Recorder("runs/mine", own(), **given)
+    assert not Run("runs/mine").config_file.exists()
+    Recorder("runs/mine", own(), train=TRAIN, test=TEST)  # nothing is left that stands in the way
+
+
+def test_other_runs_are_left_alone(place: Path, trained: Run, own_run: Run) -> None:
+    with pytest.raises(BadInput, match="was trained, not adopted"):
+        Recorder(own_run.path, own(), train=TRAIN, test=TEST)
+    assert not (own_run.path / "recorded.pt").exists()
+    recorder = Recorder("runs/mine", own(), train=TRAIN, test=TEST)
+    with pytest.raises(BadInput, match="was made with other data"):
+        Recorder("runs/mine", own(), train=TRAIN, test=TRAIN)
+    with pytest.raises(BadInput, match=r"loss\.name: cross_entropy, now mse"):
+        Recorder("runs/mine", own(), train=TRAIN, test=TEST, loss="mse")
+    with pytest.raises(BadInput, match="epochs count from 0"):
+        recorder.save(epoch=-1)
+    assert lossscape.Recorder is Recorder
