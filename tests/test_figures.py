@@ -12,10 +12,11 @@ from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.errors import BadInput
 from lossscape.figures import captions, text  # fmt: skip
-from lossscape.figures.contours import build_contour, build_surface, draw_contour, draw_surface
-from lossscape.figures.curves import build_curve, draw_curve
+from lossscape.figures.contours import build_contour, build_surface
+from lossscape.figures.curves import build_curve
 from lossscape.figures.levels import choose_scale
-from lossscape.figures.training import build_training, draw_training
+from lossscape.figures.style import save
+from lossscape.figures.training import build_training
 from lossscape.results import read_curve, read_surface
 from lossscape.text import number
 from tests.report_runs import write_curve, write_landscape, write_run
@@ -26,11 +27,11 @@ def test_every_figure_is_written_as_png(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     curve, line = read_curve(write_curve(run)), read_curve(write_landscape(run, grid=[5], label="line"))
     surface = read_surface(write_landscape(run))
-    draw_curve([curve], tmp_path / "curve.png")
-    draw_curve([line], tmp_path / "line.png")
-    draw_contour(surface, tmp_path / "contour.png")
-    draw_surface(surface, tmp_path / "surface.png")
-    draw_training([run], tmp_path / "training.png")
+    save(build_curve([curve]), tmp_path / "curve.png")
+    save(build_curve([line]), tmp_path / "line.png")
+    save(build_contour(surface), tmp_path / "contour.png")
+    save(build_surface(surface), tmp_path / "surface.png")
+    save(build_training([run]), tmp_path / "training.png")
     for name, least in (
         ("curve", 1500),
         ("line", 1500),
@@ -46,8 +47,8 @@ def test_every_figure_is_written_as_png(tmp_path: Path) -> None:
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
     curve = read_curve(write_curve(write_run(tmp_path)))
-    draw_curve([curve], tmp_path / "1.png")
-    draw_curve([curve], tmp_path / "2.png")
+    save(build_curve([curve]), tmp_path / "1.png")
+    save(build_curve([curve]), tmp_path / "2.png")
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
 
 

@@ -1,7 +1,6 @@
 """Losses over a plane, on a grid or at any points: filled contours and a view in three dimensions."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,20 +16,10 @@ from lossscape.errors import BadInput, one_of
 from lossscape.figures import captions, meshes, paths, phrases
 from lossscape.figures.captions import path_words
 from lossscape.figures.levels import Scale, choose_scale
-from lossscape.figures.style import NOTHING, new_axes, numbers, save, sheet, style
+from lossscape.figures.style import NOTHING, new_axes, numbers, sheet, style
 from lossscape.results import Surface
 
 APART = "no neighbouring points with a finite loss"
-
-
-def draw_contour(surface: Surface, path: Path, *, split: str | None = None, log: bool = False) -> None:
-    """Write the figure of build_contour as PNG."""
-    save(build_contour(surface, split=split, log=log), path)
-
-
-def draw_surface(surface: Surface, path: Path, *, split: str | None = None, log: bool = False) -> None:
-    """Write the figure of build_surface as PNG."""
-    save(build_surface(surface, split=split, log=log), path)
 
 
 @style()

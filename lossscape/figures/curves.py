@@ -1,7 +1,6 @@
 """Losses and metrics along a line: between two checkpoints, or along a random direction."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from lossscape.figures.style import (
     loss_axis,
     new_axes,
     numbers,
-    save,
     sheet,
     split_key,
     steady,
@@ -33,11 +31,6 @@ from lossscape.figures.style import (
 from lossscape.figures.text import distinct, finite, shortened
 from lossscape.results import Curve
 from lossscape.text import number
-
-
-def draw_curve(curves: Sequence[Curve], path: Path, *, log: bool = False) -> None:
-    """Write the figure of build_curve as PNG."""
-    save(build_curve(curves, log=log), path)
 
 
 @style()

@@ -97,15 +97,18 @@ def read_metrics(path: Path) -> pd.DataFrame:
     return table
 
 
-def names_of(runs: Sequence[RunFiles]) -> list[str]:
-    """Names for a figure: with the folder they lie in where two runs share a name."""
+def full_names(runs: Sequence[RunFiles]) -> list[str]:
+    """The runs' names, with the folder they lie in where two share a name."""
     names = [run.name for run in runs]
-    return distinct(
-        [
-            f"{run.path.resolve().parent.name}/{name}" if names.count(name) > 1 else name
-            for run, name in zip(runs, names, strict=True)
-        ]
-    )
+    return [
+        f"{run.path.resolve().parent.name}/{name}" if names.count(name) > 1 else name
+        for run, name in zip(runs, names, strict=True)
+    ]
+
+
+def names_of(runs: Sequence[RunFiles]) -> list[str]:
+    """The same for a figure."""
+    return distinct(full_names(runs))
 
 
 def _optimizer(optimizer: dict[str, Any], schedule: dict[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """Descent paths: drawn over a surface, and their losses and distances against the epoch."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from lossscape.directions import sentence
 from lossscape.figures import phrases
 from lossscape.figures.captions import outside, path_words, when
 from lossscape.figures.levels import Scale
-from lossscape.figures.style import loss_axis, numbers, save, sheet, style
+from lossscape.figures.style import loss_axis, numbers, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Surface, Trail
 
@@ -26,11 +25,6 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 MARKS = 10
 """Epochs that are marked on a path, about."""
 _EDGE = withStroke(linewidth=2.5, foreground="white")
-
-
-def draw_path(surface: Surface, path: Path, *, split: str | None = None) -> None:
-    """Write the figure of build_path as PNG."""
-    save(build_path(surface, split=split), path)
 
 
 @style()

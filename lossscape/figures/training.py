@@ -1,7 +1,6 @@
 """Training curves: loss and another metric by epoch, of one run or of several in one figure."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +17,6 @@ from lossscape.figures.style import (
     line_style,
     loss_axis,
     numbers,
-    save,
     sheet,
     split_key,
     steady,
@@ -29,11 +27,6 @@ from lossscape.runfiles import RunFiles
 from lossscape.text import number
 
 SPLITS = ("train", "test")
-
-
-def draw_training(runs: Sequence[RunFiles], path: Path, *, log: bool = False) -> None:
-    """Write the figure of build_training as PNG."""
-    save(build_training(runs, log=log), path)
 
 
 @style()

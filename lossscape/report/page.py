@@ -10,7 +10,7 @@ import jinja2
 
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
-from lossscape.figures.facts import Facts, facts_of, names_of
+from lossscape.figures.facts import Facts, facts_of, full_names, names_of
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import File, Page, Picture, Section, Table, flat_rows, read_bytes
 from lossscape.figures.training import build_training, shown_words, training_alt, training_caption
@@ -56,7 +56,7 @@ def write_report(
         raise BadInput("no run to report on")
     check_writable(folder)
     page = Page(folder, log=log)
-    names = _told_apart(runs)
+    names = full_names(runs)
     own, comparison, beside, *slugs = _slugs(["study", "comparison", "together", *names])
     first = front(page.below(own)) if front else None
     hidden: set[Path] = set()
@@ -85,16 +85,6 @@ def write_report(
 def _failed(name: str, found: Found) -> list[tuple[str, Section]]:
     """The results whose certificate, or that of a part of them, failed."""
     return [(name, each) for _, sections in found.groups for each in sections if each.failures]
-
-
-def _told_apart(runs: Sequence[RunFiles]) -> list[str]:
-    """The runs' names, with the folder they lie in where two share a name."""
-    names = [run.name for run in runs]
-    folders = [run.path.resolve().parent.name for run in runs]
-    return [
-        f"{folder}/{name}" if names.count(name) > 1 else name
-        for folder, name in zip(folders, names, strict=True)
-    ]
 
 
 def _slugs(names: Sequence[str]) -> list[str]:

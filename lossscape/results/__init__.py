@@ -19,39 +19,13 @@ from lossscape.results.folder import (
     TARGETS,
     finished,
     read_settings,
-)
+)  # fmt: skip
 from lossscape.results.surface import Pair, Surface, Trail, read_surface, read_trails
 from lossscape.results.tables import read_csv, write_csv
 
 __all__ = [
-    "CERTIFICATE",
-    "DIRECTIONS",
-    "ENGINE",
-    "FILMS",
-    "MEASURES",
-    "MEASURES_CSV",
-    "PATH",
-    "PATHS",
-    "PATH_FACTS",
-    "PLACES",
-    "POINTS",
-    "RANGE",
-    "SETTINGS",
-    "SUMMARY",
-    "TARGETS",
-    "Curve",
-    "Pair",
-    "Result",
-    "Surface",
-    "Trail",
-    "check_begun",
-    "check_whole",
-    "finished",
-    "metrics_of",
-    "read_csv",
-    "read_curve",
-    "read_settings",
-    "read_surface",
-    "read_trails",
-    "write_csv",
-]
+    "CERTIFICATE", "DIRECTIONS", "ENGINE", "FILMS", "MEASURES", "MEASURES_CSV", "PATH", "PATHS",
+    "PATH_FACTS", "PLACES", "POINTS", "RANGE", "SETTINGS", "SUMMARY", "TARGETS", "Curve", "Pair",
+    "Result", "Surface", "Trail", "check_begun", "check_whole", "finished", "metrics_of", "read_csv",
+    "read_curve", "read_settings", "read_surface", "read_trails", "write_csv",
+]  # fmt: skip

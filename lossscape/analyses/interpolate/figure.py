@@ -7,8 +7,9 @@ from typing import Any
 from lossscape.analyses.interpolate.request import Drawing
 from lossscape.certificate.summary import summary
 from lossscape.figures import captions, certificates, phrases
-from lossscape.figures.curves import build_curve, draw_curve, names_of
+from lossscape.figures.curves import build_curve, names_of
 from lossscape.figures.section import Page, Picture, Section, Table, value_text
+from lossscape.figures.style import save
 from lossscape.results import Curve
 from lossscape.text import number
 
@@ -47,7 +48,7 @@ UNDEFINED = {"gauss_length": "not defined with recomputed BatchNorm statistics"}
 def draw(result: Curve, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figure of a line beside it; returns what lies where."""
     folder = result.folder
-    draw_curve([result], folder / "curve.png", log=drawing.log)
+    save(build_curve([result], log=drawing.log), folder / "curve.png")
     return {
         "curve": folder / "curve.csv", "figure": folder / "curve.png", "measures": folder / "measures.json",
         "certificate": summary(folder),

@@ -5,18 +5,12 @@ from pathlib import Path
 from lossscape.analyses.landscape.request import Drawing
 from lossscape.certificate.summary import summary
 from lossscape.figures import captions, certificates, phrases
-from lossscape.figures.contours import (
-    build_contour,
-    build_surface,
-    contour_caption,
-    draw_contour,
-    draw_surface,
-    surface_notes,
-)
-from lossscape.figures.curves import build_curve, draw_curve
+from lossscape.figures.contours import build_contour, build_surface, contour_caption, surface_notes
+from lossscape.figures.curves import build_curve
 from lossscape.figures.export import export
-from lossscape.figures.paths import build_path, draw_path, path_caption
+from lossscape.figures.paths import build_path, path_caption
 from lossscape.figures.section import Page, Picture, Section
+from lossscape.figures.style import save
 from lossscape.results import Curve, Surface
 
 
@@ -28,16 +22,16 @@ def draw(result: Curve | Surface, drawing: Drawing, quiet: bool) -> dict[str, Pa
         "certificate": summary(folder),
     }
     if isinstance(result, Curve):
-        draw_curve([result], folder / "line.png", log=drawing.log)
+        save(build_curve([result], log=drawing.log), folder / "line.png")
         return {"line": folder / "line.csv", "figure": folder / "line.png", **last}
-    draw_contour(result, folder / "contour.png", log=drawing.log)
-    draw_surface(result, folder / "surface.png", log=drawing.log)
+    save(build_contour(result, log=drawing.log), folder / "contour.png")
+    save(build_surface(result, log=drawing.log), folder / "surface.png")
     drawn: dict[str, Path | str] = {
         "surface": folder / "surface.csv", "contour": folder / "contour.png", "figure": folder / "surface.png",
         "directions": folder / "directions.pt",
     }  # fmt: skip
     if result.trails:
-        draw_path(result, folder / "path.png")
+        save(build_path(result), folder / "path.png")
         drawn |= {"path": folder / "path.csv", "distances": folder / "path.png"}
     if exported := export(result, folder, drawing.export):
         drawn["exported"] = "\n".join(map(str, exported))
