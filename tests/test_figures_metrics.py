@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from lossscape.analyses.interpolate import result as line_result
 from lossscape.analyses.landscape import result as plane_result
-from lossscape.analyses.solutions.compute import solutions
+from lossscape.analyses.solutions.compute import compute
 from lossscape.analyses.solutions.figure import build_solutions
-from lossscape.analyses.solutions.kinds import Rule
+from lossscape.analyses.solutions.request import Request, Rule
 from lossscape.analyses.solutions.result import read as read_solutions
+from lossscape.execution import Execution
 from lossscape.figures.contours import build_contour, contour_axes, solid_axes
 from lossscape.figures.curves import build_curve, curve_axes
 from lossscape.figures.metrics import metric
@@ -76,7 +77,7 @@ def test_the_page_of_a_regression_has_no_word_of_accuracy(tmp_path: Path, others
         ]
         for file in [run.config_file, *(folder / "settings.yaml" for folder in folders)]:
             file.write_text(file.read_text().replace("cross_entropy", "mse"))
-        solutions([run], Rule())
+        compute(Request((run,), Rule()), Execution())
     page = Page(write_report(runs, tmp_path / "page"))
     assert_stands_alone(page)
     assert "Left out" not in page.text
@@ -133,5 +134,5 @@ def test_curves_and_surfaces_draw_into_axes_that_are_given(tmp_path: Path) -> No
 
 
 def test_kinds_of_solution_need_losses_alone(tmp_path: Path) -> None:
-    found = read_solutions(solutions([write_run(tmp_path, others=())], Rule()))
+    found = read_solutions(compute(Request((write_run(tmp_path, others=()),), Rule()), Execution()))
     assert "a" in words_of(build_solutions(found))
