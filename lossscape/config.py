@@ -8,12 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from lossscape import data, losses, models, optimizers, schedules, trust, yamlfile
+from lossscape import data, losses, models, optimizers, schedules, trust, usercode, yamlfile
+from lossscape import metrics as measures
 from lossscape.errors import BadInput, one_of, short
-from lossscape.families import Component, Count, Family, Fraction, Rate, Section, code_of, plain
+from lossscape.families import Component, Count, Family, Fraction, Rate, Section, code_of, is_custom, plain
+from lossscape.files import way_to
 from lossscape.runfiles import RunFiles
 from lossscape.yamlfile import Location
 
@@ -84,6 +93,38 @@ class RunConfig(Section):
     training: Training | None = None
     teacher: Teacher | None = None
     """A net whose outputs are the targets of training; null: the data's labels are."""
+    metrics: list[str] | None = None
+    """What is measured beside the loss: names, or `module:function`; null: accuracy, where there are classes."""
+    output: str | None = None
+    """Which of the model's outputs are the logits; null: those of this name, or the only ones."""
+    _metric_files: dict[str, Path] = PrivateAttr(default_factory=dict)
+    """By what `metrics` has: the file that it names, as it was found."""
+
+    @model_validator(mode="after")
+    def _find_metrics(self, info: ValidationInfo) -> Self:
+        folder = (info.context or {}).get("folder")
+        for name in self.metrics or ():
+            file = usercode.parts(name)[0] if is_custom(name) else ""
+            if file.endswith(".py"):
+                self._metric_files[name] = usercode.found(file, folder)
+        return self
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_metrics(cls, names: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        context = info.context or {}
+        try:
+            measures.chosen(names or (), context.get("folder"), context.get("guard"))
+        except BadInput as error:
+            raise PydanticCustomError("custom_function", "{why}", {"why": str(error)}) from error
+        return names
+
+    def metric_functions(self) -> dict[str, measures.Metric] | None:
+        """What is measured beside the loss, by column; None for what is usual for the loss and the targets."""
+        if self.metrics is None:
+            return None
+        files = {name: f"{file}:{usercode.parts(name)[1]}" for name, file in self._metric_files.items()}
+        return measures.chosen([files.get(name, name) for name in self.metrics])
 
     @model_validator(mode="after")
     def _no_smoothing_of_outputs(self) -> Self:
@@ -111,11 +152,22 @@ class RunConfig(Section):
         """
         data = self.model_dump(mode="python", serialize_as_any=True)
         data |= {key: plain(value, folder) for key, value in self if isinstance(value, Component)}
-        return _listed(data)
+        if folder is not None and self.metrics is not None:
+            ways = {
+                name: f"{way_to(file, folder)}:{usercode.parts(name)[1]}"
+                for name, file in self._metric_files.items()
+                if not Path(usercode.parts(name)[0]).is_absolute()
+            }
+            data["metrics"] = [ways.get(name, name) for name in self.metrics]
+        sparse = ("metrics", "output")  # which configs from before there were such keys do not have
+        return _listed({key: value for key, value in data.items() if key not in sparse or value is not None})
 
     def code(self) -> list[tuple[str, Path | None]]:
         """The user's code that it names, for `trust.remember`."""
-        return [code for _, value in self if isinstance(value, Component) for code in code_of(value)]
+        metrics = [(name, self._metric_files.get(name)) for name in self.metrics or () if is_custom(name)]
+        return metrics + [
+            code for _, value in self if isinstance(value, Component) for code in code_of(value)
+        ]
 
 
 class Experiment(RunConfig):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lossscape.batches import called_with
 from lossscape.objective import Objective, arithmetic
 from lossscape.vectors import Params, dot
 
@@ -93,7 +94,8 @@ def _summed(
                 enabled=objective.precision == "bf16",
                 cache_enabled=False,
             ):
-                outputs = torch.func.functional_call(objective.model, values | leaves | masks, (inputs,))
+                given = called_with(objective.model, values | leaves | masks, inputs)
+                outputs = objective.logits(given, len(inputs))
             share = objective.loss(outputs.double(), targets).sum() / len(objective)
             parts = of(share, list(leaves.values()))
         # never in place: what autograd gives for two parameters may be one tensor

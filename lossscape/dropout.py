@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossscape.batches import Inputs, called
 from lossscape.errors import BadInput
 from lossscape.seeds import generator
 from lossscape.vectors import Params
@@ -57,7 +58,7 @@ class Masked(nn.Module):
 class Masks:
     """The masks of a model's dropout layers."""
 
-    def __init__(self, model: nn.Module, inputs: Tensor, seed: int) -> None:
+    def __init__(self, model: nn.Module, inputs: Inputs, seed: int) -> None:
         """Put Masked layers into `model`, in its place; inputs: of a few samples, which it takes.
 
         Raises BadInput where the model has no dropout, or one whose masks do not go by samples.
@@ -66,7 +67,7 @@ class Masks:
         self.seed, self.device = seed, inputs.device
         self.layers: dict[str, _Layer] = {}
         with torch.no_grad(), _shapes(layers) as shapes:
-            model(inputs)
+            called(model, inputs)
         for name, module in layers.items():
             seen = shapes.get(name, [])
             if len(seen) != 1 or len(shape := seen[0]) < 2 or shape[0] != len(inputs):

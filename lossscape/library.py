@@ -17,12 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.analyses import ANALYSES
+from lossscape.batches import called, unwrapped
 from lossscape.certificate.summary import summary
 from lossscape.data.prepare import fingerprint
 from lossscape.data.split import Data, Split
 from lossscape.errors import BadInput
 from lossscape.files import read_json, save_tensors
-from lossscape.losses import LOSSES, Loss
+from lossscape.losses import LOSSES, OF_CLASSES, Loss, plain
+from lossscape.outputs import logits_of
+from lossscape.reading import samples_of
 from lossscape.results import CERTIFICATE, Curve, Surface
 from lossscape.runs import Checkpoint, Point, Run, check_state
 
@@ -40,18 +43,21 @@ POINTS = ("towards", "directions_of", "teacher")
 class LiveRun(Run):
     """A net and its data in memory, in the place of a run directory: only checkpoints and results are files."""
 
+    output: str | None = None
+    metrics = None
+
     def __init__(self, model: nn.Module, loss: str | Loss, train: Split, test: Split | None) -> None:
         """Named after the model's class, in a temporary folder that goes with it."""
         home = tempfile.mkdtemp(prefix="lossscape-")
-        super().__init__(Path(home) / type(model).__name__)
+        super().__init__(Path(home) / type(unwrapped(model)).__name__)
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-        self._model, self._loss = copy.deepcopy(model).cpu(), loss
+        self._model, self._loss = copy.deepcopy(unwrapped(model)).cpu(), loss
         self._train, self._test = train, test
         self._states: list[Checkpoint] = []
 
     def point(self, net: Net, label: str, epoch: int | None = None) -> Point:
         """A point of this run: the values of a net. Raises BadInput where it is of another kind."""
-        state = dict(net.state_dict() if isinstance(net, nn.Module) else net)
+        state = dict(unwrapped(net).state_dict() if isinstance(net, nn.Module) else net)
         check_state(self._model, state, label)
         path = self.path / "checkpoints" / f"{label}.pt"
         save_tensors(path, {name: value.detach().cpu().clone() for name, value in state.items()})
@@ -79,17 +85,21 @@ class LiveRun(Run):
     def dataset(self, device: torch.device | str = "cpu") -> Data:
         """The tensors that were given."""
         train, test = (
-            Split(*(part.to(device) for part in split)) for split in (self._train, self._test or self._train)
+            Split(split.inputs.to(device), split.targets.to(device))
+            for split in (self._train, self._test or self._train)
         )
-        with torch.no_grad():
-            classes = self._model.eval()(self._train.inputs[:1].cpu()).shape[-1]
+        classes = 0
+        if not train.targets.is_floating_point() or plain(self.loss) in OF_CLASSES:
+            with torch.no_grad():
+                given = called(self._model.eval(), self._train.inputs[:1].cpu())
+            classes = logits_of(given, 1, self.output).shape[-1]
         facts = {"sha256": self._sha256, "note": None}
         return Data(train, test, [str(number) for number in range(classes)], facts)
 
     @cached_property
     def _sha256(self) -> str:
         return fingerprint(
-            *(Split(*(part.cpu() for part in split)) for split in (self._train, self._test or self._train))
+            *(Split(s.inputs.cpu(), s.targets.cpu()) for s in (self._train, self._test or self._train))
         )
 
     def model(self, checkpoint: str | Checkpoint = "last") -> nn.Module:
@@ -175,21 +185,23 @@ def landscape(
     *,
     test: tuple[Any, Any] | None = None,
     checkpoints: Sequence[Net] = (),
+    output: str | None = None,
     **options: Any,
 ) -> Shown:
     """The loss over a plane, or along a line, around a trained module.
 
     model: left as it is
     loss: a name of lossscape.losses.LOSSES, or a function (outputs, targets) -> [N] losses
-    inputs, targets: the training data, [N, ...] and class numbers [N] or numbers [N, ...]
+    inputs, targets: the training data, as for `Objective`: tensors, a mapping of tensors, a Dataset or a DataLoader
     test: (inputs, targets) for split="test" or "both"
+    output: which of the model's outputs are the logits, where that is not plain
     checkpoints: nets from the first to the last of a training, for directions="pca" and path=True
     options: those of `lossscape landscape`, with underscores: grid=25, range=(-1, 1), normalize="layer", seed=1, …;
         nets where the command names points: towards=other, through=(b, c); relabel="hard" or "soft" for --targets
 
     Raises BadInput for what does not fit, RunFailed where the certificate fails.
     """
-    run = LiveRun(model, loss, Split(inputs, targets), Split(*test) if test else None)
+    run = _run(model, loss, (inputs, targets), test, output)
     for number, net in enumerate(checkpoints):
         run.point(net, f"epoch-{number:04d}", epoch=number)
     options |= {name: run.point(options[name], name) for name in POINTS if options.get(name) is not None}
@@ -208,6 +220,7 @@ def interpolate(
     targets: Any = None,
     *,
     test: tuple[Any, Any] | None = None,
+    output: str | None = None,
     **options: Any,
 ) -> Shown:
     """The loss along the line from one trained module (α = 0) to another (α = 1).
@@ -215,11 +228,19 @@ def interpolate(
     Arguments as for `landscape`; options: those of `lossscape interpolate`, as points=201. Without test data the
     split is train.
     """
-    run = LiveRun(model_a, loss, Split(inputs, targets), Split(*test) if test else None)
+    run = _run(model_a, loss, (inputs, targets), test, output)
     if options.get("teacher") is not None:
         options["teacher"] = run.point(options["teacher"], "teacher")
     ends = {"start": run.point(model_a, "A"), "end": run.point(model_b, "B")}
     return _shown("interpolate", run, test, ends | {"split": "both" if test else "train"} | options)
+
+
+def _run(
+    model: nn.Module, loss: str | Loss, train: tuple[Any, Any], test: Any, output: str | None
+) -> LiveRun:
+    run = LiveRun(model, loss, Split(*samples_of(*train)), Split(*samples_of(*test)) if test else None)
+    run.output = output
+    return run
 
 
 def _shown(name: str, run: LiveRun, test: Any, options: dict[str, Any]) -> Shown:

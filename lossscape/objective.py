@@ -6,19 +6,25 @@ float64 from the net's outputs and summed in float64, so the mean is that of all
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lossscape.batches import Inputs, called_with, cast, has_floats, tensors_of, unwrapped
 from lossscape.dropout import Dropout, Masks
-from lossscape.errors import BadInput, one_of
-from lossscape.losses import LOSSES, Loss
-from lossscape.metrics import METRICS, Metric
+from lossscape.errors import BadInput
+from lossscape.estimates import Sample, stratified
+from lossscape.losses import Loss
+from lossscape.metrics import Metric
 from lossscape.models.summary import summarise
+from lossscape.outputs import logits_of
+from lossscape.reading import samples_of
+from lossscape.scoring import PerSample, Scoring, blank, joined
 from lossscape.vectors import Params
 
 Precision = Literal["fp64", "fp32", "tf32", "bf16"]
@@ -28,10 +34,6 @@ CACHE_BYTES = 4 * 2**20
 CUDA_BYTES = 2**30
 INTEGER_CHUNK = 256
 """For nets that take integers (tokens), whose activations are not measured."""
-
-
-PerSample = dict[str, Tensor]
-"""The loss and the other metrics of each sample, [n] each, by name."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,10 @@ class Plan:
         return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}"
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A stratified subset of a split."""
-
-    indices: Tensor
-    """[n] places in the split, ascending."""
-    strata: Tensor
-    """[n] number of each sample's stratum."""
-    sizes: Tensor
-    """[H] samples of each stratum in the whole split."""
-
-
 class Chunk(NamedTuple):
     """Some samples of an objective."""
 
-    inputs: Tensor
+    inputs: Inputs
     """In the objective's precision and memory layout."""
     targets: Tensor
     masks: Params
@@ -108,19 +98,20 @@ def has_convolutions(model: nn.Module) -> bool:
     return any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
-def cache_chunk(model: nn.Module, shape: tuple[int, ...], device: torch.device) -> int:
-    """How many samples to push through a net at once so that the largest activation stays in the cache."""
-    sizes = [torch.Size(shape).numel(), summarise(model, shape).largest_activation]
-    budget = CACHE_BYTES if device.type == "cpu" else CUDA_BYTES
-    power = max(budget // (4 * max(sizes)), 8).bit_length() - 1
+def cache_chunk(model: nn.Module, example: Inputs) -> int:
+    """How many samples to push through a net at once so that the largest activation stays in the cache.
+
+    example: inputs [N, ...] on the device where that is done.
+    """
+    sizes = [value[0].numel() for value in tensors_of(example).values()]
+    budget = CACHE_BYTES if example.device.type == "cpu" else CUDA_BYTES
+    power = max(budget // (4 * max(*sizes, summarise(model, example).largest_activation)), 8).bit_length() - 1
     return int(min(2**power, 2**14))
 
 
-def choose_plan(model: nn.Module, inputs: Tensor) -> Plan:
+def choose_plan(model: nn.Module, inputs: Inputs) -> Plan:
     """The plan for a model on inputs [N, ...] and their device, the same one on every start."""
-    chunk = INTEGER_CHUNK
-    if inputs.is_floating_point():
-        chunk = cache_chunk(model, tuple(inputs.shape[1:]), inputs.device)
+    chunk = cache_chunk(model, inputs) if has_floats(inputs) else INTEGER_CHUNK
     return Plan(chunk=chunk, channels_last=has_convolutions(model))
 
 
@@ -131,52 +122,75 @@ class Objective:
         self,
         model: nn.Module,
         loss: str | Loss,
-        inputs: Tensor,
-        targets: Tensor,
+        inputs: Any,
+        targets: Tensor | None = None,
         *,
+        metrics: Sequence[str] | Mapping[str, Metric] | None = None,
+        output: str | None = None,
         precision: Precision = "fp32",
         plan: Plan | None = None,
-        sample: Sample | None = None,
-        dropout: Dropout | None = None,
-        metrics: Sequence[str] | Mapping[str, Metric] = ("accuracy",),
     ) -> None:
-        """model: any module, left as it is; loss: a name of LOSSES or a function (outputs, targets) -> [N] losses.
+        """Everything stays on the inputs' device, where it is computed.
 
-        inputs: [N, ...]; targets: class numbers [N] or distributions [N, C]; both stay on their device, where
-        all is computed. sample: says that they are a stratified subset, which `means` then extrapolates from.
-        dropout: stays on with these masks, in place of off. Raises BadInput where the lengths differ, the loss is
-        unknown, the device has no tf32, or dropout that is to stay on is not there.
+        model: any module, left as it is; what DataParallel or torch.compile wrap around it is left out.
+        loss: a name of LOSSES or a function (outputs, targets) -> [N] losses.
+        inputs: [N, ...], a mapping of such tensors (the model's keyword arguments), a Dataset or a DataLoader.
+        targets: class numbers [N], distributions [N, C], class numbers of positions [N, T], or numbers [N, ...].
+        metrics: names of METRICS or `module:function`, or functions by name; default: accuracy where there are classes.
+        output: which of the model's outputs are the logits, where that is not plain; see `outputs.logits_of`.
+        precision, plan: of the arithmetic, and how it is done.
+        Raises BadInput where they do not fit one another.
         """
-        if len(inputs) != len(targets) or not len(inputs):
-            raise BadInput(
-                f"{len(inputs)} inputs and {len(targets)} targets: both need the same length, at least 1"
-            )
-        if targets.ndim > 2 or (targets.ndim == 2) != targets.is_floating_point():
-            raise BadInput(
-                f"targets of {targets.dtype} with shape {list(targets.shape)}: class numbers are integers [N], "
-                "distributions over classes are floats [N, C]"
-            )
-        if isinstance(loss, str) and loss not in LOSSES:
-            raise BadInput(one_of("loss", loss, LOSSES))
-        if precision == "tf32" and inputs.device.type != "cuda":
+        self.inputs, self.targets = samples_of(inputs, targets)
+        self.device = self.inputs.device
+        if precision == "tf32" and self.device.type != "cuda":
             raise BadInput(
                 "precision tf32 is a format of CUDA devices, and this is computed on the "
-                f"{inputs.device.type.upper()}: use --precision fp32, or bf16 where the processor has it"
+                f"{self.device.type.upper()}: use --precision fp32, or bf16 where the processor has it"
             )
-        self.loss: Loss = LOSSES[loss] if isinstance(loss, str) else loss
-        self.measures = (
-            dict(metrics) if isinstance(metrics, Mapping) else {name: METRICS[name] for name in metrics}
-        )
-        """Metrics beside the loss."""
-        self.device = inputs.device
+        self.scoring = Scoring(loss, metrics, self.targets)
+        self.output, self.precision = output, precision
         self.dtype = torch.float64 if precision == "fp64" else torch.float32
-        self.precision = precision
-        self.inputs, self.targets = inputs, targets
         # a private copy: nothing may change it, and calls override its values
-        self.model = copy.deepcopy(model).to(self.device, self.dtype).requires_grad_(False).eval()
-        self.plan = plan or choose_plan(self.model, inputs)
-        self.sample, self.dropout = sample, dropout
-        self.masks = None if dropout is None else Masks(self.model, self.laid_out(inputs[:2]), dropout.seed)
+        self.model = copy.deepcopy(unwrapped(model)).to(self.device, self.dtype).requires_grad_(False).eval()
+        self.plan = plan or choose_plan(self.model, self.inputs)
+        self.sample: Sample | None = None
+        """Says that the samples are a stratified subset, from which `means` extrapolates."""
+        self.dropout: Dropout | None = None
+        self.masks: Masks | None = None
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Of parameters and buffers, all names of a shared one."""
+        named = (self.model.named_parameters, self.model.named_buffers)
+        return frozenset(name for names in named for name, _ in names(remove_duplicate=False))
+
+    def under(self, *, sample: Sample | None = None, dropout: Dropout | None = None) -> "Objective":
+        """The same objective of samples that are a stratified subset, or with dropout that stays on with these masks.
+
+        Raises BadInput where the model has no dropout whose masks can be kept.
+        """
+        other = copy.copy(self)
+        other.sample, other.dropout = sample, dropout
+        if dropout is not None:
+            other.model = copy.deepcopy(self.model)
+            other.__dict__.pop("_names", None)  # the masks are buffers
+            other.masks = Masks(other.model, self.laid_out(self.inputs[:2]), dropout.seed)
+        return other
+
+    def again(self, model: nn.Module, precision: Precision, plan: Plan | None = None) -> "Objective":
+        """The same samples, targets and metrics in other arithmetic; model: as it was handed over."""
+        other = Objective(
+            model, self.scoring.loss, self.inputs, self.targets, metrics=self.scoring.metrics, output=self.output,
+            precision=precision, plan=plan,
+        )  # fmt: skip
+        other.scoring = self.scoring
+        return other.under(sample=self.sample, dropout=self.dropout)
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of each sample, from outputs and targets."""
+        return self.scoring.loss
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -189,7 +203,7 @@ class Objective:
         `<name>_stderr` is of the estimated mean; `<name>_difference_stderr` of its difference to a reference point,
         whose samples are the same, so it is much smaller.
         """
-        names = ("loss", *self.measures)
+        names = ("loss", *self.scoring.metrics)
         errors = ("", "_stderr", "_difference_stderr") if self.sample is not None else ("",)
         return tuple(f"{name}{error}" for error in errors for name in names)
 
@@ -221,25 +235,13 @@ class Objective:
 
     def per_sample(self, outputs: Tensor, targets: Tensor) -> PerSample:
         """Loss (float64) and metrics of each sample, from outputs [n, C] in float64."""
-        losses = self.loss(outputs, targets)
-        if losses.shape != (len(outputs),):
-            raise BadInput(
-                f"the loss gives shape {list(losses.shape)} for {len(outputs)} samples; one loss each is needed "
-                "(of torch's losses: reduction='none')"
-            )
-        found = {"loss": losses.double()}
-        for name, measure in self.measures.items():
-            found[name] = measure(outputs, targets)
-        return found
+        return self.scoring.per_sample(outputs, targets)
 
     def means(self, values: PerSample, reference: PerSample | None = None) -> dict[str, float]:
         """The means by column from the values of all samples, [N] each.
 
         reference: the values at the point that a subset's differences are taken to; by default this point itself.
-
-        Of a subset: the stratified estimate of the mean, Σ W_h m_h with W_h the stratum's share of the whole, and
-        its standard error, √(Σ W_h² (1 − f_h) s_h²/n_h) with f_h the share of the stratum that is in the subset
-        (Cochran, Sampling Techniques, 3rd ed., §5.3 and §5.4).
+        Of a subset: stratified estimates and their standard errors.
         """
         if self.sample is None:
             return {name: float(each.double().sum()) / len(self) for name, each in values.items()}
@@ -253,7 +255,7 @@ class Objective:
     def blind_loss(self) -> float:
         """The mean loss of outputs that are all 0: of cross-entropy, that of knowing nothing."""
         outputs = self.forward({}, self.laid_out(self.inputs[:1]))
-        values = self.per_sample(torch.zeros_like(outputs).expand(len(self), -1), self.targets)
+        values = self.per_sample(blank(outputs, len(self)), self.targets)
         return self.means(values)["loss"]
 
     def outputs(
@@ -274,6 +276,8 @@ class Objective:
     def prepared(self, parameters: Params | None, buffers: Params | None) -> Params:
         """Parameters and buffers on the objective's device, in its precision and memory layout."""
         given = (parameters or {}) | (buffers or {})
+        if not given.keys() <= self._names:
+            raise BadInput(_unlike(given.keys() - self._names, self._names))
         values = {
             name: value.to(self.device, self.dtype if value.is_floating_point() else None)
             for name, value in given.items()
@@ -300,7 +304,7 @@ class Objective:
         if self.masks is None or self.dropout is None:
             return {}
         masks = self.masks.of(self.dropout.rows[span], self.dtype)
-        return {name: self.laid_out(mask) for name, mask in masks.items()}
+        return {name: _laid_out(mask, self.plan) for name, mask in masks.items()}
 
     def part(self, places: Tensor | slice) -> "Objective":
         """The same objective on some of its samples, ascending, as a set of its own."""
@@ -312,37 +316,31 @@ class Objective:
             part.dropout = Dropout(self.dropout.seed, rows[places])
         return part
 
-    def laid_out(self, inputs: Tensor) -> Tensor:
+    def laid_out(self, inputs: Inputs) -> Inputs:
         """Some inputs in the objective's precision and memory layout."""
-        inputs = inputs.to(self.dtype) if inputs.is_floating_point() else inputs
-        if self.plan.channels_last and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs
+        inputs = cast(inputs, self.dtype)
+        return _laid_out(inputs, self.plan) if isinstance(inputs, Tensor) else inputs
 
-    def forward(self, values: Params, inputs: Tensor) -> Tensor:
+    def forward(self, values: Params, inputs: Inputs) -> Tensor:
         """Outputs in float64 for inputs from `chunks`, with values from `prepared`."""
         with arithmetic(self.device, self.precision):
-            outputs: Tensor = torch.func.functional_call(self.model, values, (inputs,))
-            return outputs.double()
+            return self.logits(called_with(self.model, values, inputs), len(inputs)).double()
+
+    def logits(self, given: Any, samples: int) -> Tensor:
+        """The logits in what the model gives."""
+        return logits_of(given, samples, self.output)
 
 
-def joined(parts: Sequence[PerSample]) -> PerSample:
-    """The values of chunks of samples as those of all of them."""
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+def _laid_out(value: Tensor, plan: Plan) -> Tensor:
+    """A tensor in the memory layout of a plan."""
+    four = plan.channels_last and value.ndim == 4
+    return value.contiguous(memory_format=torch.channels_last) if four else value
 
 
-def stratified(values: Tensor, sample: Sample) -> tuple[float, float]:
-    """Stratified estimate of the mean of a whole split from values [n] of a subset, and its standard error.
-
-    Strata with one sample of several take their variance from the whole subset.
-    """
-    strata, sizes = sample.strata.to(values.device), sample.sizes.to(values.device).double()
-    zeros = torch.zeros_like(sizes)
-    count = zeros.index_add(0, strata, torch.ones_like(values))
-    mean = zeros.index_add(0, strata, values) / count
-    spread = zeros.index_add(0, strata, (values - mean[strata]) ** 2) / (count - 1).clamp(min=1)
-    pooled = values.var() if len(values) > 1 else values.new_tensor(float("nan"))
-    spread = torch.where((count > 1) | (sizes == count), spread, pooled)
-    weights = sizes / sizes.sum()
-    variance = (weights**2 * (1 - count / sizes) * spread / count).sum()
-    return float((weights * mean).sum()), float(variance.sqrt())
+def _unlike(given: Collection[str], known: Collection[str]) -> str:
+    """What is wrong with names of parameters that a model does not have."""
+    shown = ", ".join(sorted(given)[:3])
+    return (
+        f"{shown}: the model has no parameter or buffer of this name, but {', '.join(list(known)[:3])}, …; take "
+        "`objective.parameters()` and `objective.buffers()`, whose names are without what wraps the model"
+    )

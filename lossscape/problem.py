@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossscape import devices, losses
+from lossscape import devices, losses, metrics
+from lossscape.batches import Inputs
 from lossscape.data import Data
 from lossscape.dropout import Dropout
 from lossscape.errors import BadInput, one_of
@@ -16,6 +17,7 @@ from lossscape.evaluate.sampling import stratified_sample
 from lossscape.evaluate.statistics import RecomputedStatistics, tracks_statistics
 from lossscape.evaluate.subspace import Subspace
 from lossscape.measured import Measured, Targets
+from lossscape.metrics import Metric
 from lossscape.objective import Objective
 from lossscape.runs import Point, Run, load_state, point_of, split_state
 from lossscape.targets import relabelled
@@ -31,9 +33,9 @@ class Relabelling:
 
     def __init__(self, teacher: Point, measured: Measured) -> None:
         self.teacher, self.measured = teacher, measured
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._last: tuple[Inputs, Tensor] | None = None
 
-    def __call__(self, inputs: Tensor) -> Tensor:
+    def __call__(self, inputs: Inputs) -> Tensor:
         """Targets of inputs [N, ...], as `targets.relabelled` has them; the last are kept, for they take a pass."""
         if self._last is None or self._last[0] is not inputs:
             made = relabelled(self.teacher, inputs, self.measured.targets, self.measured.precision)
@@ -83,8 +85,11 @@ class Problem:
 
         Raises BadInput where it tells other classes apart.
         """
+        classes = len(self.data.classes)
+        if not classes or self.data.train.targets.ndim > 1:
+            raise BadInput(f"--targets {targets}: the data has no class for each sample; take labels")
         relabelling = Relabelling(teacher, replace(self.measured, targets=targets))
-        made, classes = relabelling(self.data.train.inputs[:1]), len(self.data.classes)
+        made = relabelling(self.data.train.inputs[:1])
         if made.ndim == 2 and made.shape[1] != classes:
             raise BadInput(
                 f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {classes}"
@@ -100,7 +105,7 @@ class Problem:
         found = {}
         for name in SPLITS[measured.split]:
             inputs, labels = self.data.train if name == "train" else self.data.test
-            made, targets, sample = loss, labels, None
+            made, targets, sample = losses.over(loss, losses.positions(loss, labels)), labels, None
             rows = torch.arange(len(inputs))
             if measured.samples is not None:
                 sample = stratified_sample(
@@ -112,10 +117,22 @@ class Problem:
                 targets = self.relabelled(inputs)
                 made = losses.kl_divergence if self.targets == "soft" else loss
             found[name] = Objective(
-                self.model, made, inputs, targets, precision=measured.precision, sample=sample,
-                dropout=None if masks is None else Dropout(masks, rows),
-            )  # fmt: skip
+                self.model, made, inputs, targets, metrics=self.metrics, output=self.run.output,
+                precision=measured.precision,
+            ).under(sample=sample, dropout=None if masks is None else Dropout(masks, rows))  # fmt: skip
         return found
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """What is measured beside the loss, by column: what was asked for, else what the run's config says."""
+        if self.measured.metrics is not None:
+            return metrics.chosen(self.measured.metrics)
+        given = self.run.metrics
+        return metrics.chosen(self._usual) if given is None else given
+
+    @property
+    def _usual(self) -> tuple[str, ...]:
+        return metrics.usual(self.run.loss, self.data.test.targets)
 
     def work(self, subspace: Subspace, **given: Any) -> Work:
         """All that evaluating points of a subspace needs; given: see `Work`."""
@@ -148,7 +165,7 @@ class Problem:
             "loss": told["loss"],
             "batch_norm": self.policy,
             **({} if measured.masks is None else {"dropout": {"keep": True, "seed": measured.masks}}),
-            **({} if measured.metrics is None else {"metrics": list(measured.metrics)}),
+            **({} if tuple(self.metrics) == self._usual else {"metrics": list(self.metrics)}),
             "precision": measured.precision,
         }
 

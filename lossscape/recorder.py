@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from lossscape import data, models, trust, weights, yamlfile
 from lossscape.adopt import keep
 from lossscape.adopt.fit import fitted
+from lossscape.batches import Inputs, called, unwrapped
 from lossscape.config import RunConfig
 from lossscape.errors import BadInput
 from lossscape.files import held, save_tensors, sweep
 from lossscape.models.recognised import section_of
+from lossscape.outputs import logits_of
 from lossscape.runs import Run
 from lossscape.train.checks import DATA_FILE
 from lossscape.train.state import say_state
@@ -50,7 +52,7 @@ class Recorder:
         Raises BadInput where these do not fit together, or the folder holds another run.
         """
         run = Run(folder)
-        self._model = _unwrapped(model)
+        self._model = unwrapped(model)
         self._device = next((value.device for value in self._model.parameters()), torch.device("cpu"))
         if named is None:
             named = section_of(self._model) or (None if overwrite else _named_before(run))
@@ -66,7 +68,7 @@ class Recorder:
                 structure = copy.deepcopy(self._model)
                 structure.zero_grad(set_to_none=True)
             else:
-                structure = models.build(config.model, loaded.shape, len(loaded.classes))
+                structure = models.build(config.model, loaded.shape, loaded.outputs)
                 _check_same(self._model, structure, loaded.train.inputs[:SAMPLES], config.model.name)
             self._subject = keep.subject_of(
                 run, config, loaded, structure, self._device, named=model_section is not None
@@ -100,16 +102,6 @@ class Recorder:
             return keep.add(self._subject, epoch, state, {"recorded": True})
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The module in torch's wrappers of it."""
-    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while True:
-        inner = model.module if isinstance(model, wrappers) else getattr(model, "_orig_mod", None)
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
-
-
 def _named_before(run: Run) -> dict[str, Any] | None:
     """The model section that was written into the config of a run that was begun without one."""
     if not run.config_file.exists():
@@ -120,10 +112,10 @@ def _named_before(run: Run) -> dict[str, Any] | None:
 
 
 def _classes(model: nn.Module, train: Tensors | None) -> int | None:
-    """How many outputs a model has for the inputs."""
-    if train is None:
+    """How many classes a model tells apart; None where there is no class for each sample."""
+    if train is None or train[1].ndim != 1 or train[1].is_floating_point():
         return None
-    outputs = models.summarise(model, tuple(train[0].shape[1:])).outputs
+    outputs = models.summarise(model, train[0]).outputs
     return outputs[0] if len(outputs) == 1 else None
 
 
@@ -177,13 +169,15 @@ def _config(
         raise BadInput(f"{run.path}: {error}") from None
 
 
-def _check_same(model: nn.Module, made: nn.Module, inputs: Tensor, name: str) -> None:
+def _check_same(model: nn.Module, made: nn.Module, inputs: Inputs, name: str) -> None:
     """Raise BadInput where a config's model does not compute what the recorded one does."""
     state = fitted(model.state_dict(), made, f"the recorded model, as {name!r}").state
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         made.load_state_dict(state)
-        wanted = copy.deepcopy(model).eval()(inputs)
-        got = made.to(inputs.device).eval()(inputs)
+        wanted, got = (
+            logits_of(called(each.eval(), inputs), len(inputs))
+            for each in (copy.deepcopy(model), made.to(inputs.device))
+        )
     if wanted.shape != got.shape or not torch.allclose(wanted.float(), got.float(), TOLERANCE, TOLERANCE):
         raise BadInput(
             f"{name!r} makes a model of the same parameters that gives other outputs than the recorded one"

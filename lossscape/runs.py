@@ -6,6 +6,7 @@
 
 import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +19,10 @@ from lossscape import data, losses, models, weights, yamlfile
 from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
 from lossscape.files import is_held, sha256, whole_lines
+from lossscape.metrics import Metric
 from lossscape.runfiles import RunFiles
 from lossscape.vectors import Params
 
-METRICS = (
-    "epoch", "step", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy",
-    "batch_loss", "grad_norm", "seconds",
-)  # fmt: skip
 _CHECKPOINT = re.compile(r"(epoch|step)-(\d+)\.pt")
 
 
@@ -130,6 +128,16 @@ class Run(RunFiles):
         spec = self.config.loss
         return functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
 
+    @property
+    def metrics(self) -> dict[str, Metric] | None:
+        """What is measured beside the loss, by column; None for what is usual for the loss and the targets."""
+        return self.config.metric_functions()
+
+    @property
+    def output(self) -> str | None:
+        """Which of the net's outputs are the logits, where that is not plain."""
+        return self.config.output
+
     def sections(self) -> dict[str, Any]:
         """What was trained on what, by the sections of a config: dataset, model, loss, teacher; as plain data."""
         return self.config.resolved()
@@ -182,7 +190,9 @@ class Run(RunFiles):
         if isinstance(checkpoint, str):
             checkpoint = self.checkpoint(checkpoint)
         facts = self.environment().get("data") or self._data.facts
-        model = models.build(self.config.model, tuple(facts["shape"]), facts["classes"], self.config.seed)
+        model = models.build(
+            self.config.model, tuple(facts["shape"]), facts["classes"] or facts["outputs"], self.config.seed
+        )
         load_state(model, checkpoint.state(), str(checkpoint.path))
         return model.eval()
 
@@ -220,6 +230,11 @@ def point_of(place: "str | Point", default: str = "last") -> Point:
 
 
 point = point_of
+
+
+def metrics_columns(measured: Sequence[str]) -> list[str]:
+    """The columns of metrics.csv; measured: those of the splits, train_loss, train_accuracy, test_loss, …"""
+    return ["epoch", "step", "lr", *measured, "batch_loss", "grad_norm", "seconds"]
 
 
 def split_state(model: nn.Module) -> tuple[Params, Params]:

@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lossscape.batches import Inputs
+from lossscape.errors import BadInput
 from lossscape.objective import Objective, Precision
 from lossscape.runs import Point, split_state
 
@@ -18,7 +20,7 @@ KINDS: tuple[Targets, ...] = ("labels", "hard", "soft")
 
 
 def relabelled(
-    teacher: Point, inputs: Tensor, kind: Targets, precision: Precision = "fp32", temperature: float = 1.0
+    teacher: Point, inputs: Inputs, kind: Targets, precision: Precision = "fp32", temperature: float = 1.0
 ) -> Tensor:
     """What a checkpoint says of inputs [N, ...]: classes [N], or log-probabilities [N, C] in float64.
 
@@ -29,8 +31,16 @@ def relabelled(
     model = teacher.run.model(teacher.checkpoint)
     nothing = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
     exact: Precision = "fp64" if precision == "fp64" else "fp32"
-    objective = Objective(model, "cross_entropy", inputs, nothing, precision=exact)
-    return targets_of(objective.outputs(*split_state(objective.model)), kind, temperature)
+    objective = Objective(
+        model, "cross_entropy", inputs, nothing, metrics=(), output=teacher.run.output, precision=exact
+    )
+    outputs = objective.outputs(*split_state(objective.model))
+    if outputs.ndim != 2 or outputs.shape[1] < 2:
+        raise BadInput(
+            f"{kind} targets are what a net says of classes, and {teacher} gives outputs {list(outputs.shape)}: "
+            "take the data's own, --targets labels"
+        )
+    return targets_of(outputs, kind, temperature)
 
 
 def targets_of(outputs: Tensor, kind: Targets, temperature: float = 1.0) -> Tensor:

@@ -146,4 +146,5 @@ DATA_CASES = [
     DataCase("image_folder", (3, 5, 7), 3, 12, 6, {"note": "PNG copy"}, lambda root, _: picture_files(root)),
     DataCase("synthetic", (2, 3), 4, 50, 30, {"shape": [2, 3], "classes": 4, "train": 50, "test": 30}),
     DataCase("tensors", (2, 4, 3), 5, 40, 10, {"file": "mine.pt"}, tensor_file),
+    DataCase("synthetic_regression", (3,), 0, 50, 30, {"inputs": 3, "outputs": 2, "train": 50, "test": 30}),
 ]

@@ -160,7 +160,7 @@ def result_of(run: Run, folder: Path, changed: Callable[[Params], Params] = lamb
     problem = problem_of(start, Measured(), "cpu")
     origin, buffers = problem.values(start)
     target, _ = problem.values(end)
-    line = Subspace(changed(origin), [between(origin, target)], buffers)
+    line = Subspace(changed(origin), [between(origin, target)], buffers, frozen=True)
     work = Work(problem.objectives(), line)
     places = [(0.0,), (0.25,), (0.5,), (1.0,)]
     values = dict(zip(places, work.rows(places, Plan(64, False)), strict=True))
@@ -312,7 +312,9 @@ def test_when_two_numbers_agree(value: float, reference: float, rough: float | N
 
 
 def test_directions_that_are_not_what_they_should_be(result: Result, tmp_path: Path) -> None:
-    origin = split_state(MODEL_CASES["mlp_batch_norm_prelu"].model())[0]
+    case = MODEL_CASES["mlp_batch_norm_prelu"]
+    objective = Objective(case.model(), "cross_entropy", case.inputs(4), case.targets(4))
+    origin = objective.parameters()
     plane = Subspace(origin, random_directions(origin, 2))
     save_tensors(tmp_path / DIRECTIONS, dict(zip("xy", plane.directions, strict=True)))
 
@@ -321,7 +323,7 @@ def test_directions_that_are_not_what_they_should_be(result: Result, tmp_path: P
         given = replace(
             result.certified,
             folder=tmp_path,
-            work=replace(result.work, subspace=plane),
+            work=Work({"train": objective}, plane),
             axes="xy",
             direction=direction,
         )

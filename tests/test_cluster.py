@@ -215,7 +215,7 @@ def test_where_every_block_fails_the_first_few_suffice(shared: Cluster) -> None:
 def test_errors_of_the_user_are_told_as_in_one_process(shared: Cluster) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     work = work_of(model, (12,), 3)
-    work.objectives["train"].loss = lambda outputs, targets: outputs.sum()
+    work.objectives["train"].scoring.loss = lambda outputs, targets: outputs.sum()
     with pytest.raises(BadInput, match="one loss each is needed"):
         list(shared.workers.evaluate(work, PLANS[0], [POINTS]))
 

@@ -305,7 +305,7 @@ def test_every_error_has_its_place(tmp_path: Path) -> None:
         "a.yaml:11:7: model.channels.1: input should be a valid integer, got 'no'",
         "a.yaml:12:9: model.channels.2: input should be a valid integer, got [4]",
         "a.yaml:13:3: model.kernel_size: 4 is even; allowed: odd sizes, which keep the size of the maps, got 4",
-        "--set loss.label_smoothing=1: loss: needs a name; allowed: cross_entropy, mse",
+        "--set loss.label_smoothing=1: loss: needs a name; allowed: cross_entropy, token_cross_entropy, mse",
         "a.yaml:17:5: optimizer.betas.1: input should be less than 1, got 1.5",
         "a.yaml:18:1: schedule.milestones: is required",
         "a.yaml:20:1: training.epochs: is required",

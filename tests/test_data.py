@@ -77,9 +77,13 @@ def test_what_comes_out(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
     for split, size in ((first.train, case.train), (first.test, case.test)):
         assert split.inputs.shape == (size, *case.shape)
         assert split.inputs.dtype == torch.float32
-        assert split.targets.shape == (size,)
-        assert split.targets.dtype == torch.int64
-        assert set(split.targets.tolist()) <= set(range(case.classes))
+        if case.classes:
+            assert split.targets.shape == (size,)
+            assert split.targets.dtype == torch.int64
+            assert set(split.targets.tolist()) <= set(range(case.classes))
+        else:
+            assert split.targets.shape == (size, first.outputs)
+            assert split.targets.dtype == torch.float32
     assert first.facts == again.facts
     assert all(
         torch.equal(a, b)
@@ -93,12 +97,17 @@ def test_what_comes_out(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("case", DATA_CASES, ids=lambda case: case.name)
 def test_shared_options(case: DataCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case.lay(tmp_path, monkeypatch)
-    options = {"train_size": case.train // 2, "test_size": 3, "label_noise": 0.5, "seed": 5}
+    noise = {"label_noise": 0.5} if case.classes else {}
+    options = {"train_size": case.train // 2, "test_size": 3, **noise, "seed": 5}
     small = load(case.name, **options, **case.options)
     facts = small.facts
     assert (len(small.train), len(small.test)) == (case.train // 2, 3)
-    assert facts["labels_redrawn"] == round(0.5 * (case.train // 2))
-    assert 0 < facts["labels_changed"] <= facts["labels_redrawn"]
+    if case.classes:
+        assert facts["labels_redrawn"] == round(0.5 * (case.train // 2))
+        assert 0 < facts["labels_changed"] <= facts["labels_redrawn"]
+    else:
+        with pytest.raises(BadInput, match="no class for each sample"):
+            load(case.name, label_noise=0.5, **case.options)
     axes = [0, *range(2, small.train.inputs.dim())] if len(case.shape) > 1 else [0, 1]
     inputs = small.train.inputs.double()
     torch.testing.assert_close(inputs.mean(axes), torch.zeros_like(inputs.mean(axes)), atol=1e-6, rtol=0)
@@ -108,7 +117,7 @@ def test_shared_options(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
     plain = load(case.name, normalize=False, **options, **case.options)
     assert plain.facts["sha256"] == facts["sha256"]
     assert plain.facts["mean"] is plain.facts["std"] is None
-    if case.name != "synthetic":
+    if not case.name.startswith("synthetic"):
         assert 0.0 <= float(plain.train.inputs.min()) < float(plain.train.inputs.max()) <= 1.0
     channels = [1, len(facts["mean"]), *[1] * (len(case.shape) - 1)]
     mean, std = (torch.tensor(facts[key], dtype=torch.float64).reshape(channels) for key in ("mean", "std"))
@@ -349,12 +358,19 @@ WRONG = {
         without(2, torch.full((12, 4), 1e300, dtype=torch.float64)),
         "test_inputs has values that are NaN",
     ),
-    "whole numbers": (without(0, torch.zeros(30, 4, dtype=torch.int64)), "train_inputs is torch.int64"),
+    "whole numbers": (without(0, torch.zeros(30, 4, dtype=torch.int16)), "train_inputs is torch.int16"),
+    "tokens and numbers": (without(0, torch.zeros(30, 4, dtype=torch.int64)), "they must be alike"),
+    "names of inputs": (
+        without(0, {"ids": torch.zeros(30, 4), "mask": torch.zeros(29, 4)}),
+        "unequal numbers",
+    ),
     "no channel": (without(0, torch.zeros(30, 4, 4, dtype=torch.uint8)), r"pictures are \[N, C, H, W\]"),
     "no samples": (without(0, torch.zeros(0, 4)), "at least one sample"),
     "no dimension": (without(0, torch.zeros(30)), r"it must be \[N, ...\]"),
-    "float targets": (without(1, torch.zeros(30)), "targets are integer classes"),
-    "one-hot": (without(3, torch.zeros(12, 3, dtype=torch.int64)), "one class per sample"),
+    "targets of yes and no": (without(1, torch.zeros(30, dtype=torch.bool)), "targets are integer classes"),
+    "one-hot": (without(3, torch.zeros(12, 3, dtype=torch.int64)), r"test targets torch.int64 \[3\]"),
+    "float targets": (without(1, torch.zeros(30)), "train targets are torch.float32"),
+    "NaN targets": (without(1, torch.full((30,), float("nan"))), "train_targets has values that are NaN"),
     "negative": (without(3, torch.full((12,), -1)), "test_targets has the class -1"),
     "beyond": (
         RawData(Split(*four()[:2]), Split(*four()[2:]), ["a", "b"]),
@@ -403,10 +419,12 @@ def test_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "cifar10",
         "image_folder",
         "synthetic",
+        "synthetic_regression",
         "my_data.py:rings",
     ]
     assert data.load(specs[-1]).train.inputs.shape == (100, 5)
-    assert data.load(specs[-2]).shape == (3, 8, 8)
+    assert data.load(specs[-3]).shape == (3, 8, 8)
+    assert data.load(specs[-2]).shape == (8,)
 
 
 # augmentation

@@ -59,8 +59,8 @@ def objective_of(
     inputs = torch.randn(SAMPLES, *shape, generator=generator)
     targets = torch.randint(CLASSES, (SAMPLES,), generator=generator)
     rows = torch.arange(SAMPLES) if rows is None else rows
-    return Objective(
-        model, "cross_entropy", inputs, targets, precision="fp64", plan=plan, dropout=Dropout(seed, rows)
+    return Objective(model, "cross_entropy", inputs, targets, precision="fp64", plan=plan).under(
+        dropout=Dropout(seed, rows)
     )
 
 

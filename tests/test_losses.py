@@ -34,7 +34,7 @@ def test_written_formulas(targets: Tensor) -> None:
     np.testing.assert_allclose(mse(OUTPUTS, targets).numpy(), expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"token_cross_entropy"}))
 def test_a_loss_for_each_sample_with_a_gradient(name: str) -> None:
     outputs = OUTPUTS.clone().requires_grad_()
     values = LOSSES[name](outputs, CLASSES)
@@ -46,7 +46,7 @@ def test_a_loss_for_each_sample_with_a_gradient(name: str) -> None:
     assert torch.count_nonzero(outputs.grad) == C  # the other samples have no part in it
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"token_cross_entropy"}))
 def test_soft_targets_of_a_lower_precision_than_the_outputs(name: str) -> None:
     values = LOSSES[name](OUTPUTS, SOFT.float())
     torch.testing.assert_close(values, LOSSES[name](OUTPUTS, SOFT), rtol=1e-6, atol=1e-7)

@@ -42,7 +42,7 @@ def plane_of(objective: Objective) -> Subspace:
         {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()}
         for _ in "xy"
     ]
-    directions[0] = between(origin, directions[0])
+    directions[0] = dict(between(origin, directions[0]))  # within one plane: there is no other net
     return Subspace(origin, directions, dict(objective.buffers()))
 
 

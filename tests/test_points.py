@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lossscape.analyses.landscape.ranges import FLOOR, LARGEST, find_range
 from lossscape.errors import BadInput
+from lossscape.estimates import stratified
 from lossscape.evaluate import Outputs, Subspace, Work, grid_points, line_points, table
 from lossscape.evaluate.calibration import NAMES
 from lossscape.evaluate.engine import blocks_of
@@ -18,7 +19,7 @@ from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import ROUNDS, refined
 from lossscape.evaluate.sampling import stratified_sample
 from lossscape.evaluate.subspace import Coordinates
-from lossscape.objective import Objective, Plan, PlanName, stratified
+from lossscape.objective import Objective, Plan, PlanName
 
 # --- the order of a grid --------------------------------------------------------------------------------------
 
@@ -184,8 +185,8 @@ def test_differences_to_the_reference_are_more_certain() -> None:
     inputs, targets = torch.randn(400, 6), torch.randint(0, 3, (400,))
     sample = stratified_sample(targets, 60)
     objective = Objective(
-        torch.nn.Linear(6, 3), "cross_entropy", inputs[sample.indices], targets[sample.indices], sample=sample
-    )
+        torch.nn.Linear(6, 3), "cross_entropy", inputs[sample.indices], targets[sample.indices]
+    ).under(sample=sample)
     errors = ("", "_stderr", "_difference_stderr")
     assert objective.columns == tuple(f"{name}{error}" for error in errors for name in ("loss", "accuracy"))
     near = {name: 1.01 * value for name, value in objective.parameters().items()}

@@ -15,18 +15,20 @@ from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.files import held, sha256
 from lossscape.runs import (
-    METRICS,
     Checkpoint,
     Point,
     Run,
     last_metrics,
     list_runs,
     load_state,
+    metrics_columns,
     point,
     standing,
     summary,
 )
 from lossscape.train import train
+
+COLUMNS = metrics_columns([f"{split}_{name}" for split in ("train", "test") for name in ("loss", "accuracy")])
 
 MANY = """\
 name: many
@@ -155,9 +157,9 @@ def test_model_has_the_values_of_the_checkpoint(many: Run, name: str) -> None:
 
 def test_model_and_tensors_give_the_rows_of_the_metrics(many: Run) -> None:
     rows = [line.split(",") for line in many.metrics_file.read_text().splitlines()]
-    assert tuple(rows[0]) == METRICS
+    assert rows[0] == COLUMNS
     for row in rows[1:]:
-        known = dict(zip(METRICS, row, strict=True))
+        known = dict(zip(COLUMNS, row, strict=True))
         model = many.model(known["epoch"])
         for split in ("train", "test"):
             inputs, targets = many.tensors(split)  # type: ignore[arg-type]
@@ -278,7 +280,7 @@ def test_runs_are_listed_by_name(own_run: Run, many: Run, tmp_path: Path) -> Non
 
 
 def test_summary_and_last_metrics(own_run: Run) -> None:
-    last = dict(zip(METRICS, own_run.metrics_file.read_text().splitlines()[-1].split(","), strict=True))
+    last = dict(zip(COLUMNS, own_run.metrics_file.read_text().splitlines()[-1].split(","), strict=True))
     assert last_metrics(own_run) == last
     losses = [f"{float(last[key]):.4f}" for key in ("train_loss", "test_loss")]
     accuracies = [f"{float(last[key]):.1%}" for key in ("train_accuracy", "test_accuracy")]
@@ -295,7 +297,7 @@ def test_summary_and_last_metrics(own_run: Run) -> None:
     with own_run.metrics_file.open("a") as file:
         file.write("9,9,0.3")
     assert last_metrics(own_run) == last
-    own_run.metrics_file.write_text(",".join(METRICS) + "\n")
+    own_run.metrics_file.write_text(",".join(COLUMNS) + "\n")
     assert last_metrics(own_run) == {}
     assert summary(own_run) == (*described, "0/3", "-", "-", "-", "-", "finished")
     own_run.metrics_file.unlink()

@@ -20,10 +20,12 @@ from lossscape.analyses.solutions.result import Solutions
 from lossscape.analyses.solutions.result import read as read_solutions
 from lossscape.errors import BadInput
 from lossscape.report import write_report
-from lossscape.runs import METRICS, Run
+from lossscape.runs import Run, metrics_columns
 from tests.conftest import Answer
 from tests.report_runs import table, write_run
 from tests.seeing import assert_inside, png_size, words_of
+
+COLUMNS = metrics_columns([f"{split}_{name}" for split in ("train", "test") for name in ("loss", "accuracy")])
 
 INF, NAN = float("inf"), float("nan")
 
@@ -174,7 +176,7 @@ def write_losses(
         [e, e, 0.1, t, 0.5, v, 0.5, 1.0 if e else None, 0.5 if e else None, e]
         for e, (t, v) in enumerate(zip(train, test, strict=False))
     ]
-    run.metrics_file.write_text(table(METRICS, rows))
+    run.metrics_file.write_text(table(COLUMNS, rows))
     return run
 
 
@@ -389,7 +391,7 @@ def swap(old: str, new: str) -> Callable[[Path], Run]:
     [
         (broken(lambda run: run.metrics_file.unlink()), "metrics.csv: no such file; train the run first"),
         (broken(lambda run: run.metrics_file.write_text("")), "no epoch yet"),
-        (broken(lambda run: run.metrics_file.write_text(",".join(METRICS) + "\n")), "no epoch yet"),
+        (broken(lambda run: run.metrics_file.write_text(",".join(COLUMNS) + "\n")), "no epoch yet"),
         (lambda folder: write_losses(folder, "a", [2.0]), "no epoch yet after the initial values"),
         (swap("train_loss", "loss"), "lacks the column train_loss"),
         (swap("\n4.0,", "\n7.0,"), "not whole numbers one after the other"),

@@ -36,10 +36,10 @@ def adopt(
     device = devices.pick(config.device)
     keep.check_place(run, config.resolved(run.path), overwrite)
     loaded = data.load(config.dataset, device)
-    model = models.build(config.model, loaded.shape, len(loaded.classes), config.seed)
+    model = models.build(config.model, loaded.shape, loaded.outputs, config.seed)
     subject = keep.subject_of(run, config, loaded, model, device)
     known = {} if overwrite else keep.entries(run)
-    wanted = _numbered(run, files, epochs if epochs is not None else numbers_of(files), known)
+    wanted = _numbered(subject, files, epochs if epochs is not None else numbers_of(files), known)
     for file in wanted.values():
         _read(file, subject)
     with held(run.path, "adopting"):
@@ -69,7 +69,10 @@ def _read(file: Path, subject: keep.Subject) -> Fitted:
 
 
 def _numbered(
-    run: Run, files: Sequence[Path], numbers: Sequence[int] | None, known: dict[int, dict[str, object]]
+    subject: keep.Subject,
+    files: Sequence[Path],
+    numbers: Sequence[int] | None,
+    known: dict[int, dict[str, object]],
 ) -> dict[int, Path]:
     """The files that the run lacks, by epoch. Raises BadInput where an epoch is another file's."""
     if numbers is None:  # by their order, behind what is there
@@ -82,8 +85,8 @@ def _numbered(
     for epoch, file in zip(numbers, files, strict=True):
         if epoch in known and known[epoch]["sha256"] != sha256(file):
             raise BadInput(
-                f"{file}: epoch {epoch} of {run.path} was adopted from another file ({known[epoch]['file']}); say its "
-                "own with --epochs, or choose another --name"
+                f"{file}: epoch {epoch} of {subject.run.path} was adopted from another file ({known[epoch]['file']}); "
+                "say its own with --epochs, or choose another --name"
             )
     wanted = sorted(zip(numbers, files, strict=True))
-    return {epoch: file for epoch, file in wanted if not (epoch in known and keep.complete(run, epoch))}
+    return {epoch: file for epoch, file in wanted if not (epoch in known and keep.complete(subject, epoch))}

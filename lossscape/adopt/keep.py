@@ -17,9 +17,11 @@ from lossscape.files import read_rows, save_tensors, write_text
 from lossscape.losses import FAMILY, Loss
 from lossscape.objective import Objective
 from lossscape.results.tables import write_csv
-from lossscape.runs import METRICS, Run, split_state
+from lossscape.runs import Run, metrics_columns, split_state
 from lossscape.train.checks import check_outputs, differences, holds_run
 from lossscape.train.environment import record
+from lossscape.train.objectives import columns_of, objectives_of
+from lossscape.train.parallel import World
 from lossscape.train.start import empty
 from lossscape.train.state import plain
 from lossscape.train.teacher import lesson_of
@@ -46,18 +48,20 @@ class Subject:
         data = self.config.resolved(self.run.path)
         return data if self.named else data | {"model": None}
 
+    @property
+    def columns(self) -> list[str]:
+        """Of metrics.csv."""
+        return metrics_columns(columns_of(self.objectives))
+
 
 def subject_of(
     run: Run, config: RunConfig, data: Data, model: nn.Module, device: torch.device, *, named: bool = True
 ) -> Subject:
     """Objectives as training has them. Raises BadInput where data, model and loss do not fit together."""
     loss: Loss = functools.partial(FAMILY.function(config.loss), **FAMILY.arguments(config.loss))
-    check_outputs(model, loss, config.loss.label_smoothing, data)
+    check_outputs(model, loss, config, data)
     lesson = lesson_of(config.teacher, data, loss)
-    objectives = {
-        "train": Objective(model, lesson.judge, data.train.inputs, lesson.judged),
-        "test": Objective(model, loss, *data.test),
-    }
+    objectives = objectives_of(model, config, data, loss, lesson, World())
     return Subject(run, config, data, model, objectives, device, named)
 
 
@@ -94,9 +98,10 @@ def entries(run: Run) -> dict[int, dict[str, Any]]:
     return {each["epoch"]: each for each in run.environment().get(ADOPTED, [])}
 
 
-def complete(run: Run, epoch: int) -> bool:
+def complete(subject: Subject, epoch: int) -> bool:
     """Whether a checkpoint is there with its row of metrics.csv, which is written last."""
-    rows = read_rows(run.metrics_file, METRICS)
+    run = subject.run
+    rows = read_rows(run.metrics_file, subject.columns)
     return run.epoch_file(epoch).exists() and any(row["epoch"] == str(epoch) for row in rows)
 
 
@@ -108,7 +113,7 @@ def begin(subject: Subject, *, keeping: tuple[str, ...] | None = None) -> None:
     run = subject.run
     if keeping is not None:
         empty(run, keeping)
-    summary = models.summarise(subject.model, subject.data.shape)
+    summary = models.summarise(subject.model, subject.data.train.inputs)
     facts = {
         "seed": subject.config.seed,
         "model": dataclasses.asdict(summary),
@@ -141,19 +146,20 @@ def add(
         for split, objective in subject.objectives.items()
         for name, value in objective.metrics(parameters, buffers, done).items()
     }
-    rows = {int(row["epoch"]): row for row in read_rows(run.metrics_file, METRICS)}
+    rows = {int(row["epoch"]): row for row in read_rows(run.metrics_file, subject.columns)}
     if rows.pop(epoch, None):
-        _write_rows(run, rows)
+        _write_rows(subject, rows)
     save_tensors(run.epoch_file(epoch), plain(subject.model.state_dict()))
     environment = run.environment()
     known = entries(run) | {epoch: {"epoch": epoch, **origin}}
     environment[ADOPTED] = [known[number] for number in sorted(known)]
     write_text(run.environment_file, json.dumps(environment, indent=2, ensure_ascii=False) + "\n")
-    _write_rows(run, rows | {epoch: {"epoch": epoch} | values})
+    _write_rows(subject, rows | {epoch: {"epoch": epoch} | values})
     return values
 
 
-def _write_rows(run: Run, rows: dict[int, dict[str, Any]]) -> None:
+def _write_rows(subject: Subject, rows: dict[int, dict[str, Any]]) -> None:
     """metrics.csv by epoch; what training alone knows stays empty."""
-    table = [[rows[epoch].get(column) for column in METRICS] for epoch in sorted(rows)]
-    write_csv(run.metrics_file, METRICS, table)
+    columns = subject.columns
+    table = [[rows[epoch].get(column) for column in columns] for epoch in sorted(rows)]
+    write_csv(subject.run.metrics_file, columns, table)

@@ -192,7 +192,8 @@ def _own_backward(along: Scaled, objective: Objective, point: Params) -> str:
         return objective.loss(outputs, targets)
 
     spied = copy.copy(objective)
-    spied.loss = loss
+    spied.scoring = copy.copy(objective.scoring)
+    spied.scoring.loss = loss
     along.slope(spied, point)
     seen = set()
     while nodes:

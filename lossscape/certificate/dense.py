@@ -1,8 +1,5 @@
 """Losses and metrics at some points of a result against dense forward passes in float64."""
 
-import torch
-from torch import Tensor
-
 from lossscape.certificate.check import Certified, Check, Findings, Kind, allowed, compare
 from lossscape.certificate.reference import Reference
 from lossscape.evaluate.subspace import Coordinates
@@ -36,8 +33,11 @@ def _check_point(split: str, point: Coordinates, reference: Reference) -> list[C
     checks = []
     for name, each in values.items():
         tolerance = allowed(exact[name], precision)
-        if each.dtype == torch.bool:  # rounding turns the answers of some samples
-            tolerance = plain.means(values | {name: _undecided(outputs, precision)})[name] + 1e-12
+        unsure = plain.scoring.undecided(name, outputs, plain.targets, DECIDED[precision])
+        if unsure is not None:  # rounding turns the answers of some samples
+            tolerance = plain.means(values | {name: unsure})[name] + 1e-12
+        elif name != "loss":  # whose values may cancel
+            tolerance = allowed(plain.means(values | {name: each.abs()})[name], precision)
         value = reference.engine[point][f"{split}_{name}"]
 
         def rough(name: str = name) -> float:
@@ -45,11 +45,3 @@ def _check_point(split: str, point: Coordinates, reference: Reference) -> list[C
 
         checks.append(compare(KIND, f"{split} {name} at {where}", value, exact[name], tolerance, rough))
     return checks
-
-
-def _undecided(outputs: Tensor, precision: Precision) -> Tensor:
-    """The samples whose class rounding in a precision may change, [n]."""
-    if outputs.shape[1] < 2:
-        return torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
-    largest = outputs.topk(2, dim=1).values
-    return ~(largest[:, 0] - largest[:, 1] > DECIDED[precision] * outputs.abs().amax(1))

@@ -85,11 +85,7 @@ def _whole(result: Certified) -> dict[str, Objective]:
             objectives[split] = objective
         elif len(data) <= WORTH * len(result.values) * len(objective):
             objectives[split] = Objective(
-                problem.model,
-                objective.loss,
-                data.inputs,
-                data.targets,
-                precision=objective.precision,
-                metrics=objective.measures,
-            )
+                problem.model, problem.run.loss, data.inputs, data.targets, metrics=objective.scoring.metrics,
+                output=objective.output, precision=objective.precision,
+            )  # fmt: skip
     return objectives

@@ -3,11 +3,13 @@
 import torch
 from torch import nn
 
+from lossscape.batches import called, cast
 from lossscape.certificate.check import Certified, Findings, Kind, allowed, compare
 from lossscape.certificate.reference import Reference
 from lossscape.dropout import applied
-from lossscape.objective import Objective, joined
+from lossscape.objective import Objective
 from lossscape.runs import split_state
+from lossscape.scoring import joined
 from lossscape.vectors import Params
 
 KIND = Kind(
@@ -54,7 +56,7 @@ def _loss(module: nn.Module, objective: Objective, reference: Reference) -> floa
         span = slice(start, start + reference.chunk)
         inputs, targets = objective.inputs[span], objective.targets[span]
         with applied(module, objective.masks_of(span)):
-            outputs = module(inputs.double() if inputs.is_floating_point() else inputs)
+            outputs = objective.logits(called(module, cast(inputs, torch.float64)), len(inputs))
         parts.append(objective.per_sample(outputs.double(), targets))
         reference.done(len(inputs))
     return objective.means(joined(parts))["loss"]

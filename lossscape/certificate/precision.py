@@ -15,7 +15,7 @@ def check(result: Certified, reference: Reference) -> Findings:
         return [], {}
     work, plan = result.work, replace(result.plan, compiled=False)
     exact = Work(
-        {split: reference.again(part, "fp32") for split, part in work.objectives.items()},
+        {split: part.again(reference.model, "fp32") for split, part in work.objectives.items()},
         work.subspace,
         work.statistics,
     )

@@ -8,11 +8,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lossscape.batches import Inputs, has_floats, tensors_of
 from lossscape.certificate.check import Certified
 from lossscape.evaluate import Work
 from lossscape.evaluate.engine import Statistics, Values, blocks_of
@@ -73,12 +73,10 @@ class Reference:
         for whole in (True, False):
             parts = {s: part for s, part in self.objectives.items() if (self.indices[s] is None) == whole}
             known = self.stored if whole else {}
-            for point in self.both:
-                found[point] |= {
-                    c: known[point][c] for c in Work(parts, self.subspace).columns if point in known
-                }
-            missing = [point for point in self.both if point not in known]
             work = Work(parts, self.subspace, self.statistics)
+            for point in self.both:
+                found[point] |= {c: known[point][c] for c in work.columns if point in known}
+            missing = [point for point in self.both if point not in known]
             for block in blocks_of(missing if parts else [], self.plan):
                 for point, values in zip(block, work.rows(block, self.plan, self.done), strict=True):
                     found[point] |= values
@@ -88,15 +86,8 @@ class Reference:
         """An objective of its own on the samples of a split that are checked, dense and contiguous."""
         if (split, precision) not in self._plain:
             plan = Plan(self.chunk, channels_last=False)
-            self._plain[split, precision] = self.again(self.objectives[split], precision, plan)
+            self._plain[split, precision] = self.objectives[split].again(self.model, precision, plan)
         return self._plain[split, precision]
-
-    def again(self, part: Objective, precision: Precision, plan: Plan | None = None) -> Objective:
-        """An objective on the same samples in another precision."""
-        how: dict[str, Any] = {"sample": part.sample, "dropout": part.dropout, "metrics": part.measures}
-        return Objective(
-            self.model, part.loss, part.inputs, part.targets, precision=precision, plan=plan, **how
-        )
 
     def outputs(self, split: str, point: Coordinates, precision: Precision) -> Tensor:
         """What the net gives for the checked samples of a split, by forward passes in a precision, [n, C]."""
@@ -174,14 +165,14 @@ def _drawn(samples: int, number: int, *purpose: str) -> Tensor:
     return order[:number].sort().values
 
 
-def _size(model: nn.Module, inputs: Tensor) -> tuple[int, int]:
+def _size(model: nn.Module, inputs: Inputs) -> tuple[int, int]:
     """About how many multiply-adds a sample takes, and a chunk of samples that takes little memory."""
-    shape = inputs.shape[1:]
+    numbers = max(each[0].numel() for each in tensors_of(inputs).values())
     parameters = sum(value.numel() for value in model.parameters())
-    if not inputs.is_floating_point():  # tokens: each passes all parameters once or so
-        return max(parameters * shape.numel(), 1), 32
-    summary = summarise(model, tuple(shape))
-    largest = max(summary.largest_activation, shape.numel())
+    if not has_floats(inputs):  # tokens: each passes all parameters once or so
+        return max(parameters * numbers, 1), 32
+    summary = summarise(model, inputs)
+    largest = max(summary.largest_activation, numbers)
     return max(summary.multiply_adds, parameters, largest), min(max(ELEMENTS // largest, 1), CHUNK)
 
 

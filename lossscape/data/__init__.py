@@ -10,7 +10,7 @@ from lossscape.data.image_folder import image_folder
 from lossscape.data.options import DataOptions
 from lossscape.data.prepare import prepare, where_data_is
 from lossscape.data.split import Data, RawData, Split
-from lossscape.data.synthetic import synthetic
+from lossscape.data.synthetic import synthetic, synthetic_regression
 from lossscape.data.tensors import tensors
 from lossscape.data.torchvision_sets import cifar10, cifar100, fashion_mnist, mnist
 from lossscape.families import Family
@@ -25,6 +25,7 @@ DATASETS: dict[str, Callable[..., RawData]] = {
     "cifar100": cifar100,
     "image_folder": image_folder,
     "synthetic": synthetic,
+    "synthetic_regression": synthetic_regression,
     "tensors": tensors,
 }
 FAMILY = Family(DATASETS, DataOptions, given=("root",))

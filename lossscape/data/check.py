@@ -1,38 +1,45 @@
 """Whether what a data-set function returned is a data set."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lossscape.batches import Batch, Inputs, batch_of, tensors_of
 from lossscape.data.split import RawData, Split
 from lossscape.errors import BadInput
+from lossscape.tokens import IGNORED
 
 FORM = "RawData or (train_inputs, train_targets, test_inputs, test_targets)"
 
 
 def checked(returned: Any, name: str) -> RawData:
-    """What a data-set function returned as RawData on the CPU: inputs uint8 or float32, targets int64.
+    """What a data-set function returned as RawData on the CPU: uint8, float32 or int64.
 
     Raises BadInput, naming the data set and the tensor, where it is no data set.
     """
     if isinstance(returned, RawData):
-        parts = (*returned.train, *returned.test)
+        parts: tuple[Any, ...] = (*returned.train, *returned.test)
     elif isinstance(returned, tuple | list) and len(returned) == 4:
         parts = tuple(returned)
     else:
         raise BadInput(f"dataset {name}: it must return {FORM}, not {_kind(returned)}")
     names = ("train_inputs", "train_targets", "test_inputs", "test_targets")
     for part, label in zip(parts, names, strict=True):
-        if not isinstance(part, Tensor):
+        named = label.endswith("inputs") and isinstance(part, Mapping | Batch)
+        if not isinstance(part, Tensor) and not named:
             raise BadInput(f"dataset {name}: {label} is {_kind(part)}, not a torch.Tensor")
     train_inputs, test_inputs = (_inputs(parts[i], f"dataset {name}: {names[i]}") for i in (0, 2))
     train_targets, test_targets = (_targets(parts[i], f"dataset {name}: {names[i]}") for i in (1, 3))
     train, test = Split(train_inputs, train_targets), Split(test_inputs, test_targets)
     _check_together(train, test, name)
-    highest = int(max(train_targets.max(), test_targets.max()))
+    numbers = train_targets.is_floating_point()
+    highest = -1 if numbers else int(max(train_targets.max(), test_targets.max()))
     classes = returned.classes if isinstance(returned, RawData) else [str(i) for i in range(highest + 1)]
+    if numbers and classes:
+        raise BadInput(f"dataset {name}: targets are numbers, which have no classes; classes are integers")
     if highest >= len(classes):
         raise BadInput(f"dataset {name}: target {highest} is beyond the {len(classes)} classes")
     note = returned.note if isinstance(returned, RawData) else ""
@@ -45,7 +52,19 @@ def _kind(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__name__}"
 
 
-def _inputs(tensor: Tensor, what: str) -> Tensor:
+def _inputs(given: Any, what: str) -> Inputs:
+    try:
+        inputs = batch_of(given)
+    except BadInput as error:
+        raise BadInput(f"{what}: {error}") from None
+    if isinstance(inputs, Batch):
+        return Batch(
+            {name: _floats_or_tokens(each, f"{what}[{name!r}]") for name, each in inputs.tensors.items()}
+        )
+    return _floats_or_tokens(inputs, what)
+
+
+def _floats_or_tokens(tensor: Tensor, what: str) -> Tensor:
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.uint8:
         if tensor.dim() != 4:
@@ -53,12 +72,14 @@ def _inputs(tensor: Tensor, what: str) -> Tensor:
                 f"{what} is uint8 of shape {list(tensor.shape)}; pictures are [N, C, H, W] "
                 "(x[:, None] adds a channel), anything else is float"
             )
-    elif not tensor.is_floating_point():
-        raise BadInput(f"{what} is {tensor.dtype}; inputs are uint8 pictures (0 to 255) or float")
+    elif not tensor.is_floating_point() and tensor.dtype not in (torch.int64, torch.int32, torch.bool):
+        raise BadInput(
+            f"{what} is {tensor.dtype}; inputs are uint8 pictures (0 to 255), float, or tokens (int64, masks bool)"
+        )
     if tensor.dim() < 2 or tensor.numel() == 0:
         raise BadInput(f"{what} has shape {list(tensor.shape)}; it must be [N, ...] with at least one sample")
-    if tensor.dtype == torch.uint8:
-        return tensor
+    if not tensor.is_floating_point():
+        return tensor.long() if tensor.dtype == torch.int32 else tensor
     tensor = tensor.to(torch.float32)
     if not all(bool(bound.isfinite()) for bound in torch.aminmax(tensor)):
         raise BadInput(f"{what} has values that are NaN or infinite (in float32)")
@@ -67,13 +88,22 @@ def _inputs(tensor: Tensor, what: str) -> Tensor:
 
 def _targets(tensor: Tensor, what: str) -> Tensor:
     tensor = tensor.detach().cpu()
+    if tensor.dim() < 1 or tensor.numel() == 0:
+        raise BadInput(
+            f"{what} has shape {list(tensor.shape)}; it must be [N], one class per sample, or [N, ...]"
+        )
+    if tensor.is_floating_point():
+        tensor = tensor.to(torch.float32)
+        if not bool(tensor.isfinite().all()):
+            raise BadInput(f"{what} has values that are NaN or infinite (in float32)")
+        return tensor
     if tensor.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-        raise BadInput(f"{what} is {tensor.dtype}; targets are integer classes from 0 on")
-    if tensor.dim() != 1 or tensor.numel() == 0:
-        raise BadInput(f"{what} has shape {list(tensor.shape)}; it must be [N], one class per sample")
-    if int(tensor.min()) < 0:
-        raise BadInput(f"{what} has the class {int(tensor.min())}; classes count from 0")
-    return tensor.to(torch.int64)
+        raise BadInput(f"{what} is {tensor.dtype}; targets are integer classes from 0 on, or float numbers")
+    tensor = tensor.to(torch.int64)
+    least = int(tensor.min())
+    if least < 0 and not (tensor.dim() > 1 and bool((tensor[tensor < 0] == IGNORED).all())):
+        raise BadInput(f"{what} has the class {least}; classes count from 0")
+    return tensor
 
 
 def _check_together(train: Split, test: Split, name: str) -> None:
@@ -82,11 +112,22 @@ def _check_together(train: Split, test: Split, name: str) -> None:
             raise BadInput(
                 f"dataset {name}: {label} has {len(split.inputs)} inputs and {len(split.targets)} targets"
             )
-    if train.inputs.shape[1:] != test.inputs.shape[1:] or train.inputs.dtype != test.inputs.dtype:
-        raise BadInput(
-            f"dataset {name}: train inputs are {train.inputs.dtype} {list(train.inputs.shape[1:])}, "
-            f"test inputs {test.inputs.dtype} {list(test.inputs.shape[1:])}; they must be alike"
-        )
+    for what, one, other in (
+        ("inputs", _forms(train.inputs), _forms(test.inputs)),
+        ("targets", _forms(train.targets), _forms(test.targets)),
+    ):
+        if one != other:
+            raise BadInput(f"dataset {name}: train {what} are {one}, test {what} {other}; they must be alike")
+
+
+def _forms(inputs: Inputs) -> str:
+    """Type and shape of a sample; of tensors by name, of each."""
+    forms = {name: f"{each.dtype} {list(each.shape[1:])}" for name, each in tensors_of(inputs).items()}
+    return (
+        ", ".join(f"{name} {form}" for name, form in forms.items())
+        if isinstance(inputs, Batch)
+        else forms["inputs"]
+    )
 
 
 def check_memory(needed: int, what: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossscape.batches import Batch, Inputs, tensors_of
 from lossscape.data.check import checked
 from lossscape.data.image_folder import place_of_pictures
 from lossscape.data.labels import noisy, stratified
@@ -22,6 +23,8 @@ from lossscape.families import is_custom
 
 TRAIN_SUBSET, TEST_SUBSET, LABEL_NOISE = 1, 2, 3
 """Second seeds, so that no two choices share a random stream."""
+SCALED = (torch.uint8, torch.float32)
+"""Inputs that are numbers; others are tokens."""
 CHUNK = 1 << 19
 """Numbers turned into 64 bits at a time: 4 MB, which stay in the cache."""
 
@@ -39,14 +42,23 @@ def prepare(
     _check_augmentation(raw, spec)
     train = _subset(raw.train, spec.train_size, "train_size", spec, TRAIN_SUBSET)
     test = _subset(raw.test, spec.test_size, "test_size", spec, TEST_SUBSET)
-    targets, redrawn = noisy(train.targets, spec.label_noise, len(raw.classes), spec.seed, LABEL_NOISE)
+    targets, redrawn = train.targets, 0
+    if spec.label_noise:
+        if not raw.classes or targets.dim() > 1:
+            raise BadInput(
+                f"dataset.label_noise: {spec.name} has no class for each sample to draw anew; leave it out"
+            )
+        targets, redrawn = noisy(targets, spec.label_noise, len(raw.classes), spec.seed, LABEL_NOISE)
     changed = int((targets != train.targets).sum())
     train = Split(train.inputs, targets)
-    mean, std = statistics(train.inputs) if spec.normalize else (None, None)
+    mean, std = None, None
+    if spec.normalize and isinstance(train.inputs, Tensor) and train.inputs.dtype in SCALED:
+        mean, std = statistics(train.inputs)
     facts = {
         "name": spec.name,
         "shape": list(train.inputs.shape[1:]),
         "classes": len(raw.classes),
+        **({} if raw.classes else {"outputs": train.targets[0].numel()}),
         "train_size": len(train),
         "test_size": len(test),
         "mean": mean,
@@ -96,7 +108,7 @@ def statistics(inputs: Tensor) -> tuple[list[float], list[float]]:
 def fingerprint(train: Split, test: Split) -> str:
     """SHA-256 over dtype, shape and bytes of inputs (before normalisation) and targets of both splits."""
     digest = hashlib.sha256()
-    for tensor in (*train, *test):
+    for tensor in (each for part in (*train, *test) for each in tensors_of(part).values()):
         digest.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
         digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
@@ -108,9 +120,11 @@ def _histograms(rows: Tensor) -> NDArray[np.int64]:
 
 
 def _as_seen(
-    inputs: Tensor, mean: list[float] | None, std: list[float] | None, device: torch.device
-) -> Tensor:
-    """A float32 copy on the device: pictures divided by 255, then (x − mean) / std per channel."""
+    inputs: Inputs, mean: list[float] | None, std: list[float] | None, device: torch.device
+) -> Inputs:
+    """A float32 copy on the device: pictures divided by 255, then (x − mean) / std per channel; tokens as they are."""
+    if isinstance(inputs, Batch) or inputs.dtype not in SCALED:
+        return inputs.to(device)
     seen = inputs.to(device=device, dtype=torch.float32, copy=True)
     if inputs.dtype == torch.uint8:
         seen.div_(255)
@@ -143,7 +157,9 @@ def _subset(split: Split, size: int | None, key: str, spec: DataOptions, stream:
             f"dataset.{key}: {size} samples asked for, {spec.name} has {len(split)}; "
             f"give at most {len(split)}, or null for all"
         )
-    chosen = stratified(split.targets, size, spec.seed, stream)
+    classes = split.targets.dim() == 1 and not split.targets.is_floating_point()
+    labels = split.targets if classes else torch.zeros(len(split), dtype=torch.int64)
+    chosen = stratified(labels, size, spec.seed, stream)
     return Split(split.inputs[chosen], split.targets[chosen])
 
 

@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from lossscape.batches import Inputs
+
 
 class Split(NamedTuple):
-    """Inputs [N, ...] and integer class targets [N], in file order."""
+    """Inputs [N, ...] and targets, in file order: classes [N], or of positions [N, T, ...], or numbers [N, ...]."""
 
-    inputs: Tensor
+    inputs: Inputs
     targets: Tensor
 
     def __len__(self) -> int:  # of samples, not of fields
@@ -18,7 +20,10 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class RawData:
-    """A data set as it was read: pictures as uint8 [N, C, H, W] (0 to 255) or any float inputs [N, ...]."""
+    """A data set as it was read: pictures as uint8 [N, C, H, W] (0 to 255) or any float inputs [N, ...].
+
+    Integer inputs are tokens; several inputs by name are a Batch. Targets that are numbers have no classes.
+    """
 
     train: Split
     test: Split
@@ -39,5 +44,10 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one input."""
+        """The shape of one input, of several by name that of the first."""
         return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a net needs: one for each class, or for each number of a target."""
+        return len(self.classes) or self.train.targets[0].numel()

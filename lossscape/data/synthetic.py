@@ -11,6 +11,8 @@ from lossscape.data.check import check_memory
 from lossscape.data.split import RawData, Split
 from lossscape.families import Count, NonNegative, Size
 
+HIDDEN = 32
+
 
 def synthetic(
     root: Path,
@@ -40,3 +42,31 @@ def synthetic(
         return Split(torch.randn(size, *shape, generator=generator).add_(means[targets]), targets)
 
     return RawData(split(train), split(test), [str(label) for label in range(classes)])
+
+
+def synthetic_regression(
+    root: Path,
+    seed: int = 0,
+    *,
+    inputs: Size = 8,
+    outputs: Size = 1,
+    train: Count = 1000,
+    test: Count = 200,
+    noise: NonNegative = 0.1,
+) -> RawData:
+    """Numbers to be learned: targets [N, outputs] of a fixed random net of standard normal inputs [N, inputs].
+
+    t = W₂ tanh(W₁ x) + noise · ε with 32 hidden units, W₁ of variance 1/inputs, W₂ of 1/32, and normal ε. `root` is
+    not looked at; `seed` is that of the config's dataset section.
+    """
+    check_memory(4 * 2 * (train + test) * (inputs + outputs), "dataset synthetic_regression: these sizes")
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    first = torch.randn(inputs, HIDDEN, generator=generator) / inputs**0.5
+    second = torch.randn(HIDDEN, outputs, generator=generator) / HIDDEN**0.5
+
+    def split(size: int) -> Split:
+        x = torch.randn(size, inputs, generator=generator)
+        errors = noise * torch.randn(size, outputs, generator=generator)
+        return Split(x, torch.tanh(x @ first) @ second + errors)
+
+    return RawData(split(train), split(test), [])

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from lossscape import devices
+from lossscape.batches import tensors_of
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Work
 from lossscape.evaluate.graph import first_layer
@@ -79,7 +80,9 @@ def calibrate(
     objectives: by split; plan: a name of NAMES to force; done: called with 0 now and then, so that an interruption
     is noticed. Raises BadInput where the forced plan does not fit the net.
     """
-    work = Work(objectives, subspace)
+    work = Work(
+        objectives, replace(subspace, frozen=True)
+    )  # which statistics there are does not matter to speed
     if plan is not None and plan not in NAMES:
         raise BadInput(one_of("--plan", plan, NAMES))
     objective = _largest(work)
@@ -288,7 +291,8 @@ def _key(work: Work, names: Sequence[str]) -> str:
     facts = devices.facts(objective.device)
     parts = [
         str(objective.model), [(name, tuple(value.shape)) for name, value in objective.parameters().items()],
-        tuple(objective.inputs.shape[1:]), str(objective.inputs.dtype), objective.precision,
+        [(name, tuple(each.shape[1:]), str(each.dtype)) for name, each in tensors_of(objective.inputs).items()],
+        objective.precision,
         len(work.subspace.directions), work.keeps_products(), len(objective).bit_length(), list(names),
         facts["device"], facts["threads"], facts["versions"],
     ]  # fmt: skip

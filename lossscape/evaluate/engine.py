@@ -7,13 +7,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from lossscape.errors import BadInput
 from lossscape.evaluate.graph import first_layer
 from lossscape.evaluate.plans import Network
 from lossscape.evaluate.products import KEPT_BYTES, products_bytes
 from lossscape.evaluate.rows import Done, Key
-from lossscape.evaluate.subspace import Coordinates, Subspace
-from lossscape.objective import Objective, PerSample, Plan
+from lossscape.evaluate.statistics import tracks_statistics
+from lossscape.evaluate.subspace import Coordinates, Subspace, completed
+from lossscape.objective import Objective, Plan
+from lossscape.scoring import PerSample
 from lossscape.vectors import Params
+from lossscape.vectors.between import Towards
 
 Values = dict[str, float]
 """Metrics by the name of the split and the column: train_loss, train_accuracy, …"""
@@ -67,6 +71,24 @@ class Work:
     """Shared with works of other targets."""
     _networks: dict[Plan, dict[str, Network]] = field(default_factory=dict, repr=False)
     _references: dict[Plan, dict[str, PerSample]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take what the subspace leaves out from the model.
+
+        Raises BadInput where it has names that the model lacks, or leads to another net with the origin's statistics.
+        """
+        if not self.objectives:
+            return
+        objective = next(iter(self.objectives.values()))
+        self.subspace = completed(self.subspace, objective.parameters(), objective.buffers())
+        moves = self.statistics is not None or self.subspace.buffer_directions or self.subspace.frozen
+        towards = any(isinstance(direction, Towards) for direction in self.subspace.directions)
+        if towards and not moves and tracks_statistics(objective.model):
+            raise BadInput(
+                "a direction leads to another net, whose BatchNorm statistics are its own: let them move with it, "
+                "Subspace(…, buffers_a, [between(buffers_a, buffers_b)]), recompute them, "
+                "statistics=RecomputedStatistics(model, inputs), or say Subspace(…, frozen=True)"
+            )
 
     @property
     def samples(self) -> int:
@@ -144,15 +166,17 @@ class Work:
         """The same work on the first samples of the largest split alone, for timing and checks."""
         split = max(self.objectives, key=lambda name: len(self.objectives[name]))
         objective = self.objectives[split].part(slice(samples))
+        still = replace(self.subspace, frozen=True)
         return replace(
-            self, objectives={split: objective}, statistics=None, outputs=None, _networks={}, _references={}
-        )
+            self, objectives={split: objective}, subspace=still, statistics=None, outputs=None, _networks={},
+            _references={},
+        )  # fmt: skip
 
     def keeps_products(self) -> bool:
         """Whether the first layer's products of all objectives fit into the memory that they may take."""
         needed = 0
         for objective in self.objectives.values():
-            first = first_layer(objective.model)
+            first = first_layer(objective.model) if isinstance(objective.inputs, Tensor) else None
             needed += products_bytes(objective, self.subspace, first) if first else 0
         return needed <= KEPT_BYTES
 

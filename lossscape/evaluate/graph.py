@@ -19,6 +19,7 @@ from torch.fx import GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lossscape.batches import Batch
 from lossscape.objective import Objective
 from lossscape.vectors import Params
 
@@ -134,10 +135,10 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     None where the model cannot be traced, or has no first layer to leave out.
     """
     kept = traced(objective.model)
-    if kept is None:
+    inputs = objective.laid_out(objective.inputs[:2])
+    if kept is None or isinstance(inputs, Batch):
         return None
     module = _copied(kept)
-    inputs = objective.laid_out(objective.inputs[:2])
     if after_first_layer:
         first, node = _first(module)
         if first is None or node is None:

@@ -12,26 +12,31 @@ the cache while all points use it.
 import copy
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lossscape.batches import Batch, Inputs, called, called_with
 from lossscape.errors import BadInput
 from lossscape.evaluate.graph import AFFINE, Net, first_layer, rewritten, traced
 from lossscape.evaluate.products import Products, cancels
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
-from lossscape.objective import Objective, PerSample, Plan, PlanName, arithmetic, joined
+from lossscape.objective import Objective, Plan, PlanName, arithmetic
+from lossscape.scoring import PerSample, joined
 from lossscape.vectors import Params
 
-Forward = Callable[[Params, Params, Tensor], Tensor]
+Forward = Callable[[Params, Params, Inputs], Tensor]
 """From values at a point, those of a chunk whatever the point, and its inputs."""
 
 
 def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, str]:
     """The plans that cannot evaluate an objective on a subspace, each with the reason."""
-    if traced(objective.model) is None:
+    if isinstance(objective.inputs, Batch) or traced(objective.model) is None:
         reason = "the net's forward cannot be traced into a graph"
+        if isinstance(objective.inputs, Batch):
+            reason = "the net takes its inputs by name"
         return {"folded": reason, "factored": reason}
     first = first_layer(objective.model)
     if first is None:
@@ -113,7 +118,7 @@ class Network:
             outputs = self.forward(stack, self.objective.masks_of(span), batch)
             yield from ((place, z, self.objective.targets[span]) for place, z in enumerate(outputs))
 
-    def _inputs(self) -> Iterator[Tensor]:
+    def _inputs(self) -> Iterator[Inputs]:
         """The inputs, chunk by chunk."""
         return (self.objective.laid_out(self.objective.inputs[span]) for span in self.objective.spans())
 
@@ -130,11 +135,12 @@ class Network:
     def _forward(self) -> Forward:
         module = self.net.module
         if self.bound:
-            return Bound(module, self.objective.model)
+            return Bound(module, self.objective.model, self.objective.logits)
 
-        def call(values: Params, masks: Params, inputs: Tensor) -> Tensor:
-            outputs: Tensor = torch.func.functional_call(module, values | masks, (inputs,))
-            return outputs
+        logits = self.objective.logits
+
+        def call(values: Params, masks: Params, inputs: Inputs) -> Tensor:
+            return logits(called_with(module, values | masks, inputs), len(inputs))
 
         if self.plan.name == "stacked":
             stacked = torch.func.vmap(call, in_dims=(0, None, 0 if self.products else None))
@@ -149,9 +155,9 @@ class Network:
 class Bound:
     """A private module called with other values, set into it by name: functional_call without its bookkeeping."""
 
-    def __init__(self, module: nn.Module, model: nn.Module) -> None:
-        """module: made of parts of `model`, whose names the values have."""
-        self.module = module
+    def __init__(self, module: nn.Module, model: nn.Module, logits: Callable[[Any, int], Tensor]) -> None:
+        """module: made of parts of `model`, whose names the values have; logits: finds them in what it gives."""
+        self.module, self.logits = module, logits
         stored = [*model.named_parameters(), *model.named_buffers()]
         canonical = {id(value): name for name, value in stored}
         self.own: list[tuple[dict[str, Tensor | None], str, Tensor | None]] = []
@@ -163,13 +169,12 @@ class Bound:
                     name = f"{prefix}.{key}".lstrip(".")
                     self.slots.setdefault(canonical.get(id(value), name), []).append((store, key))
 
-    def __call__(self, values: Params, masks: Params, inputs: Tensor) -> Tensor:
+    def __call__(self, values: Params, masks: Params, inputs: Inputs) -> Tensor:
         """The module's outputs with `values` and `masks` in place of its own."""
         for name, value in (*values.items(), *masks.items()):
             for store, key in self.slots.get(name, ()):
                 store[key] = value
-        outputs: Tensor = self.module(inputs)
-        return outputs
+        return self.logits(called(self.module, inputs), len(inputs))
 
     def release(self) -> None:
         """Let go of the values: a large net that waits for its next block holds none."""
@@ -177,7 +182,7 @@ class Bound:
             store[key] = value
 
 
-def _same(inputs: Tensor) -> Callable[[Coordinates], Tensor]:
+def _same(inputs: Inputs) -> Callable[[Coordinates], Inputs]:
     return lambda coordinates: inputs
 
 
@@ -197,7 +202,7 @@ def _compiled(function: Forward, chunk: int, samples_axis: int) -> Forward:
         warnings.simplefilter("ignore")  # the compiler's imports use what torch itself has deprecated
         fast: Forward = torch.compile(function, dynamic=False)
 
-    def call(values: Params, masks: Params, inputs: Tensor) -> Tensor:
+    def call(values: Params, masks: Params, inputs: Inputs) -> Tensor:
         if inputs.shape[samples_axis] != chunk:
             return function(values, masks, inputs)
         with warnings.catch_warnings():

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lossscape.batches import Inputs
 from lossscape.evaluate.graph import FirstLayer
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Objective, arithmetic
@@ -55,9 +56,9 @@ class Products:
     def _made(self) -> Iterator[list[Tensor]]:
         exact: Any = "fp64" if self.objective.dtype == torch.float64 else "fp32"
         for inputs, *_ in self.objective.chunks():
-            inputs = inputs.flatten(1) if self.first.flattened else inputs
+            seen = seen_by(self.first, inputs)
             with arithmetic(self.objective.device, exact):
-                made = [torch.func.functional_call(self.first.layer, v, (inputs,)) for v in self.vectors]
+                made = [torch.func.functional_call(self.first.layer, v, (seen,)) for v in self.vectors]
             yield made
 
 
@@ -76,8 +77,14 @@ def products_bytes(objective: Objective, subspace: Subspace, first: FirstLayer) 
     """Memory that the products take for all samples of an objective."""
     inputs = objective.laid_out(objective.inputs[:1])
     with torch.no_grad():
-        outputs = first.layer(inputs.flatten(1) if first.flattened else inputs)
+        outputs = first.layer(seen_by(first, inputs))
     return int(outputs.numel() * outputs.element_size() * len(objective) * (1 + len(subspace.directions)))
+
+
+def seen_by(first: FirstLayer, inputs: Inputs) -> Tensor:
+    """What the first layer is given of inputs, which are one tensor where there is such a layer."""
+    assert isinstance(inputs, Tensor)
+    return inputs.flatten(1) if first.flattened else inputs
 
 
 def cancels(subspace: Subspace, first: FirstLayer) -> bool:

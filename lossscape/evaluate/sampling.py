@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lossscape.data.labels import stratified
 from lossscape.errors import BadInput
-from lossscape.objective import Sample
+from lossscape.estimates import Sample
 
 PURPOSE = 4
 """Second seed, so that the choice shares no random stream with those of a data set."""
@@ -14,13 +14,13 @@ PURPOSE = 4
 def stratified_sample(targets: Tensor, number: int, seed: int = 0) -> Sample:
     """`number` samples of a split, each class in its share of the whole, drawn without replacement.
 
-    targets: class numbers [N], or distributions [N, C], which count by their largest entry. Classes of which fewer
-    than two samples are drawn make one stratum together, so that each has a variance.
+    targets: class numbers [N], or distributions [N, C], which count by their largest entry; of others all samples make
+    one stratum. Classes of which fewer than two samples are drawn make one together, so that each has a variance.
     Raises BadInput where number is below 2 or above N.
     """
     if not 2 <= number <= len(targets):
         raise BadInput(f"--samples {number}: give 2 to {len(targets):,}, all samples of the split")
-    labels = (targets if targets.ndim == 1 else targets.argmax(1)).cpu()
+    labels = _labels(targets).cpu()
     indices = stratified(labels, number, seed, PURPOSE)
     _, strata, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
     drawn = torch.bincount(strata[indices], minlength=len(sizes))
@@ -33,3 +33,17 @@ def stratified_sample(targets: Tensor, number: int, seed: int = 0) -> Sample:
     _, renumbered = torch.unique(merged, return_inverse=True)
     whole = torch.bincount(renumbered[strata], minlength=int(renumbered.max()) + 1)
     return Sample(indices, renumbered[strata][indices], whole)
+
+
+def _labels(targets: Tensor) -> Tensor:
+    """The classes by which a split is divided; one for all where samples have no class."""
+    if targets.ndim == 1 and not targets.is_floating_point():
+        return targets
+    distribution = targets.ndim == 2 and targets.is_floating_point() and _sums_to_one(targets)
+    return targets.argmax(1) if distribution else torch.zeros(len(targets), dtype=torch.int64)
+
+
+def _sums_to_one(targets: Tensor) -> bool:
+    """Whether rows are distributions, or their logarithms."""
+    sums = (targets.exp() if bool((targets < 0).any()) else targets).sum(1)
+    return bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3)) and targets.shape[1] > 1

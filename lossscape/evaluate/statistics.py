@@ -2,11 +2,13 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lossscape.batches import Inputs, batch_of, called_with, cast, unwrapped
 from lossscape.objective import arithmetic, has_convolutions
 from lossscape.vectors import Params
 
@@ -26,10 +28,12 @@ class RecomputedStatistics:
     batch before it, with dropout off, as in Izmailov et al. 2018 (arXiv:1803.05407, §3.2).
     """
 
-    def __init__(self, model: nn.Module, inputs: Tensor, dtype: torch.dtype = torch.float32) -> None:
-        """model: left as it is; inputs: [N, ...]; dtype: of the arithmetic."""
-        self.inputs, self.dtype, self.samples = inputs, dtype, len(inputs)
-        self.model = copy.deepcopy(model).to(inputs.device, dtype).requires_grad_(False).eval()
+    def __init__(self, model: nn.Module, inputs: Any, dtype: torch.dtype = torch.float32) -> None:
+        """model: left as it is; inputs: [N, ...], or a mapping of such tensors; dtype: of the arithmetic."""
+        self.inputs, self.dtype, self.samples = batch_of(inputs), dtype, len(inputs)
+        self.model = (
+            copy.deepcopy(unwrapped(model)).to(self.inputs.device, dtype).requires_grad_(False).eval()
+        )
         self.estimated: set[str] = set()
         for name, module in self.model.named_modules():
             if isinstance(module, _BatchNorm) and module.track_running_stats:
@@ -51,14 +55,14 @@ class RecomputedStatistics:
             for name, value in buffers.items()
             if name not in self.estimated
         }
-        layout = torch.preserve_format
-        if has_convolutions(self.model) and self.inputs.ndim == 4:
-            layout = torch.channels_last
+        last = has_convolutions(self.model) and isinstance(self.inputs, Tensor) and self.inputs.ndim == 4
         for batch in _batches(self.inputs):
             # BatchNorm updates the buffers it is given in place
             with arithmetic(self.inputs.device, "fp32"):
-                batch = _in(batch, self.dtype).contiguous(memory_format=layout)
-                torch.func.functional_call(self.model, values | fresh, (batch,))
+                batch = cast(batch, self.dtype)
+                if last and isinstance(batch, Tensor):
+                    batch = batch.contiguous(memory_format=torch.channels_last)
+                called_with(self.model, values | fresh, batch)
             if done is not None:
                 done(len(batch))
         return fresh
@@ -68,7 +72,7 @@ class RecomputedStatistics:
         return RecomputedStatistics(self.model, self.inputs.to(device), self.dtype)
 
 
-def _batches(inputs: Tensor) -> list[Tensor]:
+def _batches(inputs: Inputs) -> list[Inputs]:
     """Batches of 1,000 in file order; a single sample has no variance, so it is never alone at the end."""
     if len(inputs) > BATCH and len(inputs) % BATCH == 1:
         whole = len(inputs) - BATCH - 1

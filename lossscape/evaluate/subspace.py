@@ -1,6 +1,6 @@
 """An affine subspace of the parameters: an origin and directions, one a line, two a plane."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -16,13 +16,18 @@ FARTHEST = 1e9
 
 @dataclass(frozen=True)
 class Subspace:
-    """θ(c) = θ₀ + Σ cᵢ dᵢ; buffers stay at the origin's unless they are given directions of their own."""
+    """θ(c) = θ₀ + Σ cᵢ dᵢ; buffers stay at the origin's unless they are given directions of their own.
+
+    What origin and buffers leave out is the model's own.
+    """
 
     origin: Params
     directions: Sequence[Params]
     buffers: Params = field(default_factory=dict)
     buffer_directions: Sequence[Params] = ()
     """BatchNorm statistics that move with the coordinates (one mapping per direction), or none."""
+    frozen: bool = False
+    """Said where statistics stay the origin's though a direction leads to another net."""
 
     def at(self, coordinates: Sequence[float]) -> tuple[Params, Params]:
         """Parameters and buffers at a point. A moved variance is kept at 0 or above."""
@@ -34,13 +39,20 @@ class Subspace:
                     buffers[name] = value.clamp(min=0)
         return combine(self.origin, self.directions, coordinates), buffers
 
-    def without(self, names: Collection[str]) -> "Subspace":
-        """The same subspace of the other parameters."""
-        origin, *directions = (
-            {name: value for name, value in vector.items() if name not in names}
-            for vector in (self.origin, *self.directions)
-        )
-        return replace(self, origin=origin, directions=directions)
+
+def completed(subspace: Subspace, parameters: Params, buffers: Params) -> Subspace:
+    """A subspace with a model's parameters and buffers where it has none. Raises BadInput where it has other names."""
+    for what, known, vectors in (
+        ("parameter", parameters, (subspace.origin, *subspace.directions)),
+        ("buffer", buffers, (subspace.buffers, *subspace.buffer_directions)),
+    ):
+        unknown = [name for vector in vectors for name in vector if name not in known]
+        if unknown:
+            raise BadInput(
+                f"the model has no {what} {unknown[0]!r}, but {', '.join(list(known)[:4]) or 'none'}; take those of "
+                "objective.parameters() and objective.buffers()"
+            )
+    return replace(subspace, origin=parameters | subspace.origin, buffers=buffers | subspace.buffers)
 
 
 def line_points(points: int, low: float, high: float) -> list[Coordinates]:

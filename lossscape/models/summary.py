@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossscape.batches import Batch, Inputs, called, tensors_of
 from lossscape.errors import BadInput
 
 COPIES = 4
@@ -63,22 +64,22 @@ def check_size(build: Callable[[], Any], name: str) -> None:
         )
 
 
-def summarise(model: nn.Module, shape: tuple[int, ...]) -> Summary:
+def summarise(model: nn.Module, example: tuple[int, ...] | Inputs) -> Summary:
     """Count a model's parameters, layers and work by passing two samples through a copy of it in eval mode.
 
-    shape: of one input. The model, its buffers and its training flags stay as they are.
-    Raises BadInput where the model does not take inputs of this shape.
+    example: the shape of one input of floats, or inputs [N, ...]. The model, its buffers and its training
+    flags stay as they are. Raises BadInput where the model does not take inputs of this shape.
     """
     with torch.random.fork_rng(devices=[]):
         try:
-            work, output = _pass(copy.deepcopy(model).to("meta"), shape)
+            work, output = _pass(copy.deepcopy(model).to("meta"), example)
         except Exception:  # a forward that looks at its numbers cannot run without any
             try:
-                work, output = _pass(copy.deepcopy(model), shape)
+                work, output = _pass(copy.deepcopy(model), example)
             except Exception as error:  # whatever the user's forward raises is the user's to read
                 reason = (str(error).strip().splitlines() or [""])[0]
                 raise BadInput(
-                    f"the model does not take inputs of shape [N, {', '.join(map(str, shape))}]: "
+                    f"the model does not take inputs of shape {_shown(example)}: "
                     f"{type(error).__name__}: {reason}"
                 ) from error
     modules = list(model.modules())
@@ -105,7 +106,9 @@ class _Work:
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
             self.largest = max(self.largest, output.numel() // self.SAMPLES)
-            self.multiply_adds += _multiply_adds(module, inputs[0], output) // self.SAMPLES
+            self.multiply_adds += (
+                _multiply_adds(module, inputs[0] if inputs else output, output) // self.SAMPLES
+            )
 
 
 def _multiply_adds(module: nn.Module, given: Tensor, output: Tensor) -> int:
@@ -119,11 +122,34 @@ def _multiply_adds(module: nn.Module, given: Tensor, output: Tensor) -> int:
     return 0
 
 
-def _pass(model: nn.Module, shape: tuple[int, ...]) -> tuple[_Work, Any]:
+def _pass(model: nn.Module, example: tuple[int, ...] | Inputs) -> tuple[_Work, Any]:
     """Pass zeros through `model`, which is changed, and return the work counted and the output."""
     value = next((value for value in model.parameters() if value.is_floating_point()), torch.zeros(()))
     work = _Work()
     for module in model.modules():
         module.register_forward_hook(work)
     with torch.no_grad():
-        return work, model.eval()(torch.zeros(_Work.SAMPLES, *shape, dtype=value.dtype, device=value.device))
+        return work, called(model.eval(), _zeros(example, value.dtype, value.device))
+
+
+def _zeros(example: tuple[int, ...] | Inputs, dtype: torch.dtype, device: torch.device) -> Inputs:
+    """Two samples of zeros of a shape, or like an example."""
+    if isinstance(example, tuple):
+        return torch.zeros(_Work.SAMPLES, *example, dtype=dtype, device=device)
+    made = {
+        name: torch.zeros(
+            _Work.SAMPLES,
+            *each.shape[1:],
+            dtype=dtype if each.is_floating_point() else each.dtype,
+            device=device,
+        )
+        for name, each in tensors_of(example).items()
+    }
+    return Batch(made) if isinstance(example, Batch) else made["inputs"]
+
+
+def _shown(example: tuple[int, ...] | Inputs) -> str:
+    if isinstance(example, Batch):
+        return ", ".join(f"{name} {_shown(tuple(each.shape[1:]))}" for name, each in example.tensors.items())
+    shape = example if isinstance(example, tuple) else example.shape[1:]
+    return f"[N, {', '.join(map(str, shape))}]"

@@ -6,11 +6,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from lossscape import data, models, schedules
-from lossscape.config import Experiment
+from lossscape import data, losses, models, schedules
+from lossscape.batches import Batch, called
+from lossscape.config import Experiment, RunConfig
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import check_writable
-from lossscape.losses import Loss, smooth
+from lossscape.losses import OF_CLASSES, Loss, plain, smooth
+from lossscape.metrics import of_classes, usual
+from lossscape.objective import Objective
 from lossscape.runs import Run
 from lossscape.train.loop import Setup
 from lossscape.train.state import STOPPED_EARLY
@@ -88,10 +91,32 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
     return found
 
 
-def check_outputs(model: nn.Module, loss: Loss, smoothing: float, loaded: data.Data) -> None:
-    """Raise BadInput where model and loss do not give one output per class and one loss per sample."""
-    classes = len(loaded.classes)
-    outputs = models.summarise(model, loaded.shape).outputs
+def check_outputs(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.Data) -> None:
+    """Raise BadInput where model and loss do not give one output per class or number, and one loss per sample."""
+    smoothing, classes = config.loss.label_smoothing, len(loaded.classes)
+    stopping = None if config.training is None else config.training.early_stopping
+    if stopping is not None and stopping.metric == "test_accuracy":
+        named = config.metrics if config.metrics is not None else usual(loss, loaded.test.targets)
+        if "accuracy" not in named:
+            raise BadInput("training.early_stopping.metric: test_accuracy is not measured; take test_loss")
+    measured = of_classes(config.metric_functions() or {})
+    needed = ["the loss"] * (plain(loss) in OF_CLASSES) + measured
+    if needed and not classes:
+        raise BadInput(
+            f"{needed[0]} is of classes, and the targets of {config.dataset.name} are numbers: take mse, mae"
+        )
+    one_class = classes and loaded.train.targets.ndim == 1
+    if smoothing and not one_class:
+        raise BadInput("loss.label_smoothing: the data has no class for each sample to smooth; leave it out")
+    if config.dataset.augment != "none" and isinstance(loaded.train.inputs, Batch):
+        raise BadInput(
+            "dataset.augment: needs pictures, and the inputs are several tensors by name; leave it out"
+        )
+    if not one_class or isinstance(loaded.train.inputs, Batch) or config.output:
+        return check_pass(model, loss, config, loaded)
+    outputs = models.summarise(model, loaded.train.inputs).outputs
+    if not outputs:  # no tensor, in which the logits have to be found
+        return check_pass(model, loss, config, loaded)
     if outputs != (classes,):
         raise BadInput(
             f"the model gives outputs of shape {['N', *outputs]}; "
@@ -117,13 +142,25 @@ def check_outputs(model: nn.Module, loss: Loss, smoothing: float, loaded: data.D
         raise BadInput("the loss has no gradient: it must be computed from the outputs by torch's functions")
 
 
+def check_pass(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.Data) -> None:
+    """Raise BadInput where two samples cannot pass through model and loss."""
+    Objective(
+        model,
+        losses.over(loss, losses.positions(loss, loaded.train.targets)),
+        loaded.train.inputs[:2],
+        loaded.train.targets[:2],
+        metrics=config.metric_functions(),
+        output=config.output,
+    ).metrics()
+
+
 def check_batches(setup: Setup, model: nn.Module) -> None:
     """Raise BadInput where BatchNorm would be given one value per channel, of which it has no variance."""
     batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     if not batch_norm or smallest_part(setup) > 1:
         return
     try:
-        copy.deepcopy(model).to("meta").train()(torch.zeros(1, *setup.data.shape, device="meta"))
+        called(copy.deepcopy(model).to("meta").train(), setup.data.train.inputs[:1].to("meta"))
     except ValueError as error:
         if "more than 1 value per channel" in str(error):
             raise BadInput(

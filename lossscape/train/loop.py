@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
 from lossscape import schedules
+from lossscape.batches import called
 from lossscape.config import Experiment
 from lossscape.data import Data
 from lossscape.data.augment import augment
@@ -18,9 +19,11 @@ from lossscape.errors import RunFailed
 from lossscape.files import CsvLog
 from lossscape.losses import Loss, smooth
 from lossscape.objective import Objective
+from lossscape.outputs import logits_of
 from lossscape.runs import Run
 from lossscape.seeds import derive, generator, seed_device
 from lossscape.signals import Interrupted, StopRequest
+from lossscape.train.objectives import columns_of
 from lossscape.train.parallel import World, unsynchronised
 from lossscape.train.state import State, is_finished, save_average, save_checkpoint, save_resume
 from lossscape.train.watch import Watch
@@ -43,6 +46,11 @@ class Setup:
     micro_batch: int
     until: int | None = None
     """Epoch after which this session ends; a later one continues."""
+
+    @property
+    def columns(self) -> list[str]:
+        """What is measured after an epoch."""
+        return columns_of(self.objectives)
 
     @property
     def step_size(self) -> int:
@@ -143,15 +151,15 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
     inputs = setup.data.train.inputs.index_select(0, mine)
     targets = setup.data.train.targets.index_select(0, mine)
     options = setup.experiment.dataset.augment
-    if options != "none":
+    if options != "none" and isinstance(inputs, Tensor):
         inputs = augment(
             inputs,
             options,
             generator(setup.experiment.seed, "augment", state.step, setup.world.rank, device=setup.device),
         )
     if setup.experiment.loss.label_smoothing:
-        targets = smooth(targets, len(setup.data.classes), setup.experiment.loss.label_smoothing)
-    if inputs.ndim == 4 and setup.device.type == "cpu":
+        targets = smooth(targets, setup.data.outputs, setup.experiment.loss.label_smoothing)
+    if isinstance(inputs, Tensor) and inputs.ndim == 4 and setup.device.type == "cpu":
         inputs = inputs.contiguous(memory_format=torch.channels_last)
 
     total = torch.zeros((), device=setup.device)
@@ -161,7 +169,7 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
             with torch.autocast(
                 setup.device.type, torch.bfloat16, enabled=setup.experiment.precision == "bf16"
             ):
-                outputs = setup.module(x)
+                outputs = logits_of(called(setup.module, x), len(x), setup.experiment.output)
             loss = setup.loss(outputs.float(), y).sum() * weight
             loss.backward()
         total += loss.detach()
@@ -236,8 +244,8 @@ def measure(setup: Setup, state: State, split: str) -> dict[str, float]:
 
 
 def keep_best(setup: Setup, state: State, values: dict[str, float]) -> None:
-    """Write best.pt where the test accuracy is the highest so far (at a tie, where the test loss is lower)."""
-    value = [values["test_accuracy"], -values["test_loss"]]
+    """Write best.pt where the test accuracy is the highest so far (at a tie or without one, the test loss lowest)."""
+    value = [*([values["test_accuracy"]] if "test_accuracy" in values else []), -values["test_loss"]]
     if value > state.best:
         state.best = value
         if setup.world.writes:

@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from lossscape import data, devices, losses, models, optimizers, trust, yamlfile
+from lossscape.batches import Inputs
 from lossscape.config import Experiment
 from lossscape.data import Split
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import held, sweep, write_text
 from lossscape.losses import Loss
-from lossscape.objective import Objective, cache_chunk, has_convolutions
+from lossscape.objective import cache_chunk, has_convolutions
 from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
@@ -24,6 +25,7 @@ from lossscape.train import parallel
 from lossscape.train.checks import check_batches, check_outputs, check_place, check_schedule
 from lossscape.train.environment import record
 from lossscape.train.loop import Setup, run_epochs
+from lossscape.train.objectives import objectives_of
 from lossscape.train.state import (
     STOPPED_EARLY,
     State,
@@ -73,14 +75,14 @@ def prepare(
 ) -> tuple[Setup, State]:
     """Load the data and build model, loss and optimizer. Raises BadInput where they do not fit together."""
     loaded = data.load(experiment.dataset, device)
-    model = models.build(experiment.model, loaded.shape, len(loaded.classes), experiment.seed).to(device)
+    model = models.build(experiment.model, loaded.shape, loaded.outputs, experiment.seed).to(device)
     conv = has_convolutions(model)
     if conv:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss: Loss = functools.partial(
         losses.FAMILY.function(experiment.loss), **losses.FAMILY.arguments(experiment.loss)
     )
-    check_outputs(model, loss, experiment.loss.label_smoothing, loaded)
+    check_outputs(model, loss, experiment, loaded)
     lesson = lesson_of(experiment.teacher, loaded, loss)
     optimizer = optimizers.build(experiment.optimizer, model.parameters())
     for group in optimizer.param_groups:
@@ -92,27 +94,17 @@ def prepare(
         data=dataclasses.replace(loaded, train=Split(loaded.train.inputs, lesson.targets)),
         module=parallel.replicate(model, world),
         loss=lesson.loss,
-        objectives={
-            name: Objective(
-                model, against, part.inputs[world.rank :: world.size], targets[world.rank :: world.size]
-            )
-            for name, part, against, targets in (
-                ("train", loaded.train, lesson.judge, lesson.judged),
-                ("test", loaded.test, loss, loaded.test.targets),
-            )
-        },
+        objectives=objectives_of(model, experiment, loaded, loss, lesson, world),
         device=device,
         world=world,
-        micro_batch=micro_batch(experiment, model, loaded.shape, device),
+        micro_batch=micro_batch(experiment, model, loaded.train.inputs),
     )
     check_batches(setup, model)
     check_schedule(setup)
     return setup, state
 
 
-def micro_batch(
-    experiment: Experiment, model: nn.Module, shape: tuple[int, ...], device: torch.device
-) -> int:
+def micro_batch(experiment: Experiment, model: nn.Module, inputs: Inputs) -> int:
     """Samples that pass through the net at once in a training step.
 
     The whole batch, except for convolutional nets on the CPU, which run faster on as many samples as stay in the
@@ -122,9 +114,9 @@ def micro_batch(
     if training.micro_batch is not None:
         return min(training.micro_batch, training.batch_size)
     batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
-    if device.type != "cpu" or batch_norm or not has_convolutions(model):
+    if inputs.device.type != "cpu" or batch_norm or not has_convolutions(model):
         return training.batch_size
-    return min(cache_chunk(model, shape, device), training.batch_size)
+    return min(cache_chunk(model, inputs), training.batch_size)
 
 
 def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: Any) -> Run:
@@ -139,7 +131,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
         if run.state().get("state") != "finished":  # killed when only this was left to be said
             say_state(run, "finished", state, STOPPED_EARLY if state.stopped_early else "")
         return run
-    summary = models.summarise(state.model, setup.data.shape)
+    summary = models.summarise(state.model, setup.data.train.inputs)
     write_text(run.config_file, yamlfile.dump(experiment.resolved(run.path)))
     record(
         run,
@@ -155,7 +147,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     )
     say_state(run, "running", state)
     progress = announce(setup, state, summary, quiet)
-    log = open_metrics(run, state)
+    log = open_metrics(run, state, setup.columns)
     if state.step and not (log.rows and int(log.rows[-1]["epoch"]) == state.epoch):
         progress.announce(f"note: {run.metrics_file} has lost its rows up to epoch {state.epoch}")
     board = writer(str(run.tensorboard_folder)) if writer is not None else None

@@ -1,6 +1,7 @@
 """Everything that a run carries from step to step, and its files."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from lossscape.config import Experiment
 from lossscape.errors import BadInput
 from lossscape.files import CsvLog, save_tensors, write_text
-from lossscape.runs import METRICS, Run
+from lossscape.runs import Run, metrics_columns
 
 STOPPED_EARLY = "stopped early"
 """The message of a run that early stopping has ended."""
@@ -31,8 +32,8 @@ class State:
     """Mean training loss of each step of the epoch under way."""
     norms: Tensor = field(default_factory=lambda: torch.zeros(0))
     """Gradient norm of each of these steps, before clipping."""
-    best: list[float] = field(default_factory=lambda: [-1.0, float("-inf")])
-    """Highest test accuracy so far and minus the test loss there."""
+    best: list[float] = field(default_factory=list)
+    """Highest test accuracy so far, where there is one, and minus the test loss there."""
     watched: float | None = None
     """Best value so far of the metric that early stopping watches (losses with a minus)."""
     stale: int = 0
@@ -99,9 +100,9 @@ def save_average(file: Path, state: State) -> None:
         save_tensors(file, plain(state.averaged.module.state_dict()))
 
 
-def open_metrics(run: Run, state: State) -> CsvLog:
-    """metrics.csv, cut back to the epochs that `state` has behind it."""
-    log = CsvLog(run.metrics_file, METRICS)
+def open_metrics(run: Run, state: State, measured: Sequence[str]) -> CsvLog:
+    """metrics.csv with the columns that are measured, cut back to the epochs that `state` has behind it."""
+    log = CsvLog(run.metrics_file, metrics_columns(measured))
     begun = run.resume_file.exists()  # killed before it was first written, epoch 0 is done again
     log.keep(lambda row: begun and int(row["epoch"]) <= state.epoch and int(row["step"]) <= state.step)
     return log

@@ -37,18 +37,27 @@ class Watch:
 
     def epoch(self, setup: "Setup", state: "State", row: dict[str, Any]) -> None:
         """After an epoch's metrics."""
-        self._accuracy = f", test accuracy {row['test_accuracy']:.2%}"
+        self._accuracy = f", test accuracy {row['test_accuracy']:.2%}" if "test_accuracy" in row else ""
         if self._progress is not None:
             self._progress.line(
                 f"epoch {row['epoch']}/{setup.experiment.training.epochs}: "
-                f"train loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.2%}; "
-                f"test loss {row['test_loss']:.4f}, accuracy {row['test_accuracy']:.2%}"
+                + "; ".join(f"{split} {_words(row, split)}" for split in ("train", "test"))
             )
         if self._tensorboard is not None:
             for key, value in row.items():
                 if key not in ("epoch", "step") and value is not None:
                     self._tensorboard.add_scalar(key.replace("_", "/", 1), value, row["epoch"])
             self._tensorboard.flush()
+
+
+def _words(row: dict[str, Any], split: str) -> str:
+    """The loss and the other metrics of a split."""
+    found = {
+        key.removeprefix(f"{split}_"): value for key, value in row.items() if key.startswith(f"{split}_")
+    }
+    shares = ("accuracy", "error", "top5")
+    words = [f"{name} {value:{'.2%' if name in shares else '.4f'}}" for name, value in found.items()]
+    return ", ".join(words)
 
 
 def summary_writer() -> Any:

@@ -1,6 +1,12 @@
 """From one point to another."""
 
+from torch import Tensor
+
 from lossscape.vectors import Params, subtract
+
+
+class Towards(dict[str, Tensor]):
+    """A direction that leads to another net, whose buffers are not those of its start."""
 
 
 def between(start: Params, end: Params) -> Params:
@@ -8,7 +14,9 @@ def between(start: Params, end: Params) -> Params:
 
     The line of Goodfellow et al. (arXiv:1412.6544). Integers (a counter among buffers) have no direction.
     """
-    return subtract(
-        {name: value.double() for name, value in end.items() if value.is_floating_point()},
-        {name: value.double() for name, value in start.items() if value.is_floating_point()},
+    return Towards(
+        subtract(
+            {name: value.double() for name, value in end.items() if value.is_floating_point()},
+            {name: value.double() for name, value in start.items() if value.is_floating_point()},
+        )
     )

@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from lossscape.analyses.interpolate import measures
 from lossscape.analyses.interpolate.request import Request
 from lossscape.certificate.certify import certify, fingerprint
 from lossscape.certificate.check import Certified
 from lossscape.certificate.summary import is_done
-from lossscape.dropout import Dropout
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, line_points
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.execution import Execution
 from lossscape.files import check_writable, write_text
-from lossscape.objective import Objective
 from lossscape.options import settings_of, words_of
 from lossscape.problem import Problem, problem_of
 from lossscape.results.engine import PlannedEngine
@@ -111,7 +108,7 @@ def line_of(problem: Problem, start: Point, end: Point) -> Subspace:
     if not norm(subtract(target, origin)):
         raise BadInput(f"{start} and {end} are the same point: a line needs two")
     moving = [between(buffers, target_buffers)] if problem.policy == "interpolated" else ()
-    return Subspace(origin, [between(origin, target)], buffers, moving)
+    return Subspace(origin, [between(origin, target)], buffers, moving, frozen=problem.policy == "frozen")
 
 
 def measures_of(alphas: Sequence[Coordinates], losses: Mapping[str, Sequence[float]]) -> dict[str, Any]:
@@ -125,11 +122,9 @@ def _gauss_length(problem: Problem, line: Subspace, quiet: bool) -> float | None
     """Of the outputs on some training samples, in float64; None where statistics are recomputed."""
     if problem.policy == "recompute":
         return None
-    inputs, targets = (
-        part[:GAUSS_SAMPLES] for part in (problem.data.train.inputs, problem.data.train.targets)
+    exact = replace(
+        problem.measured, split="train", targets="labels", teacher=None, samples=None, precision="fp64"
     )
-    masks = problem.measured.masks
-    dropout = None if masks is None else Dropout(masks, torch.arange(len(inputs)))
-    few = Objective(problem.model, "cross_entropy", inputs, targets, precision="fp64", dropout=dropout)
+    few = replace(problem, measured=exact, relabelled=None).objectives()["train"].part(slice(GAUSS_SAMPLES))
     with watched("Gauss length", GAUSS_POINTS, len(few), quiet=quiet) as done:
         return measures.gauss_length(few, line, GAUSS_POINTS, done)

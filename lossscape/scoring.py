@@ -1,0 +1,162 @@
+"""From a net's outputs and the targets to the loss and the metrics of each sample."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossscape import losses, tokens
+from lossscape.errors import BadInput, one_of
+from lossscape.losses import LOSSES, Loss
+from lossscape.metrics import METRICS, RANKS, Metric, chosen, of_classes, usual
+
+PerSample = dict[str, Tensor]
+"""The loss and the other metrics of each sample, [n] each, by name."""
+
+
+class Scoring:
+    """A loss and metrics, with what they need to know of all targets."""
+
+    def __init__(
+        self, loss: str | Loss, metrics: Sequence[str] | Mapping[str, Metric] | None, targets: Tensor
+    ) -> None:
+        """loss: a name of LOSSES or a function; metrics: as for `metrics.chosen`, None for the usual ones.
+
+        targets: as from `checked`. Raises BadInput where they do not fit the loss or the metrics.
+        """
+        if isinstance(loss, str) and loss not in LOSSES:
+            raise BadInput(one_of("loss", loss, LOSSES))
+        given: Loss = LOSSES[loss] if isinstance(loss, str) else loss
+        self.metrics = chosen(usual(given, targets) if metrics is None else metrics)
+        _check(given, of_classes(self.metrics), targets)
+        self.positions = losses.positions(given, targets)
+        """What sums over a sample's positions are divided by, where not by their own number."""
+        self.loss = losses.over(given, self.positions)
+        function, floats = losses.plain(given), targets.is_floating_point()
+        classed = function in losses.OF_CLASSES or (function is losses.mse and not floats)
+        self.of_classes = ["the loss"] * classed + of_classes(self.metrics)
+        """What needs an output for each class."""
+        self.highest = -1 if floats else int(targets.max())
+        self.floats, self.several = floats, tokens.are_tokens(targets)
+
+    def per_sample(self, outputs: Tensor, targets: Tensor) -> PerSample:
+        """Loss (float64) and metrics of each sample, from outputs [n, …] in float64."""
+        if self.floats or self.several or outputs.ndim != 2 or outputs.shape[1] <= self.highest:
+            self._check_outputs(outputs, targets)
+        loss = self.loss(outputs, targets)
+        if loss.shape != targets.shape[:1]:
+            raise BadInput(
+                f"the loss gives shape {list(loss.shape)} for {len(outputs)} samples; one loss each is needed "
+                "(of torch's losses: reduction='none')"
+            )
+        found = {"loss": loss.double()}
+        samples = outputs, targets
+        if self.several and self.metrics:
+            samples = tokens.by_position(outputs, targets)
+        for name, metric in self.metrics.items():
+            values = metric(*samples)
+            if values.shape != samples[1].shape[:1]:
+                raise BadInput(
+                    f"metric {name} gives shape {list(values.shape)} for {len(samples[1])} samples; one value each is "
+                    "needed"
+                )
+            found[name] = tokens.by_sample(values, targets, self.positions) if self.several else values
+        return found
+
+    def undecided(self, name: str, outputs: Tensor, targets: Tensor, lead: float) -> Tensor | None:
+        """Whether rounding may turn what a metric says of each sample, [n]; None for a metric that is a number.
+
+        lead: of an output over the next smaller one, relative to the largest in size, that rounding cannot turn. The
+        outputs compared are the last that would be right and the first that would not. Of several positions, the share
+        of them.
+        """
+        if name not in RANKS or self.metrics[name] is not METRICS[name]:
+            return None
+        if self.several:
+            outputs, _ = tokens.by_position(outputs, targets)
+        rank = RANKS[name]
+        unsure = torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
+        if outputs.shape[1] > rank:
+            largest = outputs.topk(rank + 1, dim=1).values
+            unsure = ~(largest[:, -2] - largest[:, -1] > lead * outputs.abs().amax(1))
+        return tokens.by_sample(unsure, targets, self.positions) if self.several else unsure
+
+    def _check_outputs(self, outputs: Tensor, targets: Tensor) -> None:
+        """Raise BadInput where outputs are not a number for each class, and the loss or a metric needs that."""
+        if not self.of_classes:
+            return
+        first = self.of_classes[0]
+        remedy = "" if first == "the loss" else f" (for {first}; other metrics, or none, can be given)"
+        if self.several:
+            classes = max(outputs.shape[1:], default=0)
+        elif outputs.ndim == 2:
+            classes = outputs.shape[1]
+        else:
+            raise BadInput(
+                f"the net gives outputs {list(outputs.shape)}: a number for each class is needed, [N, C]{remedy}"
+            )
+        if self.floats and outputs.shape != targets.shape:
+            raise BadInput(
+                f"the net gives outputs {list(outputs.shape)}, the targets are {list(targets.shape)}: distributions "
+                "over the classes have the outputs' shape"
+            )
+        if classes <= self.highest:
+            raise BadInput(
+                f"the net gives outputs {list(outputs.shape)}, and the targets have the class {self.highest}: classes "
+                f"count from 0, and each needs an output{remedy}"
+            )
+
+
+def checked(targets: Any, samples: int) -> Tensor:
+    """Targets of some samples: class numbers as int64, or floats. Raises BadInput where they are neither."""
+    if not isinstance(targets, Tensor):
+        raise BadInput(
+            f"targets are a {type(targets).__name__}: give a tensor (torch.as_tensor makes one of numbers)"
+        )
+    count = len(targets) if targets.ndim else 0
+    if count != samples or not samples:
+        raise BadInput(f"{samples} inputs and {count} targets: both need the same length, at least 1")
+    if targets.is_complex() or targets.dtype == torch.bool:
+        raise BadInput(
+            f"targets of {targets.dtype}: give class numbers (targets.long()) or floats (targets.float())"
+        )
+    if not targets.is_floating_point():
+        return targets.long()
+    if bool(targets.isnan().any()):
+        where = int(targets.reshape(samples, -1).isnan().any(1).nonzero()[0])
+        raise BadInput(f"targets: that of sample {where} is NaN; leave such samples out")
+    return targets
+
+
+def _check(loss: Loss, metrics: Sequence[str], targets: Tensor) -> None:
+    """Raise BadInput where targets do not fit a loss or metrics of classes."""
+    shape = f"targets of {targets.dtype} with shape {list(targets.shape)}"
+    if targets.is_floating_point():
+        who = "the loss" if losses.plain(loss) in losses.OF_CLASSES else next(iter(metrics), None)
+        if who and targets.ndim != 2:
+            raise BadInput(
+                f"{shape}: {who} is of classes: class numbers are integers [N] (targets.long()), distributions over "
+                "classes are floats [N, C]"
+            )
+        return
+    several = tokens.are_tokens(targets)
+    if losses.plain(loss) is losses.token_cross_entropy and not several:
+        raise BadInput(f"{shape}: token_cross_entropy is of class numbers of several positions, [N, T]")
+    least = int(targets.min())
+    if least < 0 and not (several and bool((targets[targets < 0] == tokens.IGNORED).all())):
+        more = f", and {tokens.IGNORED} is for positions that do not count" if several else ""
+        raise BadInput(f"{shape}: has the class {least}; classes count from 0{more}")
+    if several and not bool((tokens.counts(targets) > 0).all()):
+        where = int((tokens.counts(targets) == 0).nonzero()[0])
+        raise BadInput(f"{shape}: no position of sample {where} counts; leave such samples out")
+
+
+def blank(outputs: Tensor, samples: int) -> Tensor:
+    """Outputs of zeros for all samples, from those of one."""
+    return torch.zeros_like(outputs).expand(samples, *[-1] * (outputs.ndim - 1))
+
+
+def joined(parts: Sequence[PerSample]) -> PerSample:
+    """The values of chunks of samples as those of all of them."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,39 @@
+"""What is measured of a net after an epoch: both splits as objectives, as its config says."""
+
+from torch import nn
+
+from lossscape import losses, metrics
+from lossscape.config import RunConfig
+from lossscape.data import Data
+from lossscape.losses import Loss
+from lossscape.objective import Objective
+from lossscape.train.parallel import World
+from lossscape.train.teacher import Lesson
+
+
+def objectives_of(
+    model: nn.Module, config: RunConfig, data: Data, loss: Loss, lesson: Lesson, world: World
+) -> dict[str, Objective]:
+    """Train and test split, this process's share of them; the training columns are those of the lesson."""
+    measured = config.metric_functions()
+    chosen = metrics.chosen(metrics.usual(loss, data.test.targets)) if measured is None else measured
+    share = slice(world.rank, None, world.size)
+    return {
+        split: Objective(
+            model,
+            losses.over(against, losses.positions(against, targets)),
+            inputs[share],
+            targets[share],
+            metrics=chosen,
+            output=config.output,
+        )
+        for split, inputs, against, targets in (
+            ("train", data.train.inputs, lesson.judge, lesson.judged),
+            ("test", data.test.inputs, loss, data.test.targets),
+        )
+    }
+
+
+def columns_of(objectives: dict[str, Objective]) -> list[str]:
+    """The columns of what is measured."""
+    return [f"{split}_{name}" for split, part in objectives.items() for name in part.columns]

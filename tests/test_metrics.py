@@ -1,0 +1,272 @@
+"""Metrics against NumPy, in a config of the user's own, and in a training of numbers from end to end."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lossscape.adopt import adopt
+from lossscape.analyses import ANALYSES
+from lossscape.config import RunConfig, experiment_from, read_experiment
+from lossscape.errors import BadInput
+from lossscape.metrics import METRICS
+from lossscape.objective import Objective
+from lossscape.runs import Run
+from lossscape.train import train
+
+N, C = 40, 8
+OUTPUTS = 2 * torch.randn(N, C, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+CLASSES = torch.arange(N) % C
+SHARES = torch.softmax(torch.randn(N, C, generator=torch.Generator().manual_seed(1)).double(), 1)
+Array = np.ndarray
+
+
+def softmax(z: Array) -> Array:
+    e = np.exp(z - z.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def rank_of(z: Array, right: Array) -> Array:
+    return np.array([list(np.argsort(-row)).index(label) for row, label in zip(z, right, strict=True)])
+
+
+def margin_of(z: Array, right: Array) -> Array:
+    return np.array([row[label] - np.delete(row, label).max() for row, label in zip(z, right, strict=True)])
+
+
+TRUTHS: dict[str, Any] = {
+    "accuracy": lambda z, t: rank_of(z, t.argmax(1)) == 0,
+    "error": lambda z, t: rank_of(z, t.argmax(1)) > 0,
+    "top5": lambda z, t: rank_of(z, t.argmax(1)) < 5,
+    "margin": lambda z, t: margin_of(z, t.argmax(1)),
+    "entropy": lambda z, t: -(softmax(z) * np.log(softmax(z))).sum(1),
+    "brier": lambda z, t: ((softmax(z) - t) ** 2).sum(1),
+    "mae": lambda z, t: np.abs(z - t).mean(1),
+}
+
+
+def test_every_metric_has_a_truth() -> None:
+    assert set(TRUTHS) == set(METRICS)
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+@pytest.mark.parametrize("kind", ["classes", "shares"])
+def test_written_formulas(name: str, kind: str) -> None:
+    targets, shares = (CLASSES, np.eye(C)[CLASSES]) if kind == "classes" else (SHARES, SHARES.numpy())
+    expected = TRUTHS[name](OUTPUTS.numpy(), shares)
+    np.testing.assert_allclose(METRICS[name](OUTPUTS, targets).double().numpy(), expected, rtol=1e-12)
+    if kind == "shares" and name != "mae":  # soft targets are kept as logarithms
+        logs = METRICS[name](OUTPUTS, SHARES.log()).double().numpy()
+        np.testing.assert_allclose(logs, expected, rtol=1e-12)
+
+
+def test_fewer_classes_than_five_and_outputs_beyond_all_bounds() -> None:
+    few = torch.tensor([[1.0, 2.0, 0.0]], dtype=torch.float64)
+    assert METRICS["top5"](few, torch.tensor([2])).item()
+    far = torch.tensor([[1e4, -1e4, 0.0]], dtype=torch.float64)
+    assert METRICS["entropy"](far, torch.tensor([0])).item() == 0
+    assert METRICS["brier"](far, torch.tensor([1])).item() == 2
+    assert METRICS["margin"](far, torch.tensor([0])).item() == 1e4
+
+
+def test_means_of_all_metrics_and_of_ones_own() -> None:
+    objective = Objective(
+        nn.Identity(), "cross_entropy", OUTPUTS, CLASSES, metrics=[*METRICS], precision="fp64"
+    )
+    found = objective.metrics()
+    assert tuple(found) == objective.columns == ("loss", *METRICS)
+    for name, truth in TRUTHS.items():
+        assert found[name] == pytest.approx(truth(OUTPUTS.numpy(), np.eye(C)[CLASSES]).mean(), rel=1e-12)
+    own = Objective(
+        nn.Identity(), "cross_entropy", OUTPUTS, CLASSES, metrics={"largest": lambda z, t: z.amax(1)}
+    )
+    assert own.metrics()["largest"] == pytest.approx(float(OUTPUTS.amax(1).mean()), rel=1e-6)
+
+
+# --- from a config to results -----------------------------------------------------------------------------------
+
+NUMBERS: dict[str, Any] = {
+    "name": "numbers",
+    "device": "cpu",
+    "dataset": {"name": "synthetic_regression", "inputs": 4, "outputs": 2, "train": 60, "test": 30},
+    "model": {"name": "mlp", "hidden": [8], "activation": "tanh"},
+    "loss": {"name": "mse"},
+    "optimizer": {"name": "sgd", "lr": 0.1},
+    "training": {"epochs": 3, "batch_size": 20, "early_stopping": {"patience": 5}},
+}
+
+
+def rows_of(run: Run) -> list[dict[str, str]]:
+    with run.metrics_file.open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def certified(folder: Path) -> list[str]:
+    content = json.loads((folder / "certificate.json").read_text())
+    assert content["passed"]
+    return [check["name"] for check in content["checks"] if check["kind"] == "dense"]
+
+
+@pytest.mark.parametrize("metrics", [None, ["mae"]], ids=["none", "mae"])
+def test_numbers_have_no_accuracy_and_everything_works_on_them(
+    metrics: list[str] | None, tmp_path: Path
+) -> None:
+    run = train(experiment_from(NUMBERS | ({"metrics": metrics} if metrics else {})), tmp_path)
+    measured = ["loss", *(metrics or [])]
+    columns = [f"{split}_{name}" for split in ("train", "test") for name in measured]
+    rows = rows_of(run)
+    assert list(rows[0]) == ["epoch", "step", "lr", *columns, "batch_loss", "grad_norm", "seconds"]
+    x, t = run.tensors("test")
+    with torch.no_grad():
+        expected = float(((run.model().double()(x.double()) - t) ** 2).mean())
+    assert float(rows[-1]["test_loss"]) == pytest.approx(expected, rel=1e-5)
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    least = min(range(4), key=lambda epoch: float(rows[epoch]["test_loss"]))
+    best = torch.load(run.named_file("best"), weights_only=True)
+    assert all(
+        torch.equal(best[k], v) for k, v in torch.load(run.epoch_file(least), weights_only=True).items()
+    )
+
+    line = ANALYSES["interpolate"].run(start=str(run.path), points=5, split="both", device="cpu")
+    assert (line / "curve.csv").read_text().splitlines()[0] == ",".join(["alpha", *columns])
+    assert any("mae" in name for name in certified(line)) == bool(metrics)
+    plane = ANALYSES["landscape"].run(centre=str(run.path), grid=(3, 3), device="cpu", samples=20)
+    assert "accuracy" not in (plane / "surface.csv").read_text()
+    certified(plane)
+    for targets in ("soft", "hard"):
+        with pytest.raises(BadInput, match="no class for each sample"):
+            ANALYSES["landscape"].run(centre=str(run.path), grid=(3, 3), device="cpu", targets=targets)
+    adopted = adopt(
+        RunConfig.model_validate(
+            {key: NUMBERS[key] for key in ("device", "dataset", "model", "loss")} | {"name": "again"}
+        ),
+        [run.epoch_file(0), run.epoch_file(3)],
+        tmp_path,
+        epochs=[0, 3],
+    )
+    assert float(rows_of(adopted)[-1]["test_loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+CLASSED: dict[str, Any] = NUMBERS | {
+    "name": "classes",
+    "dataset": {"name": "synthetic", "shape": [4], "classes": 7, "train": 60, "test": 30},
+    "loss": {"name": "cross_entropy"},
+}
+STOPPING = {"patience": 1, "metric": "test_accuracy"}
+OWN = """
+def above(outputs, targets):
+    return outputs.amax(1) - outputs.mean(1)
+"""
+
+
+def test_metrics_of_ones_own_stand_where_accuracy_does(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    names = ["accuracy", "top5", "error", "margin", "entropy", "brier", "mae", "mine.py:above"]
+    config = tmp_path / "mine.yaml"
+    config.write_text(json.dumps(CLASSED | {"metrics": names}))
+    run = train(read_experiment(config), tmp_path / "runs")
+    measured = ["loss", *names[:-1], "above"]
+    assert list(rows_of(run)[0])[3:21] == [
+        f"{split}_{name}" for split in ("train", "test") for name in measured
+    ]
+    again = Run(run.path)  # finds the file by its way from the run
+    assert list(again.config.metric_functions() or ()) == measured[1:]
+    last = rows_of(run)[-1]
+    assert float(last["test_error"]) == pytest.approx(1 - float(last["test_accuracy"]), abs=1e-12)
+    plane = ANALYSES["landscape"].run(centre=str(run.path), grid=(3, 3), device="cpu")
+    dense = [name.split(" at ")[0] for name in certified(plane)]
+    assert set(dense) == {f"train {name}" for name in measured}
+    assert all(dense.count(f"train {name}") == 1 for name in measured[1:])  # the one that is off most
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"metrics": ["acuracy"]}, "did you mean 'accuracy'"),
+        ({"metrics": ["none.py:f"]}, "there is no file"),
+        ({"metrics": ["accuracy", "accuracy"]}, "twice"),
+    ],
+)
+def test_metrics_of_a_config_that_are_wrong(changed: Any, words: str, tmp_path: Path) -> None:
+    config = tmp_path / "wrong.yaml"
+    config.write_text(json.dumps(CLASSED | changed))
+    with pytest.raises(BadInput, match=words):
+        read_experiment(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "changed", "words"),
+    [
+        (NUMBERS, {"training": {"epochs": 1, "early_stopping": STOPPING}}, "not measured"),
+        (NUMBERS, {"metrics": ["accuracy"]}, "accuracy is of classes"),
+        (NUMBERS, {"loss": {"name": "mse", "label_smoothing": 0.1}}, "no class for each sample"),
+        (NUMBERS, {"loss": {"name": "cross_entropy"}}, "loss is of classes"),
+        (CLASSED, {"output": "logits"}, "no output to name"),
+    ],
+)  # fmt: skip
+def test_trainings_that_do_not_fit(config: Any, changed: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=words):
+        train(experiment_from(config | changed), tmp_path)
+
+
+def test_a_run_that_was_begun_with_other_metrics_is_refused(tmp_path: Path) -> None:
+    train(experiment_from(CLASSED), tmp_path)
+    with pytest.raises(BadInput, match="metrics"):
+        train(experiment_from(CLASSED | {"metrics": ["margin"]}), tmp_path)
+
+
+TEXTS = """
+import torch
+from torch import nn
+
+def texts():
+    generator = torch.Generator().manual_seed(0)
+    def split(n):
+        ids = torch.randint(9, (n, 5), generator=generator)
+        mask = torch.arange(5) < torch.randint(2, 6, (n, 1), generator=generator)
+        return {"input_ids": ids, "attention_mask": mask}, ids.roll(1, 1).masked_fill(~mask, -100) % 109
+    x, y = split(40)
+    x_test, y_test = split(20)
+    mend = lambda t: torch.where(t > 8, -100, t)
+    return x, mend(y), x_test, mend(y_test)
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(9, 6), nn.Linear(6, classes)
+    def forward(self, input_ids, attention_mask):
+        hidden = self.embedding(input_ids) * attention_mask[:, :, None]
+        return {"hidden": hidden, "logits": self.head(torch.tanh(hidden.cumsum(1)))}
+
+def net(shape, classes):
+    return Net(classes)
+"""
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "token_cross_entropy"])
+def test_a_net_of_texts_is_trained_and_looked_at(loss: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(TEXTS)
+    config = tmp_path / "mine.yaml"
+    given = CLASSED | {
+        "dataset": {"name": "mine.py:texts"},
+        "model": {"name": "mine.py:net"},
+        "loss": {"name": loss},
+    }
+    config.write_text(json.dumps(given))
+    run = train(read_experiment(config), tmp_path / "runs")
+    rows = rows_of(run)
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    x, t = run.tensors("test")
+    with torch.no_grad():
+        logits = run.model().double()(**x.tensors)["logits"]  # type: ignore[union-attr]
+    each = [nn.functional.cross_entropy(z, y) for z, y in zip(logits, t, strict=True)]
+    whole = nn.functional.cross_entropy(logits.flatten(0, 1), t.flatten())
+    expected = float(torch.stack(each).mean() if loss == "cross_entropy" else whole)
+    assert float(rows[-1]["test_loss"]) == pytest.approx(expected, rel=1e-5)
+    certified(ANALYSES["interpolate"].run(start=str(run.path), points=5, split="both", device="cpu"))
+    certified(ANALYSES["landscape"].run(centre=str(run.path), grid=(3, 3), device="cpu", samples=30))
