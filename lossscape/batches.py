@@ -69,9 +69,7 @@ def batch_of(inputs: Any) -> Inputs:
         )
     wrong = [str(name) for name, value in inputs.items() if not isinstance(value, Tensor) or not value.ndim]
     if wrong or not inputs:
-        raise BadInput(
-            f"inputs: {', '.join(wrong) or 'an empty mapping'}: give a tensor [N, ...] for each name"
-        )
+        raise BadInput(f"inputs: {', '.join(wrong) or 'an empty mapping'}: give a tensor [N, ...] for each name")
     lengths = {name: len(value) for name, value in inputs.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length:,}" for name, length in lengths.items())

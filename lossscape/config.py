@@ -8,14 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from lossscape import data, losses, models, optimizers, schedules, trust, usercode, yamlfile
@@ -137,9 +130,7 @@ class RunConfig(Section):
     def _is_a_folder_name(cls, name: str) -> str:
         wrong = [sign for sign in "/\\@\0" if sign in name]
         if wrong or name.startswith(".") or name != name.strip() or not name.isprintable():
-            raise ValueError(
-                "a run name is a folder name without / \\ @, spaces at its ends or a leading dot"
-            )
+            raise ValueError("a run name is a folder name without / \\ @, spaces at its ends or a leading dot")
         if len(name.encode()) > 200:
             raise ValueError("longer than 200 bytes, which file systems refuse")
         return name
@@ -165,9 +156,7 @@ class RunConfig(Section):
     def code(self) -> list[tuple[str, Path | None]]:
         """The user's code that it names, for `trust.remember`."""
         metrics = [(name, self._metric_files.get(name)) for name in self.metrics or () if is_custom(name)]
-        return metrics + [
-            code for _, value in self if isinstance(value, Component) for code in code_of(value)
-        ]
+        return metrics + [code for _, value in self if isinstance(value, Component) for code in code_of(value)]
 
 
 class Experiment(RunConfig):
@@ -200,10 +189,7 @@ _KEYS = FAMILIES | {"model.init": models.INITIAL_VALUES}
 
 
 def read_experiment(
-    path: str | Path,
-    settings: list[str] | None = None,
-    name: str | None = None,
-    device: str | None = None,
+    path: str | Path, settings: list[str] | None = None, name: str | None = None, device: str | None = None
 ) -> Experiment:
     """The experiment of a YAML file, with `key.sub=value` settings, a name and a device laid over it.
 
@@ -246,13 +232,7 @@ def read_config(
 def _run_around(config: Path) -> Path | None:
     """The run directory that a config is the config.yaml of."""
     run = RunFiles(config.parent)
-    signs = (
-        run.environment_file,
-        run.state_file,
-        run.metrics_file,
-        run.resume_file,
-        run.epoch_file(0).parent,
-    )
+    signs = (run.environment_file, run.state_file, run.metrics_file, run.resume_file, run.epoch_file(0).parent)
     return run.path if config.name == run.config_file.name and any(sign.exists() for sign in signs) else None
 
 

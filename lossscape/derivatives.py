@@ -42,15 +42,11 @@ def hessian_product(
     at 0, the second derivative is that of the side which the first derivative takes. done: as for `gradient`.
     Raises RuntimeError or NotImplementedError where an operation of the net cannot be differentiated twice.
     """
-    weights = [
-        vector[name].to(objective.device, objective.dtype) if name in vector else None for name in parameters
-    ]
+    weights = [vector[name].to(objective.device, objective.dtype) if name in vector else None for name in parameters]
 
     def product(loss: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
         first = _grad(loss, leaves, create_graph=True)
-        slope = sum(
-            ((g * v).sum() for g, v in zip(first, weights, strict=True) if v is not None), loss.new_zeros(())
-        )
+        slope = sum(((g * v).sum() for g, v in zip(first, weights, strict=True) if v is not None), loss.new_zeros(()))
         return _grad(slope, leaves)
 
     return _summed(objective, parameters, buffers, done, product)
@@ -89,10 +85,7 @@ def _summed(
         with _recorded(objective):
             # autocast keeps what it casts, and with it the graph of a chunk that has been freed
             with torch.autocast(
-                objective.device.type,
-                torch.bfloat16,
-                enabled=objective.precision == "bf16",
-                cache_enabled=False,
+                objective.device.type, torch.bfloat16, enabled=objective.precision == "bf16", cache_enabled=False
             ):
                 given = called_with(objective.model, values | leaves | masks, inputs)
                 outputs = objective.logits(given, len(inputs))

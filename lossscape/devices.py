@@ -27,9 +27,7 @@ def pick(device: str) -> torch.device:
             )
         number = int(device.partition(":")[2] or 0)
         if number >= torch.cuda.device_count():
-            raise BadInput(
-                f"device {device}: this machine has cuda:0 to cuda:{torch.cuda.device_count() - 1}"
-            )
+            raise BadInput(f"device {device}: this machine has cuda:0 to cuda:{torch.cuda.device_count() - 1}")
     return torch.device(device)
 
 

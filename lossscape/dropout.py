@@ -90,9 +90,7 @@ class Masks:
         for name, layer in self.layers.items():
             parts = [
                 self._block(name, block)[places.to(self.device)]
-                for block, places in zip(
-                    blocks.tolist(), (numbers % BLOCK).split(counts.tolist()), strict=True
-                )
+                for block, places in zip(blocks.tolist(), (numbers % BLOCK).split(counts.tolist()), strict=True)
             ]
             scale = 1 / (1 - layer.probability) if layer.probability < 1 else 0.0
             found[f"{name}.mask"] = torch.cat(parts).to(dtype).mul_(scale)
@@ -103,9 +101,7 @@ class Masks:
         if (name, block) not in self._kept:
             layer = self.layers[name]
             # by the CPU's generator, which draws the same numbers for all devices
-            numbers = torch.rand(
-                BLOCK, *layer.shape, generator=generator(self.seed, "kept dropout", name, block)
-            )
+            numbers = torch.rand(BLOCK, *layer.shape, generator=generator(self.seed, "kept dropout", name, block))
             size = BLOCK * prod(layer.shape)
             if size > self._room:
                 self._forget(name)

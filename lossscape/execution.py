@@ -13,16 +13,12 @@ class Execution:
     """Where and by what means, as options of every command that computes."""
 
     device: Annotated[str, Option("auto, cpu, cuda or cuda:N.")] = "auto"
-    plan: Annotated[PlanName | None, Option("Force a way to evaluate; by default the fastest is chosen.")] = (
-        None
-    )
+    plan: Annotated[PlanName | None, Option("Force a way to evaluate; by default the fastest is chosen.")] = None
     workers: Annotated[
-        int | None,
-        Option("Compute in N processes of this machine (pip install lossscape[cluster]).", "N", least=1),
+        int | None, Option("Compute in N processes of this machine (pip install lossscape[cluster]).", "N", least=1)
     ] = None
     scheduler: Annotated[
-        str | None,
-        Option("Compute on the workers of a Dask cluster (pip install lossscape[cluster]).", "FILE|ADDRESS"),
+        str | None, Option("Compute on the workers of a Dask cluster (pip install lossscape[cluster]).", "FILE|ADDRESS")
     ] = None
     overwrite: Annotated[bool, Option("Delete what is there and begin anew.")] = False
     quiet: Annotated[bool, Option("No progress; only where the results lie.", flag="--quiet,-q")] = False

@@ -157,9 +157,7 @@ def _checked_custom(base: type[Component], skip: tuple[str, ...]) -> Any:
     return WrapValidator(check)
 
 
-def own_options(
-    function: Callable[..., Any], base: type[Component], skip: tuple[str, ...]
-) -> type[Component]:
+def own_options(function: Callable[..., Any], base: type[Component], skip: tuple[str, ...]) -> type[Component]:
     """Like options_of for a user's function, whose options may also be ordinary named parameters.
 
     Parameters called as in `skip` are what lossscape itself hands over (say shape and classes). One whose default
@@ -245,6 +243,4 @@ class Family:
         """The keyword arguments that a spec gives to its function (the shared keys are not among them)."""
         values = {key: getattr(spec, key) for key in type(spec).model_fields} | (spec.model_extra or {})
         files = {key: str(file) for key, file in spec._files.items()}
-        return {
-            key: files.get(key, value) for key, value in values.items() if key not in self.base.model_fields
-        }
+        return {key: files.get(key, value) for key, value in values.items() if key not in self.base.model_fields}

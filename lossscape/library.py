@@ -98,9 +98,7 @@ class LiveRun(Run):
 
     @cached_property
     def _sha256(self) -> str:
-        return fingerprint(
-            *(Split(s.inputs.cpu(), s.targets.cpu()) for s in (self._train, self._test or self._train))
-        )
+        return fingerprint(*(Split(s.inputs.cpu(), s.targets.cpu()) for s in (self._train, self._test or self._train)))
 
     def model(self, checkpoint: str | Checkpoint = "last") -> nn.Module:
         """A module on the CPU, in eval mode, with a checkpoint's values."""
@@ -156,9 +154,7 @@ class Shown:
         """Copy the result with its figures, settings and certificate into a folder; returns it."""
         analysis = ANALYSES[self.analysis]
         analysis.draw(self.result, analysis.requests.Drawing(), quiet=True)
-        shutil.copytree(
-            self.result.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock")
-        )
+        shutil.copytree(self.result.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
         return Path(folder)
 
     def __repr__(self) -> str:
@@ -206,9 +202,7 @@ def landscape(
         run.point(net, f"epoch-{number:04d}", epoch=number)
     options |= {name: run.point(options[name], name) for name in POINTS if options.get(name) is not None}
     if through := options.get("through"):
-        options["through"] = tuple(
-            run.point(net, f"through-{number}") for number, net in enumerate(through, 1)
-        )
+        options["through"] = tuple(run.point(net, f"through-{number}") for number, net in enumerate(through, 1))
     return _shown("landscape", run, test, {"centre": run.point(model, "model")} | options)
 
 
@@ -235,9 +229,7 @@ def interpolate(
     return _shown("interpolate", run, test, ends | {"split": "both" if test else "train"} | options)
 
 
-def _run(
-    model: nn.Module, loss: str | Loss, train: tuple[Any, Any], test: Any, output: str | None
-) -> LiveRun:
+def _run(model: nn.Module, loss: str | Loss, train: tuple[Any, Any], test: Any, output: str | None) -> LiveRun:
     run = LiveRun(model, loss, Split(*samples_of(*train)), Split(*samples_of(*test)) if test else None)
     run.output = output
     return run

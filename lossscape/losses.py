@@ -111,11 +111,7 @@ def _at_positions(outputs: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.cross_entropy(*tokens.by_position(outputs, targets), reduction="none")
 
 
-LOSSES: dict[str, Loss] = {
-    "cross_entropy": cross_entropy,
-    "token_cross_entropy": token_cross_entropy,
-    "mse": mse,
-}
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "token_cross_entropy": token_cross_entropy, "mse": mse}
 OF_CLASSES = (cross_entropy, token_cross_entropy, kl_divergence)
 """Losses whose outputs are one number for each class."""
 FAMILY = Family(LOSSES, LossOptions, given=("outputs", "targets"))

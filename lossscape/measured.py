@@ -47,22 +47,17 @@ class Measured:
     ] = None
     samples: Annotated[
         int | None,
-        Option(
-            "Of each split, one stratified subset; adds standard errors.", "N", least=2, word="{}-samples"
-        ),
+        Option("Of each split, one stratified subset; adds standard errors.", "N", least=2, word="{}-samples"),
     ] = None
     dropout: Annotated[
         Literal["off", "keep"],
-        Option(
-            "keep: dropout stays on, with the same seeded masks at every point.", word=lambda _: "dropout"
-        ),
+        Option("keep: dropout stays on, with the same seeded masks at every point.", word=lambda _: "dropout"),
     ] = "off"
     mask_seed: Annotated[
         int | None, Option("Of the masks of --dropout keep: 0.", flag="--seed", least=0, word="seed-{}")
     ] = None
     batch_norm: Annotated[
-        str | None,
-        Option("frozen (default: the centre's) or recompute, where the net has statistics.", word="{}"),
+        str | None, Option("frozen (default: the centre's) or recompute, where the net has statistics.", word="{}")
     ] = None
     metrics: Annotated[
         tuple[str, ...] | None,
@@ -90,9 +85,7 @@ class Measured:
                 f"--seed {self.mask_seed}: of the masks that --dropout keep draws; leave it out, or give both"
             )
         if self.teacher is not None and self.targets == "labels":
-            raise BadInput(
-                f"--teacher {self.teacher}: whose outputs are the targets with --targets hard or soft"
-            )
+            raise BadInput(f"--teacher {self.teacher}: whose outputs are the targets with --targets hard or soft")
 
     @property
     def masks(self) -> int | None:

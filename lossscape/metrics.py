@@ -94,9 +94,7 @@ def usual(loss: Loss, targets: Tensor) -> tuple[str, ...]:
 
 
 def chosen(
-    metrics: Sequence[str] | Mapping[str, Metric],
-    folder: Path | None = None,
-    guard: Guard | None = None,
+    metrics: Sequence[str] | Mapping[str, Metric], folder: Path | None = None, guard: Guard | None = None
 ) -> dict[str, Metric]:
     """Metrics by the names of their columns.
 

@@ -79,10 +79,7 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
     with (
         torch.no_grad(),
         cudnn.flags(  # whose defaults would switch it off
-            enabled=cudnn.enabled,
-            benchmark=cudnn.benchmark,
-            deterministic=cudnn.deterministic,
-            allow_tf32=tf32,
+            enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=tf32
         ),
         torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
     ):
@@ -216,10 +213,7 @@ class Objective:
         return dict(self.model.named_buffers())
 
     def metrics(
-        self,
-        parameters: Params | None = None,
-        buffers: Params | None = None,
-        done: Callable[[int], None] | None = None,
+        self, parameters: Params | None = None, buffers: Params | None = None, done: Callable[[int], None] | None = None
     ) -> dict[str, float]:
         """The means by column at the given parameters and buffers (default: the model's own).
 
@@ -259,10 +253,7 @@ class Objective:
         return self.means(values)["loss"]
 
     def outputs(
-        self,
-        parameters: Params | None = None,
-        buffers: Params | None = None,
-        done: Callable[[int], None] | None = None,
+        self, parameters: Params | None = None, buffers: Params | None = None, done: Callable[[int], None] | None = None
     ) -> Tensor:
         """The net's outputs for all samples, [N, C] in float64."""
         values = self.prepared(parameters, buffers)

@@ -103,13 +103,7 @@ def rmsprop(
 ) -> Optimizer:
     """h ← α h + (1 − α) g², θ ← θ − η g / (√h + ε). `centered`: h less the square of the mean gradient."""
     return RMSprop(
-        parameters,
-        lr=lr,
-        alpha=alpha,
-        eps=eps,
-        weight_decay=weight_decay,
-        momentum=momentum,
-        centered=centered,
+        parameters, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum, centered=centered
     )
 
 

@@ -37,12 +37,7 @@ def logits_of(given: Any, samples: int, name: str | None = None) -> Tensor:
                     '`output: NAME` (in Python: output="NAME")'
                 )
             (found,) = fitting
-    if (
-        not isinstance(found, Tensor)
-        or not found.is_floating_point()
-        or not found.ndim
-        or len(found) != samples
-    ):
+    if not isinstance(found, Tensor) or not found.is_floating_point() or not found.ndim or len(found) != samples:
         raise BadInput(
             f"the net gives {_form(found)} for {samples} samples: outputs are floats with a row for each sample"
         )
@@ -50,9 +45,7 @@ def logits_of(given: Any, samples: int, name: str | None = None) -> Tensor:
 
 
 def _fits(entry: Any, samples: int) -> bool:
-    return (
-        isinstance(entry, Tensor) and entry.is_floating_point() and entry.ndim > 1 and len(entry) == samples
-    )
+    return isinstance(entry, Tensor) and entry.is_floating_point() and entry.ndim > 1 and len(entry) == samples
 
 
 def _entries(given: Any) -> dict[str, Any]:
@@ -65,9 +58,7 @@ def _entries(given: Any) -> dict[str, Any]:
         names = getattr(given, "_fields", range(len(given)))
         return {str(name): value for name, value in zip(names, given, strict=True)}
     if isinstance(given, Tensor):
-        raise BadInput(
-            f"the net gives one tensor {_form(given)}, so there is no output to name: leave it out"
-        )
+        raise BadInput(f"the net gives one tensor {_form(given)}, so there is no output to name: leave it out")
     raise BadInput(
         f"the net gives a {type(given).__name__}: a tensor, or a mapping, dataclass or tuple of tensors is needed"
     )

@@ -91,9 +91,7 @@ class Problem:
         relabelling = Relabelling(teacher, replace(self.measured, targets=targets))
         made = relabelling(self.data.train.inputs[:1])
         if made.ndim == 2 and made.shape[1] != classes:
-            raise BadInput(
-                f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {classes}"
-            )
+            raise BadInput(f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {classes}")
         return replace(self, measured=relabelling.measured, relabelled=relabelling)
 
     def objectives(self) -> dict[str, Objective]:
@@ -108,9 +106,7 @@ class Problem:
             made, targets, sample = losses.over(loss, losses.positions(loss, labels)), labels, None
             rows = torch.arange(len(inputs))
             if measured.samples is not None:
-                sample = stratified_sample(
-                    labels, measured.samples
-                )  # by the data's classes, whatever the targets
+                sample = stratified_sample(labels, measured.samples)  # by the data's classes, whatever the targets
                 chosen = sample.indices.to(inputs.device)
                 inputs, targets, rows = inputs[chosen], targets[chosen], sample.indices.cpu()
             if name == "train" and self.relabelled is not None:
@@ -180,9 +176,7 @@ class Problem:
         )
 
 
-def problem_of(
-    point: Point, measured: Measured, device: str = "auto", policies: Sequence[str] = AROUND
-) -> Problem:
+def problem_of(point: Point, measured: Measured, device: str = "auto", policies: Sequence[str] = AROUND) -> Problem:
     """Load the data and model that a point belongs to.
 
     measured: what is taken of them, hard and soft targets by default from the point itself; policies: the BatchNorm

@@ -27,14 +27,7 @@ class Progress:
     """Counts work done out of a total, with a rate, the time left and a changing text."""
 
     def __init__(
-        self,
-        title: str,
-        total: int,
-        unit: str,
-        *,
-        done: int = 0,
-        rate: float | None = None,
-        quiet: bool = False,
+        self, title: str, total: int, unit: str, *, done: int = 0, rate: float | None = None, quiet: bool = False
     ) -> None:
         """total, done: in `unit`s (samples, points, epochs), total as far as it is foreseen.
 

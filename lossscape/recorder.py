@@ -89,11 +89,7 @@ class Recorder:
         Both splits are evaluated, in eval mode on a copy. Returns the metrics, as train_loss, test_accuracy, …. In the
         processes of data-parallel training only the first does this; the others return nothing.
         """
-        if (
-            torch.distributed.is_available()
-            and torch.distributed.is_initialized()
-            and torch.distributed.get_rank()
-        ):
+        if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank():
             return {}
         if epoch < 0:
             raise BadInput(f"epoch {epoch}: epochs count from 0")
@@ -130,8 +126,7 @@ def _keep_data(
         raise BadInput("a recorder needs train=(inputs, targets) and test=(inputs, targets), or dataset={…}")
     names = ("train_inputs", "train_targets", "test_inputs", "test_targets")
     content: dict[str, Any] = {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in zip(names, (*train, *test), strict=True)
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in zip(names, (*train, *test), strict=True)
     }
     if classes is not None:
         content["classes"] = classes
@@ -179,6 +174,4 @@ def _check_same(model: nn.Module, made: nn.Module, inputs: Inputs, name: str) ->
             for each in (copy.deepcopy(model), made.to(inputs.device))
         )
     if wanted.shape != got.shape or not torch.allclose(wanted.float(), got.float(), TOLERANCE, TOLERANCE):
-        raise BadInput(
-            f"{name!r} makes a model of the same parameters that gives other outputs than the recorded one"
-        )
+        raise BadInput(f"{name!r} makes a model of the same parameters that gives other outputs than the recorded one")

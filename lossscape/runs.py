@@ -72,11 +72,7 @@ def check_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None
         for name, value in wanted.items()
         if name in state and _form(state[name]) != _form(value)
     ]
-    what = (
-        [f"lacks {name}" for name in missing[:1]]
-        + [f"has an unknown {name}" for name in extra[:1]]
-        + unlike[:1]
-    )
+    what = [f"lacks {name}" for name in missing[:1]] + [f"has an unknown {name}" for name in extra[:1]] + unlike[:1]
     if what:
         raise BadInput(f"{source}: belongs to another model: {', '.join(what)}")
 
@@ -154,9 +150,7 @@ class Run(RunFiles):
         for file in (self.path / "checkpoints").glob("*.pt"):
             if match := _CHECKPOINT.fullmatch(file.name):
                 number = int(match[2])
-                found.append(
-                    Checkpoint(file, epoch=number) if match[1] == "epoch" else Checkpoint(file, step=number)
-                )
+                found.append(Checkpoint(file, epoch=number) if match[1] == "epoch" else Checkpoint(file, step=number))
             elif file.name in ("best.pt", "ema.pt"):
                 found.append(Checkpoint(file))
         return sorted(found, key=lambda c: (c.epoch is None, c.step is None, c.epoch or c.step or 0, c.label))
@@ -173,9 +167,7 @@ class Run(RunFiles):
                 return checkpoint
         have = [str(c.epoch) if c.epoch is not None else c.label for c in known]
         shown = have if len(have) <= 12 else [*have[:5], "…", *have[-5:]]
-        raise BadInput(
-            f"{self.path} has no checkpoint {name!r}; it has: {', '.join(shown) or 'none'} (or first, last)"
-        )
+        raise BadInput(f"{self.path} has no checkpoint {name!r}; it has: {', '.join(shown) or 'none'} (or first, last)")
 
     def dataset(self, device: torch.device | str = "cpu") -> data.Data:
         """The data set as the net sees it."""

@@ -32,11 +32,7 @@ def step(epoch: float, epochs: float, *, every: Count, gamma: Rate = 0.1) -> flo
 
 
 def multistep(
-    epoch: float,
-    epochs: float,
-    *,
-    milestones: Annotated[list[Count], Field(min_length=1)],
-    gamma: Rate = 0.1,
+    epoch: float, epochs: float, *, milestones: Annotated[list[Count], Field(min_length=1)], gamma: Rate = 0.1
 ) -> float:
     """gamma^(number of milestones ≤ epoch)."""
     return gamma ** sum(milestone <= epoch for milestone in milestones)
@@ -77,9 +73,7 @@ def factor(spec: ScheduleOptions, step: int, steps_per_epoch: int, epochs: int) 
     try:
         value = float(function(epoch, remaining, **FAMILY.arguments(spec)))
     except Exception as error:  # whatever a user's function raises is the user's to read
-        raise RunFailed(
-            f"schedule {spec.name!r} failed at epoch {epoch:g}: {type(error).__name__}: {error}"
-        ) from error
+        raise RunFailed(f"schedule {spec.name!r} failed at epoch {epoch:g}: {type(error).__name__}: {error}") from error
     if not (math.isfinite(value) and value >= 0):
         raise RunFailed(
             f"schedule {spec.name!r} gives the factor {value} at epoch {epoch:g}; it must be finite and ≥ 0"

@@ -18,9 +18,7 @@ PerSample = dict[str, Tensor]
 class Scoring:
     """A loss and metrics, with what they need to know of all targets."""
 
-    def __init__(
-        self, loss: str | Loss, metrics: Sequence[str] | Mapping[str, Metric] | None, targets: Tensor
-    ) -> None:
+    def __init__(self, loss: str | Loss, metrics: Sequence[str] | Mapping[str, Metric] | None, targets: Tensor) -> None:
         """loss: a name of LOSSES or a function; metrics: as for `metrics.chosen`, None for the usual ones.
 
         targets: as from `checked`. Raises BadInput where they do not fit the loss or the metrics.
@@ -111,16 +109,12 @@ class Scoring:
 def checked(targets: Any, samples: int) -> Tensor:
     """Targets of some samples: class numbers as int64, or floats. Raises BadInput where they are neither."""
     if not isinstance(targets, Tensor):
-        raise BadInput(
-            f"targets are a {type(targets).__name__}: give a tensor (torch.as_tensor makes one of numbers)"
-        )
+        raise BadInput(f"targets are a {type(targets).__name__}: give a tensor (torch.as_tensor makes one of numbers)")
     count = len(targets) if targets.ndim else 0
     if count != samples or not samples:
         raise BadInput(f"{samples} inputs and {count} targets: both need the same length, at least 1")
     if targets.is_complex() or targets.dtype == torch.bool:
-        raise BadInput(
-            f"targets of {targets.dtype}: give class numbers (targets.long()) or floats (targets.float())"
-        )
+        raise BadInput(f"targets of {targets.dtype}: give class numbers (targets.long()) or floats (targets.float())")
     if not targets.is_floating_point():
         return targets.long()
     if bool(targets.isnan().any()):

@@ -57,9 +57,7 @@ def load(name: str, folder: Path | None = None, guard: Guard | None = None) -> C
     function = getattr(module, function_name, None)
     if not callable(function):
         names = [key for key, value in vars(module).items() if inspect.isfunction(value)]
-        raise BadInput(
-            f"{module_name!r} has no function {function_name!r}; it has: {', '.join(names) or 'none'}"
-        )
+        raise BadInput(f"{module_name!r} has no function {function_name!r}; it has: {', '.join(names) or 'none'}")
     return function
 
 
@@ -99,9 +97,7 @@ def _module_at(path: Path) -> ModuleType:
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
     """Let `import helpers` find a file's neighbours first, and never a module of that name from elsewhere."""
-    names = {file.stem for file in folder.glob("*.py")} | {
-        file.parent.name for file in folder.glob("*/__init__.py")
-    }
+    names = {file.stem for file in folder.glob("*.py")} | {file.parent.name for file in folder.glob("*/__init__.py")}
     names -= sys.stdlib_module_names
     aside = {
         name: sys.modules.pop(name)

@@ -25,9 +25,7 @@ def read(path: Path, *, mapped: bool = False) -> Any:
         return _read_safetensors(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # torch doubts protocols and storages that it then refuses or reads
+            warnings.simplefilter("ignore")  # torch doubts protocols and storages that it then refuses or reads
             mapped = mapped and is_zipfile(path)  # as torch saves since version 1.6
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
@@ -35,14 +33,10 @@ def read(path: Path, *, mapped: bool = False) -> Any:
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
         what = f"holds {found[1]}" if found else "truncated, or holds something else than tensors"
-        raise BadInput(
-            f"{path}: {what}: pickled code and objects are not loaded; store model.state_dict()"
-        ) from None
+        raise BadInput(f"{path}: {what}: pickled code and objects are not loaded; store model.state_dict()") from None
     except Exception as error:  # torch.load has no common error for broken files
         why = str(error).split(". ")[0] or type(error).__name__
-        raise BadInput(
-            f"{path}: truncated or not a checkpoint ({why}); train again or take another"
-        ) from None
+        raise BadInput(f"{path}: truncated or not a checkpoint ({why}); train again or take another") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -50,9 +44,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError:
-        raise BadInput(
-            f"{path}: is read by the package safetensors: pip install 'lossscape[safetensors]'"
-        ) from None
+        raise BadInput(f"{path}: is read by the package safetensors: pip install 'lossscape[safetensors]'") from None
     try:
         return load_file(path)
     except FileNotFoundError:

@@ -118,8 +118,7 @@ def mnist(**missing: int) -> dict[str, Prepare]:
     """The files of MNIST in data/, some of them without their last bytes."""
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     return {
-        f"data/MNIST/raw/{name}-ubyte": lambda path, name=name: idx(path, missing.get(name[:5], 0))
-        for name in names
+        f"data/MNIST/raw/{name}-ubyte": lambda path, name=name: idx(path, missing.get(name[:5], 0)) for name in names
     }
 
 
@@ -419,18 +418,18 @@ CHECKPOINTS = {
     "integers": broken(checkpoint(lambda state: {"a": 1}), "not a state_dict", "'a' is int"),
     "other_shapes": broken(
         checkpoint(lambda state: {name: torch.zeros(3) for name in state}),
-        "another model", "linear1.weight is float [3], the model has float [12, 64]",
+        "another model",
+        "linear1.weight is float [3], the model has float [12, 64]",
     ),
     "missing_key": broken(
-        checkpoint(lambda state: {name: state[name] for name in [*state][1:]}), "another model",
-        "lacks linear1.weight",
+        checkpoint(lambda state: {name: state[name] for name in [*state][1:]}), "another model", "lacks linear1.weight"
     ),
     "unknown_key": broken(checkpoint(lambda state: state | {"x": torch.zeros(1)}), "another model", "unknown x"),
     "integer_weights": broken(
         checkpoint(lambda state: {name: value.long() for name, value in state.items()}), "another model", "is integer"
     ),
     "sparse": broken(
-        checkpoint(lambda state: {name: value.to_sparse() for name, value in state.items()}), "no plain numbers",
+        checkpoint(lambda state: {name: value.to_sparse() for name, value in state.items()}), "no plain numbers"
     ),
     "a_module": broken(lambda path: torch.save(torch.nn.Linear(2, 2), path), "pickled code", "state_dict()"),
     "code": broken(lambda path: torch.save({"linear1.weight": Trap()}, path), "pickled code", "mkdir"),
@@ -439,10 +438,10 @@ CHECKPOINTS = {
     ),
     "bare_pickle": broken(pickle.dumps(Trap()), "pickled code"),
     "a_folder": broken(lambda path: (path.unlink(), path.mkdir()), "truncated or not a checkpoint"),
-}  # fmt: skip
+}
 POINTS = {
     "no_such_epoch": case(
-        "landscape runs/digits@99", "runs/digits has no checkpoint '99'", "0, 1, 2, 3, best", "first, last",
+        "landscape runs/digits@99", "runs/digits has no checkpoint '99'", "0, 1, 2, 3, best", "first, last"
     ),
     "no_such_step": case("landscape runs/digits@step-5", "no checkpoint 'step-5'"),
     "no_such_word": case("landscape runs/digits@final", "no checkpoint 'final'"),
@@ -453,9 +452,7 @@ POINTS = {
     "a_file": case("interpolate good.yaml", "good.yaml", "no such run"),
     "same_point": case("interpolate runs/digits@3 runs/digits@last", "the same point"),
     "one_end": case("interpolate runs/digits@2", "a line needs two ends"),
-    "other_model": case(
-        "interpolate runs/digits runs/other", "runs/other/checkpoints/epoch-0001.pt", "another model",
-    ),
+    "other_model": case("interpolate runs/digits runs/other", "runs/other/checkpoints/epoch-0001.pt", "another model"),
     "dropout_seed": case("interpolate runs/digits --seed 4", "--seed 4", "--dropout keep"),
     "film_samples": case("film runs/digits --samples 1000000 --grid 3", "1000000", "300"),
     "dropout_word": case("interpolate runs/digits --dropout on", "--dropout", "off", "keep"),
@@ -487,15 +484,13 @@ POINTS = {
     "directions": case("landscape runs/digits --directions sideways", "--directions", "'random'", "'pca'"),
     "seed": case("landscape runs/digits --seed -1", "--seed"),
     "normalize": case(
-        "landscape runs/digits --normalize filtre", "--normalize 'filtre'", "did you mean 'filter'?", "unit",
+        "landscape runs/digits --normalize filtre", "--normalize 'filtre'", "did you mean 'filter'?", "unit"
     ),
     "ignore": case("landscape runs/digits --ignore bias,nrom", "--ignore 'nrom'", "did you mean 'norm'?", "none"),
     "ignore_nothing": case("landscape runs/digits --ignore ''", "--ignore", "bias, norm, none"),
-    "batch_norm": case(
-        "interpolate runs/digits --batch-norm frozn", "--batch-norm 'frozn'", "did you mean 'frozen'?",
-    ),
+    "batch_norm": case("interpolate runs/digits --batch-norm frozn", "--batch-norm 'frozn'", "did you mean 'frozen'?"),
     "batch_norm_of_a_plane": case(
-        "landscape runs/digits --batch-norm interpolated", "--batch-norm", "allowed: frozen, recompute",
+        "landscape runs/digits --batch-norm interpolated", "--batch-norm", "allowed: frozen, recompute"
     ),
     "split": case("landscape runs/digits --split val", "--split", "'train', 'test', 'both'"),
     "precision": case("landscape runs/digits --precision fp16", "--precision", "'fp64', 'fp32', 'tf32', 'bf16'"),
@@ -505,13 +500,15 @@ POINTS = {
     "cuda": case("landscape runs/digits --device cuda", "no CUDA device is available"),
     "cuda_to_interpolate": case("interpolate runs/digits --device cuda:7", "no CUDA device is available"),
     "result_in_a_file": case(
-        "landscape runs/digits --grid 3", "landscape is not a folder", files={"runs/digits/landscape": "a"},
+        "landscape runs/digits --grid 3", "landscape is not a folder", files={"runs/digits/landscape": "a"}
     ),
     "line_in_a_file": case(
-        "interpolate runs/digits", "interpolate is not a folder", files={"runs/digits/interpolate": "a"},
+        "interpolate runs/digits", "interpolate is not a folder", files={"runs/digits/interpolate": "a"}
     ),
     "data_that_went": case(
-        "landscape runs/digits", "mnist", "lacks",
+        "landscape runs/digits",
+        "mnist",
+        "lacks",
         files={"runs/digits/config.yaml": swap("name: digits\n  root", "name: mnist\n  root")},
     ),
     "film_kind": case("film runs/digits --kind sideways", "--kind", "'both', 'descent', 'plane'"),
@@ -523,27 +520,31 @@ POINTS = {
     "film_range": case("film runs/digits --range -1 1", "--range", "units differ", "--kind", "--directions"),
     "film_range_nan": case("film runs/digits --kind plane --range nan 1", "range nan 1", "finite"),
     "film_seed": case("film runs/digits --kind descent --seed 3", "--seed 3", "nothing is drawn for pca"),
-    "film_in_a_file": case(
-        "film runs/digits --grid 3", "film is not a folder", files={"runs/digits/film": "a"},
-    ),
+    "film_in_a_file": case("film runs/digits --grid 3", "film is not a folder", files={"runs/digits/film": "a"}),
     "directions_of_another_net": case(
-        "landscape runs/digits --directions-of runs/other", "runs/other", "another net", "model.hidden",
+        "landscape runs/digits --directions-of runs/other", "runs/other", "another net", "model.hidden"
     ),
     "directions_of_through": case(
-        "landscape runs/digits --directions-of runs/digits@1 --towards runs/digits@0", "--directions-of", "leave it",
+        "landscape runs/digits --directions-of runs/digits@1 --towards runs/digits@0", "--directions-of", "leave it"
     ),
     "study_of_no_file": case("study nope.yaml", "nope.yaml: no such file"),
     "study_of_a_config": case("study good.yaml", "good.yaml", "study None", "interpolation, minimum"),
     "study_scale": case(
-        "study a.yaml --scale tiny", "a.yaml", "--scale 'tiny'", "small",
+        "study a.yaml --scale tiny",
+        "a.yaml",
+        "--scale 'tiny'",
+        "small",
         files={"a.yaml": "study: interpolation\nnets: {a: good.yaml}\nscales: {small: {}}\n"},
     ),
     "study_option": case(
-        "study a.yaml --scale small", "a.yaml:1:1: seeds: is required", "starts: ",
+        "study a.yaml --scale small",
+        "a.yaml:1:1: seeds: is required",
+        "starts: ",
         files={"a.yaml": "study: interpolation\nnets: {a: good.yaml}\nscales: {small: {}}\n"},
     ),
     "study_set": case(
-        "study a.yaml --scale small --set training.epochs=x", "--set training.epochs=x: training.epochs: ",
+        "study a.yaml --scale small --set training.epochs=x",
+        "--set training.epochs=x: training.epochs: ",
         files={"a.yaml": "study: minimum\nlearning_rates: [0.1]\nnets: {a: good.yaml}\nscales: {small: {}}\n"},
     ),
     "report_of_no_run": case("report runs/nope", "runs/nope: no such run"),
@@ -558,7 +559,7 @@ POINTS = {
     "unknown_option": case("train good.yaml --nmae x", "--nmae", "--name"),
     "no_argument": case("train", "config"),
     "too_many_arguments": case("schema now", "now"),
-}  # fmt: skip
+}
 ADOPTIONS = {
     "nothing": case(f"adopt {UNTRAINED}", "Missing argument 'CHECKPOINT...'", files=KNOWN),
     "no_file": case(f"adopt {UNTRAINED} a*.pt", "a*.pt: no such file, nor does one match", files=KNOWN),

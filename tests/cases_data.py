@@ -136,13 +136,9 @@ class DataCase:
 DATA_CASES = [
     DataCase("digits", (1, 8, 8), 10, 1437, 360),
     DataCase("mnist", (1, 28, 28), 10, 40, 20, lay=lambda root, _: idx_files(root / "MNIST/raw")),
-    DataCase(
-        "fashion_mnist", (1, 28, 28), 10, 40, 20, lay=lambda root, _: idx_files(root / "FashionMNIST/raw")
-    ),
+    DataCase("fashion_mnist", (1, 28, 28), 10, 40, 20, lay=lambda root, _: idx_files(root / "FashionMNIST/raw")),
     DataCase("cifar10", (3, 32, 32), 10, 100, 20, lay=cifar_files),
-    DataCase(
-        "cifar100", (3, 32, 32), 100, 200, 200, lay=lambda root, patch: cifar_files(root, patch, "CIFAR100")
-    ),
+    DataCase("cifar100", (3, 32, 32), 100, 200, 200, lay=lambda root, patch: cifar_files(root, patch, "CIFAR100")),
     DataCase("image_folder", (3, 5, 7), 3, 12, 6, {"note": "PNG copy"}, lambda root, _: picture_files(root)),
     DataCase("synthetic", (2, 3), 4, 50, 30, {"shape": [2, 3], "classes": 4, "train": 50, "test": 30}),
     DataCase("tensors", (2, 4, 3), 5, 40, 10, {"file": "mine.pt"}, tensor_file),

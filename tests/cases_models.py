@@ -106,9 +106,7 @@ MODEL_CASES: dict[str, ModelCase] = {
     "softmax_regression": ModelCase(lambda: mlp(FLAT, CLASSES, hidden=[]), FLAT),
     "mlp": ModelCase(lambda: mlp(FLAT, CLASSES, hidden=[10, 8]), FLAT),
     "mlp_of_pictures": ModelCase(lambda: mlp(PICTURE, CLASSES, hidden=[9], activation="tanh"), PICTURE),
-    "mlp_no_bias": ModelCase(
-        lambda: mlp(FLAT, CLASSES, hidden=[10], activation="leaky_relu", bias=False), FLAT
-    ),
+    "mlp_no_bias": ModelCase(lambda: mlp(FLAT, CLASSES, hidden=[10], activation="leaky_relu", bias=False), FLAT),
     "mlp_dropout": ModelCase(lambda: mlp(FLAT, CLASSES, hidden=[10, 8], dropout=0.5), FLAT),
     "mlp_batch_norm_prelu": ModelCase(
         lambda: mlp(FLAT, CLASSES, hidden=[10, 8], activation="prelu", batch_norm=True), FLAT
@@ -120,20 +118,12 @@ MODEL_CASES: dict[str, ModelCase] = {
     ),
     "cnn_avg_gelu": ModelCase(
         lambda: cnn(
-            PICTURE,
-            CLASSES,
-            channels=[6, 4, CLASSES],
-            kernel_size=5,
-            pooling="avg",
-            activation="gelu",
-            bias=False,
+            PICTURE, CLASSES, channels=[6, 4, CLASSES], kernel_size=5, pooling="avg", activation="gelu", bias=False
         ),
         PICTURE,
     ),
     "resnet18": ModelCase(lambda: resnet18((3, 8, 8), CLASSES, stem="cifar"), (3, 8, 8)),
-    "resnet18_no_shortcuts": ModelCase(
-        lambda: resnet18((1, 8, 8), CLASSES, stem="cifar", shortcuts=False), (1, 8, 8)
-    ),
+    "resnet18_no_shortcuts": ModelCase(lambda: resnet18((1, 8, 8), CLASSES, stem="cifar", shortcuts=False), (1, 8, 8)),
     "resnet50": ModelCase(lambda: resnet50((3, 16, 16), CLASSES), (3, 16, 16)),
     "shared_weights": ModelCase(SharedWeights, FLAT),
     "used_twice": ModelCase(UsedTwice, FLAT),
@@ -248,9 +238,7 @@ def tagged(n: int, generator: torch.Generator) -> tuple[dict[str, Tensor], Tenso
 
 
 def scenes(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    return torch.randn(n, 2, 8, 8, generator=generator), torch.randint(
-        CLASSES, (n, 8, 8), generator=generator
-    )
+    return torch.randn(n, 2, 8, 8, generator=generator), torch.randint(CLASSES, (n, 8, 8), generator=generator)
 
 
 def numbers(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -276,13 +264,9 @@ def mean_of_tokens(net: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -
 
 
 NET_CASES: dict[str, NetCase] = {
-    "texts": NetCase(
-        Transformer, texts, lambda net, x, t: nn.functional.cross_entropy(net(**x)["logits"], t)
-    ),
+    "texts": NetCase(Transformer, texts, lambda net, x, t: nn.functional.cross_entropy(net(**x)["logits"], t)),
     "tags": NetCase(lambda: Transformer(each_token=True), tagged, mean_of_samples),
-    "tags_by_token": NetCase(
-        lambda: Transformer(each_token=True), tagged, mean_of_tokens, "token_cross_entropy"
-    ),
+    "tags_by_token": NetCase(lambda: Transformer(each_token=True), tagged, mean_of_tokens, "token_cross_entropy"),
     "scenes": NetCase(
         lambda: nn.Sequential(nn.Conv2d(2, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, CLASSES, 1)),
         scenes,
@@ -297,10 +281,7 @@ NET_CASES: dict[str, NetCase] = {
         traced=True,
     ),
     "tuple": NetCase(
-        lambda: Gives(as_pair),
-        vectors,
-        lambda net, x, t: nn.functional.cross_entropy(net(x)[0], t),
-        traced=True,
+        lambda: Gives(as_pair), vectors, lambda net, x, t: nn.functional.cross_entropy(net(x)[0], t), traced=True
     ),
     "numbers": NetCase(
         lambda: nn.Sequential(nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 6), nn.Unflatten(1, (2, 3))),

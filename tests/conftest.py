@@ -20,9 +20,7 @@ from lossscape.runs import Run
 from lossscape.train import train
 
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
-os.environ["LOSSSCAPE_CACHE"] = tempfile.mkdtemp(
-    prefix="lossscape-tests-"
-)  # plans and pictures of tests alone
+os.environ["LOSSSCAPE_CACHE"] = tempfile.mkdtemp(prefix="lossscape-tests-")  # plans and pictures of tests alone
 atexit.register(shutil.rmtree, os.environ["LOSSSCAPE_CACHE"], ignore_errors=True)
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)

@@ -51,12 +51,8 @@ class Work:
 
 
 WORKS = {
-    "landscape": Work(
-        ("landscape", RUN, "--grid", "21x19", "--refine", "100", "--auto-range", "5", "--split", "both")
-    ),
-    "stacked": Work(
-        ("landscape", RUN, "--grid", "19x17", "--refine", "70", "--auto-range", "5", "--plan", "stacked")
-    ),
+    "landscape": Work(("landscape", RUN, "--grid", "21x19", "--refine", "100", "--auto-range", "5", "--split", "both")),
+    "stacked": Work(("landscape", RUN, "--grid", "19x17", "--refine", "70", "--auto-range", "5", "--plan", "stacked")),
     "interpolation": Work(("interpolate", RUN, "--points", "301"), "curve.csv", 1),
     "samples": Work(("landscape", RUN, "--grid", "25", "--refine", "80", "--samples", "500")),
 }
@@ -304,9 +300,7 @@ def prepare(victims: Sequence[Victim]) -> None:
 
 def report(victims: Sequence[Victim], number: int, seed: int) -> list[str]:
     """Print every kill that landed; returns what each process was doing."""
-    print(
-        f"\n{'kill':>4}  {'work':13s}  {'at':>5}  {'in a row':>8}  {'during':11s}  {'points kept':>11}  lost"
-    )
+    print(f"\n{'kill':>4}  {'work':13s}  {'at':>5}  {'in a row':>8}  {'during':11s}  {'points kept':>11}  lost")
     landed = []
     for victim, kill in kill_all(victims, number, seed):
         landed.append(kill.during)

@@ -108,9 +108,7 @@ def serve() -> None:
         for part in ("compute", "result", "figure"):
             importlib.import_module(f"lossscape.analyses.{analysis.name}.{part}")
     rooms = [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith(("lossscape.analyses.", "lossscape.figures."))
+        module for name, module in sys.modules.items() if name.startswith(("lossscape.analyses.", "lossscape.figures."))
     ]
     for room in rooms:  # a second for each figure, and figures are not what is tested
         room.__dict__.update(dict.fromkeys((name for name in vars(room) if name.startswith("draw_")), _draw))

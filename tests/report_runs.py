@@ -77,11 +77,7 @@ def common_settings(splits: Sequence[str], note: str) -> dict[str, Any]:
     }
 
 
-SAMPLED = {
-    "population": {"train": 60000, "test": 10000},
-    "samples": {"train": 2000, "test": 2000},
-    "subset_seed": 0,
-}
+SAMPLED = {"population": {"train": 60000, "test": 10000}, "samples": {"train": 2000, "test": 2000}, "subset_seed": 0}
 """What the settings of a result on a subset hold in addition."""
 ERRORS = ("loss_stderr", "accuracy_stderr", "loss_difference_stderr", "accuracy_difference_stderr")
 
@@ -135,13 +131,7 @@ def write_curve(
     if error:
         rows = [with_errors(row, abs(row[0]), error, len(splits)) for row in rows]
     (folder / "curve.csv").write_text(table(columns_of(["alpha"], splits, bool(error), others), rows))
-    found = {
-        "monotone": True,
-        "bump_height": 0.0,
-        "convex_fraction": 1.0,
-        "barrier_chord": 0.25,
-        "barrier_mean": 0.75,
-    }
+    found = {"monotone": True, "bump_height": 0.0, "convex_fraction": 1.0, "barrier_chord": 0.25, "barrier_mean": 0.75}
     measures = {"distance": 7.5, "distance_moved": 2.0, "gauss_length": None, "train": found, "test": found}
     (folder / "measures.json").write_text(json.dumps(measures))
     check = {"name": f"train loss at {run.name}@{ends[0]}", "value": 1.0, "reference": 1.0, "passed": True}
@@ -186,10 +176,7 @@ def write_landscape(
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     with np.errstate(all="ignore"):
         rows = [
-            [
-                *place,
-                *(v for _ in splits for v in (loss(*place, *[0.0] * (2 - len(place))), *[0.5] * len(others))),
-            ]
+            [*place, *(v for _ in splits for v in (loss(*place, *[0.0] * (2 - len(place))), *[0.5] * len(others)))]
             for place in sorted([*map(tuple, places), *added])
         ]
     if error:

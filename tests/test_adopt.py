@@ -24,9 +24,7 @@ from lossscape.errors import BadInput
 from lossscape.runs import Run
 from lossscape.usercode import load
 
-ADOPTED = "".join(
-    line for line in DIGITS.splitlines(keepends=True) if not line.startswith(("optimizer", "training"))
-)
+ADOPTED = "".join(line for line in DIGITS.splitlines(keepends=True) if not line.startswith(("optimizer", "training")))
 TIED = """\
 from torch import nn
 
@@ -124,8 +122,9 @@ def test_adopting_again_adds_what_is_new(place: Path, cli: Callable[..., Answer]
     first, times = rows(run), run.epoch_file(0).stat().st_mtime_ns
     answer = cli("adopt", "adopted.yaml", "ck/*.pt")
     assert [line for line in answer.err.splitlines() if line.startswith("epoch")] == [
-        "epoch 1: ck/net_1.pt", "epoch 2: ck/net_2.pt",
-    ]  # fmt: skip
+        "epoch 1: ck/net_1.pt",
+        "epoch 2: ck/net_2.pt",
+    ]
     assert [row["epoch"] for row in rows(run)] == ["0", "1", "2", "3"]
     assert [rows(run)[0], rows(run)[3]] == first
     assert run.epoch_file(0).stat().st_mtime_ns == times
@@ -228,7 +227,7 @@ HELD: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
         "from its key 'model', without the prefix '_orig_mod.module.net.'",
     ),
     "half": (lambda state: {name: value.half() for name, value in state.items()}, ""),
-}  # fmt: skip
+}
 
 
 def prefixed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -263,9 +262,7 @@ def test_safetensors(place: Path, cli: Callable[..., Answer], monkeypatch: pytes
 
 def test_shared_tensors_that_are_kept_once(place: Path, cli: Callable[..., Answer]) -> None:
     Path("tied.py").write_text(TIED)
-    Path("tied.yaml").write_text(
-        ADOPTED.replace("{name: mlp, hidden: [12], dropout: 0.2}", "{name: 'tied.py:net'}")
-    )
+    Path("tied.yaml").write_text(ADOPTED.replace("{name: mlp, hidden: [12], dropout: 0.2}", "{name: 'tied.py:net'}"))
     model: nn.Module = load("tied.py:net")((1, 8, 8), 10)
     state = model.state_dict()
     safetensors.torch.save_model(model, "tied.safetensors")

@@ -59,9 +59,7 @@ def test_every_plan_equals_dense_off_the_origin(case: NetCase) -> None:
     assert ("folded" not in against) == case.traced, against
     dense = [objective.metrics(*plane.at(point)) for point in points]
     for plan in set(NAMES) - set(against):
-        if (plan == "stacked" and not case.traced) or (
-            plan == "stacked" and case is NET_CASES["data_parallel"]
-        ):
+        if (plan == "stacked" and not case.traced) or (plan == "stacked" and case is NET_CASES["data_parallel"]):
             continue  # attention's fast path cannot be stacked, and stacks of resnets take long
         found = work.rows(points, Plan(4, channels_last=False, name=plan, points=2))
         for one, other in zip(found, dense, strict=True):
@@ -260,7 +258,7 @@ def metrics_of(*given: Any, **more: Any) -> dict[str, float]:
         ((nn.Linear(12, 1), lambda z, t: z[:, 0], X, T), {}, r"for accuracy; other metrics"),
         ((nn.Identity(), lambda z, t: z.mean((1, 2)), X.view(6, 3, 4), T), {}, "number for each class"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_said_in_words(given: Any, more: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         metrics_of(*given, **more)

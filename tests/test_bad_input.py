@@ -107,17 +107,11 @@ def test_tensorboard_that_is_not_installed(
     assert files_of(place) == before
 
 
-def test_folder_without_permission(
-    place: Path, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_without_permission(place: Path, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> None:
     """Root may write anywhere, so the system's answer is played."""
     monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("runs/digits"))
     before = files_of(place)
-    for words in (
-        ("train", "good.yaml", "--overwrite"),
-        ("landscape", "runs/digits"),
-        ("report", "runs/digits"),
-    ):
+    for words in (("train", "good.yaml", "--overwrite"), ("landscape", "runs/digits"), ("report", "runs/digits")):
         answer = cli(*words)
         assert answer.code == 2
         assert "runs/digits is not a folder that you may write to" in the_message(answer)
@@ -134,11 +128,10 @@ def test_folder_without_permission(
         (ZeroDivisionError("odd"), 1, "ZeroDivisionError: odd (unexpected; --debug shows where)"),
     ],
     ids=["permission", "disk", "memory", "torch_memory", "bug"],
-)  # fmt: skip
+)
 def test_errors_of_the_system(
-    error: Exception, code: int, says: str,
-    place: Path, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    error: Exception, code: int, says: str, place: Path, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*given: object, **options: object) -> None:
         raise error
 

@@ -35,9 +35,7 @@ def test_both_sides_compute_the_same(row: Row, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_gradient_of_other_micro_batch_weights_is_found_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gradient_of_other_micro_batch_weights_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = sides.ours
 
     def wrong(*words: Any) -> Any:
@@ -85,16 +83,9 @@ def test_samples_per_second_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_exit_code(
-    changed: dict[str, Any],
-    ours: float,
-    code: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    changed: dict[str, Any], ours: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rates: dict[str, dict[str, Any]] = {
-        "check": CHECKED | changed,
-        "lossscape": {"rate": ours, "memory": 2e8},
-    }
+    rates: dict[str, dict[str, Any]] = {"check": CHECKED | changed, "lossscape": {"rate": ours, "memory": 2e8}}
 
     def answer(task: str, *others: Any) -> dict[str, Any]:
         return rates.get(task, {"rate": 100.0, "memory": 1e8})
@@ -123,9 +114,7 @@ def test_a_measurement_in_a_process_of_its_own(tmp_path: Path) -> None:
         f"answer = training.in_a_process('peer', 'mlp', 1, 0.01, Path({str(tmp_path)!r}))\n"
         "assert 'torch' not in sys.modules; print(json.dumps(answer))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=training.ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=training.ROOT, capture_output=True, text=True, check=True)
     answer = json.loads(done.stdout)
     assert answer["rate"] > 0
     assert 1e7 < answer["memory"] < 5e9

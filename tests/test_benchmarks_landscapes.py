@@ -29,16 +29,11 @@ SMALL = [
     dataclasses.replace(ROWS["mlp-line"], samples=SAMPLES, steps=3, options={"hidden": [9]}),
     dataclasses.replace(ROWS["cnn-plane"], samples=SAMPLES, options={"channels": [4, 10]}),
     dataclasses.replace(
-        ROWS["resnet-cifar-plane"],
-        samples=SAMPLES,
-        model="cnn",
-        options={"channels": [4, 10], "batch_norm": True},
+        ROWS["resnet-cifar-plane"], samples=SAMPLES, model="cnn", options={"channels": [4, 10], "batch_norm": True}
     ),
 ]
 by_row = pytest.mark.parametrize("row", SMALL, ids=[row.name for row in SMALL])
-INTERPOLATIONS = pytest.mark.parametrize(
-    ("kind", "steps"), [("line", 1), ("line", 4), ("plane", 1), ("plane", 5)]
-)
+INTERPOLATIONS = pytest.mark.parametrize(("kind", "steps"), [("line", 1), ("line", 4), ("plane", 1), ("plane", 5)])
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +48,10 @@ def exact_loss(problem: Problem, point: coordinates.Coordinates) -> float:
     net = Problem(problem.row).centre.double()
     with torch.no_grad():
         for name, value in net.named_parameters():
-            moves = [c * (end.state_dict()[name].double() - start[name].double())
-                     for c, end in zip(point, problem.ends, strict=True)]  # fmt: skip
+            moves = [
+                c * (end.state_dict()[name].double() - start[name].double())
+                for c, end in zip(point, problem.ends, strict=True)
+            ]
             value.copy_(start[name].double() + sum(moves))
         inputs, targets = problem.data
         return nn.functional.cross_entropy(net(inputs.double()), targets).item()
@@ -79,9 +76,7 @@ def test_coordinates_are_those_that_the_peer_visits(kind: Kind, steps: int) -> N
     else:
         found = loss_landscapes.planar_interpolation(*nets, where, steps=steps)
         result = [(value.real, value.imag) for value in found.reshape(-1)]
-    for seen, expected in (
-        (result, coordinates.visited(kind, steps)), (order, coordinates.walked(kind, steps)),
-    ):  # fmt: skip
+    for seen, expected in ((result, coordinates.visited(kind, steps)), (order, coordinates.walked(kind, steps))):
         assert seen == [pytest.approx(point, abs=1e-12) for point in expected]
 
 
@@ -268,9 +263,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> type[InThisProcess]:
 SHORT = ["--rounds", "1", "--seconds", "0.001", "--limit", "0.001", "--samples", str(SAMPLES)]
 
 
-def test_the_whole_benchmark(
-    in_this_process: type[InThisProcess], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_whole_benchmark(in_this_process: type[InThisProcess], capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("loss_landscapes", reason="the peer is not installed")
     assert bench.main(["--rows", "mlp-plane", "mlp-line", "--precisions", "fp32", *SHORT]) == 0
     said = capsys.readouterr().out
@@ -283,9 +276,7 @@ def test_the_whole_benchmark(
 
 
 def test_bf16_is_held_against_the_same_peer(
-    in_this_process: type[InThisProcess],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    in_this_process: type[InThisProcess], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("loss_landscapes", reason="the peer is not installed")
     monkeypatch.setattr("lossscape.devices.fast_bf16", lambda kind: True)
@@ -299,10 +290,7 @@ def test_bf16_is_held_against_the_same_peer(
     ("changed", "miss"), [({"memory": 3 * 10**9}, "at most 2 GB"), ({"values": [1e9] * 16}, "values within")]
 )
 def test_a_miss_is_told_by_the_exit_code(
-    changed: dict[str, Any],
-    miss: str,
-    in_this_process: type[InThisProcess],
-    capsys: pytest.CaptureFixture[str],
+    changed: dict[str, Any], miss: str, in_this_process: type[InThisProcess], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("loss_landscapes", reason="the peer is not installed")
     in_this_process.change |= changed
@@ -344,9 +332,7 @@ def test_what_is_judged(words: list[str], tiles: bool, precision: str, judged: b
     assert bench.judged(bench.read(words), {"tiles": tiles}, found) == judged
 
 
-@pytest.mark.parametrize(
-    "words", [["--rows", "mpl"], ["--seconds", "0"], ["--rounds", "x"], ["--full", "mlp-line"]]
-)
+@pytest.mark.parametrize("words", [["--rows", "mpl"], ["--seconds", "0"], ["--rounds", "x"], ["--full", "mlp-line"]])
 def test_wrong_words_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         bench.main(words)

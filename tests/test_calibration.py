@@ -88,9 +88,7 @@ def test_a_plan_can_be_forced(name: str) -> None:
 
 def test_a_forced_plan_that_is_not_possible() -> None:
     objective = objective_of("branches", 8)
-    with pytest.raises(
-        BadInput, match="--plan factored: no single affine layer sees the inputs; leave it out"
-    ):
+    with pytest.raises(BadInput, match="--plan factored: no single affine layer sees the inputs; leave it out"):
         calibrate({"data": objective}, line_of(objective), 3, plan="factored")
     with pytest.raises(BadInput, match=r"'dens' is not known \(did you mean 'dense'"):
         calibrate({"data": objective}, line_of(objective), 3, plan="dens")

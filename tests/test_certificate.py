@@ -88,9 +88,7 @@ def test_planes_in_every_precision_pass(run: Run, precision: str, large: bool, t
     if large:
         folder = certified_plane(run, precision, tmp_path, samples=30)
     else:
-        folder = landscape(
-            point(str(run.path)), grid=(4, 3), split="both", precision=precision, overwrite=True
-        )
+        folder = landscape(point(str(run.path)), grid=(4, 3), split="both", precision=precision, overwrite=True)
     assert kinds(folder) == {"stored": 2, "module": 2, "dense": 12, "directions": 5, "curvature": 2}
     content = content_of(folder)
     assert content["samples_checked"] == {"train": 30 if large else 200, "test": 30 if large else 40}
@@ -138,9 +136,7 @@ class Result:
     @property
     def certified(self) -> Certified:
         plan = Plan(64, False)
-        return Certified(
-            self.problem, self.folder, self.work, plan, self.values, self.anchors, ["alpha"], self.policy
-        )
+        return Certified(self.problem, self.folder, self.work, plan, self.values, self.anchors, ["alpha"], self.policy)
 
     def certify(self) -> None:
         certify(self.certified, self.before or fingerprint(self.problem.model), samples=self.samples)
@@ -174,10 +170,7 @@ def result(own_run: Run, tmp_path: Path) -> Result:
 
 
 def off(values: Values, loss: float = 0.0, accuracy: float = 0.0) -> Values:
-    return {
-        "train_loss": values["train_loss"] * (1 + loss),
-        "train_accuracy": values["train_accuracy"] + accuracy,
-    }
+    return {"train_loss": values["train_loss"] * (1 + loss), "train_accuracy": values["train_accuracy"] + accuracy}
 
 
 def test_a_sound_result_passes_and_says_so(result: Result) -> None:
@@ -187,12 +180,7 @@ def test_a_sound_result_passes_and_says_so(result: Result) -> None:
     assert words.startswith("8 checks passed; largest relative differences: metrics.csv ")
     assert "\n" not in words
     assert summary(result.folder.parent) == ""
-    check = {
-        "name": "train loss",
-        "value": 1.0,
-        "reference": 1.0,
-        "passed": True,
-    }  # as older versions wrote it
+    check = {"name": "train loss", "value": 1.0, "reference": 1.0, "passed": True}  # as older versions wrote it
     (result.folder / "certificate.json").write_text(json.dumps({"passed": True, "checks": [check]}))
     assert summary(result.folder) == "1 checks passed"
 
@@ -321,11 +309,7 @@ def test_directions_that_are_not_what_they_should_be(result: Result, tmp_path: P
     def failed(plane: Subspace, normalize: str = "filter") -> list[str]:
         direction = Random({"normalize": normalize})
         given = replace(
-            result.certified,
-            folder=tmp_path,
-            work=Work({"train": objective}, plane),
-            axes="xy",
-            direction=direction,
+            result.certified, folder=tmp_path, work=Work({"train": objective}, plane), axes="xy", direction=direction
         )
         checks, _ = directions.check(given, Reference(result.certified))
         return [check.name.split(" (")[0] for check in checks if not check.passed]
@@ -335,12 +319,11 @@ def test_directions_that_are_not_what_they_should_be(result: Result, tmp_path: P
     parallel = {name: 0.999 * y[name] + 0.001 * x[name] for name in y}
     assert "cosine between the directions" in failed(replace(plane, directions=[x, parallel]))
     assert failed(replace(plane, directions=[scale(x, 1.001), y])) == [
-        "‖d‖ along x", "the direction x in directions.pt, distance",
-    ]  # fmt: skip
+        "‖d‖ along x",
+        "the direction x in directions.pt, distance",
+    ]
     for normalize in ("layer", "global", "unit", "none"):
-        others = replace(
-            plane, directions=random_directions(origin, 2, normalize=normalize, ignored={"0.bias"})
-        )
+        others = replace(plane, directions=random_directions(origin, 2, normalize=normalize, ignored={"0.bias"}))
         save_tensors(tmp_path / DIRECTIONS, dict(zip("xy", others.directions, strict=True)))
         assert failed(others, normalize) == []
 
@@ -384,9 +367,7 @@ def test_kinks_at_the_point_itself_do_not_count() -> None:
     net = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2))
     with torch.no_grad():
         for name, value in net.named_parameters():
-            value.copy_(
-                torch.linspace(-1, 1, value.numel()).view(value.shape) if "weight" in name else 0 * value
-            )
+            value.copy_(torch.linspace(-1, 1, value.numel()).view(value.shape) if "weight" in name else 0 * value)
     found = compared(net, torch.zeros(4, 3), torch.tensor([0, 1, 0, 1]), normalize="global")
     assert isinstance(found, Comparison)
     assert found.passed
@@ -434,10 +415,6 @@ def test_nets_whose_curvature_says_nothing_are_told_of() -> None:
 def test_what_was_not_checked_is_told(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossscape.certificate.curvature.compare_along", lambda *given: "it is no function")
     result.certify()
-    assert content_of(result.folder)["not_checked"] == {
-        "dᵀHd along alpha at digits@epoch-0000": "it is no function"
-    }
-    assert summary(result.folder).endswith(
-        "not checked: dᵀHd along alpha at digits@epoch-0000: it is no function"
-    )
+    assert content_of(result.folder)["not_checked"] == {"dᵀHd along alpha at digits@epoch-0000": "it is no function"}
+    assert summary(result.folder).endswith("not checked: dᵀHd along alpha at digits@epoch-0000: it is no function")
     assert is_done(result.folder)

@@ -75,8 +75,7 @@ def work_of(model: nn.Module, shape: tuple[int, ...], classes: int) -> Work:
 
     origin = split_state(model)[0]
     directions = [
-        {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()}
-        for _ in "xy"
+        {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()} for _ in "xy"
     ]
     objectives = {
         "train": Objective(model, loss, inputs, targets),
@@ -158,9 +157,7 @@ def test_a_loop_that_is_left_leaves_the_cluster_usable(shared: Cluster) -> None:
 class Answers:
     """Gives the number of the process; blocks listed kill it, or raise."""
 
-    def __init__(
-        self, seconds: float, kills: set[float] = frozenset(), raises: set[float] = frozenset()
-    ) -> None:  # type: ignore[assignment]
+    def __init__(self, seconds: float, kills: set[float] = frozenset(), raises: set[float] = frozenset()) -> None:  # type: ignore[assignment]
         self.seconds, self.kills, self.raises = seconds, kills, raises
 
     def rows(self, keys: Any, plan: Any) -> Any:
@@ -194,9 +191,7 @@ def test_a_worker_that_lost_the_work_gets_it_again(shared: Cluster) -> None:
     assert sorted(found) == list(range(30))
 
 
-def test_a_block_that_kills_and_one_that_raises_fail_alone(
-    shared: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_block_that_kills_and_one_that_raises_fail_alone(shared: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "MOST_DEATHS", 2)
     found: dict[int, Any] = {}
     work = Answers(0.01, kills={5.0}, raises={7.0})
@@ -222,9 +217,7 @@ def test_errors_of_the_user_are_told_as_in_one_process(shared: Cluster) -> None:
 
 def test_other_versions_are_refused(shared: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "versions", lambda: {"torch": "2.0.1", "lossscape": "0.0.9"})
-    with pytest.raises(
-        BadInput, match=r"of tcp://.*: it has torch .*; here is torch 2\.0\.1, lossscape 0\.0\.9"
-    ):
+    with pytest.raises(BadInput, match=r"of tcp://.*: it has torch .*; here is torch 2\.0\.1, lossscape 0\.0\.9"):
         list(shared.evaluate(Answers(0.0), singles(3)))
 
 
@@ -333,10 +326,7 @@ def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     file = folder / "scheduler.json"
     without = "import sys; sys.modules['lossscape'] = None; from dask.__main__ import main; main()"
     common = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
-    commands = [
-        ["-c", without, "scheduler", "--port", "0"],
-        ["-m", "dask", "worker", "--nthreads", "1", "--no-nanny"],
-    ]
+    commands = [["-c", without, "scheduler", "--port", "0"], ["-m", "dask", "worker", "--nthreads", "1", "--no-nanny"]]
     processes = [
         subprocess.Popen(
             [sys.executable, *command, *common],
@@ -396,10 +386,7 @@ def test_what_is_no_scheduler(tmp_path: Path) -> None:
 
 def test_one_or_the_other() -> None:
     for given in ({}, {"workers": 2, "scheduler": "x"}, {"workers": 0}, {"workers": 1, "threads": 0}):
-        with (
-            pytest.raises(BadInput, match=r"give either --workers N|needs at least 1"),
-            open_workers(**given),
-        ):  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match=r"give either --workers N|needs at least 1"), open_workers(**given):  # type: ignore[arg-type]
             pass
 
 
@@ -481,22 +468,14 @@ def test_work_of_a_gpu_arrives_on_the_workers_own() -> None:
     packed = payload.pack({"device": torch.device("cuda", 3)})
     assert packed.gpu
     assert not payload.pack({"device": torch.device("cpu"), "x": torch.ones(2)}).gpu
-    assert sent({"device": torch.device("cuda", 3)}, torch.device("cuda", 1)) == {
-        "device": torch.device("cuda", 1)
-    }
+    assert sent({"device": torch.device("cuda", 3)}, torch.device("cuda", 1)) == {"device": torch.device("cuda", 1)}
 
 
 def test_every_worker_of_a_machine_has_a_number_of_its_own() -> None:
     from lossscape.evaluate.cluster.deliver import _free_place
 
     places: dict[str, int] = {}
-    for address in (
-        "tcp://10.0.0.1:1",
-        "tcp://10.0.0.1:2",
-        "tcp://10.0.0.2:1",
-        "tls://[::1]:1",
-        "tcp://10.0.0.1:3",
-    ):
+    for address in ("tcp://10.0.0.1:1", "tcp://10.0.0.1:2", "tcp://10.0.0.2:1", "tls://[::1]:1", "tcp://10.0.0.1:3"):
         places[address] = _free_place(address, places)
     assert list(places.values()) == [0, 1, 0, 0, 2]
     del places["tcp://10.0.0.1:2"]

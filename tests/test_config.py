@@ -128,9 +128,7 @@ def some(**optional: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]
     return st.fixed_dictionaries({}, optional=optional)
 
 
-def named(
-    name: str, required: dict[str, Any] | None = None, **optional: Any
-) -> st.SearchStrategy[dict[str, Any]]:
+def named(name: str, required: dict[str, Any] | None = None, **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
     """The section of a member."""
     return st.fixed_dictionaries({"name": st.just(name), **(required or {})}, optional=optional)
 
@@ -211,8 +209,9 @@ def test_own_functions_read_back(tmp_path: Path) -> None:
         family, spec = FAMILIES["model"], experiment.model
         family.function(spec)((1,), 2, **family.arguments(spec))
     assert errors(tmp_path, yamlfile.dump(MINIMAL | {"model": model | {"act": "relu"}})) == [
-        "1 error in the config", "a.yaml:6:3: model.act: key 'act' is not a parameter of the function",
-    ]  # fmt: skip
+        "1 error in the config",
+        "a.yaml:6:3: model.act: key 'act' is not a parameter of the function",
+    ]
 
 
 def test_own_functions_with_parameters_that_python_cannot_describe(tmp_path: Path) -> None:
@@ -227,9 +226,7 @@ def test_own_functions_with_parameters_that_python_cannot_describe(tmp_path: Pat
         resolved = read(tmp_path, yamlfile.dump(data)).resolved()["model"]
         assert {key: resolved[key] for key in section} == section
     data = MINIMAL | {"model": {"name": f"{tmp_path / 'own.py'}:tensor", "a": 1}}
-    assert "a.yaml:6:3: model.a: input should be an instance of Tensor, got 1" in errors(
-        tmp_path, yamlfile.dump(data)
-    )
+    assert "a.yaml:6:3: model.a: input should be an instance of Tensor, got 1" in errors(tmp_path, yamlfile.dump(data))
 
 
 # --- --set --------------------------------------------------------------------------------------------------
@@ -312,7 +309,7 @@ def test_every_error_has_its_place(tmp_path: Path) -> None:
         "--set training.batch_size=0: training.batch_size: input should be greater than or equal to 1, got 0",
         "a.yaml:21:3: training.epoch: key 'epoch' is not known (did you mean 'epochs'?); allowed: epochs, batch_size, "
         "accumulate, micro_batch, checkpoint_every, checkpoint_every_steps, clip_norm, clip_value, early_stopping, ema",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "model.init"])
@@ -327,11 +324,5 @@ def test_an_unknown_name_gets_the_nearest_of_its_family(family: str, tmp_path: P
 
 
 def test_long_values_are_cut_in_messages(tmp_path: Path) -> None:
-    for value in (
-        "[" + "x, " * 10_000 + "]",
-        "x" * 10_000,
-        "{" + ", ".join(f"a{i}: 1" for i in range(999)) + "}",
-    ):
-        assert all(
-            len(line) < 500 for line in errors(tmp_path, DIGITS + f"precision: {value}\nseed: {value}\n")
-        )
+    for value in ("[" + "x, " * 10_000 + "]", "x" * 10_000, "{" + ", ".join(f"a{i}: 1" for i in range(999)) + "}"):
+        assert all(len(line) < 500 for line in errors(tmp_path, DIGITS + f"precision: {value}\nseed: {value}\n"))

@@ -49,9 +49,7 @@ def own(returned: Any, **options: Any) -> Data:
     return prepare(lambda: returned, {}, spec, torch.device("cpu"))
 
 
-def four(
-    train: int = 30, test: int = 12, classes: int = 3, shape: tuple[int, ...] = (4,)
-) -> tuple[Tensor, ...]:
+def four(train: int = 30, test: int = 12, classes: int = 3, shape: tuple[int, ...] = (4,)) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     return (
         torch.randn(train, *shape, generator=generator) * 3 + 1,
@@ -85,10 +83,7 @@ def test_what_comes_out(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
             assert split.targets.shape == (size, first.outputs)
             assert split.targets.dtype == torch.float32
     assert first.facts == again.facts
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip((*first.train, *first.test), (*again.train, *again.test), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip((*first.train, *first.test), (*again.train, *again.test), strict=True))
     assert first.facts["shape"] == list(case.shape)
     assert (first.facts["train_size"], first.facts["test_size"]) == (case.train, case.test)
     assert first.facts["note"] == case.options.get("note", "")
@@ -111,9 +106,7 @@ def test_shared_options(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
     axes = [0, *range(2, small.train.inputs.dim())] if len(case.shape) > 1 else [0, 1]
     inputs = small.train.inputs.double()
     torch.testing.assert_close(inputs.mean(axes), torch.zeros_like(inputs.mean(axes)), atol=1e-6, rtol=0)
-    torch.testing.assert_close(
-        inputs.var(axes, correction=0), torch.ones_like(inputs.mean(axes)), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(inputs.var(axes, correction=0), torch.ones_like(inputs.mean(axes)), atol=1e-5, rtol=0)
     plain = load(case.name, normalize=False, **options, **case.options)
     assert plain.facts["sha256"] == facts["sha256"]
     assert plain.facts["mean"] is plain.facts["std"] is None
@@ -129,9 +122,7 @@ def test_shared_options(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("case", DATA_CASES, ids=lambda case: case.name)
 def test_more_than_there_is(case: DataCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case.lay(tmp_path, monkeypatch)
-    with pytest.raises(
-        BadInput, match=rf"dataset.train_size: {case.train + 1} .* {case.name} has {case.train}"
-    ):
+    with pytest.raises(BadInput, match=rf"dataset.train_size: {case.train + 1} .* {case.name} has {case.train}"):
         load(case.name, train_size=case.train + 1, **case.options)
 
 
@@ -142,34 +133,17 @@ def test_digits_are_the_file() -> None:
     text = gzip.decompress(files("lossscape.data").joinpath("embedded/digits.csv.gz").read_bytes())
     rows = np.loadtxt(text.decode().splitlines(), delimiter=",")
     raw = digits(Path())
-    together = torch.cat(
-        [torch.cat([s.inputs.flatten(1) * 16, s.targets[:, None]], 1) for s in (raw.train, raw.test)]
-    )
+    together = torch.cat([torch.cat([s.inputs.flatten(1) * 16, s.targets[:, None]], 1) for s in (raw.train, raw.test)])
     assert sorted(map(tuple, together.tolist())) == sorted(map(tuple, rows.tolist()))
-    assert (
-        raw.train.inputs[0, 0, 0].mul(16).tolist() == rows[0 if raw.train.targets[0] == 0 else 1, :8].tolist()
-    )
+    assert raw.train.inputs[0, 0, 0].mul(16).tolist() == rows[0 if raw.train.targets[0] == 0 else 1, :8].tolist()
     counts = np.bincount(rows[:, -1].astype(int))
-    assert counts.tolist() == [
-        178,
-        182,
-        177,
-        183,
-        181,
-        182,
-        181,
-        179,
-        174,
-        180,
-    ]  # scikit-learn's documentation
+    assert counts.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]  # scikit-learn's documentation
     assert np.abs(np.bincount(raw.test.targets) - counts * 360 / 1797).max() < 1
 
 
 def test_digits_split_stays_as_it_is() -> None:
     """Results are compared across versions, so the split must not move."""
-    assert (
-        load("digits").facts["sha256"] == "711a4b6d95245e63927b7a286007f3ead88d4cdd331571930b2029d0c4d46670"
-    )
+    assert load("digits").facts["sha256"] == "711a4b6d95245e63927b7a286007f3ead88d4cdd331571930b2029d0c4d46670"
 
 
 def test_synthetic_can_be_learned_as_far_as_separation_says() -> None:
@@ -195,9 +169,7 @@ def test_synthetic_beyond_memory_is_refused() -> None:
         load("synthetic", shape=[1_000_000, 1_000_000])
 
 
-@pytest.mark.skipif(
-    "LOSSSCAPE_TEST_DATA" not in os.environ, reason="LOSSSCAPE_TEST_DATA is not set: no real data"
-)
+@pytest.mark.skipif("LOSSSCAPE_TEST_DATA" not in os.environ, reason="LOSSSCAPE_TEST_DATA is not set: no real data")
 def test_real_mnist() -> None:
     from lossscape.data.vision import torchvision
 
@@ -290,9 +262,7 @@ def test_statistics_of_floats() -> None:
     np.testing.assert_allclose(std, [values[:, 0].astype(np.float64).std(), 1.0], rtol=1e-9)
     vectors = values[:, 0]
     mean, std = statistics(torch.from_numpy(vectors))
-    np.testing.assert_allclose(
-        (mean[0], std[0]), (vectors.mean(dtype=np.float64), vectors.std(dtype=np.float64))
-    )
+    np.testing.assert_allclose((mean[0], std[0]), (vectors.mean(dtype=np.float64), vectors.std(dtype=np.float64)))
 
 
 # your own function
@@ -325,9 +295,7 @@ def test_own_tensors_are_not_touched() -> None:
 
 def test_own_raw_data_and_other_types() -> None:
     x, y, x_test, y_test = four()
-    whole = RawData(
-        Split(x.double(), y.to(torch.uint8)), Split(x_test.double(), y_test), ["a", "b", "c", "d"], "toy"
-    )
+    whole = RawData(Split(x.double(), y.to(torch.uint8)), Split(x_test.double(), y_test), ["a", "b", "c", "d"], "toy")
     result = own(whole)
     assert result.classes == ["a", "b", "c", "d"]
     assert result.facts["note"] == "toy"
@@ -350,20 +318,11 @@ WRONG = {
     "lengths": (without(1, torch.zeros(7, dtype=torch.int64)), "train has 30 inputs and 7 targets"),
     "shapes": (without(2, torch.zeros(12, 5)), "they must be alike"),
     "kinds": (without(2, torch.zeros(12, 4, 1, 1, dtype=torch.uint8)), "they must be alike"),
-    "nan": (
-        without(0, torch.full((30, 4), float("nan"))),
-        "train_inputs has values that are NaN or infinite",
-    ),
-    "too big": (
-        without(2, torch.full((12, 4), 1e300, dtype=torch.float64)),
-        "test_inputs has values that are NaN",
-    ),
+    "nan": (without(0, torch.full((30, 4), float("nan"))), "train_inputs has values that are NaN or infinite"),
+    "too big": (without(2, torch.full((12, 4), 1e300, dtype=torch.float64)), "test_inputs has values that are NaN"),
     "whole numbers": (without(0, torch.zeros(30, 4, dtype=torch.int16)), "train_inputs is torch.int16"),
     "tokens and numbers": (without(0, torch.zeros(30, 4, dtype=torch.int64)), "they must be alike"),
-    "names of inputs": (
-        without(0, {"ids": torch.zeros(30, 4), "mask": torch.zeros(29, 4)}),
-        "unequal numbers",
-    ),
+    "names of inputs": (without(0, {"ids": torch.zeros(30, 4), "mask": torch.zeros(29, 4)}), "unequal numbers"),
     "no channel": (without(0, torch.zeros(30, 4, 4, dtype=torch.uint8)), r"pictures are \[N, C, H, W\]"),
     "no samples": (without(0, torch.zeros(0, 4)), "at least one sample"),
     "no dimension": (without(0, torch.zeros(30)), r"it must be \[N, ...\]"),
@@ -372,10 +331,7 @@ WRONG = {
     "float targets": (without(1, torch.zeros(30)), "train targets are torch.float32"),
     "NaN targets": (without(1, torch.full((30,), float("nan"))), "train_targets has values that are NaN"),
     "negative": (without(3, torch.full((12,), -1)), "test_targets has the class -1"),
-    "beyond": (
-        RawData(Split(*four()[:2]), Split(*four()[2:]), ["a", "b"]),
-        "target 2 is beyond the 2 classes",
-    ),
+    "beyond": (RawData(Split(*four()[:2]), Split(*four()[2:]), ["a", "b"]), "target 2 is beyond the 2 classes"),
 }
 
 
@@ -410,9 +366,7 @@ def test_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / "my_data.py").write_text(code)
     monkeypatch.chdir(tmp_path)
-    configs = [
-        yaml.safe_load(block)["dataset"] for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    ]
+    configs = [yaml.safe_load(block)["dataset"] for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     specs = [TypeAdapter(FAMILY.type).validate_python(config) for config in configs]
     assert [spec.name for spec in specs] == [
         "mnist",
@@ -447,9 +401,7 @@ def by_hand(pictures: Tensor, options: Augment, seed: int) -> Tensor:
     return result
 
 
-@pytest.mark.parametrize(
-    "options", [Augment(), Augment(crop=2), Augment(flip=True), Augment(crop=3, flip=True)]
-)
+@pytest.mark.parametrize("options", [Augment(), Augment(crop=2), Augment(flip=True), Augment(crop=3, flip=True)])
 def test_augment_equals_a_loop(options: Augment) -> None:
     pictures = torch.randn(40, 3, 5, 6, generator=torch.Generator().manual_seed(1))
     before = pictures.clone()
@@ -471,9 +423,11 @@ def test_augment_that_does_not_fit(name: str, options: dict[str, Any], message: 
 def test_tensors_from_a_file_beside_the_config(tmp_path: Path) -> None:
     """As they are, with as many classes as the file says, else as the targets show."""
     content = {
-        "train_inputs": torch.randn(6, 3), "train_targets": torch.tensor([0, 1, 2, 0, 1, 2]),
-        "test_inputs": torch.randn(2, 3), "test_targets": torch.tensor([0, 3]),
-    }  # fmt: skip
+        "train_inputs": torch.randn(6, 3),
+        "train_targets": torch.tensor([0, 1, 2, 0, 1, 2]),
+        "test_inputs": torch.randn(2, 3),
+        "test_targets": torch.tensor([0, 3]),
+    }
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "mine.yaml").write_text(
         "name: mine\ndataset: {name: tensors, file: mine.pt, normalize: false}\nmodel: {name: mlp}\n"

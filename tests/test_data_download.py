@@ -23,18 +23,11 @@ from lossscape.data import FAMILY, Data, download, vision, where_data_is
 from lossscape.data.vision import torchvision
 from lossscape.errors import BadInput, RunFailed
 
-NAMES = [
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-]
+NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 
 
 def load(name: str, root: Path) -> Data:
-    return data.load(
-        FAMILY.models[name].model_validate({"name": name, "root": str(root), "normalize": False})
-    )
+    return data.load(FAMILY.models[name].model_validate({"name": name, "root": str(root), "normalize": False}))
 
 
 def left_over(root: Path) -> list[str]:
@@ -103,12 +96,7 @@ def test_archives_in_place_need_no_network(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "harm",
-    [
-        lambda whole: whole[:-1],
-        lambda whole: whole + b"\0",
-        lambda whole: b"\1" + whole[1:],
-        lambda whole: whole[:3],
-    ],
+    [lambda whole: whole[:-1], lambda whole: whole + b"\0", lambda whole: b"\1" + whole[1:], lambda whole: whole[:3]],
     ids=["truncated", "too long", "magic", "hardly begun"],
 )
 def test_corrupt_idx_file(name: str, harm: Callable[[bytes], bytes], tmp_path: Path) -> None:
@@ -141,9 +129,7 @@ def test_corrupt_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 # files that are not there
 
 
-def test_download(
-    server: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
+def test_download(server: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     folder, address = server
     written = packed_idx_files(folder, monkeypatch)
     mirrors(monkeypatch, address + "elsewhere/", address)
@@ -188,14 +174,7 @@ def test_refused_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(BadInput) as caught:
         load("mnist", root)
     assert time.monotonic() - before < 10
-    for part in (
-        str(root / "MNIST/raw"),
-        *NAMES,
-        f"{NAMES[0]}.gz",
-        "dataset.root",
-        "LOSSSCAPE_DATA",
-        "refused",
-    ):
+    for part in (str(root / "MNIST/raw"), *NAMES, f"{NAMES[0]}.gz", "dataset.root", "LOSSSCAPE_DATA", "refused"):
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not root.exists()
@@ -213,9 +192,7 @@ def test_server_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_cifar_offline_says_what_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "unreachable", lambda urls: f"no way to {urls[0]}")
-    with pytest.raises(
-        BadInput, match=r"no way to https://www.cs.toronto.edu.*cifar-10-python.tar.gz into"
-    ) as caught:
+    with pytest.raises(BadInput, match=r"no way to https://www.cs.toronto.edu.*cifar-10-python.tar.gz into") as caught:
         load("cifar10", tmp_path)
     assert "data_batch_5" in str(caught.value)
 
@@ -288,9 +265,7 @@ def test_missing_operator_is_mended(tmp_path: Path) -> None:
     assert done.stdout.split("\n") == ["half imported", "half imported", "nms torchvision.half", ""]
 
 
-@pytest.mark.parametrize(
-    "error", [RuntimeError("operator torchvision::roi_align does not exist"), ImportError("x")]
-)
+@pytest.mark.parametrize("error", [RuntimeError("operator torchvision::roi_align does not exist"), ImportError("x")])
 def test_other_errors_pass(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def import_module(name: str) -> None:
         raise error

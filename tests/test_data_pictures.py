@@ -17,9 +17,7 @@ from lossscape.data import decode
 from lossscape.data.vision import torchvision
 from lossscape.errors import BadInput, RunFailed
 
-image_folder = importlib.import_module(
-    "lossscape.data.image_folder"
-)  # the package gives the function that name
+image_folder = importlib.import_module("lossscape.data.image_folder")  # the package gives the function that name
 
 
 @pytest.fixture(autouse=True)
@@ -90,10 +88,7 @@ COLOURS: dict[str, tuple[Callable[[], Image.Image], Callable[[Image.Image], Imag
         lambda p: p.getchannel("L"),
     ),
     "black and white": (lambda: Image.fromarray(random_bytes(5, 7)).convert("1"), lambda p: p.convert("L")),
-    "transparent": (
-        lambda: Image.fromarray(random_bytes(5, 7, 4)),
-        lambda p: Image.merge("RGB", p.split()[:3]),
-    ),
+    "transparent": (lambda: Image.fromarray(random_bytes(5, 7, 4)), lambda p: Image.merge("RGB", p.split()[:3])),
     "palette": (lambda: Image.fromarray(random_bytes(5, 7, 3)).quantize(16), lambda p: p.convert("RGB")),
 }
 
@@ -135,9 +130,7 @@ def test_grey_stays_grey(tmp_path: Path) -> None:
         assert torch.equal(result.train.inputs[11, 0], torch.from_numpy(np.array(picture)))
 
 
-@pytest.mark.skipif(
-    "LOSSSCAPE_TEST_DATA" not in os.environ, reason="LOSSSCAPE_TEST_DATA is not set: no real data"
-)
+@pytest.mark.skipif("LOSSSCAPE_TEST_DATA" not in os.environ, reason="LOSSSCAPE_TEST_DATA is not set: no real data")
 def test_real_pictures(tmp_path: Path) -> None:
     whole = Path(os.environ["LOSSSCAPE_TEST_DATA"]) / "cifar10-jpeg"
     assert [len(image_folder._list(whole / split).paths) for split in ("train", "test")] == [50_000, 10_000]
@@ -179,9 +172,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_changed_folder_is_read_again(
-    change: str, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changed_folder_is_read_again(change: str, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read(root)
     CHANGES[change](root)
     calls = decoding(monkeypatch)
@@ -193,9 +184,7 @@ def test_changed_folder_is_read_again(
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, -1], ids=["empty", "ten bytes", "half", "all but one byte"])
-def test_broken_cache_is_made_again(
-    kept: float, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_broken_cache_is_made_again(kept: float, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read(root)
     whole = single_cache(cache).read_bytes()
     single_cache(cache).write_bytes(whole[: int(len(whole) * kept) if isinstance(kept, float) else kept])
@@ -243,24 +232,12 @@ def replace(path: Path, picture: Image.Image) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no train": (
-        lambda root: shutil.rmtree(root / "train"),
-        r"there is no folder .*/train; dataset.root must",
-    ),
+    "no train": (lambda root: shutil.rmtree(root / "train"), r"there is no folder .*/train; dataset.root must"),
     "no test": (lambda root: shutil.rmtree(root / "test"), r"there is no folder .*/test"),
-    "no classes": (
-        lambda root: [shutil.rmtree(p) for p in (root / "train").iterdir()],
-        "has no class folders",
-    ),
-    "empty class": (
-        lambda root: [p.unlink() for p in (root / "test/cat").iterdir()],
-        "test/cat has no pictures",
-    ),
+    "no classes": (lambda root: [shutil.rmtree(p) for p in (root / "train").iterdir()], "has no class folders"),
+    "empty class": (lambda root: [p.unlink() for p in (root / "test/cat").iterdir()], "test/cat has no pictures"),
     "other classes": (lambda root: (root / "test/cat").rename(root / "test/dog"), "only in one: cat, dog"),
-    "no picture": (
-        lambda root: (root / "train/bee/1.png").write_bytes(b"?" * 99),
-        "bee/1.png cannot be decoded",
-    ),
+    "no picture": (lambda root: (root / "train/bee/1.png").write_bytes(b"?" * 99), "bee/1.png cannot be decoded"),
     "truncated": (
         lambda root: (root / "test/ant/1.png").write_bytes((root / "test/ant/1.png").read_bytes()[:-30]),
         "test/ant/1.png cannot be decoded",
@@ -271,18 +248,13 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
         r"train/ant/0.png has 7×5 pixels, .*/test/bee/0.png has 7×6; resize",
     ),
     "turned": (lambda root: replace(root / "train/cat/0.png", Image.new("RGB", (5, 7))), "cat/0.png has 5×7"),
-    "16 bits": (
-        lambda root: replace(root / "train/cat/0.png", Image.new("I;16", (7, 5))),
-        "more than 8 bits",
-    ),
+    "16 bits": (lambda root: replace(root / "train/cat/0.png", Image.new("I;16", (7, 5))), "more than 8 bits"),
 }
 
 
 @pytest.mark.parametrize("processes_from", [1, 10**9], ids=["processes", "threads"])
 @pytest.mark.parametrize("key", WRONG)
-def test_refused(
-    key: str, processes_from: int, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused(key: str, processes_from: int, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "PROCESSES_FROM", processes_from)
     harm, message = WRONG[key]
     harm(root)

@@ -26,8 +26,7 @@ def objective_of(case: ModelCase, samples: int = 7, precision: str = "fp64", chu
 def vector_like(parameters: Params, seed: int) -> Params:
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: torch.randn(value.shape, generator=generator, dtype=torch.float64)
-        for name, value in parameters.items()
+        name: torch.randn(value.shape, generator=generator, dtype=torch.float64) for name, value in parameters.items()
     }
 
 
@@ -61,9 +60,7 @@ def test_against_the_explicit_hessian(name: str) -> None:
     product = flat(hessian_product(objective, parameters, vector))
     expected = hessian @ flat(vector)
     assert float((product - expected).norm()) <= 1e-11 * float(expected.norm())
-    assert curvature_along(objective, parameters, vector) == pytest.approx(
-        float(flat(vector) @ expected), rel=1e-10
-    )
+    assert curvature_along(objective, parameters, vector) == pytest.approx(float(flat(vector) @ expected), rel=1e-10)
 
 
 @pytest.mark.parametrize("name", ["resnet18_no_shortcuts", "resnet50"])
@@ -124,9 +121,7 @@ def test_the_product_is_symmetric_and_linear(first: int, second: int, a: float, 
 def test_buffers_are_those_that_are_given() -> None:
     case = MODEL_CASES["mlp_batch_norm_prelu"]
     objective = objective_of(case)
-    buffers = {
-        name: 2 * value if value.is_floating_point() else value for name, value in objective.buffers().items()
-    }
+    buffers = {name: 2 * value if value.is_floating_point() else value for name, value in objective.buffers().items()}
     other = case.model()
     for name, value in other.named_buffers():
         value.copy_(buffers[name])
@@ -162,9 +157,7 @@ class Linear(nn.Module):
 
 def test_parameters_that_do_not_matter_and_losses_without_curvature() -> None:
     inputs = torch.arange(6.0).reshape(2, 3)
-    objective = Objective(
-        Linear(), lambda z, t: z[:, 0], inputs, torch.zeros(2, dtype=torch.int64), precision="fp64"
-    )
+    objective = Objective(Linear(), lambda z, t: z[:, 0], inputs, torch.zeros(2, dtype=torch.int64), precision="fp64")
     parameters = objective.parameters()
     assert gradient(objective, parameters)["slope"].tolist() == [1.5, 2.5, 3.5]
     assert gradient(objective, parameters)["unused"].tolist() == [0, 0]

@@ -20,9 +20,7 @@ from lossscape.vectors.pca import Memory, loadings, principal_components
 from lossscape.vectors.project import inner_products, project
 from lossscape.vectors.random import NORMALIZATIONS, kinds_of_parameters, random_directions
 
-CASES = {
-    name: case for name, case in MODEL_CASES.items() if "resnet" not in name
-}  # millions of numbers add nothing
+CASES = {name: case for name, case in MODEL_CASES.items() if "resnet" not in name}  # millions of numbers add nothing
 case_table = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
@@ -46,10 +44,7 @@ def test_two_directions_are_orthogonal(case: ModelCase, normalize: str) -> None:
         a, b = rows(value.double()), rows(second[name].double())
         if a.shape[1] > 1:
             torch.testing.assert_close(
-                (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)),
-                torch.zeros(len(a)).double(),
-                atol=1e-5,
-                rtol=0,
+                (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)), torch.zeros(len(a)).double(), atol=1e-5, rtol=0
             )
 
 
@@ -58,9 +53,7 @@ def test_filter_normalisation_gives_each_filter_its_norm(case: ModelCase) -> Non
     origin = split_state(case.model())[0]
     for direction in random_directions(origin, 2, normalize="filter"):
         for name, value in direction.items():
-            torch.testing.assert_close(
-                rows(value).norm(dim=1), rows(origin[name]).norm(dim=1), rtol=1e-4, atol=1e-7
-            )
+            torch.testing.assert_close(rows(value).norm(dim=1), rows(origin[name]).norm(dim=1), rtol=1e-4, atol=1e-7)
 
 
 @case_table
@@ -107,9 +100,7 @@ def test_ignored_parameters_and_buffers_stay_put(case: ModelCase) -> None:
 def test_seeds_and_indices_give_their_own_streams() -> None:
     origin = {"w": torch.ones(20, 30)}
     a = random_directions(origin, 2, seed=0)
-    assert all(
-        torch.equal(x["w"], y["w"]) for x, y in zip(a, random_directions(origin, 2, seed=0), strict=True)
-    )
+    assert all(torch.equal(x["w"], y["w"]) for x, y in zip(a, random_directions(origin, 2, seed=0), strict=True))
     assert torch.equal(a[0]["w"], random_directions(origin, 1, seed=0)[0]["w"])
     others = [random_directions(origin, 1, seed=seed)[0] for seed in range(1, 6)]
     assert all(abs(cosine(a[0], other)) < 0.2 for other in [a[1], *others])
@@ -146,8 +137,7 @@ def cloud(points: int) -> tuple[Params, list[Params]]:
     }
     spread = {"a": 1.0, "b": 0.3, "c": 0.1}
     return origin, [
-        {n: v + spread[n] * torch.randn(v.shape, generator=generator) for n, v in origin.items()}
-        for _ in range(points)
+        {n: v + spread[n] * torch.randn(v.shape, generator=generator) for n, v in origin.items()} for _ in range(points)
     ]
 
 

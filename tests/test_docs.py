@@ -41,9 +41,7 @@ def test_commands_and_python_run(
     monkeypatch.chdir(tmp_path)
     shell = blocks(page, "bash")
     for text in blocks(page, "bash|python|yaml"):
-        file = re.match(
-            r"# (\w+\.(?:py|yaml))\n", text
-        )  # a block that begins with its file's name is that file
+        file = re.match(r"# (\w+\.(?:py|yaml))\n", text)  # a block that begins with its file's name is that file
         if file:
             Path(file[1]).write_text(text)
         if text in shell:

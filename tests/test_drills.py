@@ -58,9 +58,7 @@ class Tree:
         """What `python` with these words prints; it must end well."""
         environment = os.environ | {"PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         command = [sys.executable, *map(str, words)]
-        answer = subprocess.run(
-            command, capture_output=True, text=True, env=environment, cwd=self.root, check=False
-        )
+        answer = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=self.root, check=False)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
 
@@ -113,29 +111,19 @@ class Sign(Direction):
 @pytest.mark.timeout(240)
 def test_a_direction(tree: Tree, own_run: Run) -> None:
     tree.add_file("directions/sign.py", SIGN)
-    tree.add_line(
-        "directions/family.py", '            ("towards", "Towards"),', '            ("sign", "Sign"),'
-    )
+    tree.add_line("directions/family.py", '            ("towards", "Towards"),', '            ("sign", "Sign"),')
     assert tree.touched() == {"directions/sign.py": len(SIGN.splitlines()), "directions/family.py": 1}
 
     assert "sign: signs of the parameters" in " ".join(tree.ask("landscape", "--help").split())
-    for words in (
-        ("--grid", 3),
-        ("--dims", 1, "--grid", 3),
-        ("--grid", 3, "--directions-of", f"{own_run.path}@0"),
-    ):
+    for words in (("--grid", 3), ("--dims", 1, "--grid", 3), ("--grid", 3, "--directions-of", f"{own_run.path}@0")):
         out = tree.ask("landscape", own_run.path, "--directions", "sign", *words, "-q")
         assert "FAILED" not in out
-    plane, line, elsewhere = sorted(
-        (own_run.path / "landscape").iterdir(), key=lambda path: path.stat().st_mtime
-    )
+    plane, line, elsewhere = sorted((own_run.path / "landscape").iterdir(), key=lambda path: path.stat().st_mtime)
 
     assert plane.name.startswith("epoch-0003-3x3-sign-")
     assert elsewhere.name.startswith("epoch-0003-3x3-sign-directions-of-epoch-0000-")
     assert yamlfile.read(plane / "settings.yaml").data["directions"] == {"kind": "sign"}
-    checks = {
-        check["name"]: check for check in json.loads((plane / "certificate.json").read_text())["checks"]
-    }
+    checks = {check["name"]: check for check in json.loads((plane / "certificate.json").read_text())["checks"]}
     assert all(checks[f"‖d‖ along {axis} (orthonormal)"]["reference"] == 1.0 for axis in "xy")
     assert checks["cosine between the directions"]["passed"]
     said = tree.run(
@@ -295,15 +283,13 @@ def test_an_analysis_is_one_folder_and_a_line(tree: Tree, own_run: Run) -> None:
     (alone / "norms.csv").unlink()
     (alone / "points.csv").write_text("".join([*whole[:2], "1.0,7.5\n", whole[3][:4]]))  # a torn last line
     tree.ask("norms", own_run.path, "--power", 1, "-q")
-    assert (alone / "norms.csv").read_text().splitlines(keepends=True) == [
-        *whole[:2],
-        "1.0,7.5\n",
-        *whole[3:],
-    ]
+    assert (alone / "norms.csv").read_text().splitlines(keepends=True) == [*whole[:2], "1.0,7.5\n", *whole[3:]]
     tree.ask("report", own_run.path)
     page = Page(own_run.report_folder / "index.html")
     assert_stands_alone(page)
     assert "Lengths of weights all checkpoints ‖θ‖ by epoch. at the end ‖θ‖ =" in page.text
     assert {file.name for file in page.local_files() if file.parent.name == alone.name} == {
-        "norms.png", "norms.csv", "settings.yaml",
-    }  # fmt: skip
+        "norms.png",
+        "norms.csv",
+        "settings.yaml",
+    }

@@ -31,7 +31,7 @@ SAMPLES, CLASSES = 37, 5
 def flat() -> nn.Module:
     return nn.Sequential(
         nn.Linear(12, 9), nn.ReLU(), nn.Dropout(0.5), nn.Linear(9, 7), nn.Tanh(), nn.Dropout(0.2), nn.Linear(7, CLASSES)
-    )  # fmt: skip
+    )
 
 
 def pictures() -> nn.Module:
@@ -48,9 +48,7 @@ def on_inputs() -> nn.Module:
 NETS = {"flat": (flat, (12,)), "pictures": (pictures, (2, 8, 8)), "on_inputs": (on_inputs, (12,))}
 
 
-def objective_of(
-    name: str, *, seed: int = 0, plan: Plan | None = None, rows: Tensor | None = None
-) -> Objective:
+def objective_of(name: str, *, seed: int = 0, plan: Plan | None = None, rows: Tensor | None = None) -> Objective:
     build, shape = NETS[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -89,9 +87,7 @@ def test_every_plan_has_the_same_masks(name: str) -> None:
     objective = objective_of(name)
     origin = dict(objective.parameters())
     generator = torch.Generator().manual_seed(3)
-    direction = {
-        key: torch.randn(v.shape, generator=generator, dtype=torch.float64) for key, v in origin.items()
-    }
+    direction = {key: torch.randn(v.shape, generator=generator, dtype=torch.float64) for key, v in origin.items()}
     work = Work({"data": objective}, Subspace(origin, [direction], dict(objective.buffers())))
     points = [(0.0,), (0.1,), (-0.2,)]
     dense = [objective.metrics(*work.subspace.at(place))["loss"] for place in points]
@@ -117,9 +113,7 @@ def test_masks_keep_the_share_that_they_should_and_scale_it(name: str) -> None:
         spread = math.sqrt((1 - probability) * probability / mask.numel())
         assert abs(float((mask > 0).double().mean()) - (1 - probability)) < 5 * spread
         each = (mask > 0).double().mean(0)  # no unit is always off
-        assert float((each - (1 - probability)).abs().max()) < 6 * math.sqrt(
-            probability * (1 - probability) / 5000
-        )
+        assert float((each - (1 - probability)).abs().max()) < 6 * math.sqrt(probability * (1 - probability) / 5000)
 
 
 def test_masks_go_by_the_sample_and_not_by_its_place() -> None:

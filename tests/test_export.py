@@ -40,9 +40,7 @@ def settings_of(path: Path) -> Any:
 
 
 def a_surface(tmp_path: Path, **options: Any) -> Surface:
-    return read_surface(
-        write_landscape(write_run(tmp_path, "a--b"), lambda x, y: 1 + x + 10 * y * y, **options)
-    )
+    return read_surface(write_landscape(write_run(tmp_path, "a--b"), lambda x, y: 1 + x + 10 * y * y, **options))
 
 
 def test_npz_of_a_grid(tmp_path: Path) -> None:
@@ -52,9 +50,7 @@ def test_npz_of_a_grid(tmp_path: Path) -> None:
         assert path.name == "surface.npz"
         np.testing.assert_array_equal(found["x"], np.linspace(-1, 1, 9))
         np.testing.assert_array_equal(found["y"], surface.y)
-        np.testing.assert_array_equal(
-            found["train_loss"], 1 + surface.x[None, :] + 10 * surface.y[:, None] ** 2
-        )
+        np.testing.assert_array_equal(found["train_loss"], 1 + surface.x[None, :] + 10 * surface.y[:, None] ** 2)
         assert found["test_accuracy"].shape == (7, 9)
         assert json.loads(str(found["settings"])) == surface.settings
 
@@ -107,9 +103,7 @@ def test_a_refined_surface_is_triangles(tmp_path: Path) -> None:
     assert area.sum() == pytest.approx(4)  # they cover the square
     with np.load(npz, allow_pickle=False) as found:
         np.testing.assert_array_equal(found["triangles"], corners)
-        np.testing.assert_array_equal(
-            np.stack([found["x"], found["y"], found["train_loss"]], 1), arrays["points"]
-        )
+        np.testing.assert_array_equal(np.stack([found["x"], found["y"], found["train_loss"]], 1), arrays["points"])
 
 
 def test_the_same_surface_gives_the_same_bytes(tmp_path: Path) -> None:

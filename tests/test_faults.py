@@ -91,9 +91,7 @@ def assert_same_run(folder: Path, other: Path) -> None:
     names = [sorted(path.name for path in (each / "checkpoints").iterdir()) for each in (folder, other)]
     assert names[0] == names[1]
     for name in names[0]:
-        assert (folder / "checkpoints" / name).read_bytes() == (other / "checkpoints" / name).read_bytes(), (
-            name
-        )
+        assert (folder / "checkpoints" / name).read_bytes() == (other / "checkpoints" / name).read_bytes(), name
     assert metrics(folder) == metrics(other)
     assert standing(Run(folder)) == "finished"
     assert not list(folder.rglob("*.part"))
@@ -142,9 +140,7 @@ def test_signal_while_training(
     assert_same_run(run.path, undisturbed / "runs" / "faulty")
 
 
-def test_resume_command_finds_a_run_that_is_not_in_runs(
-    processes: Processes, undisturbed: Path, place: Path
-) -> None:
+def test_resume_command_finds_a_run_that_is_not_in_runs(processes: Processes, undisturbed: Path, place: Path) -> None:
     elsewhere = place / "the other runs"
     words = ("train", "faulty.yaml", "--quiet", "--runs", elsewhere)
     assert processes.run(*words, cwd=place, at=At("step", 5, signal.SIGINT)).code == 130
@@ -197,9 +193,7 @@ def test_killed_again_and_again_while_training(processes: Processes, undisturbed
 
 
 @pytest.mark.parametrize("before_the_end", [2, 1, 0])
-def test_killed_around_its_last_word(
-    processes: Processes, undisturbed: Path, place: Path, before_the_end: int
-) -> None:
+def test_killed_around_its_last_word(processes: Processes, undisturbed: Path, place: Path, before_the_end: int) -> None:
     """When only `finished` is left to be said, which a rerun then says."""
     number = int((undisturbed / "train").read_text()) - before_the_end
     at = At("write", number, signal.SIGKILL)
@@ -208,9 +202,7 @@ def test_killed_around_its_last_word(
     assert_same_run(place / "runs" / "faulty", undisturbed / "runs" / "faulty")
 
 
-def test_killed_between_the_row_of_epoch_0_and_resume(
-    processes: Processes, undisturbed: Path, finished: Path
-) -> None:
+def test_killed_between_the_row_of_epoch_0_and_resume(processes: Processes, undisturbed: Path, finished: Path) -> None:
     run = Run(finished / "runs" / "faulty")
     run.resume_file.unlink()
     run.metrics_file.write_text("".join(run.metrics_file.read_text().splitlines(keepends=True)[:2]))
@@ -234,11 +226,7 @@ def test_torn_line_in_metrics(processes: Processes, undisturbed: Path, place: Pa
 
 def test_already_done(processes: Processes, finished: Path) -> None:
     def files() -> dict[str, bytes]:
-        return {
-            str(path): path.read_bytes()
-            for path in finished.rglob("*")
-            if path.is_file() and path.name != ".lock"
-        }
+        return {str(path): path.read_bytes() for path in finished.rglob("*") if path.is_file() and path.name != ".lock"}
 
     before = files()
     for words in (("faulty.yaml",), ("runs/faulty/config.yaml", "--resume")):
@@ -414,9 +402,7 @@ def test_killed_before_the_first_point(
 
 
 @pytest.mark.parametrize("number", [2, 19, 35], ids=["early", "in_the_middle", "while_refining"])
-def test_killed_while_evaluating(
-    processes: Processes, undisturbed: Path, finished: Path, number: int
-) -> None:
+def test_killed_while_evaluating(processes: Processes, undisturbed: Path, finished: Path, number: int) -> None:
     words = ("landscape", "runs/faulty", *PLANE)
     answer = processes.run(*words, cwd=finished, at=At("row", number, signal.SIGKILL))
     assert answer.code == -signal.SIGKILL
@@ -493,9 +479,7 @@ def test_signal_in_the_middle_of_a_block(
 
 
 @pytest.mark.parametrize("row", [3, POINTS])
-def test_signal_while_rows_are_written(
-    processes: Processes, undisturbed: Path, finished: Path, row: int
-) -> None:
+def test_signal_while_rows_are_written(processes: Processes, undisturbed: Path, finished: Path, row: int) -> None:
     """The block's other rows are written too, and no signal is forgotten after the last."""
     words = ("landscape", "runs/faulty", *PLANE[:-1])
     answer = processes.run(*words, cwd=finished, at=At("row", row, signal.SIGINT))

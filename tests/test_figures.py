@@ -11,7 +11,7 @@ from matplotlib.legend import Legend
 from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.errors import BadInput
-from lossscape.figures import captions, text  # fmt: skip
+from lossscape.figures import captions, text
 from lossscape.figures.contours import build_contour, build_surface
 from lossscape.figures.curves import build_curve
 from lossscape.figures.levels import choose_scale
@@ -32,13 +32,7 @@ def test_every_figure_is_written_as_png(tmp_path: Path) -> None:
     save(build_contour(surface), tmp_path / "contour.png")
     save(build_surface(surface), tmp_path / "surface.png")
     save(build_training([run]), tmp_path / "training.png")
-    for name, least in (
-        ("curve", 1500),
-        ("line", 1500),
-        ("contour", 1000),
-        ("surface", 1000),
-        ("training", 1500),
-    ):
+    for name, least in (("curve", 1500), ("line", 1500), ("contour", 1000), ("surface", 1000), ("training", 1500)):
         width, height = png_size(tmp_path / f"{name}.png")
         assert width >= least
         assert 500 < height < 2000
@@ -69,14 +63,7 @@ def test_a_curve_shows_loss_and_accuracy_of_both_splits(tmp_path: Path) -> None:
     ticks = {label.get_text() for label in loss.get_xticklabels()}
     assert {"0\nepoch-0001", "1\nepoch-0003"} <= ticks
     shown = words_of(figure)
-    for words in (
-        "mnist@epoch-0001",
-        "(JPEG copy)",
-        "60,000 train and 10,000 test",
-        "mlp",
-        "fp32",
-        "11 points",
-    ):
+    for words in ("mnist@epoch-0001", "(JPEG copy)", "60,000 train and 10,000 test", "mlp", "fp32", "11 points"):
         assert words in shown
     assert_inside(figure)
 
@@ -87,13 +74,7 @@ def test_several_curves_have_colours_of_their_own_and_share_what_is_common(tmp_p
     colours = [to_hex(line.get_color()) for line in lines_of(figure.axes[0], "line train")]
     assert len(set(colours)) == 3
     legend: Any = figure.findobj(Legend)[0]
-    assert [entry.get_text().strip() for entry in legend.get_texts()] == [
-        "4nn",
-        "3nn",
-        "_hidden",
-        "train",
-        "test",
-    ]
+    assert [entry.get_text().strip() for entry in legend.get_texts()] == ["4nn", "3nn", "_hidden", "train", "test"]
     assert words_of(figure).count("60,000 train") == 1
     assert_inside(figure)
 
@@ -285,11 +266,7 @@ def test_training_of_one_run_shows_rate_and_gradient_too(tmp_path: Path) -> None
 
 
 def test_training_of_several_runs_in_one_figure(tmp_path: Path) -> None:
-    runs = [
-        write_run(tmp_path / "1", "same"),
-        write_run(tmp_path / "2", "same", epochs=20),
-        write_run(tmp_path, "new"),
-    ]
+    runs = [write_run(tmp_path / "1", "same"), write_run(tmp_path / "2", "same", epochs=20), write_run(tmp_path, "new")]
     runs[2].metrics_file.unlink()
     figure = build_training(runs, log=True)
     assert len(figure.axes) == 2

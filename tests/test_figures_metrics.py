@@ -43,9 +43,7 @@ def test_a_curve_has_a_panel_for_the_first_metric(
     figure = build_curve([curve])
     assert [axes.get_ylabel() for axes in figure.axes][1:] == labels
     for axes in figure.axes[1:]:
-        np.testing.assert_allclose(
-            lines_of(axes, "line test")[0].get_ydata(), scale * np.linspace(0, 0.5, 11)
-        )
+        np.testing.assert_allclose(lines_of(axes, "line test")[0].get_ydata(), scale * np.linspace(0, 0.5, 11))
     assert_inside(figure)
 
 
@@ -57,9 +55,7 @@ def test_training_has_a_panel_for_the_first_metric(
     figure = build_training([run])
     assert [axes.get_ylabel() for axes in figure.axes][1:-2] == labels
     for axes in figure.axes[1:-2]:
-        np.testing.assert_allclose(
-            lines_of(axes, "a train")[0].get_ydata(), scale * np.array([0, 0.1, 0.2, 0.3])
-        )
+        np.testing.assert_allclose(lines_of(axes, "a train")[0].get_ydata(), scale * np.array([0, 0.1, 0.2, 0.3]))
     assert_inside(figure)
     two = build_training([run, write_run(tmp_path, "b")])
     assert len(two.axes) == 2
@@ -71,10 +67,7 @@ def test_training_has_a_panel_for_the_first_metric(
 def test_the_page_of_a_regression_has_no_word_of_accuracy(tmp_path: Path, others: Sequence[str]) -> None:
     runs = [write_run(tmp_path, name, others=others) for name in ("a", "b")]
     for run in runs:
-        folders = [
-            write_curve(run, others=others),
-            write_landscape(run, others=others, splits=("train", "test")),
-        ]
+        folders = [write_curve(run, others=others), write_landscape(run, others=others, splits=("train", "test"))]
         for file in [run.config_file, *(folder / "settings.yaml" for folder in folders)]:
             file.write_text(file.read_text().replace("cross_entropy", "mse"))
         compute(Request((run,), Rule()), Execution())
@@ -128,9 +121,7 @@ def test_curves_and_surfaces_draw_into_axes_that_are_given(tmp_path: Path) -> No
     figure.draw_without_rendering()
     own = contour_axes(read_surface(surface.folder))
     assert own.figure is not figure
-    assert words_of(own.figure).count("0.5") == words_of(build_contour(read_surface(surface.folder))).count(
-        "0.5"
-    )
+    assert words_of(own.figure).count("0.5") == words_of(build_contour(read_surface(surface.folder))).count("0.5")
 
 
 def test_kinds_of_solution_need_losses_alone(tmp_path: Path) -> None:

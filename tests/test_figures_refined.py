@@ -33,9 +33,7 @@ def test_a_surface_knows_whether_its_points_make_a_grid(tmp_path: Path) -> None:
     assert grid.regular
     assert not grid.refined.any()
     np.testing.assert_allclose(grid.values("train_loss"), grid.x[None, :] + 10 * grid.y[:, None])
-    loose = read_surface(
-        write_landscape(run, lambda x, y: x + 10 * y, grid=(3, 5), added=[(0.25, 0.1)], label="a")
-    )
+    loose = read_surface(write_landscape(run, lambda x, y: x + 10 * y, grid=(3, 5), added=[(0.25, 0.1)], label="a"))
     assert not loose.regular
     assert loose.table[loose.refined].to_numpy()[:, :2].tolist() == [[0.25, 0.1]]
     np.testing.assert_allclose(loose.values("train_loss"), loose.table["x"] + 10 * loose.table["y"])
@@ -91,9 +89,7 @@ def test_a_hole_takes_no_more_of_a_square_than_its_corner(tmp_path: Path) -> Non
 
 def test_contours_of_a_refined_surface_do_not_zigzag(tmp_path: Path) -> None:
     for sign in (1, -1):
-        surface, _, _ = refined(
-            tmp_path / str(sign), lambda x, y, sign=sign: (x + sign * y) ** 2, added=[(0.9, 0.9)]
-        )
+        surface, _, _ = refined(tmp_path / str(sign), lambda x, y, sign=sign: (x + sign * y) ** 2, added=[(0.9, 0.9)])
         triangles = meshes.triangulation(surface, surface.values("train_loss"))
         x, y = (surface.table[axis].to_numpy()[triangles.edges] for axis in ("x", "y"))
         diagonal = np.isclose(np.abs(np.diff(x)), 0.25) & np.isclose(np.abs(np.diff(y)), 0.25)
@@ -125,9 +121,7 @@ def test_finite_losses_without_neighbours_are_told_not_drawn(tmp_path: Path) -> 
         meshes.triangulation(Surface(surface.folder, surface.settings, line), np.ones(len(line)))
 
 
-def test_a_refined_result_of_many_points_is_no_black_mass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refined_result_of_many_points_is_no_black_mass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meshes, "MANY_FACES", 100)
     _, _, solid = refined(tmp_path, lambda x, y: x * x)
     assert solid.findobj(Poly3DCollection)[-1].get_linewidth() == [0]

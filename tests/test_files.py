@@ -18,16 +18,7 @@ from hypothesis import strategies as st
 
 from lossscape import files
 from lossscape.errors import BadInput
-from lossscape.files import (
-    CsvLog,
-    held,
-    is_held,
-    read_rows,
-    save_tensors,
-    sweep,
-    text_of,
-    write_bytes,
-)
+from lossscape.files import CsvLog, held, is_held, read_rows, save_tensors, sweep, text_of, write_bytes
 from lossscape.results import write_csv
 
 COLUMNS = ["epoch", "loss", "accuracy"]
@@ -117,15 +108,7 @@ def test_what_comes_after_the_last_whole_row_is_dropped(tmp_path: Path, rest: by
     assert path.read_bytes() == before + (",".join(TEXTS[2]) + "\n").encode()
 
 
-NO_ROWS = [
-    b"2,0.5\n",
-    b"2,0.5,0.5,0.5\n",
-    b"2,x,0.5\n",
-    b"\n",
-    b"\0\0,\0,\0\n",
-    b"2,0.5,\xff\n",
-    b"2,0,0\x0b\n",
-]
+NO_ROWS = [b"2,0.5\n", b"2,0.5,0.5,0.5\n", b"2,x,0.5\n", b"\n", b"\0\0,\0,\0\n", b"2,0.5,\xff\n", b"2,0,0\x0b\n"]
 
 
 @pytest.mark.parametrize("torn", NO_ROWS)
@@ -244,9 +227,7 @@ def no_space(*given_: object) -> None:
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_write_that_fails_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_a_write_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     path = tmp_path / "file.bin"
     write_bytes(path, b"old")
     with monkeypatch.context() as patch:
@@ -293,9 +274,7 @@ def test_tensors_have_the_same_bytes_wherever_they_are_written(tmp_path: Path) -
 
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
-    assert (
-        files.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
+    assert files.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", '{"a": 1', "\0"])
@@ -328,9 +307,11 @@ def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A process that holds tmp_path/held."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "held")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-    ) as process:  # fmt: skip
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "holds\n"
         yield process
@@ -343,9 +324,7 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path, holder: "subprocess.Pop
     assert is_held(folder)
     for _ in range(2):
         with (
-            pytest.raises(
-                BadInput, match=rf"held is in use by process {holder.pid} on \S+ \(tests\): wait for it"
-            ),
+            pytest.raises(BadInput, match=rf"held is in use by process {holder.pid} on \S+ \(tests\): wait for it"),
             held(folder, "more tests"),
         ):
             pytest.fail("both hold it")

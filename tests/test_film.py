@@ -103,14 +103,10 @@ def test_directions_are_those_of_the_centre_in_every_frame(made: Film) -> None:
         for axis in "xy":
             for name, value in directions_of(made, frame)[axis].items():
                 assert torch.equal(value, last[axis][name])
-                if (
-                    value.ndim > 1
-                ):  # filter by filter those of A, whichever checkpoint the plane is laid through
+                if value.ndim > 1:  # filter by filter those of A, whichever checkpoint the plane is laid through
                     assert torch.allclose(value.norm(dim=1), centre[name].double().norm(dim=1), rtol=1e-12)
     settings = [made.surface("plane", frame).settings for frame in range(4)]
-    assert [each["directions"].get("of", {}).get("checkpoint") for each in settings] == ["epoch-0003"] * 3 + [
-        None
-    ]
+    assert [each["directions"].get("of", {}).get("checkpoint") for each in settings] == ["epoch-0003"] * 3 + [None]
     files = [made.surface("plane", frame).folder / "directions.pt" for frame in range(4)]
     assert len({file.stat().st_ino for file in files}) == 1
     assert len({tuple(each["x_range"] + each["y_range"]) for each in settings}) == 1
@@ -127,9 +123,7 @@ def test_the_table_has_true_losses_and_ways_to_the_landscapes(made: Film) -> Non
         assert all((made.folder / link / "surface.csv").is_file() for link in rows["landscape"])
     descent = made.rows("descent")
     assert descent["off_plane"].to_numpy() == pytest.approx(made.trail.table["off_plane"].to_numpy())
-    assert descent["plane_train_loss"].to_numpy() == pytest.approx(
-        made.trail.table["plane_train_loss"].to_numpy()
-    )
+    assert descent["plane_train_loss"].to_numpy() == pytest.approx(made.trail.table["plane_train_loss"].to_numpy())
 
 
 def test_a_second_call_evaluates_only_what_lacks(own: Film, evaluated: list[int]) -> None:
@@ -187,9 +181,7 @@ def test_directions_of_another_point(own_run: Run, cli: Cli) -> None:
     assert "epoch-0001-3x3-directions-of-epoch-0003" in out
     same = landscape(point(run), grid=(3, 3), directions_of=point(f"{run}@3"))
     assert same == landscape(point(run), grid=(3, 3))  # made at the centre itself: the same result
-    surface = read_surface(
-        landscape(point(f"{run}@0"), grid=(5, 5), directions="pca", directions_of=point(run))
-    )
+    surface = read_surface(landscape(point(f"{run}@0"), grid=(5, 5), directions="pca", directions_of=point(run)))
     assert (surface.x[0], surface.y[0]) < (0, 0)
     distance = np.linalg.norm(np.concatenate([
         (own_run.checkpoint("3").state()[name] - value).flatten().numpy()
@@ -258,13 +250,9 @@ def test_extreme_and_missing_losses_are_drawn_and_counted(own: Film) -> None:
     for surface in [few.surface("plane", 0).folder / "surface.csv"]:
         head, *rest = surface.read_text().splitlines()
         cells = [row.split(",") for row in rest]
-        surface.write_text(
-            "\n".join([head, *(",".join([*row[:2], "nan", *row[3:]]) for row in cells)]) + "\n"
-        )
+        surface.write_text("\n".join([head, *(",".join([*row[:2], "nan", *row[3:]]) for row in cells)]) + "\n")
     nothing = read_film(own.folder)
-    assert "no finite loss" in words_of(
-        build_plane(dataclasses.replace(nothing, table=nothing.table.iloc[-1:]), 0)
-    )
+    assert "no finite loss" in words_of(build_plane(dataclasses.replace(nothing, table=nothing.table.iloc[-1:]), 0))
 
 
 def test_a_film_of_a_regression_tells_its_loss_alone(own: Film) -> None:
@@ -297,9 +285,7 @@ def test_a_gif_holds_every_frame(own: Film) -> None:
         assert quick.info["duration"] == 20  # what viewers still show as it is
 
 
-def test_mp4_without_ffmpeg_is_refused_before_any_work(
-    own_run: Run, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mp4_without_ffmpeg_is_refused_before_any_work(own_run: Run, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert formats_of(None) == ("gif",)
     code, out, err = cli("film", own_run.path, "--format", "gif,mp4")
@@ -394,8 +380,6 @@ def test_a_torn_film_is_refused(own: Film) -> None:
         table.write_text(torn)
         with pytest.raises(BadInput):
             read_film(own.folder)
-    table.write_text(
-        whole.replace("descent,2,2.0,", "descent,2,2.0,").replace(",epoch-0002,", ",epoch-0009,")
-    )
+    table.write_text(whole.replace("descent,2,2.0,", "descent,2,2.0,").replace(",epoch-0002,", ",epoch-0009,"))
     with pytest.raises(BadInput, match="epoch-0009 is not on the path"):
         build_descent(read_film(own.folder), 2)

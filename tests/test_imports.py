@@ -13,18 +13,7 @@ import lossscape
 ROOT = Path(lossscape.__file__).parent
 LAYERS = [
     {"errors"},
-    {
-        "yamlfile",
-        "weights",
-        "files",
-        "seeds",
-        "signals",
-        "progress",
-        "vectors",
-        "usercode",
-        "text",
-        "options",
-    },
+    {"yamlfile", "weights", "files", "seeds", "signals", "progress", "vectors", "usercode", "text", "options"},
     {"outputs", "tokens"},
     {"batches", "estimates"},
     {"families", "trust"},

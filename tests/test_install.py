@@ -29,9 +29,7 @@ def clone(tmp_path: Path) -> Path:
 def build(clone: Path, kind: str) -> zipfile.ZipFile:
     """Build a wheel, `wheel` or `editable`, as pip does."""
     code = f"from hatchling import build; print(build.build_{kind}('../wheels'))"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=clone, capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=clone, capture_output=True, text=True, check=True)
     return zipfile.ZipFile(clone.parent / "wheels" / answer.stdout.split()[-1])
 
 

@@ -29,9 +29,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return train_briefly(request.param, tmp_path_factory.mktemp("runs"))
 
 
-def explicit_loss(
-    run: Run, alpha: float, split: str, buffers: dict[str, torch.Tensor] | None = None
-) -> float:
+def explicit_loss(run: Run, alpha: float, split: str, buffers: dict[str, torch.Tensor] | None = None) -> float:
     """Loss in float64 of a model whose values are interpolated one by one, on the whole split at once."""
     model, end = run.model("first").double(), run.model("last").double()
     ends = dict(end.named_parameters())
@@ -62,9 +60,7 @@ def test_interpolated_statistics_reproduce_the_rows_of_metrics(run: Run) -> None
     curve = read_curve(folder)
     rows = np.genfromtxt(run.metrics_file, delimiter=",", names=True)
     for split in ("train", "test"):
-        assert list(curve.table[f"{split}_loss"][[0, 2]]) == pytest.approx(
-            list(rows[f"{split}_loss"]), rel=1e-6
-        )
+        assert list(curve.table[f"{split}_loss"][[0, 2]]) == pytest.approx(list(rows[f"{split}_loss"]), rel=1e-6)
         assert list(curve.table[f"{split}_accuracy"][[0, 2]]) == list(rows[f"{split}_accuracy"])
     certificate = json.loads((folder / "certificate.json").read_text())
     assert certificate["passed"]
@@ -103,9 +99,7 @@ def test_a_second_call_computes_nothing_and_a_changed_checkpoint_is_another_resu
     folder = interpolate(a, b, points=5)
     before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir() if file.name == "curve.csv"}
     assert interpolate(a, b, points=5) == folder
-    assert {
-        file.name: file.stat().st_mtime_ns for file in folder.iterdir() if file.name == "curve.csv"
-    } == before
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir() if file.name == "curve.csv"} == before
     state = torch.load(own_run.epoch_file(3), weights_only=True)
     next(iter(state.values())).add_(0.1)
     torch.save(state, own_run.epoch_file(3))
@@ -179,9 +173,7 @@ class Circle(nn.Module):
 
 
 def test_gauss_length_of_a_circle_and_of_a_straight_path() -> None:
-    circle = Objective(
-        Circle(), "cross_entropy", torch.tensor([[1.0], [3.0]]), torch.tensor([0, 1]), precision="fp64"
-    )
+    circle = Objective(Circle(), "cross_entropy", torch.tensor([[1.0], [3.0]]), torch.tensor([0, 1]), precision="fp64")
     path = Subspace({"angle": torch.zeros(())}, [{"angle": torch.ones((), dtype=torch.float64)}])
     # 50 edges of a regular polygon turn 49 times by 2π/50
     assert gauss_length(circle, path) == pytest.approx(2 * math.pi * 49 / 50, rel=1e-9)

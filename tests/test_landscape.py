@@ -36,9 +36,7 @@ def test_a_surface_is_the_loss_along_its_stored_directions(own_run: Run) -> None
     assert values.shape == (3, 5)  # rows are y
     for j, y in enumerate(surface.y):
         for i, x in enumerate(surface.x):
-            assert values[j, i] == pytest.approx(
-                displaced_loss(own_run, directions, x, y), rel=1e-5, abs=1e-9
-            )
+            assert values[j, i] == pytest.approx(displaced_loss(own_run, directions, x, y), rel=1e-5, abs=1e-9)
 
 
 def test_the_centre_is_the_checkpoint_and_is_certified(own_run: Run) -> None:
@@ -48,9 +46,7 @@ def test_the_centre_is_the_checkpoint_and_is_certified(own_run: Run) -> None:
     assert abs(certificate["cosine"]) < 1e-6
     assert certificate["model_unchanged"]
     directions = torch.load(folder / "directions.pt", weights_only=True)
-    assert [norm(directions["x"]), norm(directions["y"])] == pytest.approx(
-        certificate["direction_norms"], rel=1e-9
-    )
+    assert [norm(directions["x"]), norm(directions["y"])] == pytest.approx(certificate["direction_norms"], rel=1e-9)
     assert cosine(directions["x"], directions["y"]) == pytest.approx(certificate["cosine"], abs=1e-12)
     assert read_surface(folder).splits == ["train", "test"]
 
@@ -115,9 +111,7 @@ def test_any_module_without_a_run(tmp_path: Path) -> None:
     before = copy.deepcopy(model.state_dict())
     inputs = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     objective = Objective(model, lambda z, t: z[:, 0] ** 2, inputs, torch.tensor([0, 0]))
-    plane = Subspace(
-        objective.parameters(), [{"p": torch.tensor([1.0, 0.0])}, {"p": torch.tensor([0.0, 2.0])}]
-    )
+    plane = Subspace(objective.parameters(), [{"p": torch.tensor([1.0, 0.0])}, {"p": torch.tensor([0.0, 2.0])}])
     surface = table(objective, plane, grid_points((3, 3), (-1, 1), (-1, 1)))
     expected = ((1 + surface["x"]) ** 2 + (-2 + 2 * surface["y"]) ** 2) / 2
     assert surface["loss"].tolist() == pytest.approx(expected.tolist())

@@ -53,9 +53,7 @@ def test_a_surface_in_five_lines(data: tuple[Tensor, Tensor], tmp_path: Path) ->
     assert "checks passed" in repr(surface)
 
 
-@pytest.mark.parametrize(
-    ("policy", "exact"), [("interpolated", True), ("recompute", False), ("frozen", False)]
-)
+@pytest.mark.parametrize(("policy", "exact"), [("interpolated", True), ("recompute", False), ("frozen", False)])
 def test_the_ends_of_a_line(data: tuple[Tensor, Tensor], policy: str, exact: bool) -> None:
     line = ls.interpolate(net(0), net(1), "cross_entropy", *data, points=5, batch_norm=policy, quiet=True)
     ends = line.table["train_loss"].to_numpy()[[0, -1]]
@@ -80,9 +78,7 @@ def test_the_ends_of_a_line(data: tuple[Tensor, Tensor], policy: str, exact: boo
 def test_every_option_of_the_command(data: tuple[Tensor, Tensor], options: dict[str, Any]) -> None:
     nets = [net(seed) for seed in (3, 4, 5)]
     grid = 5 if options.get("dims") == 1 else (3, 3)
-    found = ls.landscape(
-        net(0), "cross_entropy", *data, test=data, checkpoints=nets, grid=grid, quiet=True, **options
-    )
+    found = ls.landscape(net(0), "cross_entropy", *data, test=data, checkpoints=nets, grid=grid, quiet=True, **options)
     assert found.certificate["passed"]
     assert len(found.table) == np.prod(grid)
 

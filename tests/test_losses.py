@@ -71,9 +71,7 @@ def test_label_smoothing_is_torchs(epsilon: float) -> None:
 def test_users_own_loss(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def scaled(outputs, targets, scale: float = 1.0):\n    return scale * outputs.sum(1)\n")
-    spec = TypeAdapter(FAMILY.type).validate_python(
-        {"name": f"{file}:scaled", "scale": 2.0, "label_smoothing": 0.1}
-    )
+    spec = TypeAdapter(FAMILY.type).validate_python({"name": f"{file}:scaled", "scale": 2.0, "label_smoothing": 0.1})
     assert spec.label_smoothing == 0.1
     assert FAMILY.arguments(spec) == {"scale": 2.0}
     values = FAMILY.function(spec)(OUTPUTS, CLASSES, **FAMILY.arguments(spec))

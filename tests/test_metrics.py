@@ -75,16 +75,12 @@ def test_fewer_classes_than_five_and_outputs_beyond_all_bounds() -> None:
 
 
 def test_means_of_all_metrics_and_of_ones_own() -> None:
-    objective = Objective(
-        nn.Identity(), "cross_entropy", OUTPUTS, CLASSES, metrics=[*METRICS], precision="fp64"
-    )
+    objective = Objective(nn.Identity(), "cross_entropy", OUTPUTS, CLASSES, metrics=[*METRICS], precision="fp64")
     found = objective.metrics()
     assert tuple(found) == objective.columns == ("loss", *METRICS)
     for name, truth in TRUTHS.items():
         assert found[name] == pytest.approx(truth(OUTPUTS.numpy(), np.eye(C)[CLASSES]).mean(), rel=1e-12)
-    own = Objective(
-        nn.Identity(), "cross_entropy", OUTPUTS, CLASSES, metrics={"largest": lambda z, t: z.amax(1)}
-    )
+    own = Objective(nn.Identity(), "cross_entropy", OUTPUTS, CLASSES, metrics={"largest": lambda z, t: z.amax(1)})
     assert own.metrics()["largest"] == pytest.approx(float(OUTPUTS.amax(1).mean()), rel=1e-6)
 
 
@@ -113,9 +109,7 @@ def certified(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("metrics", [None, ["mae"]], ids=["none", "mae"])
-def test_numbers_have_no_accuracy_and_everything_works_on_them(
-    metrics: list[str] | None, tmp_path: Path
-) -> None:
+def test_numbers_have_no_accuracy_and_everything_works_on_them(metrics: list[str] | None, tmp_path: Path) -> None:
     run = train(experiment_from(NUMBERS | ({"metrics": metrics} if metrics else {})), tmp_path)
     measured = ["loss", *(metrics or [])]
     columns = [f"{split}_{name}" for split in ("train", "test") for name in measured]
@@ -128,9 +122,7 @@ def test_numbers_have_no_accuracy_and_everything_works_on_them(
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
     least = min(range(4), key=lambda epoch: float(rows[epoch]["test_loss"]))
     best = torch.load(run.named_file("best"), weights_only=True)
-    assert all(
-        torch.equal(best[k], v) for k, v in torch.load(run.epoch_file(least), weights_only=True).items()
-    )
+    assert all(torch.equal(best[k], v) for k, v in torch.load(run.epoch_file(least), weights_only=True).items())
 
     line = ANALYSES["interpolate"].run(start=str(run.path), points=5, split="both", device="cpu")
     assert (line / "curve.csv").read_text().splitlines()[0] == ",".join(["alpha", *columns])
@@ -171,9 +163,7 @@ def test_metrics_of_ones_own_stand_where_accuracy_does(tmp_path: Path) -> None:
     config.write_text(json.dumps(CLASSED | {"metrics": names}))
     run = train(read_experiment(config), tmp_path / "runs")
     measured = ["loss", *names[:-1], "above"]
-    assert list(rows_of(run)[0])[3:21] == [
-        f"{split}_{name}" for split in ("train", "test") for name in measured
-    ]
+    assert list(rows_of(run)[0])[3:21] == [f"{split}_{name}" for split in ("train", "test") for name in measured]
     again = Run(run.path)  # finds the file by its way from the run
     assert list(again.config.metric_functions() or ()) == measured[1:]
     last = rows_of(run)[-1]
@@ -208,7 +198,7 @@ def test_metrics_of_a_config_that_are_wrong(changed: Any, words: str, tmp_path: 
         (NUMBERS, {"loss": {"name": "cross_entropy"}}, "loss is of classes"),
         (CLASSED, {"output": "logits"}, "no output to name"),
     ],
-)  # fmt: skip
+)
 def test_trainings_that_do_not_fit(config: Any, changed: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=words):
         train(experiment_from(config | changed), tmp_path)
@@ -252,11 +242,7 @@ def net(shape, classes):
 def test_a_net_of_texts_is_trained_and_looked_at(loss: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(TEXTS)
     config = tmp_path / "mine.yaml"
-    given = CLASSED | {
-        "dataset": {"name": "mine.py:texts"},
-        "model": {"name": "mine.py:net"},
-        "loss": {"name": loss},
-    }
+    given = CLASSED | {"dataset": {"name": "mine.py:texts"}, "model": {"name": "mine.py:net"}, "loss": {"name": loss}}
     config.write_text(json.dumps(given))
     run = train(read_experiment(config), tmp_path / "runs")
     rows = rows_of(run)

@@ -82,9 +82,7 @@ def test_summary_agrees_with_torchs_own_count_and_leaves_the_model_alone(case: M
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model.eval()(case.inputs(1))
-    outside_layers = (
-        12 * case.classes if "calls" in before else 0
-    )  # a bare matrix product, which is not counted
+    outside_layers = 12 * case.classes if "calls" in before else 0  # a bare matrix product, which is not counted
     assert 2 * (summary.multiply_adds + outside_layers) == counter.get_total_flops()
 
 
@@ -149,14 +147,9 @@ def test_cnn_of_the_study() -> None:
 
 
 def test_cnn_whose_last_width_is_not_the_classes_ends_in_a_linear_layer() -> None:
-    net = cnn(
-        (1, 9, 8), 3, channels=[4, 6], pooling="avg", activation="sigmoid", batch_norm=True, dropout=0.1
-    )
+    net = cnn((1, 9, 8), 3, channels=[4, 6], pooling="avg", activation="sigmoid", batch_norm=True, dropout=0.1)
     block = ["conv", "norm", "activation"]
-    names = [
-        *(f"{part}1" for part in [*block, "pool", "dropout"]),
-        *(f"{part}2" for part in [*block, "dropout"]),
-    ]
+    names = [*(f"{part}1" for part in [*block, "pool", "dropout"]), *(f"{part}2" for part in [*block, "dropout"])]
     assert [name for name, _ in net.named_children()] == [*names, "average", "flatten", "output"]
     net.eval()
     x = torch.randn(2, 1, 9, 8)
@@ -227,10 +220,7 @@ def test_activation_is_the_written_formula(name: Any, formula: Any) -> None:
 
 def test_prelu_learns_a_slope_for_each_layer() -> None:
     net = mlp((3,), 2, hidden=[4, 4], activation="prelu")
-    assert [n for n, p in net.named_parameters() if p.numel() == 1] == [
-        "activation1.weight",
-        "activation2.weight",
-    ]
+    assert [n for n, p in net.named_parameters() if p.numel() == 1] == ["activation1.weight", "activation2.weight"]
 
 
 def test_dropout_acts_in_training_only() -> None:
@@ -293,9 +283,7 @@ def test_default_is_what_torch_draws_and_norm_layers_are_left_alone() -> None:
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_constant_values_keep_the_units_of_a_layer_equal_through_training(value: float) -> None:
     net = models.build(
-        spec_of("mlp", hidden=[6, 4], activation="sigmoid", init={"name": "constant", "value": value}),
-        (5,),
-        3,
+        spec_of("mlp", hidden=[6, 4], activation="sigmoid", init={"name": "constant", "value": value}), (5,), 3
     )
     drawn = models.build(spec_of("mlp", hidden=[6, 4], activation="sigmoid"), (5,), 3)
     x, y = torch.randn(40, 5), torch.randint(3, (40,))
@@ -320,9 +308,7 @@ def test_constant_values_keep_the_units_of_a_layer_equal_through_training(value:
 
 def test_users_own_initial_values(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text(
-        "def ones(module, scale: float):\n    for p in module.parameters():\n        p.fill_(scale)\n"
-    )
+    file.write_text("def ones(module, scale: float):\n    for p in module.parameters():\n        p.fill_(scale)\n")
     net = models.build(spec_of("mlp", hidden=[2], init={"name": f"{file}:ones", "scale": 2.0}), (3,), 2)
     assert all((value == 2).all() for value in net.parameters())
     with pytest.raises(ValidationError, match="scale"):
@@ -457,12 +443,7 @@ def test_summary_tells_batch_norm_and_dropout() -> None:
 # The documentation
 
 DOCS = Path(__file__).parents[1] / "docs"
-SECTIONS = {
-    "model": models.FAMILY,
-    "optimizer": optimizers.FAMILY,
-    "schedule": schedules.FAMILY,
-    "loss": losses.FAMILY,
-}
+SECTIONS = {"model": models.FAMILY, "optimizer": optimizers.FAMILY, "schedule": schedules.FAMILY, "loss": losses.FAMILY}
 
 
 def documented(file: str, folder: Path) -> list[tuple[str, Any]]:

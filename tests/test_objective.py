@@ -43,9 +43,7 @@ def test_metrics_agree_with_float64(case: ModelCase) -> None:
 @case_table
 def test_displaced_metrics_agree_with_a_displaced_model(case: ModelCase) -> None:
     model = case.model()
-    objective = Objective(
-        model, "cross_entropy", case.inputs(SAMPLES), case.targets(SAMPLES), precision="fp64"
-    )
+    objective = Objective(model, "cross_entropy", case.inputs(SAMPLES), case.targets(SAMPLES), precision="fp64")
     generator = torch.Generator().manual_seed(5)
     moved = {
         name: value + 0.1 * torch.randn(value.shape, generator=generator, dtype=value.dtype)
@@ -108,9 +106,7 @@ def test_a_small_loss_keeps_its_digits() -> None:
 @case_table
 def test_recomputed_statistics_are_the_cumulative_average(case: ModelCase) -> None:
     model = case.model()
-    layers = [
-        name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
-    ]
+    layers = [name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not layers:
         pytest.skip("no BatchNorm in this model")
     inputs = case.inputs(SAMPLES, dtype=torch.float64)
@@ -119,9 +115,7 @@ def test_recomputed_statistics_are_the_cumulative_average(case: ModelCase) -> No
     for name, module in reference.named_modules():
         if name in layers:
             module.train()  # normalises with the batch's own statistics
-            module.register_forward_pre_hook(
-                lambda _, args, name=name: seen.__setitem__(name, args[0].detach())
-            )
+            module.register_forward_pre_hook(lambda _, args, name=name: seen.__setitem__(name, args[0].detach()))
     reference(inputs)
     double = copy.deepcopy(model).double()
     found = RecomputedStatistics(double, inputs, torch.float64)(
@@ -134,13 +128,9 @@ def test_recomputed_statistics_are_the_cumulative_average(case: ModelCase) -> No
 
 
 def test_inf_and_nan_are_results() -> None:
-    objective = Objective(
-        nn.Identity(), "cross_entropy", torch.tensor([[float("nan"), 0.0]]), torch.tensor([0])
-    )
+    objective = Objective(nn.Identity(), "cross_entropy", torch.tensor([[float("nan"), 0.0]]), torch.tensor([0]))
     assert objective.metrics({}, {})["loss"] != objective.metrics({}, {})["loss"]
-    huge = Objective(
-        nn.Identity(), lambda z, t: z.sum(1), torch.tensor([[float("inf"), 1.0]]), torch.tensor([0])
-    )
+    huge = Objective(nn.Identity(), lambda z, t: z.sum(1), torch.tensor([[float("inf"), 1.0]]), torch.tensor([0]))
     assert huge.metrics({}, {})["loss"] == float("inf")
 
 
@@ -168,9 +158,7 @@ def test_modules_of_other_types_than_float32() -> None:
     words = nn.Sequential(nn.Embedding(5, 3), nn.Flatten(), nn.Linear(6, 2))
     tokens = torch.tensor([[0, 4], [1, 2]])
     expected = float(nn.functional.cross_entropy(words(tokens), t[:2]).detach())
-    assert Objective(words, "cross_entropy", tokens, t[:2]).metrics()["loss"] == pytest.approx(
-        expected, rel=1e-5
-    )
+    assert Objective(words, "cross_entropy", tokens, t[:2]).metrics()["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_recomputing_with_a_lone_last_sample_and_other_layers_that_track_statistics() -> None:

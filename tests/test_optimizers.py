@@ -77,12 +77,7 @@ def adagrad(
 
 
 def adadelta(
-    g_of: Gradient,
-    theta: np.ndarray,
-    lr: float = 1.0,
-    rho: float = 0.9,
-    eps: float = 1e-6,
-    weight_decay: float = 0.0,
+    g_of: Gradient, theta: np.ndarray, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6, weight_decay: float = 0.0
 ) -> Iterator[np.ndarray]:
     """Torch's documentation of Adadelta."""
     v, u = np.zeros_like(theta), np.zeros_like(theta)
@@ -143,15 +138,11 @@ def adam(
         yield theta
 
 
-def nesterov(
-    g_of: Gradient, theta: np.ndarray, lr: float, momentum: float = 0.9, **more: Any
-) -> Iterator[np.ndarray]:
+def nesterov(g_of: Gradient, theta: np.ndarray, lr: float, momentum: float = 0.9, **more: Any) -> Iterator[np.ndarray]:
     return sgd(g_of, theta, lr, momentum, nesterov=True, **more)
 
 
-def momentum(
-    g_of: Gradient, theta: np.ndarray, lr: float, momentum: float = 0.9, **more: Any
-) -> Iterator[np.ndarray]:
+def momentum(g_of: Gradient, theta: np.ndarray, lr: float, momentum: float = 0.9, **more: Any) -> Iterator[np.ndarray]:
     return sgd(g_of, theta, lr, momentum, **more)
 
 
@@ -216,17 +207,13 @@ def test_every_optimizer_is_in_the_table() -> None:
 def test_follows_the_formula(name: str, method: Method, options: dict[str, Any], layout: str) -> None:
     parameter = parameter_at(START, layout)
     path = take_steps(build(spec_of(name, **options), [parameter]), parameter, STEPS)
-    expected = np.array(
-        [theta for theta, _ in zip(method(gradient, START, **options), range(STEPS), strict=False)]
-    )
+    expected = np.array([theta for theta, _ in zip(method(gradient, START, **options), range(STEPS), strict=False)])
     np.testing.assert_allclose(path, expected, rtol=1e-11, atol=1e-12)
     assert np.abs(path[-1] - START).max() > 1e-3
 
 
 @EACH
-def test_continues_from_its_saved_state_bit_for_bit(
-    name: str, method: Method, options: dict[str, Any]
-) -> None:
+def test_continues_from_its_saved_state_bit_for_bit(name: str, method: Method, options: dict[str, Any]) -> None:
     parameter = parameter_at(START, "plain")
     optimizer = build(spec_of(name, **options), iter([parameter]))
     take_steps(optimizer, parameter, 7)
@@ -328,9 +315,7 @@ def test_a_class_of_torch_or_a_users_function(tmp_path: Path) -> None:
     parameter = parameter_at(START, "plain")
     path = take_steps(build(spec_of(f"{file}:slow", lr=0.2), [parameter]), parameter, 1)
     np.testing.assert_allclose(path[0], START - 0.1 * gradient(START), rtol=1e-12)
-    assert isinstance(
-        build(spec_of("torch.optim:RAdam", lr=0.1, betas=[0.8, 0.9]), [parameter]), torch.optim.RAdam
-    )
+    assert isinstance(build(spec_of("torch.optim:RAdam", lr=0.1, betas=[0.8, 0.9]), [parameter]), torch.optim.RAdam)
 
 
 def test_functions_that_are_no_optimizer_are_refused(tmp_path: Path) -> None:

@@ -44,8 +44,7 @@ def test_both_surfaces_have_one_plane_and_the_soft_one_is_zero_at_the_centre(own
         assert made[0] == made[1]
         assert made[0]["seed"] == seed
         one, other = (
-            torch.load(each.folder / "directions.pt", weights_only=True)
-            for each in (found.original, found.relabelled)
+            torch.load(each.folder / "directions.pt", weights_only=True) for each in (found.original, found.relabelled)
         )
         assert all(torch.equal(one["x"][name], other["x"][name]) for name in one["x"])
         soft, labels = found.relabelled.values("train_loss"), found.original.values("train_loss")
@@ -60,13 +59,7 @@ def test_surfaces_that_share_forward_passes_are_those_that_do_not(own_run: Run, 
     both = read_pairs(pair([centre], grid=(5, 5), samples=samples)).pair("digits@epoch-0003")
     shared = both.relabelled.table
     alone = landscape(
-        centre,
-        grid=(5, 5),
-        x_range=(-1.0, 1.0),
-        y_range=(-1.0, 1.0),
-        samples=samples,
-        targets="soft",
-        overwrite=True,
+        centre, grid=(5, 5), x_range=(-1.0, 1.0), y_range=(-1.0, 1.0), samples=samples, targets="soft", overwrite=True
     )
     assert alone.resolve() == both.relabelled.folder.resolve()
     pd.testing.assert_frame_equal(read_surface(alone).table, shared, check_exact=True)
@@ -100,17 +93,16 @@ def test_a_second_call_computes_nothing_again(own_run: Run) -> None:
     tables = [(folder / name).read_bytes() for name in ("measures.csv", "summary.csv", "settings.yaml")]
     assert pair([centre], grid=(3, 3)) == folder
     assert [(file.stat().st_mtime_ns, file.read_bytes()) for file in surfaces] == before
-    assert [
-        (folder / name).read_bytes() for name in ("measures.csv", "summary.csv", "settings.yaml")
-    ] == tables
+    assert [(folder / name).read_bytes() for name in ("measures.csv", "summary.csv", "settings.yaml")] == tables
     assert pair([centre], grid=(3, 3), repeats=2) != folder
     assert len(list(own_run.path.glob("landscape/*"))) == 4  # two of them are those of before
 
 
 def test_algorithm_2_as_printed(own_run: Run) -> None:
     """S[i][j] = L(θ + i·δ̃ + j·η̃) for i, j = 0 … K−1 with δ̃ = δ/‖δ‖₂, biases moved too."""
-    folder = landscape(point(str(own_run.path)), grid=(4, 4), x_range=(0.0, 3.0), y_range=(0.0, 3.0),
-                       normalize="unit", ignore=[])  # fmt: skip
+    folder = landscape(
+        point(str(own_run.path)), grid=(4, 4), x_range=(0.0, 3.0), y_range=(0.0, 3.0), normalize="unit", ignore=[]
+    )
     surface = read_surface(folder)
     directions = torch.load(folder / "directions.pt", weights_only=True)
     assert surface.x.tolist() == surface.y.tolist() == [0.0, 1.0, 2.0, 3.0]
@@ -245,9 +237,7 @@ def test_the_table_marks_what_is_bounded_rough_or_undefined(tmp_path: Path) -> N
 
 def test_a_torn_study_is_refused(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path, {"a": BOWL})
-    (pairs.folder.parent.parent / "a" / "landscape" / "soft" / "surface.csv").write_text(
-        table(["x", "y"], [])
-    )
+    (pairs.folder.parent.parent / "a" / "landscape" / "soft" / "surface.csv").write_text(table(["x", "y"], []))
     with pytest.raises(BadInput):
         pairs.pair(pairs.nets[0])
     (pairs.folder / "summary.csv").unlink()

@@ -33,9 +33,7 @@ def other_run(run: Run, name: str, change: Callable[[str, torch.Tensor], torch.T
     other = Run(run.path.parent / name)
     for checkpoint in other.checkpoints():
         torch.save({key: change(key, value) for key, value in checkpoint.state().items()}, checkpoint.path)
-    other.metrics_file.write_text(
-        other.metrics_file.read_text().splitlines()[0] + "\n"
-    )  # not of these weights
+    other.metrics_file.write_text(other.metrics_file.read_text().splitlines()[0] + "\n")  # not of these weights
     return other
 
 
@@ -99,9 +97,7 @@ def test_a_path_in_a_plane_that_holds_it(own_run: Run) -> None:
     assert at[1, 1] == 0
     weights = [flat(own_run.checkpoint(epoch).state()) for epoch in ("3", "0", "1")]
     for i, j in ((0, 1), (0, 2), (1, 2)):  # without skew, every distance is that of the parameters
-        assert np.linalg.norm(at[i] - at[j]) == pytest.approx(
-            np.linalg.norm(weights[i] - weights[j]), rel=1e-12
-        )
+        assert np.linalg.norm(at[i] - at[j]) == pytest.approx(np.linalg.norm(weights[i] - weights[j]), rel=1e-12)
     assert trail.facts["share_of_length"] == pytest.approx(1, rel=1e-12)
     assert trail.facts["share_of_squares"] == pytest.approx(1, rel=1e-12)
 
@@ -121,24 +117,12 @@ def test_true_losses_are_those_of_the_checkpoints_own_statistics(tmp_path: Path)
         torch.save({n: mixed[n] if n in parameters else frozen[n] for n in mixed}, run.epoch_file(9))
         assert row["plane_train_loss"] == pytest.approx(loss_of(run, "9"), rel=1e-5)
     assert trail.table["train_loss"][0] != pytest.approx(trail.table["plane_train_loss"][0], rel=1e-2)
-    assert "True losses are those with the checkpoints' own BatchNorm statistics" in words_of(
-        build_path(surface)
-    )
+    assert "True losses are those with the checkpoints' own BatchNorm statistics" in words_of(build_path(surface))
 
 
 def test_a_path_over_a_random_plane(own_run: Run) -> None:
     other = other_run(own_run, "other", noisy)
-    folder = landscape(
-        point(str(own_run.path)),
-        grid=(5, 5),
-        seed=2,
-        split="both",
-        path=True,
-        runs=(
-            own_run,
-            other,
-        ),
-    )
+    folder = landscape(point(str(own_run.path)), grid=(5, 5), seed=2, split="both", path=True, runs=(own_run, other))
     surface = read_surface(folder)
     assert [trail.name for trail in surface.trails] == ["digits", "other"]
     stored = torch.load(folder / "directions.pt", weights_only=True)
@@ -195,24 +179,13 @@ def test_paths_are_resumed_and_kept(own_run: Run, monkeypatch: pytest.MonkeyPatc
     folder = landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run,))
     whole, surface = (folder / "path.csv").read_bytes(), (folder / "surface.csv").stat().st_mtime_ns
     (live,) = (folder / "paths").iterdir()
-    live.write_bytes(
-        b"".join(live.read_bytes().splitlines(keepends=True)[:3]) + b"2.0,20"
-    )  # as a kill leaves it
+    live.write_bytes(b"".join(live.read_bytes().splitlines(keepends=True)[:3]) + b"2.0,20")  # as a kill leaves it
     assert landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run,)) == folder
     assert (folder / "path.csv").read_bytes() == whole
     again = landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run,), overwrite=True)
     assert (again / "path.csv").read_bytes() == whole
     assert (folder / "surface.csv").stat().st_mtime_ns > surface
-    spread = landscape(
-        a,
-        grid=(4, 4),
-        directions="pca",
-        path=True,
-        runs=(
-            own_run,
-            other,
-        ),
-    )
+    spread = landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run, other))
     assert spread != folder  # whose default range holds the other path too
     sides = read_surface(folder).settings
     same = landscape(
@@ -250,9 +223,7 @@ def test_figures_hold_everything(own_run: Run) -> None:
         words = words_of(figure)
         assert "The plane through three points: A = digits@epoch-0003, B = other@epoch-0003" in words
         assert "path of other" in words
-    assert {"A", "B", "C", "epoch 0", "epoch 3"} <= {
-        text.get_text() for text in build_contour(surface).axes[0].texts
-    }
+    assert {"A", "B", "C", "epoch 0", "epoch 3"} <= {text.get_text() for text in build_contour(surface).axes[0].texts}
 
 
 def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., tuple[int, str, str]]) -> None:
@@ -263,9 +234,7 @@ def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., t
     halved = other_run(own_run, "line", lambda key, value: value)
     state = {k: (v + first.checkpoint.state()[k]) / 2 for k, v in a.checkpoint.state().items()}
     torch.save(state, halved.checkpoint("last").path)
-    with pytest.raises(
-        BadInput, match=r"line@epoch-0003 lies on the line through digits@epoch-0003 and digits@epoch"
-    ):
+    with pytest.raises(BadInput, match=r"line@epoch-0003 lies on the line through digits@epoch-0003 and digits@epoch"):
         landscape(a, through=(first, point(str(halved.path))))
     small = other_run(own_run, "small", lambda key, value: value[..., :1])
     for asked in ({"towards": point(str(small.path))}, {"path": True, "runs": (small,)}):
@@ -285,9 +254,7 @@ def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., t
     tanh = other_run(own_run, "tanh", lambda key, value: value)
     tanh.config_file.write_text(tanh.config_file.read_text().replace("activation: relu", "activation: tanh"))
     for asked in ({"towards": point(str(tanh.path))}, {"path": True, "runs": (Run(tanh.path),)}):
-        with pytest.raises(
-            BadInput, match=r"another net than digits: model\.activation is 'tanh', not 'relu'"
-        ):
+        with pytest.raises(BadInput, match=r"another net than digits: model\.activation is 'tanh', not 'relu'"):
             landscape(a, grid=(3, 3), **asked)
     for epoch in (0, 1, 2):
         own_run.epoch_file(epoch).unlink()

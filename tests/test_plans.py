@@ -39,8 +39,7 @@ def plane_of(objective: Objective) -> Subspace:
     origin: Params = {name: value.clone() for name, value in objective.parameters().items()}
     generator = torch.Generator().manual_seed(3)
     directions = [
-        {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()}
-        for _ in "xy"
+        {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in origin.items()} for _ in "xy"
     ]
     directions[0] = dict(between(origin, directions[0]))  # within one plane: there is no other net
     return Subspace(origin, directions, dict(objective.buffers()))

@@ -80,9 +80,7 @@ def test_a_surface_that_does_not_bend_needs_nothing() -> None:
 
 @pytest.mark.parametrize("odd", [math.inf, math.nan, -3.0, 0.0])
 def test_any_loss_can_be_refined(odd: float) -> None:
-    extra, known = spent(
-        grid_points((7, 7), (-1, 1), (-1, 1)), 30, lambda p: odd if p[0] > 0.5 else p[1] ** 2
-    )
+    extra, known = spent(grid_points((7, 7), (-1, 1), (-1, 1)), 30, lambda p: odd if p[0] > 0.5 else p[1] ** 2)
     assert len(extra) == 30
     assert len(known) == 79
     assert all(-1 <= value <= 1 for point in extra for value in point)
@@ -147,11 +145,7 @@ def test_a_subset_has_the_classes_in_their_shares() -> None:
     assert not torch.equal(stratified_sample(targets, 100, seed=1).indices, sample.indices)
     drawn = torch.bincount(targets[sample.indices], minlength=4).tolist()
     assert drawn == [60, 30, 10, 0]
-    assert sorted(sample.sizes.tolist()) == [
-        100,
-        300,
-        600,
-    ]  # the class of one sample goes with the next smallest
+    assert sorted(sample.sizes.tolist()) == [100, 300, 600]  # the class of one sample goes with the next smallest
     assert int(torch.bincount(sample.strata).min()) >= 2
     assert len(sample.indices.unique()) == 100
     for number in (1, 1001):
@@ -205,9 +199,7 @@ def test_differences_to_the_reference_are_more_certain() -> None:
 
 
 @pytest.mark.parametrize("plan", NAMES)
-def test_other_targets_take_the_outputs_that_are_known(
-    plan: PlanName, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_targets_take_the_outputs_that_are_known(plan: PlanName, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)).double()
     inputs = torch.randn(40, 6, generator=generator)
@@ -220,9 +212,7 @@ def test_other_targets_take_the_outputs_that_are_known(
     outputs = Outputs()
     for block in blocks_of(points, how):
         Work({"train": first}, subspace, outputs=outputs).rows(block, how)
-    expected = [
-        v for block in blocks_of(points, how) for v in Work({"train": second}, subspace).rows(block, how)
-    ]
+    expected = [v for block in blocks_of(points, how) for v in Work({"train": second}, subspace).rows(block, how)]
     assert len(outputs.kept) == len(points)
     monkeypatch.setattr("lossscape.evaluate.plans.Network.__call__", None)  # no forward pass
     counted: list[int] = []

@@ -18,9 +18,7 @@ def test_a_line_says_the_share_the_rate_and_what_is_left(capsys: pytest.CaptureF
     assert line.endswith(" left\n")
 
 
-def test_work_beyond_what_was_foreseen_is_not_told_as_more_than_all(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_work_beyond_what_was_foreseen_is_not_told_as_more_than_all(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("work", 100, "points") as progress:
         progress.advance(0)
         time.sleep(0.31)

@@ -27,19 +27,12 @@ def test_a_recipe_records_a_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(f"{name}.py").write_text(SCRIPTS[name])
-    environment = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(tmp_path / "hub"),
-        "CUDA_VISIBLE_DEVICES": "",
-    }
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "CUDA_VISIBLE_DEVICES": ""}
     start = (  # packages that import torchvision fail with a CPU build of torch, unless it is imported like this
         "import runpy; from lossscape.data.vision import torchvision; torchvision(); "
         f"runpy.run_path('{name}.py', run_name='__main__')"
     )
-    script = subprocess.run(
-        [sys.executable, "-c", start], env=environment, capture_output=True, text=True, check=False
-    )
+    script = subprocess.run([sys.executable, "-c", start], env=environment, capture_output=True, text=True, check=False)
     assert script.returncode == 0, script.stderr
     run = Run.open(f"runs/{name.removesuffix('_loop')}")
     assert [checkpoint.epoch for checkpoint in run.checkpoints()] == [*range(EPOCHS[name] + 1)]

@@ -78,10 +78,7 @@ def rows(run: Run) -> list[dict[str, str]]:
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "of lossscape": (lambda: mlp(SHAPE, CLASSES, hidden=[7], dropout=0.5), {}),
-    "of lossscape, wrapped": (
-        lambda: nn.DataParallel(cnn(SHAPE, CLASSES, channels=[4], batch_norm=True)),
-        {},
-    ),
+    "of lossscape, wrapped": (lambda: nn.DataParallel(cnn(SHAPE, CLASSES, channels=[4], batch_norm=True)), {}),
     "named": (own, {"named": "nets.py:net"}),
     "named with options": (own, {"named": {"name": "nets.py:net", "width": 5}}),
 }
@@ -103,9 +100,7 @@ def test_the_command_line_works_on_what_is_recorded(
             else recorder.run.checkpoint("2").state()
         )
         outputs = model.eval()(TEST[0]).double()
-    assert values["test_loss"] == pytest.approx(
-        float(nn.functional.cross_entropy(outputs, TEST[1])), rel=1e-5
-    )
+    assert values["test_loss"] == pytest.approx(float(nn.functional.cross_entropy(outputs, TEST[1])), rel=1e-5)
     assert values["test_accuracy"] == float((outputs.argmax(1) == TEST[1]).double().mean())
     for words in (("interpolate", "runs/mine", "--points", 3), ("landscape", "runs/mine", "--grid", 3)):
         answer = cli(*words)
@@ -133,9 +128,7 @@ def test_a_model_that_is_not_named_gets_its_remedy(place: Path, cli: Callable[..
 
 def test_a_data_set_of_the_config(place: Path, cli: Callable[..., Answer]) -> None:
     model = mlp((1, 8, 8), 10, hidden=[4])
-    recorder = Recorder(
-        "runs/mine", model, dataset={"name": "digits", "train_size": 100}, loss={"name": "mse"}
-    )
+    recorder = Recorder("runs/mine", model, dataset={"name": "digits", "train_size": 100}, loss={"name": "mse"})
     recorder.save(epoch=0)
     assert cli("landscape", "runs/mine", "--grid", 3).code == 0
 
@@ -234,19 +227,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no data": ({"train": None}, r"needs train=\(inputs, targets\) and test"),
     "no such loss": ({"loss": "hinge"}, "hinge"),
     "another net": ({"named": {"name": "mlp", "hidden": [3]}}, "does not fit"),
-    "the same parameters, another net": (
-        {"named": "nets.py:other"},
-        "gives other outputs than the recorded one",
-    ),
+    "the same parameters, another net": ({"named": "nets.py:other"}, "gives other outputs than the recorded one"),
     "no such file": ({"named": "nowhere.py:net"}, "there is no file 'nowhere.py'"),
     "class numbers beyond": ({"train": (TRAIN[0], TRAIN[1] + 7)}, "beyond"),
 }
 
 
 @pytest.mark.parametrize(("options", "says"), REFUSED.values(), ids=REFUSED)
-def test_what_does_not_fit_is_refused_before_training(
-    options: dict[str, Any], says: str, place: Path
-) -> None:
+def test_what_does_not_fit_is_refused_before_training(options: dict[str, Any], says: str, place: Path) -> None:
     given = {"train": TRAIN, "test": TEST} | options
     with pytest.raises(BadInput, match=says):
         Recorder("runs/mine", own(), **given)

@@ -43,14 +43,7 @@ def test_a_run_with_everything(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert words in page.text
     copies = {file.name: file for file in page.local_files()}
-    assert {
-        "curve.csv",
-        "surface.csv",
-        "line.csv",
-        "metrics.csv",
-        "config.yaml",
-        "settings.yaml",
-    } <= copies.keys()
+    assert {"curve.csv", "surface.csv", "line.csv", "metrics.csv", "config.yaml", "settings.yaml"} <= copies.keys()
     assert copies["curve.csv"].read_bytes() == (curve / "curve.csv").read_bytes()
 
 
@@ -64,10 +57,7 @@ def test_results_of_the_analyses_themselves(own_run: Run) -> None:
     assert len(page.all("img")) == 1 + 1 + 2 + 1
     assert page.text.count("Certificate: passed") == 3
     assert not [
-        attributes
-        for name in ("b", "tr")
-        for attributes in page.all(name)
-        if attributes == {"class": "failed"}
+        attributes for name in ("b", "tr") for attributes in page.all(name) if attributes == {"class": "failed"}
     ]
     assert "chunks of" in page.text
     assert "Gauss length" in page.text
@@ -126,12 +116,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_shown(tmp_path: Path) -> 
     page = Page(write_report([run], tmp_path / "page"))
     assert_stands_alone(page)
     assert len(page.all("img")) == 2
-    for words in (
-        "torn in its last line",
-        "holds 8 of 11 points",
-        "not a table of numbers",
-        "holds 11 of 11 points",
-    ):
+    for words in ("torn in its last line", "holds 8 of 11 points", "not a table of numbers", "holds 11 of 11 points"):
         assert words in page.text or words == "holds 11 of 11 points"
     for label in ("torn", "short", "words", "garbage", "header", "yaml", "other"):
         assert f"interpolate/{label}" in page.text
@@ -145,13 +130,7 @@ def test_a_failed_certificate_stands_out(tmp_path: Path) -> None:
     folder = write_curve(run)
     write_landscape(run)
     checks = [
-        {
-            "name": "train loss at a@epoch-0001",
-            "value": 1.0,
-            "reference": 2.0,
-            "tolerance": 1e-5,
-            "passed": False,
-        },
+        {"name": "train loss at a@epoch-0001", "value": 1.0, "reference": 2.0, "tolerance": 1e-5, "passed": False},
         {"name": "norm of direction 1", "value": 3.0, "reference": 3.0, "tolerance": 1e-5, "passed": True},
     ]
     certificate = {"passed": False, "checks": checks, "model_unchanged": True}
@@ -200,9 +179,7 @@ def test_every_check_has_its_row() -> None:
     ]
     certificate = {
         "passed": True,
-        "checks": [
-            {"name": "n", "value": a, "reference": b, "tolerance": 1e-6, "passed": None} for a, b in pairs
-        ],
+        "checks": [{"name": "n", "value": a, "reference": b, "tolerance": 1e-6, "passed": None} for a, b in pairs],
     }
     rows = check_table(certificate).rows
     assert [row[4] for row in rows] == ["0.5", "0", "1e−11", "", "", "0", "1", "", "0"]
@@ -249,8 +226,7 @@ def test_a_certificate_and_its_engine_are_shown_whole(tmp_path: Path) -> None:
         assert words in page.text
     (folder / ENGINE).write_text(json.dumps({"plan": {"chunk": 8, "name": "own"}, "device": "cpu"}))
     assert (
-        "How it was computed: plan own; chunks of 8 samples Files"
-        in Page(write_report([run], tmp_path / "page")).text
+        "How it was computed: plan own; chunks of 8 samples Files" in Page(write_report([run], tmp_path / "page")).text
     )
 
 
@@ -267,8 +243,10 @@ def test_a_refined_result_is_whole_or_left_out(tmp_path: Path) -> None:
     page = Page(write_report([run], tmp_path / "page"))
     assert len(page.all("section")) == 2
     for words in (
-        "landscape/half : not finished: 0 of 65 points", "short: holds 64 of 65 points", "more: holds 65 of 64 points",
-    ):  # fmt: skip
+        "landscape/half : not finished: 0 of 65 points",
+        "short: holds 64 of 65 points",
+        "more: holds 65 of 64 points",
+    ):
         assert words in page.text
 
 
@@ -298,11 +276,7 @@ def test_names_in_any_script(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("unseen")
 def test_several_runs_together(tmp_path: Path) -> None:
-    runs = [
-        write_run(tmp_path / "1", "same"),
-        write_run(tmp_path / "2", "same"),
-        write_run(tmp_path, "comparison"),
-    ]
+    runs = [write_run(tmp_path / "1", "same"), write_run(tmp_path / "2", "same"), write_run(tmp_path, "comparison")]
     for run in runs:
         write_curve(run)
     broken = write_run(tmp_path, "broken")
@@ -312,9 +286,7 @@ def test_several_runs_together(tmp_path: Path) -> None:
     assert "lossscape report: 4 runs" in page.text
     together = page.text[page.text.index("All runs together") :]
     assert "1/same: mnist" in together
-    assert (
-        page.all("img")[0]["alt"] == "Loss and accuracy by epoch of 3 runs; the table has their last values."
-    )
+    assert page.all("img")[0]["alt"] == "Loss and accuracy by epoch of 3 runs; the table has their last values."
     assert page.all("img")[1]["alt"].startswith("Loss and accuracy against α of 3 curves.")
     assert "broken cannot be read; see below" in page.text
     assert "not the config of a run" in page.text
@@ -363,7 +335,5 @@ def test_the_report_needs_neither_torch_nor_pyplot() -> None:
         "[(each.requests, each.read, each.draw, each.section) for each in ANALYSES.values()]\n"
         "print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
     )
-    answer = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

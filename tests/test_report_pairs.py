@@ -43,13 +43,12 @@ def test_a_study_of_one_net_stands_in_its_runs_part(tmp_path: Path) -> None:
         "a@epoch-0003: loss at the centre 0.2 against labels, 0 against soft targets.",
         "measure a@epoch-0003 labels soft loss at the centre 0.2 0 mean slope",
         "asymmetry of opposite sides (0 to 2) 0 0 convex share of the inner points 1 1",
-        "Of one plane: --repeats takes several", "2 surfaces, none of them with a certificate that failed",
-    ):  # fmt: skip
+        "Of one plane: --repeats takes several",
+        "2 surfaces, none of them with a certificate that failed",
+    ):
         assert words in page.text
     (figure,) = [image for image in page.all("img") if image["src"].endswith("/pair.png")]
-    assert figure["alt"].endswith(
-        "a@epoch-0003: loss at the centre 0.2 against labels, 0 against soft targets."
-    )
+    assert figure["alt"].endswith("a@epoch-0003: loss at the centre 0.2 against labels, 0 against soft targets.")
     copies = {file.name: file for file in page.local_files() if file.parent.name == "study"}
     assert set(copies) == {"pair.png", "measures.csv", "summary.csv", "settings.yaml"}
     assert copies["summary.csv"].read_bytes() == (pairs.folder / "summary.csv").read_bytes()
@@ -57,17 +56,17 @@ def test_a_study_of_one_net_stands_in_its_runs_part(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("unseen")
 def test_several_planes_of_the_study_itself(own_run: Run) -> None:
-    folder = pair(
-        [point(str(own_run.path))], grid=(5, 5), repeats=2, samples=100, normalize="unit", ignore=[]
-    )
+    folder = pair([point(str(own_run.path))], grid=(5, 5), repeats=2, samples=100, normalize="unit", ignore=[])
     page = Page(write_report([own_run], own_run.report_folder))
     assert_stands_alone(page)
     assert "Left out" not in page.text
     for words in (
         "epoch-0003, soft targets, 5 × 5 points, directions of norm 1, 2 planes, 100 samples",
-        "100 of 300 train samples", "This is the plane of seed 0, one of 2", "each direction has norm 1",
+        "100 of 300 train samples",
+        "This is the plane of seed 0, one of 2",
+        "each direction has norm 1",
         "Mean ± standard deviation over 2 planes, of the seeds 0 to 1.",
-    ):  # fmt: skip
+    ):
         assert words in page.text
     slopes = [line for line in (folder / "summary.csv").read_text().splitlines() if "mean_slope" in line]
     for line in slopes:

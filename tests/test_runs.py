@@ -58,9 +58,7 @@ NOTATION = {
 
 @pytest.mark.parametrize("notation", NOTATION)
 @pytest.mark.parametrize("place", ["runs/many", "a@b/many", "実験@2/学習 その1", "many"])
-def test_notation(
-    many: Run, notation: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_notation(many: Run, notation: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / place).symlink_to(many.path)
     monkeypatch.chdir(tmp_path)
@@ -76,8 +74,10 @@ def test_the_run_that_one_stands_in(many: Run, monkeypatch: pytest.MonkeyPatch) 
     assert str(point(".")) == "many@epoch-0002"
     assert str(point("../many@first")) == "many@epoch-0000"
     assert point("./@best").settings() == {
-        "run": "many", "checkpoint": "best", "sha256": sha256(many.path / "checkpoints" / "best.pt"),
-    }  # fmt: skip
+        "run": "many",
+        "checkpoint": "best",
+        "sha256": sha256(many.path / "checkpoints" / "best.pt"),
+    }
 
 
 def test_another_default(many: Run) -> None:
@@ -85,9 +85,7 @@ def test_another_default(many: Run) -> None:
     assert point(f"{many.path}@1", "first").checkpoint.epoch == 1
 
 
-@pytest.mark.parametrize(
-    "word", ["3", "-1", "01", "1.0", "step-3", "step-", "None", "step-None", "LAST", "", "epoch"]
-)
+@pytest.mark.parametrize("word", ["3", "-1", "01", "1.0", "step-3", "step-", "None", "step-None", "LAST", "", "epoch"])
 def test_checkpoints_that_are_not_there(many: Run, word: str) -> None:
     have = r"0, 1, 2, step-00000002, step-00000004, step-00000006, best, ema \(or first, last\)"
     with pytest.raises(BadInput, match=rf"many has no checkpoint '{word}'; it has: {have}"):
@@ -130,14 +128,7 @@ def test_checkpoints_come_in_order(many: Run, tmp_path: Path) -> None:
     ]  # fmt: skip
     shutil.copytree(many.path, tmp_path / "run")
     folder = tmp_path / "run" / "checkpoints"
-    for name in (
-        "epoch-10000.pt",
-        ".epoch-0003.pt.77.part",
-        "epoch-x.pt",
-        "notes.txt",
-        "old.pt",
-        "epoch-0004.pt.bak",
-    ):
+    for name in ("epoch-10000.pt", ".epoch-0003.pt.77.part", "epoch-x.pt", "notes.txt", "old.pt", "epoch-0004.pt.bak"):
         (folder / name).touch()
     assert [c.epoch for c in Run(tmp_path / "run").checkpoints()][:4] == [0, 1, 2, 10000]
     assert len(Run(tmp_path / "run").checkpoints()) == 9
@@ -226,14 +217,8 @@ def test_loading_leaves_a_model_alone_that_does_not_fit() -> None:
     states: dict[str, dict[str, torch.Tensor]] = {
         "lacks bias": {"weight": torch.ones(2, 2)},
         "has an unknown scale": before | {"scale": torch.ones(2)},
-        r"weight is float \[2, 3\], the model has float \[2, 2\]": {
-            "weight": torch.ones(2, 3),
-            "bias": torch.ones(2),
-        },
-        r"bias is integer \[2\], the model has float \[2\]": {
-            "weight": torch.ones(2, 2),
-            "bias": torch.tensor([1, 2]),
-        },
+        r"weight is float \[2, 3\], the model has float \[2, 2\]": {"weight": torch.ones(2, 3), "bias": torch.ones(2)},
+        r"bias is integer \[2\], the model has float \[2\]": {"weight": torch.ones(2, 2), "bias": torch.tensor([1, 2])},
         r"bias is complex \[2\]": {"weight": torch.ones(2, 2), "bias": torch.ones(2, dtype=torch.complex64)},
         "lacks weight, has an unknown w": {"w": torch.ones(2, 2), "bias": torch.ones(2)},
     }
@@ -285,15 +270,7 @@ def test_summary_and_last_metrics(own_run: Run) -> None:
     losses = [f"{float(last[key]):.4f}" for key in ("train_loss", "test_loss")]
     accuracies = [f"{float(last[key]):.1%}" for key in ("train_accuracy", "test_accuracy")]
     described = ("digits", "digits", "mlp", "momentum")
-    assert summary(own_run) == (
-        *described,
-        "3/3",
-        losses[0],
-        accuracies[0],
-        losses[1],
-        accuracies[1],
-        "finished",
-    )
+    assert summary(own_run) == (*described, "3/3", losses[0], accuracies[0], losses[1], accuracies[1], "finished")
     with own_run.metrics_file.open("a") as file:
         file.write("9,9,0.3")
     assert last_metrics(own_run) == last
@@ -304,9 +281,7 @@ def test_summary_and_last_metrics(own_run: Run) -> None:
     assert summary(own_run) == (*described, "0/3", "-", "-", "-", "-", "finished")
 
 
-def test_runs_command(
-    own_run: Run, many: Run, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_command(own_run: Run, many: Run, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(own_run.path.parent.parent)
     own_run.path.rename(own_run.path.with_name("数字"))
     Path("runs", "many").symlink_to(many.path)
@@ -317,9 +292,7 @@ def test_runs_command(
     assert first.split()[:5] == ["many", "digits", "mlp", "sgd", "2/2"]
     assert second.split()[:5] == ["数字", "digits", "mlp", "momentum", "3/3"]
     assert second.split()[-1] == "finished"
-    assert (
-        header.index("data") == first.index("digits") == second.index("digits") + 2
-    )  # two signs of double width
+    assert header.index("data") == first.index("digits") == second.index("digits") + 2  # two signs of double width
     (own_run.path.parent / "empty").mkdir()
     assert cli("runs", "--runs", "runs/empty").out == "no runs in runs/empty\n"
 

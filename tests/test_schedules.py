@@ -30,9 +30,7 @@ def factors(name: str, **options: Any) -> list[float]:
     return [factor(spec_of(name, **options), step, STEPS, EPOCHS) for step in range(TOTAL)]
 
 
-def rates_of_torch(
-    make: Callable[[Optimizer], lr_scheduler.LRScheduler], steps: int, every: int
-) -> list[float]:
+def rates_of_torch(make: Callable[[Optimizer], lr_scheduler.LRScheduler], steps: int, every: int) -> list[float]:
     """What a torch scheduler that is stepped after every `every` steps makes of a learning rate of 1."""
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler, rates = make(optimizer), []
@@ -86,10 +84,7 @@ def test_warmup_is_torchs_linear_one() -> None:
         expected = rates_of_torch(
             lambda o: lr_scheduler.SequentialLR(
                 o,
-                [
-                    lr_scheduler.LinearLR(o, 1 / 10, total_iters=9),
-                    lr_scheduler.CosineAnnealingLR(o, TOTAL - 10),
-                ],
+                [lr_scheduler.LinearLR(o, 1 / 10, total_iters=9), lr_scheduler.CosineAnnealingLR(o, TOTAL - 10)],
                 [10],
             ),
             TOTAL,

@@ -62,8 +62,7 @@ CASES = {
     "true_while_the_test_loss_is": Case([0.005, 0.004, 0.003, 0.002], [0.02, 0.001, 0.02, 0], "GTG?"),
     "true_over_two": Case([0.005, 0.004, 0.003, 0.002, 0.001], [1, 0, 0, 1, 0], "GTG??", window=2),
     "all_in_turn": Case(
-        [5, 2, 2, 2, 0.009, 0.008, 0.007, 0.006, 0.005], [5, 4, 4, 4, 1, 0.009, 0.009, 0.009, 1], "nLnnGTT??",
-        window=2,
+        [5, 2, 2, 2, 0.009, 0.008, 0.007, 0.006, 0.005], [5, 4, 4, 4, 1, 0.009, 0.009, 0.009, 1], "nLnnGTT??", window=2
     ),
     "exactly_zero": Case([0, 0, 0], [0, 0, 0], "TT?", tolerance=0.0, zero=0.0),
     "nothing_tolerated": Case([1, 1, 1 + 1e-9], ONES, "Ln?", tolerance=0.0, zero=0.0),
@@ -75,7 +74,7 @@ CASES = {
     "negative": Case([-5, -5.01, -4, -0.001, 0.001, 0.002], [-0.001] * 6, "LnnTT?"),
     "enormous": Case([1e308, -1e308, 1e308], ONES, "nn?"),
     "one_epoch": Case([1.0], ONES, "?"),
-}  # fmt: skip
+}
 SIGNS = {"?": OPEN} | {kind[0]: index for index, kind in enumerate(KINDS)}
 
 
@@ -192,9 +191,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_one_run(tmp_path: Path, cli: Callable[..., Answer]) -> None:
-    run = write_losses(
-        tmp_path, "a", [4, 2, 2, 2, 2, 0.005, 0.004, 0.003, 0.002, 0.001, 0.001], [4] * 6 + [0.001] * 5
-    )
+    run = write_losses(tmp_path, "a", [4, 2, 2, 2, 2, 0.005, 0.004, 0.003, 0.002, 0.001, 0.001], [4] * 6 + [0.001] * 5)
     answer = cli("solutions", run.path)
     assert answer.code == 0, answer.err
     assert answer.out.splitlines()[:2] == [
@@ -207,19 +204,7 @@ def test_one_run(tmp_path: Path, cli: Callable[..., Answer]) -> None:
         ".lock", "settings.yaml", "epochs.csv", "summary.csv", "solutions.png",
     }  # fmt: skip
     rows = rows_of(folder / "epochs.csv")
-    assert [row["kind"] for row in rows] == [
-        "none",
-        "LM",
-        "none",
-        "none",
-        "none",
-        "GM",
-        "TM",
-        "TM",
-        "",
-        "",
-        "",
-    ]
+    assert [row["kind"] for row in rows] == ["none", "LM", "none", "none", "none", "GM", "TM", "TM", "", "", ""]
     assert [float(row["train_loss"]) for row in rows[:3]] == [4.0, 2.0, 2.0]
     assert [row["relative_change"] for row in rows[:3]] == ["0.5", "0.0", "0.0"]
     assert rows[-1]["relative_change"] == ""
@@ -284,24 +269,15 @@ def test_a_kind_that_not_all_runs_reach_bounds_the_ratio(tmp_path: Path) -> None
     ]  # fmt: skip
     found = {(row["kind"], row["config"]): row for row in rows_of(folder / "ratios.csv")}
     # the one that does not reach it could at epoch 28 at the earliest, the first whose kind is not known
-    assert (found["GM", "slow"]["ratio"], found["GM", "slow"]["relation"]) == (
-        str((4 + 28) / 2 / 2),
-        "at least",
-    )
-    assert (found["GM", "fast"]["ratio"], found["GM", "fast"]["relation"]) == (
-        str(2 / ((4 + 28) / 2)),
-        "at most",
-    )
+    assert (found["GM", "slow"]["ratio"], found["GM", "slow"]["relation"]) == (str((4 + 28) / 2 / 2), "at least")
+    assert (found["GM", "fast"]["ratio"], found["GM", "fast"]["relation"]) == (str(2 / ((4 + 28) / 2)), "at most")
     assert found["LM", "slow"]["relation"] == "equal"
     caption = words_of(build_solutions(read_solutions(folder)))
     assert "slow, mean ± std over its 2 runs: LM 5.0 ± 1.4; GM 4.0 (1 of 2); TM –." in caption
 
 
 def test_a_minimum_before_training_has_no_ratio(tmp_path: Path) -> None:
-    runs = [
-        write_losses(tmp_path, "still", [2.0] * 9),
-        write_losses(tmp_path, "b", falls(9, 3), seed=1, loss={}),
-    ]
+    runs = [write_losses(tmp_path, "still", [2.0] * 9), write_losses(tmp_path, "b", falls(9, 3), seed=1, loss={})]
     ratios = rows_of(solutions(runs) / "ratios.csv")
     firsts = {(row["kind"], row["config"], row["other"]): row["ratio"] for row in ratios}
     assert firsts["LM", "b", "still"] == ""
@@ -402,7 +378,7 @@ def swap(old: str, new: str) -> Callable[[Path], Run]:
         (broken(lambda run: run.config_file.write_text("- 1\n")), "config.yaml: not the config of a run"),
         (broken(lambda run: run.config_file.write_text("seed: x\n")), "config.yaml: not the config of a run"),
     ],
-)  # fmt: skip
+)
 def test_broken_runs_are_refused(
     make: Callable[[Path], Run], says: str, tmp_path: Path, cli: Callable[..., Answer]
 ) -> None:
@@ -428,7 +404,7 @@ def test_broken_runs_are_refused(
         ("a@3", "a@3: no such run"),
         ("", "RUN"),
     ],
-)  # fmt: skip
+)
 def test_bad_options_are_refused(
     words: str, says: str, tmp_path: Path, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,9 +459,7 @@ def test_the_figure_shows_losses_kinds_and_first_epochs(tmp_path: Path) -> None:
     losses = {str(line.get_label()): line for line in top.lines}
     np.testing.assert_array_equal(losses["a train"].get_ydata(), found.table["train_loss"][:14])
     np.testing.assert_array_equal(losses["b test"].get_xdata(), range(6))
-    dots = {
-        name: (line.get_xdata()[0], line.get_ydata()[0]) for name, line in losses.items() if name[0] == "_"
-    }
+    dots = {name: (line.get_xdata()[0], line.get_ydata()[0]) for name, line in losses.items() if name[0] == "_"}
     assert (dots["_a LM"], dots["_a GM"], dots["_a TM"]) == ((1, 2), (5, 0.004), (8, 0.004))
     assert np.isnan(dots["_b GM"]).all()
     texts = [text.get_text() for text in strip.texts]

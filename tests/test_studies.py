@@ -71,9 +71,7 @@ def test_the_full_scale_is_the_published_one() -> None:
 def test_sections_are_laid_over_one_another_and_replaced_where_the_name_is_another() -> None:
     base = {"model": {"name": "mlp", "hidden": [3]}, "seed": 1, "training": {"epochs": 2, "batch_size": 5}}
     over = {"model": {"name": "cnn"}, "training": {"epochs": 9}}
-    assert merged(base, over) == {
-        "model": {"name": "cnn"}, "seed": 1, "training": {"epochs": 9, "batch_size": 5},
-    }  # fmt: skip
+    assert merged(base, over) == {"model": {"name": "cnn"}, "seed": 1, "training": {"epochs": 9, "batch_size": 5}}
     assert merged(base, {"model": {"hidden": [4]}})["model"] == {"name": "mlp", "hidden": [4]}
     assert base["training"] == {"epochs": 2, "batch_size": 5}
 
@@ -87,11 +85,7 @@ WRONG: dict[str, tuple[Callable[[str], str], str, list[str]]] = {
     "no config": (lambda t: t.replace("../mnist_4nn_100.yaml", "nowhere.yaml"), "nowhere.yaml", []),
     "no scales": (lambda t: t[: t.index("scales:")], "names its scales", []),
     "a list": (lambda t: "[1, 2]", "study", []),
-    "kinds": (
-        lambda t: t.replace("study: interpolation", "study: [interpolation]"),
-        "interpolation, minimum",
-        [],
-    ),
+    "kinds": (lambda t: t.replace("study: interpolation", "study: [interpolation]"), "interpolation, minimum", []),
     "a scale of a number": (
         lambda t: t[: t.index("  smoke:")] + "  smoke: 3\n",
         "scales.smoke: a scale is a mapping",
@@ -102,17 +96,9 @@ WRONG: dict[str, tuple[Callable[[str], str], str, list[str]]] = {
         "'mnist_4nn_100'?",
         [],
     ),
-    "twice": (
-        lambda t: t.replace("seeds: [0]", "seeds: [3, 3]"),
-        "seeds: value error, a value stands there twice",
-        [],
-    ),
+    "twice": (lambda t: t.replace("seeds: [0]", "seeds: [3, 3]"), "seeds: value error, a value stands there twice", []),
     "no epoch 1": (lambda t: t.replace("epochs: 4", "epochs: 1"), "at least 2 epochs", []),
-    "no dropout": (
-        lambda t: t.replace("hidden: [64]", "hidden: [64], dropout: 0.0"),
-        "keep_dropout: false",
-        [],
-    ),
+    "no dropout": (lambda t: t.replace("hidden: [64]", "hidden: [64], dropout: 0.0"), "keep_dropout: false", []),
     "what varies": (lambda t: t, "--set seed=7: the study itself sets seed", ["seed=7"]),
     "--set": (lambda t: t, "--set training.epochs=-1", ["training.epochs=-1"]),
 }
@@ -133,9 +119,7 @@ def test_slips_are_told_before_anything_is_trained(name: str, tmp_path: Path) ->
         Opened(file, "smoke", settings)
 
 
-@pytest.mark.parametrize(
-    ("key", "says"), [("grid: 21", "odd number"), ("learning_rates: [0.01, 0.001]", "twice")]
-)
+@pytest.mark.parametrize(("key", "says"), [("grid: 21", "odd number"), ("learning_rates: [0.01, 0.001]", "twice")])
 def test_slips_of_the_study_of_minima(key: str, says: str, tmp_path: Path) -> None:
     shutil.copytree(CONFIGS.parent, tmp_path / "configs")
     file = tmp_path / "configs" / "studies" / "minimum.yaml"
@@ -188,10 +172,7 @@ def test_statements_about_lines() -> None:
     assert bends([line("a", convex)], "a", "").verdict == FAILS
     assert judged([]) == OPEN
     study: Any = SimpleNamespace(nets=["a", "b"], keep_dropout=True, starts=["1"])
-    off, on = (
-        [line("a", convex), line("b", convex)],
-        [line("a", convex, kept=True), line("b", bent, kept=True)],
-    )
+    off, on = ([line("a", convex), line("b", convex)], [line("a", convex, kept=True), line("b", bent, kept=True)])
     assert [each.verdict for each in likeness(study, [*off, *on])] == [HOLDS]
     swapped = [replace(each, kept=not each.kept) for each in (*off, *on)]
     assert [each.verdict for each in likeness(study, swapped)] == [FAILS]
@@ -210,14 +191,12 @@ EPOCHS: list[tuple[dict[str, list[float]], list[str]]] = [
     ({"dnn": [math.nan, math.nan, 50], "cnn": [12, 20, 50], "resnet50": [10, 10, 50]}, [FAILS, HOLDS, FAILS, HOLDS]),
     ({"dnn": [math.nan] * 2 + [5], "cnn": [math.nan] * 2 + [5], "resnet50": [math.nan] * 2 + [5]}, [OPEN] * 4),
     ({"dnn": [2, math.nan, 5], "cnn": [0, math.nan, 5], "resnet50": [0, math.nan, 5]}, [FAILS, HOLDS, OPEN, FAILS]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("rows", "verdicts"), EPOCHS)
 def test_statements_about_epochs(rows: dict[str, list[float]], verdicts: list[str]) -> None:
-    summary = pd.DataFrame(
-        [dict(zip(("lm_epoch", "gm_epoch", "epochs"), row, strict=True)) for row in rows.values()]
-    )
+    summary = pd.DataFrame([dict(zip(("lm_epoch", "gm_epoch", "epochs"), row, strict=True)) for row in rows.values()])
     study: Any = SimpleNamespace(window=1)
     found = judge_epochs(summary, list(rows), study, [])
     assert [each.verdict for each in found] == verdicts
@@ -242,13 +221,7 @@ def test_statements_about_surfaces(name: str, tmp_path: Path) -> None:
     keys = ["mean_slope", "share_+1", "max_slope", "asymmetry"]
     nets = ["dnn", "cnn", "resnet50"]
     rows = [
-        [
-            f"{net}@last",
-            targets,
-            seed,
-            "folder",
-            *(values[k][n][seed] if targets == "soft" else 1.0 for k in range(4)),
-        ]
+        [f"{net}@last", targets, seed, "folder", *(values[k][n][seed] if targets == "soft" else 1.0 for k in range(4))]
         for n, net in enumerate(nets)
         for targets in ("labels", "soft")
         for seed in range(2)
@@ -351,21 +324,13 @@ def two_rates() -> tuple[Opened, MinimumStudy]:
 
 def test_the_learning_rate_is_the_first_that_trains(tmp_path: Path) -> None:
     opened, study = two_rates()
-    own = {
-        net: train_net(opened, study, tmp_path, net, "auto", lambda words: None, True)
-        for net in ("dnn", "cnn")
-    }
+    own = {net: train_net(opened, study, tmp_path, net, "auto", lambda words: None, True) for net in ("dnn", "cnn")}
     assert [(each.rate, each.trains, each.epochs) for each in own["dnn"]] == [(0.01, True, 5)]
-    assert [(each.rate, each.trains, each.epochs) for each in own["cnn"]] == [
-        (0.01, False, 1),
-        (0.001, False, 5),
-    ]
+    assert [(each.rate, each.trains, each.epochs) for each in own["cnn"]] == [(0.01, False, 1), (0.001, False, 5)]
     assert [len(read_csv(each.run.metrics_file)) for each in own["cnn"]] == [2, 6]
 
 
-def test_a_rate_that_fails_after_its_probe_does_not_train(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rate_that_fails_after_its_probe_does_not_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, study = two_rates()
     taken: list[float] = []
 

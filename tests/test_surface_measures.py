@@ -32,16 +32,12 @@ def test_a_round_bowl() -> None:
     assert found.convex_fraction == 1
     # ∫∫ 2r over the square [−1, 1]² / 4 = 2/3·(√2 + asinh 1)
     assert found.mean_slope == pytest.approx(2 / 3 * (np.sqrt(2) + np.arcsinh(1)), rel=1e-3)
-    assert found.max_slope == pytest.approx(
-        2 * np.sqrt(2) * (1 - 1 / 80), rel=1e-12
-    )  # middle of a corner cell
+    assert found.max_slope == pytest.approx(2 * np.sqrt(2) * (1 - 1 / 80), rel=1e-12)  # middle of a corner cell
 
 
 def test_unequal_axes_measure_area_and_slope_in_their_units() -> None:
     found = measured(lambda x, y: x**2 + 4 * y**2, x_range=(-4, 4), y_range=(-1, 1), levels=("1",))
-    assert found.widths[0].diameter == pytest.approx(
-        2 * np.sqrt(1 * 0.5), rel=1e-3
-    )  # an ellipse of axes 1 and 1/2
+    assert found.widths[0].diameter == pytest.approx(2 * np.sqrt(1 * 0.5), rel=1e-3)  # an ellipse of axes 1 and 1/2
     assert found.widths[0].share == pytest.approx(np.pi / 2 / 16, rel=2e-3)
     assert found.max_slope == pytest.approx(np.hypot(8 - 0.1, 8 - 0.1), rel=1e-9)
 

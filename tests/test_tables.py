@@ -16,9 +16,7 @@ WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0
 
 @given(st.lists(st.tuples(WORDS, st.floats(), st.integers(-(2**53), 2**53) | st.none()), max_size=5))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_words_and_numbers_read_back_exactly(
-    tmp_path: Path, rows: list[tuple[str, float, int | None]]
-) -> None:
+def test_words_and_numbers_read_back_exactly(tmp_path: Path, rows: list[tuple[str, float, int | None]]) -> None:
     path = tmp_path / "table.csv"
     write_csv(path, ["word", "value", "count"], rows)
     table = read_csv(path, text=("word",))
@@ -32,9 +30,7 @@ WHOLE = "x,loss\n0.5,1.0\n1.5,2.0\n"
 
 
 @pytest.mark.parametrize("size", range(len(WHOLE) + 1))
-def test_a_live_file_gives_its_whole_lines_and_a_finished_one_must_be_whole(
-    tmp_path: Path, size: int
-) -> None:
+def test_a_live_file_gives_its_whole_lines_and_a_finished_one_must_be_whole(tmp_path: Path, size: int) -> None:
     path = tmp_path / "table.csv"
     path.write_text(WHOLE[:size])
     lines = WHOLE[:size].count("\n")
@@ -56,9 +52,7 @@ def test_a_live_file_gives_its_whole_lines_and_a_finished_one_must_be_whole(
         (None, "no such file; the result is not finished"),
     ],
 )
-def test_what_is_no_table_is_refused_with_the_remedy(
-    tmp_path: Path, content: bytes | None, told: str
-) -> None:
+def test_what_is_no_table_is_refused_with_the_remedy(tmp_path: Path, content: bytes | None, told: str) -> None:
     path = tmp_path / "table.csv"
     if content is not None:
         path.write_bytes(content)

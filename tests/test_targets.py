@@ -56,10 +56,7 @@ def test_the_net_is_a_true_minimum_of_what_it_says(name: str, case: ModelCase) -
 
 def test_kl_divergence_is_cross_entropy_less_the_entropy() -> None:
     torch.manual_seed(0)
-    outputs, said = (
-        torch.randn(6, 4, dtype=torch.float64),
-        torch.randn(6, 4, dtype=torch.float64).log_softmax(1),
-    )
+    outputs, said = (torch.randn(6, 4, dtype=torch.float64), torch.randn(6, 4, dtype=torch.float64).log_softmax(1))
     entropy = -(said.exp() * said).sum(1)
     torch.testing.assert_close(kl_divergence(outputs, said), cross_entropy(outputs, said.exp()) - entropy)
     assert kl_divergence(said + 3.0, said).abs().max() < 1e-15
@@ -78,9 +75,7 @@ def test_landscapes_and_lines_against_targets(own_run: Run, kind: Any) -> None:
         assert abs(middle) < 1e-9
         assert surface.table["train_loss"].min() == middle
     assert (surface.values("train_loss") != labels.values("train_loss")).any()
-    assert (
-        surface.values("test_loss") == labels.values("test_loss")
-    ).all()  # always against the data's labels
+    assert (surface.values("test_loss") == labels.values("test_loss")).all()  # always against the data's labels
     settings = surface.settings
     assert settings["targets"] == kind
     assert settings["teacher"] == centre.settings()
@@ -98,9 +93,7 @@ def test_landscapes_and_lines_against_targets(own_run: Run, kind: Any) -> None:
 def test_a_subset_is_the_same_whatever_the_targets(own_run: Run) -> None:
     centre = point(str(own_run.path))
     test = [
-        read_surface(landscape(centre, grid=(3, 3), split="both", samples=60, targets=kind)).values(
-            "test_loss"
-        )
+        read_surface(landscape(centre, grid=(3, 3), split="both", samples=60, targets=kind)).values("test_loss")
         for kind in ("labels", "hard", "soft")
     ]
     assert (test[0] == test[1]).all()
@@ -158,9 +151,7 @@ def test_what_a_minimum_says(own_run: Run, cli: Callable[..., Any]) -> None:
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.name != ".lock"} == {
         name: content for name, content in before.items() if name != ".lock"
     }
-    hard = SimpleNamespace(
-        **read_minimum(minimum(point(str(own_run.path)), targets="hard", grid=5)).row("hard")
-    )
+    hard = SimpleNamespace(**read_minimum(minimum(point(str(own_run.path)), targets="hard", grid=5)).row("hard"))
     assert hard.accuracy == 1
     assert hard.loss > 0
     assert hard.lowest_loss <= hard.loss * (1 + 1e-6)
@@ -258,9 +249,7 @@ def test_what_a_step_minimises(own_run: Run, tmp_path: Path, teacher: dict[str, 
         else t * t * kl_divergence(outputs / t, (said / t).log_softmax(1))
     )
     expected = w * against + (1 - w) * cross_entropy(outputs, data.train.targets)
-    torch.testing.assert_close(
-        lesson.loss(outputs, lesson.targets).double(), expected.double(), rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(lesson.loss(outputs, lesson.targets).double(), expected.double(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_teacher_that_changed_is_noticed(own_run: Run, tmp_path: Path) -> None:

@@ -47,9 +47,7 @@ def files(run: Run) -> dict[str, bytes]:
 def rows(run: Run) -> list[dict[str, str]]:
     """metrics.csv without the seconds."""
     with run.metrics_file.open() as file:
-        return [
-            {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
-        ]
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
 EXACT = {
@@ -119,15 +117,7 @@ def test_a_run_made_from_its_own_config_has_the_same_bytes(own_run: Run, cli: An
 def test_what_a_run_keeps(tmp_path: Path) -> None:
     run = train(experiment(training={"checkpoint_every_steps": 3, "ema": 0.5}), tmp_path)
     names = [checkpoint.label for checkpoint in run.checkpoints()]
-    assert names == [
-        "epoch-0000",
-        "epoch-0001",
-        "epoch-0002",
-        "step-00000003",
-        "step-00000006",
-        "best",
-        "ema",
-    ]
+    assert names == ["epoch-0000", "epoch-0001", "epoch-0002", "step-00000003", "step-00000006", "best", "ema"]
     state = torch.load(run.epoch_file(2), weights_only=True)
     assert type(state) is dict
     assert list(state) == list(run.model().state_dict())
@@ -206,17 +196,11 @@ def gradients(tmp_path: Path, **sections: Any) -> tuple[float, list[torch.Tensor
     return float(loss), [p.grad.clone() for p in state.model.parameters() if p.grad is not None]
 
 
-@pytest.mark.parametrize(
-    "model", [{"name": "mlp", "hidden": [10]}, {"name": "cnn", "channels": [6, 10]}], ids=str
-)
+@pytest.mark.parametrize("model", [{"name": "mlp", "hidden": [10]}, {"name": "cnn", "channels": [6, 10]}], ids=str)
 def test_micro_batches_give_the_gradient_of_the_batch(model: dict[str, Any], tmp_path: Path) -> None:
-    loss, whole = gradients(
-        tmp_path, model=model, training={"epochs": 1, "batch_size": 50, "micro_batch": 50}
-    )
+    loss, whole = gradients(tmp_path, model=model, training={"epochs": 1, "batch_size": 50, "micro_batch": 50})
     for micro in (1, 7, 49):
-        part, pieces = gradients(
-            tmp_path, model=model, training={"epochs": 1, "batch_size": 50, "micro_batch": micro}
-        )
+        part, pieces = gradients(tmp_path, model=model, training={"epochs": 1, "batch_size": 50, "micro_batch": micro})
         assert part == pytest.approx(loss, rel=1e-5)
         for a, b in zip(whole, pieces, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
@@ -255,27 +239,19 @@ def test_gradients_agree_with_finite_differences(tmp_path: Path) -> None:
 def test_clipping(tmp_path: Path) -> None:
     size = 0.01
     setup, state = prepared(
-        tmp_path,
-        optimizer={"name": "sgd", "lr": 1.0},
-        training={"epochs": 1, "batch_size": 50, "clip_norm": size},
+        tmp_path, optimizer={"name": "sgd", "lr": 1.0}, training={"epochs": 1, "batch_size": 50, "clip_norm": size}
     )
     before = [p.detach().clone() for p in state.model.parameters()]
     loop.take_step(setup, state, torch.arange(50))
-    steps = torch.cat(
-        [(b - p.detach()).flatten() for b, p in zip(before, state.model.parameters(), strict=True)]
-    )
+    steps = torch.cat([(b - p.detach()).flatten() for b, p in zip(before, state.model.parameters(), strict=True)])
     assert float(steps.norm()) == pytest.approx(size, rel=1e-3)
     assert float(state.norms[0]) > size  # the norm before clipping
     setup, state = prepared(
-        tmp_path,
-        optimizer={"name": "sgd", "lr": 1.0},
-        training={"epochs": 1, "batch_size": 50, "clip_value": size},
+        tmp_path, optimizer={"name": "sgd", "lr": 1.0}, training={"epochs": 1, "batch_size": 50, "clip_value": size}
     )
     before = [p.detach().clone() for p in state.model.parameters()]
     loop.take_step(setup, state, torch.arange(50))
-    steps = torch.cat(
-        [(b - p.detach()).flatten() for b, p in zip(before, state.model.parameters(), strict=True)]
-    )
+    steps = torch.cat([(b - p.detach()).flatten() for b, p in zip(before, state.model.parameters(), strict=True)])
     assert float(steps.abs().max()) == pytest.approx(size, rel=1e-3)
 
 
@@ -284,13 +260,9 @@ def test_averages_of_the_weights(tmp_path: Path) -> None:
     states = [run.checkpoint(f"step-{n}").state() for n in range(1, 5)]
     for name, value in run.checkpoint("ema").state().items():
         torch.testing.assert_close(value, torch.stack([state[name] for state in states]).mean(0))
-    moving = train(
-        experiment("moving", training={"epochs": 1, "ema": 0.7, "checkpoint_every_steps": 1}), tmp_path
-    )
+    moving = train(experiment("moving", training={"epochs": 1, "ema": 0.7, "checkpoint_every_steps": 1}), tmp_path)
     for name, value in moving.checkpoint("ema").state().items():
-        expected = moving.checkpoint("step-1").state()[
-            name
-        ]  # the average begins with the weights of the first step
+        expected = moving.checkpoint("step-1").state()[name]  # the average begins with the weights of the first step
         for n in range(2, 5):
             expected = 0.7 * expected + 0.3 * moving.checkpoint(f"step-{n}").state()[name]
         torch.testing.assert_close(value, expected)
@@ -463,9 +435,7 @@ LONGER = {
 
 
 @pytest.mark.parametrize("sections", LONGER.values(), ids=LONGER.keys())
-def test_a_finished_run_goes_on_to_the_bytes_of_a_longer_one(
-    sections: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_finished_run_goes_on_to_the_bytes_of_a_longer_one(sections: dict[str, Any], tmp_path: Path) -> None:
     at_once = train(longer(sections, 4), tmp_path / "a")
     train(experiment(**sections), tmp_path / "b")
     extended = train(longer(sections, 4), tmp_path / "b")

@@ -125,11 +125,7 @@ def test_a_file_in_the_runs_folder_is_always_asked_about(place: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [
-        ("os:system", "os:system"),
-        ("subprocess:check_call", "subprocess.py"),
-        ("trap.inner:net", "trap/__init__.py"),
-    ],
+    [("os:system", "os:system"), ("subprocess:check_call", "subprocess.py"), ("trap.inner:net", "trap/__init__.py")],
 )
 def test_modules_are_asked_about_and_not_imported(name: str, says: str, place: Path) -> None:
     Path("trap").mkdir()
@@ -159,9 +155,7 @@ def test_weights_alone_run_nothing(place: Path, cli: Callable[..., Answer]) -> N
 
 def test_adopted_code_is_known(place: Path) -> None:
     elsewhere()
-    assert (
-        command("adopt", "own.yaml", "runs/digits/checkpoints/epoch-0001.pt", "--name", "b").returncode == 0
-    )
+    assert command("adopt", "own.yaml", "runs/digits/checkpoints/epoch-0001.pt", "--name", "b").returncode == 0
     assert command("landscape", "runs/b", "--grid", 3).returncode == 0
 
 

@@ -66,9 +66,7 @@ def test_a_run_finds_its_file_from_everywhere_and_after_a_move(
     assert cli("train", config).out.startswith("runs/digits is already done")
     assert cli("train", "runs/digits/config.yaml", "--name", "again").code == 0
     assert yamlfile.read(work / "runs/again/config.yaml").data == resolved | {"name": "again"}
-    first, again = (
-        (work / "runs" / name / "checkpoints/epoch-0003.pt").read_bytes() for name in ("digits", "again")
-    )
+    first, again = ((work / "runs" / name / "checkpoints/epoch-0003.pt").read_bytes() for name in ("digits", "again"))
     assert first == again
     monkeypatch.chdir(tmp_path)
     shutil.move(work, tmp_path / "moved")
@@ -94,7 +92,5 @@ def test_neighbours_of_files_in_two_folders_do_not_meet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["net", "net.py:", "net.py:not a name", ":net"])
 def test_other_forms_are_refused(name: str) -> None:
-    with pytest.raises(
-        BadInput, match=r"is not of the form package.module:function or path/to/file.py:function"
-    ):
+    with pytest.raises(BadInput, match=r"is not of the form package.module:function or path/to/file.py:function"):
         usercode.load(name)

@@ -50,12 +50,7 @@ def test_words_that_look_like_something_else_are_quoted(word: str) -> None:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 plain = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | texts
-    | st.sampled_from([*SCALARS]),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts | st.sampled_from([*SCALARS]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )

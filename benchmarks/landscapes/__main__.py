@@ -40,18 +40,14 @@ def main(words: list[str] | None = None) -> int:
             print("bf16 is emulated on this machine and left out")
         good = measure_rows(given, place, machine, precisions) if given.rows else True
         if given.full:
-            print(
-                "\n" + full.measure([FULL[name] for name in given.full], precisions[-1], place, given.effort)
-            )
+            print("\n" + full.measure([FULL[name] for name in given.full], precisions[-1], place, given.effort))
     return 0 if good else 1
 
 
 def read(words: list[str] | None) -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.landscapes", description=__doc__)
-    parser.add_argument(
-        "--rows", nargs="*", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS)
-    )
+    parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument(
         "--full", nargs="*", choices=FULL, metavar="ROW",
         help=f"whole planes over 50,000 pictures: {', '.join(FULL)}; default: all with --device cuda, else none",
@@ -60,20 +56,17 @@ def read(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     threads = min(2, os.cpu_count() or 1)
     parser.add_argument("--threads", type=positive(int), default=threads, help="that torch computes with (2)")
-    parser.add_argument(
-        "--samples", type=positive(int), help="in place of each row's own; no ratio is judged then"
-    )
+    parser.add_argument("--samples", type=positive(int), help="in place of each row's own; no ratio is judged then")
     parser.add_argument("--quick", action="store_true", help="2 short rounds, and no small tables")
     parser.add_argument("--rounds", type=positive(int), help=f"measurements of each side ({STANDARD.rounds})")
     parser.add_argument(
-        "--seconds",
-        type=positive(float),
-        help=f"of each, at least; the peer: its points ({STANDARD.seconds:g})",
+        "--seconds", type=positive(float), help=f"of each, at least; the peer: its points ({STANDARD.seconds:g})"
     )
     parser.add_argument(
-        "--limit", type=positive(float),
+        "--limit",
+        type=positive(float),
         help=f"seconds that a whole work may take to be measured and not predicted ({STANDARD.limit:g})",
-    )  # fmt: skip
+    )
     given = parser.parse_args(words)
     changed = {name: value for name in ("rounds", "seconds", "limit") if (value := getattr(given, name))}
     given.effort = dataclasses.replace(QUICK if given.quick else STANDARD, **changed)
@@ -93,9 +86,7 @@ def introduction(given: argparse.Namespace, machine: dict[str, Any]) -> str:
     )
 
 
-def measure_rows(
-    given: argparse.Namespace, place: Place, machine: dict[str, Any], precisions: Sequence[str]
-) -> bool:
+def measure_rows(given: argparse.Namespace, place: Place, machine: dict[str, Any], precisions: Sequence[str]) -> bool:
     """Measure and print; returns whether all is as asked."""
     results: list[Result] = []
     scaling: list[Scaling] = []

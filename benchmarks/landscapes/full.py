@@ -8,16 +8,7 @@ from benchmarks.landscapes.process import Place, Worker
 from benchmarks.landscapes.rows import Row
 from benchmarks.landscapes.table import described, duration, table
 
-HEAD = (
-    "row",
-    "precision",
-    "s a point",
-    "whole plane, cold",
-    "TFLOP/s",
-    "of matrix product",
-    "GB above data",
-    "plan",
-)
+HEAD = ("row", "precision", "s a point", "whole plane, cold", "TFLOP/s", "of matrix product", "GB above data", "plan")
 
 
 def measure(rows: Sequence[Row], precision: str, place: Place, effort: Effort) -> str:
@@ -28,10 +19,7 @@ def measure(rows: Sequence[Row], precision: str, place: Place, effort: Effort) -
 def cells(row: Row, precision: str, place: Place, effort: Effort) -> list[str]:
     """Measure one row."""
     samples = place.samples or row.samples
-    with (
-        Worker("machine", row.name, precision, place) as machine,
-        Worker("ours", row.name, precision, place) as ours,
-    ):
+    with Worker("machine", row.name, precision, place) as machine, Worker("ours", row.name, precision, place) as ours:
         flop = ours.ask("facts")["flop"]
         plan = ours.ask("prepare")
         product = max(machine.ask("product", seconds=effort.seconds) for _ in range(effort.rounds))

@@ -155,10 +155,7 @@ class RowRun:
         """
         point: Coordinates = (1.0, *[0.0] * (self.row.axes - 1))
         with Worker("usual", self.row.name, "fp32", self.place) as worker:
-            passes = {
-                name: worker.ask("measure", workers=workers, samples=samples)
-                for workers, name in USUAL_PASSES
-            }
+            passes = {name: worker.ask("measure", workers=workers, samples=samples) for workers, name in USUAL_PASSES}
         (ours,) = self.ours["fp32"].ask("values", points=[point])
         whole = samples == self.samples
         differs = [largest_difference([answer["value"]], [ours]) for answer in passes.values()]

@@ -23,9 +23,7 @@ class Peer:
         try:
             from loss_landscapes import metrics
         except ModuleNotFoundError:
-            sys.exit(
-                "the peer is not installed: use make bench, or pip install -r benchmarks/requirements.txt"
-            )
+            sys.exit("the peer is not installed: use make bench, or pip install -r benchmarks/requirements.txt")
         if precision == "fp32":
             torch.backends.cudnn.allow_tf32 = False
         self.problem = problem
@@ -89,7 +87,5 @@ def exact_net(problem: Problem, coordinates: Sequence[float]) -> nn.Module:
 
 def distance(net: nn.Module, exact: nn.Module) -> float:
     """‖θ − θ′‖ / ‖θ′‖ of two nets' parameters, in float64."""
-    values, truth = (
-        torch.cat([value.double().flatten() for value in part.parameters()]) for part in (net, exact)
-    )
+    values, truth = (torch.cat([value.double().flatten() for value in part.parameters()]) for part in (net, exact))
     return float((values - truth).norm() / truth.norm())

@@ -72,23 +72,10 @@ ROWS = {
     row.name: row
     for row in (
         Row(name="mlp-plane", samples=50_000, steps=4, at_least={"fp32": 15, "bf16": 35}, **_DNN),
-        Row(
-            name="mlp-line",
-            samples=60_000,
-            steps=20,
-            at_least={"fp32": 6, "bf16": 12},
-            kind="line",
-            **_MNIST,
-        ),
+        Row(name="mlp-line", samples=60_000, steps=20, at_least={"fp32": 6, "bf16": 12}, kind="line", **_MNIST),
         Row(name="cnn-plane", samples=2_000, steps=2, at_least={"fp32": 3, "bf16": 12}, **_CNN),
         Row(name="resnet-cifar-plane", samples=512, steps=2, at_least={"fp32": 2, "bf16": 6}, **_CIFAR),
-        Row(
-            name="resnet-imagenet-plane",
-            samples=2_000,
-            steps=2,
-            at_least={"fp32": 1.1, "bf16": 1.8},
-            **_IMAGENET,
-        ),
+        Row(name="resnet-imagenet-plane", samples=2_000, steps=2, at_least={"fp32": 1.1, "bf16": 1.8}, **_IMAGENET),
     )
 }
 FULL = {

@@ -107,8 +107,7 @@ def scaling_tables(found: Sequence[Scaling]) -> str:
             ", ".join(f"{size:,}".replace(",", " ") for size in scaling.sizes),
             ", ".join(f"{seconds:.3g}" for seconds in scaling.by_size),
             ", ".join(
-                f"{1e6 * seconds / size:.3g}"
-                for seconds, size in zip(scaling.by_size, scaling.sizes, strict=True)
+                f"{1e6 * seconds / size:.3g}" for seconds, size in zip(scaling.by_size, scaling.sizes, strict=True)
             ),
         ]
         for scaling in found
@@ -129,12 +128,7 @@ def usual_line(result: Result, found: dict[str, Any]) -> str:
     ]
     scaled = "" if found["differs"] is not None else f" (scaled up from {found['samples']:,} samples)"
     differs = "" if found["differs"] is None else f"; its value differs by {found['differs']:.0e}"
-    return (
-        f"{result.row.name} through a DataLoader with transforms per sample, "
-        + "; ".join(parts)
-        + scaled
-        + differs
-    )
+    return f"{result.row.name} through a DataLoader with transforms per sample, " + "; ".join(parts) + scaled + differs
 
 
 def duration(seconds: float) -> str:

@@ -84,9 +84,7 @@ class Tuned:
     def loss(self, coordinates: Sequence[float]) -> float:
         """The mean loss of all samples at a point."""
         directions = self.problem.directions
-        for (name, origin), value in zip(
-            self.problem.centre.named_parameters(), self.net.parameters(), strict=True
-        ):
+        for (name, origin), value in zip(self.problem.centre.named_parameters(), self.net.parameters(), strict=True):
             moved = torch.add(origin, directions[0][name], alpha=coordinates[0])
             for direction, coordinate in zip(directions[1:], coordinates[1:], strict=True):
                 moved.add_(direction[name], alpha=coordinate)

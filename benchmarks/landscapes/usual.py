@@ -33,9 +33,7 @@ class Usual:
         begin = time.perf_counter()
         net, device = self.problem.ends[0], self.problem.device
         total = 0.0
-        for inputs, targets in DataLoader(
-            Subset(self.set, range(samples)), batch_size=BATCH, num_workers=workers
-        ):
+        for inputs, targets in DataLoader(Subset(self.set, range(samples)), batch_size=BATCH, num_workers=workers):
             losses = nn.functional.cross_entropy(net(inputs.to(device)), targets.to(device), reduction="sum")
             total += losses.item()
         seconds = (time.perf_counter() - begin) * self.problem.row.samples / samples

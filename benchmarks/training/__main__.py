@@ -42,9 +42,7 @@ def main(words: list[str] | None = None) -> int:
 def read(words: list[str] | None) -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument(
-        "--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS)
-    )
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--seconds", type=positive(float), default=4.0, help="of each measurement (4)")
     parser.add_argument("--rounds", type=positive(int), default=5, help="measurements of each side (5)")
     threads = min(2, os.cpu_count() or 1)

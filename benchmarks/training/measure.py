@@ -111,9 +111,7 @@ def check(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str
         "emulated": emulated,
         "data": f"MNIST in {root}" if root else "random pictures of that size",
         "loss_differs": difference([loss], [expected.detach()]),
-        "gradient_differs": max(
-            difference([a], [b]) for a, b in zip(gradients_of(exact.module), truth, strict=True)
-        ),
+        "gradient_differs": max(difference([a], [b]) for a, b in zip(gradients_of(exact.module), truth, strict=True)),
         "rounding": {"peer": difference(usual, truth), "lossscape": difference(gradient, truth)},
         "flop": flop(net, row.shape),
         "product": None if emulated else product_rate(row.precision, seconds),

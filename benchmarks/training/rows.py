@@ -59,8 +59,4 @@ ROWS = {
         Row(name="cnn-bf16", precision="bf16", at_least=6, **_CNN),
     )
 }
-SIDES = {
-    "peer": "usual loop",
-    "peer-workers": f"usual loop, {WORKERS} workers",
-    "lossscape": "lossscape",
-}
+SIDES = {"peer": "usual loop", "peer-workers": f"usual loop, {WORKERS} workers", "lossscape": "lossscape"}

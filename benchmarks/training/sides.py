@@ -71,9 +71,7 @@ def usual_net(row: Row) -> nn.Sequential:
     return nn.Sequential(*blocks[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def usual_data(
-    row: Row, root: Path | None, train: bool, mean: Sequence[float], std: Sequence[float]
-) -> Dataset[Any]:
+def usual_data(row: Row, root: Path | None, train: bool, mean: Sequence[float], std: Sequence[float]) -> Dataset[Any]:
     """A torchvision data set whose pictures pass PIL, ToTensor and Normalize one by one."""
     transform = usual_transform(mean, std)
     if root is not None:

@@ -69,10 +69,7 @@ def _read(file: Path, subject: keep.Subject) -> Fitted:
 
 
 def _numbered(
-    subject: keep.Subject,
-    files: Sequence[Path],
-    numbers: Sequence[int] | None,
-    known: dict[int, dict[str, object]],
+    subject: keep.Subject, files: Sequence[Path], numbers: Sequence[int] | None, known: dict[int, dict[str, object]]
 ) -> dict[int, Path]:
     """The files that the run lacks, by epoch. Raises BadInput where an epoch is another file's."""
     if numbers is None:  # by their order, behind what is there

@@ -56,11 +56,7 @@ def fitted(content: Any, model: nn.Module, source: str) -> Fitted:
     missing = [name for name in wanted if name not in nearest.state]
     extra = [name for name in nearest.state if name not in wanted]
     if missing or extra:
-        lists = [
-            f"{word}: {_listed(names)}"
-            for word, names in (("missing", missing), ("left over", extra))
-            if names
-        ]
+        lists = [f"{word}: {_listed(names)}" for word, names in (("missing", missing), ("left over", extra)) if names]
         raise BadInput(f"{source}: does not fit the config's model; {'; '.join(lists)}")
     check_state(model, nearest.state, source)
     return nearest
@@ -80,9 +76,7 @@ def _stripped(state: dict[str, Tensor], key: str | None, wanted: dict[str, Tenso
 
 def _with_shared(state: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same with the names of tensors that the model shares with one that is there: some formats keep one name."""
-    there = {
-        value.data_ptr(): state[name] for name, value in wanted.items() if name in state and value.numel()
-    }
+    there = {value.data_ptr(): state[name] for name, value in wanted.items() if name in state and value.numel()}
     shared = {
         name: there[value.data_ptr()]
         for name, value in wanted.items()

@@ -70,9 +70,7 @@ def check_folder(run: Run, overwrite: bool) -> bool:
     if not holds_run(run) or overwrite:
         return False
     if run.environment() and ADOPTED not in run.environment():
-        raise BadInput(
-            f"{run.path} was trained, not adopted: choose another --name, or --overwrite to delete it"
-        )
+        raise BadInput(f"{run.path} was trained, not adopted: choose another --name, or --overwrite to delete it")
     return True
 
 
@@ -114,12 +112,7 @@ def begin(subject: Subject, *, keeping: tuple[str, ...] | None = None) -> None:
     if keeping is not None:
         empty(run, keeping)
     summary = models.summarise(subject.model, subject.data.train.inputs)
-    facts = {
-        "seed": subject.config.seed,
-        "model": dataclasses.asdict(summary),
-        "data": subject.data.facts,
-        ADOPTED: [],
-    }
+    facts = {"seed": subject.config.seed, "model": dataclasses.asdict(summary), "data": subject.data.facts, ADOPTED: []}
     trust.remember(subject.config.code())
     write_text(run.config_file, yamlfile.dump(subject.resolved()))
     record(run, subject.device, facts)

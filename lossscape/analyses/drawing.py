@@ -25,6 +25,5 @@ def exports_of(text: str | None) -> tuple[str, ...]:
 
 
 Export = Annotated[
-    tuple[str, ...],
-    Option("Surfaces for ParaView (vts) and NumPy (npz).", "vts,npz", given=str, parse=exports_of),
+    tuple[str, ...], Option("Surfaces for ParaView (vts) and NumPy (npz).", "vts,npz", given=str, parse=exports_of)
 ]

@@ -11,9 +11,7 @@ Span = tuple[float, float]
 
 def grid_of(given: str | int | Sequence[int], dims: int = 2) -> tuple[int, ...]:
     """The points along each axis from `N`, `NxM` or numbers. Raises BadInput."""
-    text = (
-        given if isinstance(given, str) else "x".join(map(str, (given,) if isinstance(given, int) else given))
-    )
+    text = given if isinstance(given, str) else "x".join(map(str, (given,) if isinstance(given, int) else given))
     match = re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", text)
     if match is None or (dims == 1 and match[2]):
         form = "N or NxM, as in --grid 51 or --grid 101x51" if dims == 2 else "N for a line, as in --grid 201"

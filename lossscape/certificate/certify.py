@@ -22,9 +22,7 @@ from lossscape.results.table import watched
 CHECKS = (metrics_csv.check, module.check, dense.check, directions.check, curvature.check, precision.check)
 
 
-def certify(
-    result: Certified, before: str, *, samples: int = SAMPLES, quiet: bool = True, **facts: Any
-) -> list[Check]:
+def certify(result: Certified, before: str, *, samples: int = SAMPLES, quiet: bool = True, **facts: Any) -> list[Check]:
     """Check a finished result and write its certificate.json.
 
     before: the model's fingerprint from before the evaluation

@@ -89,12 +89,7 @@ Findings = tuple[list[Check], dict[str, Any]]
 
 
 def compare(
-    kind: Kind,
-    name: str,
-    value: float,
-    reference: float,
-    tolerance: float,
-    rough: Callable[[], float] | None = None,
+    kind: Kind, name: str, value: float, reference: float, tolerance: float, rough: Callable[[], float] | None = None
 ) -> Check:
     """A check of two numbers; what is not finite agrees with what is not finite.
 

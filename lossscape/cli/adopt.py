@@ -20,19 +20,12 @@ def command(
         metavar="CHECKPOINT...", help="Files .pt, .pth, .ckpt, .safetensors, or patterns of such."
     ),
     epochs: str | None = typer.Option(
-        None,
-        "--epochs",
-        metavar="0,5,10",
-        help="Of the files; else the numbers in their names, else their order.",
+        None, "--epochs", metavar="0,5,10", help="Of the files; else the numbers in their names, else their order."
     ),
-    settings: list[str] = typer.Option(
-        [], "--set", help="key=value laid over the file, as in model.width=32."
-    ),
+    settings: list[str] = typer.Option([], "--set", help="key=value laid over the file, as in model.width=32."),
     name: str | None = typer.Option(None, "--name", help="Name of the run, in place of the file's."),
     folder: Path = typer.Option(Path("runs"), "--runs", help="Folder that holds the runs."),
-    device: str | None = typer.Option(
-        None, "--device", help="auto, cpu, cuda or cuda:N, in place of the file's."
-    ),
+    device: str | None = typer.Option(None, "--device", help="auto, cpu, cuda or cuda:N, in place of the file's."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Delete a run of this name and begin anew."),
     quiet: bool = QUIET,
 ) -> None:

@@ -18,9 +18,7 @@ def command_of(analysis: Analysis) -> Callable[..., None]:
     requests = analysis.requests
     kinds = (requests.Request, requests.Drawing, Execution)
     executed = getattr(requests, "EXECUTION", [each.name for each in dataclasses.fields(Execution)])
-    options = [
-        each for kind in kinds for each in fields_of(kind) if kind is not Execution or each.name in executed
-    ]
+    options = [each for kind in kinds for each in fields_of(kind) if kind is not Execution or each.name in executed]
 
     def command(**words: Any) -> None:
         given = {each.key: _value(each, words[each.key]) for each in options if words[each.key] is not None}
@@ -32,9 +30,7 @@ def command_of(analysis: Analysis) -> Callable[..., None]:
         tell(**analysis.draw(result, drawing, execution.quiet))
 
     parameters = [
-        inspect.Parameter(
-            each.key, inspect.Parameter.KEYWORD_ONLY, default=_typer_option(each), annotation=_type(each)
-        )
+        inspect.Parameter(each.key, inspect.Parameter.KEYWORD_ONLY, default=_typer_option(each), annotation=_type(each))
         for each in options
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -22,21 +22,15 @@ def command() -> None:
         typer.echo(f"  {name:<12} {version}")
     typer.echo(f"  {'platform':<12} {facts['platform']}")
     typer.echo("devices")
-    typer.echo(
-        f"  {'cpu':<12} {devices.name_of(cpu)}, {facts['threads']} threads (OMP_NUM_THREADS sets them)"
-    )
-    typer.echo(
-        f"  {'':<12} fp32 yes, bf16 {'yes' if devices.fast_bf16('cpu') else 'emulated: slower than fp32'}"
-    )
+    typer.echo(f"  {'cpu':<12} {devices.name_of(cpu)}, {facts['threads']} threads (OMP_NUM_THREADS sets them)")
+    typer.echo(f"  {'':<12} fp32 yes, bf16 {'yes' if devices.fast_bf16('cpu') else 'emulated: slower than fp32'}")
     for number in range(torch.cuda.device_count()):
         device = torch.device("cuda", number)
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
         typer.echo(f"  {device!s:<12} {devices.name_of(device)}, {memory:.0f} GiB")
         typer.echo(f"  {'':<12} fp32 yes, bf16 {'yes' if devices.fast_bf16('cuda') else 'emulated'}")
     if not torch.cuda.is_available():
-        built = (
-            f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
-        )
+        built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
         typer.echo(f"  {'cuda':<12} none ({built})")
     typer.echo("data (dataset.root, else $LOSSSCAPE_DATA, else ~/.cache/lossscape)")
     typer.echo(f"  {'digits':<14} is there: embedded")

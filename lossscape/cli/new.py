@@ -14,9 +14,7 @@ Examples:
 
 
 def command(
-    path: Path = typer.Argument(
-        Path("experiment.yaml"), help="File to write; one that exists is left alone."
-    ),
+    path: Path = typer.Argument(Path("experiment.yaml"), help="File to write; one that exists is left alone."),
 ) -> None:
     """Write a commented example config."""
     from importlib import resources

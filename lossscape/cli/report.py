@@ -16,10 +16,7 @@ Examples:
 def command(
     runs: list[str] = typer.Argument(metavar="RUN...", help="Run directories."),
     output: Path | None = typer.Option(
-        None,
-        "--output",
-        "-o",
-        help="Folder of the page: RUN/report for one run, runs/reports/NAMES for several.",
+        None, "--output", "-o", help="Folder of the page: RUN/report for one run, runs/reports/NAMES for several."
     ),
 ) -> None:
     """One folder with a plain index.html: config, environment, curves, surfaces and their CSV."""

@@ -9,18 +9,7 @@ Examples:
     lossscape runs
     lossscape runs --runs /scratch/me/runs
 """
-COLUMNS = (
-    "run",
-    "data",
-    "model",
-    "optimizer",
-    "epochs",
-    "train loss",
-    "train acc.",
-    "test loss",
-    "test acc.",
-    "state",
-)
+COLUMNS = ("run", "data", "model", "optimizer", "epochs", "train loss", "train acc.", "test loss", "test acc.", "state")
 
 
 def command(folder: Path = typer.Option(Path("runs"), "--runs", help="Folder that holds the runs.")) -> None:
@@ -38,9 +27,7 @@ def command(folder: Path = typer.Option(Path("runs"), "--runs", help="Folder tha
     rows = [COLUMNS, *found]
     widths = [max(_width(row[i]) for row in rows) for i in range(len(COLUMNS))]
     for row in rows:
-        typer.echo(
-            "  ".join(cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True)).rstrip()
-        )
+        typer.echo("  ".join(cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True)).rstrip())
 
 
 def _width(text: str) -> int:

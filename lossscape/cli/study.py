@@ -25,9 +25,7 @@ def command(
     settings: list[str] | None = typer.Option(
         None, "--set", metavar="KEY=VALUE", help="Laid over the config of every net, as in training.epochs=5."
     ),
-    runs: Path = typer.Option(
-        Path("runs"), "--runs", metavar="DIR", help="Where the study's folder is made."
-    ),
+    runs: Path = typer.Option(Path("runs"), "--runs", metavar="DIR", help="Where the study's folder is made."),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda or cuda:N."),
     quiet: bool = QUIET,
 ) -> None:

@@ -18,22 +18,14 @@ Examples:
 
 def command(
     config: Path = typer.Argument(help="YAML file of the experiment."),
-    settings: list[str] = typer.Option(
-        [], "--set", help="key=value laid over the file, as in optimizer.lr=0.1."
-    ),
+    settings: list[str] = typer.Option([], "--set", help="key=value laid over the file, as in optimizer.lr=0.1."),
     name: str | None = typer.Option(None, "--name", help="Name of the run, in place of the file's."),
     folder: Path | None = typer.Option(
-        None,
-        "--runs",
-        help="Folder that holds the runs: runs, or where the run lies whose config.yaml is given.",
+        None, "--runs", help="Folder that holds the runs: runs, or where the run lies whose config.yaml is given."
     ),
-    device: str | None = typer.Option(
-        None, "--device", help="auto, cpu, cuda or cuda:N, in place of the file's."
-    ),
+    device: str | None = typer.Option(None, "--device", help="auto, cpu, cuda or cuda:N, in place of the file's."),
     resume: bool = typer.Option(
-        False,
-        "--resume",
-        help="Continue to the same bits; starts a run that is absent. (Also what happens without.)",
+        False, "--resume", help="Continue to the same bits; starts a run that is absent. (Also what happens without.)"
     ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Delete a run of this name and begin anew."),
     tensorboard: bool = typer.Option(False, "--tensorboard", help="Also write TensorBoard event files."),

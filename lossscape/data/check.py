@@ -58,9 +58,7 @@ def _inputs(given: Any, what: str) -> Inputs:
     except BadInput as error:
         raise BadInput(f"{what}: {error}") from None
     if isinstance(inputs, Batch):
-        return Batch(
-            {name: _floats_or_tokens(each, f"{what}[{name!r}]") for name, each in inputs.tensors.items()}
-        )
+        return Batch({name: _floats_or_tokens(each, f"{what}[{name!r}]") for name, each in inputs.tensors.items()})
     return _floats_or_tokens(inputs, what)
 
 
@@ -89,9 +87,7 @@ def _floats_or_tokens(tensor: Tensor, what: str) -> Tensor:
 def _targets(tensor: Tensor, what: str) -> Tensor:
     tensor = tensor.detach().cpu()
     if tensor.dim() < 1 or tensor.numel() == 0:
-        raise BadInput(
-            f"{what} has shape {list(tensor.shape)}; it must be [N], one class per sample, or [N, ...]"
-        )
+        raise BadInput(f"{what} has shape {list(tensor.shape)}; it must be [N], one class per sample, or [N, ...]")
     if tensor.is_floating_point():
         tensor = tensor.to(torch.float32)
         if not bool(tensor.isfinite().all()):
@@ -109,9 +105,7 @@ def _targets(tensor: Tensor, what: str) -> Tensor:
 def _check_together(train: Split, test: Split, name: str) -> None:
     for label, split in (("train", train), ("test", test)):
         if len(split.inputs) != len(split.targets):
-            raise BadInput(
-                f"dataset {name}: {label} has {len(split.inputs)} inputs and {len(split.targets)} targets"
-            )
+            raise BadInput(f"dataset {name}: {label} has {len(split.inputs)} inputs and {len(split.targets)} targets")
     for what, one, other in (
         ("inputs", _forms(train.inputs), _forms(test.inputs)),
         ("targets", _forms(train.targets), _forms(test.targets)),
@@ -123,17 +117,11 @@ def _check_together(train: Split, test: Split, name: str) -> None:
 def _forms(inputs: Inputs) -> str:
     """Type and shape of a sample; of tensors by name, of each."""
     forms = {name: f"{each.dtype} {list(each.shape[1:])}" for name, each in tensors_of(inputs).items()}
-    return (
-        ", ".join(f"{name} {form}" for name, form in forms.items())
-        if isinstance(inputs, Batch)
-        else forms["inputs"]
-    )
+    return ", ".join(f"{name} {form}" for name, form in forms.items()) if isinstance(inputs, Batch) else forms["inputs"]
 
 
 def check_memory(needed: int, what: str) -> None:
     """Refuse what this machine's memory cannot hold, before the system ends the process for it."""
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > available:
-        raise BadInput(
-            f"{what} need {needed / 1e9:.3g} GB, and this machine has {available / 1e9:.3g} GB of memory"
-        )
+        raise BadInput(f"{what} need {needed / 1e9:.3g} GB, and this machine has {available / 1e9:.3g} GB of memory")

@@ -116,9 +116,7 @@ def _pool(job: "partial[bool]") -> Iterator[Callable[[Iterable[range]], Iterator
         try:
             yield lambda blocks: pool.map(task, blocks)
         except BrokenExecutor as error:
-            raise RunFailed(
-                "a process that decoded pictures was ended from outside (out of memory?)"
-            ) from error
+            raise RunFailed("a process that decoded pictures was ended from outside (out of memory?)") from error
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -75,9 +75,7 @@ def md5(path: Path) -> str:
 
 def corrupt(what: str, path: Path, why: str) -> BadInput:
     """The error for a file that is there but is not what it should be."""
-    return BadInput(
-        f"{what}: {path} is corrupt ({why}); remove it to have it fetched again, or put a whole copy there"
-    )
+    return BadInput(f"{what}: {path} is corrupt ({why}); remove it to have it fetched again, or put a whole copy there")
 
 
 def unreachable(urls: list[str]) -> str | None:

@@ -65,9 +65,7 @@ def place_of_pictures(root: Path) -> Place:
 
 def _list(folder: Path) -> Listing:
     if not folder.is_dir():
-        raise BadInput(
-            f"{WHAT}: there is no folder {folder}; dataset.root must hold train/CLASS/ and test/CLASS/"
-        )
+        raise BadInput(f"{WHAT}: there is no folder {folder}; dataset.root must hold train/CLASS/ and test/CLASS/")
     found, start = Listing([], [], [], []), len(str(folder))
     try:
         with os.scandir(folder) as entries:

@@ -45,9 +45,7 @@ def prepare(
     targets, redrawn = train.targets, 0
     if spec.label_noise:
         if not raw.classes or targets.dim() > 1:
-            raise BadInput(
-                f"dataset.label_noise: {spec.name} has no class for each sample to draw anew; leave it out"
-            )
+            raise BadInput(f"dataset.label_noise: {spec.name} has no class for each sample to draw anew; leave it out")
         targets, redrawn = noisy(targets, spec.label_noise, len(raw.classes), spec.seed, LABEL_NOISE)
     changed = int((targets != train.targets).sum())
     train = Split(train.inputs, targets)
@@ -119,9 +117,7 @@ def _histograms(rows: Tensor) -> NDArray[np.int64]:
     return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in rows.numpy().swapaxes(0, 1)])
 
 
-def _as_seen(
-    inputs: Inputs, mean: list[float] | None, std: list[float] | None, device: torch.device
-) -> Inputs:
+def _as_seen(inputs: Inputs, mean: list[float] | None, std: list[float] | None, device: torch.device) -> Inputs:
     """A float32 copy on the device: pictures divided by 255, then (x − mean) / std per channel; tokens as they are."""
     if isinstance(inputs, Batch) or inputs.dtype not in SCALED:
         return inputs.to(device)

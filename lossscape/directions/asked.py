@@ -30,12 +30,8 @@ class Asked:
     name: Annotated[
         Name, Option("; ".join(f"{name}: {text}" for name, text in NAMED.items()) + ".", flag="--directions")
     ] = "random"
-    through: Annotated[
-        "tuple[str | Point, str | Point] | None", Option("The plane through A, B and C.", "B C")
-    ] = None
-    towards: Annotated[
-        "str | Point | None", Option("x leads to B, y is random and orthogonal to it.", "B")
-    ] = None
+    through: Annotated["tuple[str | Point, str | Point] | None", Option("The plane through A, B and C.", "B C")] = None
+    towards: Annotated["str | Point | None", Option("x leads to B, y is random and orthogonal to it.", "B")] = None
     of: Annotated[
         "str | Point | None",
         Option(
@@ -44,9 +40,9 @@ class Asked:
             "--directions-of",
         ),
     ] = None
-    normalize: Annotated[
-        str | None, Option("Of random directions: filter (default), layer, global, unit or none.")
-    ] = None
+    normalize: Annotated[str | None, Option("Of random directions: filter (default), layer, global, unit or none.")] = (
+        None
+    )
     ignore: Annotated[
         Sequence[str] | None,
         Option(
@@ -66,17 +62,13 @@ def choose(centre: "Point", dims: int, asked: Asked = Asked()) -> Direction:
     if asked.name not in NAMED:
         raise BadInput(one_of("--directions", asked.name, NAMED))
     if len(own) + (asked.name != Asked.name) > 1:
-        raise BadInput(
-            f"--directions {asked.name}, --through and --towards are three different planes: choose one"
-        )
+        raise BadInput(f"--directions {asked.name}, --through and --towards are three different planes: choose one")
     kind = DIRECTIONS[own[0] if own else asked.name]
     if not kind.scaled and (asked.normalize is not None or asked.ignore is not None):
         which = "--normalize" if asked.normalize is not None else "--ignore"
         raise BadInput(f"{which} is of random directions; those of {kind.name} have length 1: leave it out")
     if asked.seed and not kind.draws(dims):
-        raise BadInput(
-            f"--seed {asked.seed}: nothing is drawn for {kind.name} in {dims} dimensions; leave it out"
-        )
+        raise BadInput(f"--seed {asked.seed}: nothing is drawn for {kind.name} in {dims} dimensions; leave it out")
     return kind.choose(centre, dims, asked)
 
 

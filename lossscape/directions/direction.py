@@ -81,14 +81,7 @@ class Direction:
             *([f"directions-of-{_label(self.made_at, centre)}"] if self.made_at else []),
         ]
 
-    def make(
-        self,
-        problem: "Problem",
-        centre: "Point",
-        origin: "Params",
-        dims: int,
-        quiet: bool,
-    ) -> Plane:
+    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
         """Make `dims` of them around the parameters `origin`. Raises BadInput where there are none.
 
         problem: gives the net and the parameters of points
@@ -136,9 +129,7 @@ class Direction:
 def check_same_net(run: "Run", other: "Run") -> None:
     """Raise BadInput where two runs' nets are not the same function, even if their parameters have the same shapes."""
     ours, theirs = (each.sections()["model"] for each in (run, other))
-    unlike = [
-        key for key in {**ours, **theirs} if key not in TRAINING_ONLY and ours.get(key) != theirs.get(key)
-    ]
+    unlike = [key for key in {**ours, **theirs} if key not in TRAINING_ONLY and ours.get(key) != theirs.get(key)]
     if unlike:
         key = unlike[0]
         raise BadInput(

@@ -46,14 +46,7 @@ class PrincipalComponents(Direction):
             )
         return cls({"kind": cls.name, **settings_of(centre.run, moments)}, moments=tuple(moments))
 
-    def make(
-        self,
-        problem: "Problem",
-        centre: "Point",
-        origin: "Params",
-        dims: int,
-        quiet: bool,
-    ) -> Plane:
+    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
         """Load the checkpoints one by one, so that they need not fit into memory."""
         from lossscape.vectors.pca import loadings, principal_components
 

@@ -28,9 +28,7 @@ def seen_from(origin: Params, base: Params, plane: Plane) -> list[Coordinates]:
     return [(0.0,) * len(here), *(tuple((np.array(spot) - here).tolist()) for spot in plane.held)]
 
 
-def projected(
-    runs: Sequence[Run], problem: Problem, origin: Params, directions: list[Params]
-) -> list[Coordinates]:
+def projected(runs: Sequence[Run], problem: Problem, origin: Params, directions: list[Params]) -> list[Coordinates]:
     """Where the checkpoints of runs are projected to."""
     products = inner_products(directions)
     found = []
@@ -60,9 +58,7 @@ def fitted(points: Sequence[Coordinates], grid: Sequence[int]) -> dict[str, list
     return ranges
 
 
-def kept(
-    folder: Path, direction: Direction, device: torch.device
-) -> tuple[Plane, dict[str, list[float]]] | None:
+def kept(folder: Path, direction: Direction, device: torch.device) -> tuple[Plane, dict[str, list[float]]] | None:
     """The plane and ranges of a result that was begun, so that it goes on with the same; None without any.
 
     Directions of which nothing is found out in making them are made again.

@@ -46,25 +46,14 @@ class Random(Direction):
         """The seed and scaling; the kind is the usual one."""
         return [*scaling_words(self.settings), *super().words(centre)[1:]]
 
-    def make(
-        self,
-        problem: "Problem",
-        centre: "Point",
-        origin: "Params",
-        dims: int,
-        quiet: bool,
-    ) -> Plane:
+    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
         """Draw them, a stream of its own for each."""
         from lossscape.vectors import norm
         from lossscape.vectors.random import kinds_of_parameters, random_directions
 
         made = self.settings
-        ignored = [
-            name for name, kind in kinds_of_parameters(problem.model).items() if kind in made["ignore"]
-        ]
-        drawn = random_directions(
-            origin, dims, seed=made["seed"], normalize=made["normalize"], ignored=ignored
-        )
+        ignored = [name for name, kind in kinds_of_parameters(problem.model).items() if kind in made["ignore"]]
+        drawn = random_directions(origin, dims, seed=made["seed"], normalize=made["normalize"], ignored=ignored)
         if not all(norm(direction) > 0 for direction in drawn):
             raise BadInput(
                 f"{centre}: nothing is left to move in with --ignore {','.join(made['ignore'])}; use --ignore none"

@@ -3,14 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
-from lossscape.directions.direction import (
-    Direction,
-    Plane,
-    Settings,
-    check_same_net,
-    point_name,
-    unit_words,
-)
+from lossscape.directions.direction import Direction, Plane, Settings, check_same_net, point_name, unit_words
 from lossscape.errors import BadInput
 from lossscape.text import number
 
@@ -34,14 +27,7 @@ class Through(Direction):
         points = points_of(centre, asked.through or ())
         return cls(settings_of(cls.name, centre, points), points)
 
-    def make(
-        self,
-        problem: "Problem",
-        centre: "Point",
-        origin: "Params",
-        dims: int,
-        quiet: bool,
-    ) -> Plane:
+    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
         """Orthonormal directions that span the points. Raises BadInput where they do not span a plane."""
         from lossscape.vectors.through import through
 

@@ -30,22 +30,13 @@ class Towards(Direction):
         seed = {"seed": asked.seed} if cls.draws(dims) else {}
         return cls(settings_of(cls.name, centre, points) | seed, points)
 
-    def make(
-        self,
-        problem: "Problem",
-        centre: "Point",
-        origin: "Params",
-        dims: int,
-        quiet: bool,
-    ) -> Plane:
+    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
         """Orthonormal directions, the first to the point. Raises BadInput where that is the centre."""
         from lossscape.vectors.through import towards
 
         (point,) = self.points
         try:
-            directions, spots = towards(
-                origin, problem.values(point)[0], dims, seed=self.settings.get("seed", 0)
-            )
+            directions, spots = towards(origin, problem.values(point)[0], dims, seed=self.settings.get("seed", 0))
         except ValueError:
             raise BadInput(same_point(point, centre)) from None
         held = spots

@@ -80,9 +80,7 @@ def calibrate(
     objectives: by split; plan: a name of NAMES to force; done: called with 0 now and then, so that an interruption
     is noticed. Raises BadInput where the forced plan does not fit the net.
     """
-    work = Work(
-        objectives, replace(subspace, frozen=True)
-    )  # which statistics there are does not matter to speed
+    work = Work(objectives, replace(subspace, frozen=True))  # which statistics there are does not matter to speed
     if plan is not None and plan not in NAMES:
         raise BadInput(one_of("--plan", plan, NAMES))
     objective = _largest(work)
@@ -146,10 +144,7 @@ def agrees(work: Work, plan: Plan) -> bool:
     somewhere = tuple(0.37 - 0.58 * place for place in range(len(few.subspace.directions)))
     try:
         (found,) = few.rows([somewhere], plan)
-    except (
-        RuntimeError,
-        NotImplementedError,
-    ):  # an operation of the user's net that cannot be stacked or traced
+    except (RuntimeError, NotImplementedError):  # an operation of the user's net that cannot be stacked or traced
         return False
     value = next(iter(found.values()))
     expected = objective.metrics(*few.subspace.at(somewhere))["loss"]
@@ -242,9 +237,7 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
                 break
     for points in STACKS if "stacked" in names and _stackable(objective) else ():
         chunk = _power(race.plan.chunk * race.plan.points // points, 8, race.plan.chunk)
-        if not race.against(
-            replace(race.plan, name="stacked", chunk=chunk, points=_fitting(race.work, points))
-        ):
+        if not race.against(replace(race.plan, name="stacked", chunk=chunk, points=_fitting(race.work, points))):
             break
     for name in names:
         if name not in (race.plan.name, "stacked"):

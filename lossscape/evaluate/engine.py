@@ -142,9 +142,7 @@ class Work:
         found = {split: network(block, points, done, given[split]) for split, network in networks.items()}
         if self.outputs is not None:
             for place, point in enumerate(block[:wanted]):
-                self.outputs.keep(
-                    plan, point, {s: torch.cat(each[place]) for s, each in given.items() if each}
-                )
+                self.outputs.keep(plan, point, {s: torch.cat(each[place]) for s, each in given.items() if each})
         return [{split: values[place] for split, values in found.items()} for place in range(wanted)]
 
     def _known(self, outputs: Mapping[str, Tensor], done: Done | None) -> dict[str, PerSample]:
@@ -152,8 +150,7 @@ class Work:
         if done is not None:
             done(self.cost(()))
         return {
-            split: part.per_sample(outputs[split].double(), part.targets)
-            for split, part in self.objectives.items()
+            split: part.per_sample(outputs[split].double(), part.targets) for split, part in self.objectives.items()
         }
 
     def _references_of(self, plan: Plan) -> dict[str, PerSample]:

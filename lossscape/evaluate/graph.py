@@ -153,9 +153,7 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     try:
         with torch.no_grad():
             ShapeProp(module).propagate(inputs.clone())
-    except (
-        Exception
-    ):  # the user's own operations decide what they take; the dense plan calls them as they are
+    except Exception:  # the user's own operations decide what they take; the dense plan calls them as they are
         return None
     folds = _fold(module)
     padded = _pad(module) if inputs.device.type == "cpu" else {}
@@ -178,9 +176,7 @@ def _calls(module: GraphModule) -> Counter[str]:
 
 def _owners(module: GraphModule) -> Counter[int]:
     """In how many places each parameter is registered."""
-    return Counter(
-        id(value) for child in module.modules() for value in child._parameters.values() if value is not None
-    )
+    return Counter(id(value) for child in module.modules() for value in child._parameters.values() if value is not None)
 
 
 def _alone(module: GraphModule, node: Node) -> bool:
@@ -196,11 +192,7 @@ def _alone(module: GraphModule, node: Node) -> bool:
 
 
 def _is(module: GraphModule, node: Any, kinds: tuple[type[nn.Module], ...]) -> bool:
-    return (
-        isinstance(node, Node)
-        and node.op == "call_module"
-        and type(module.get_submodule(str(node.target))) in kinds
-    )
+    return isinstance(node, Node) and node.op == "call_module" and type(module.get_submodule(str(node.target))) in kinds
 
 
 def _first(module: GraphModule) -> tuple[FirstLayer | None, Node | None]:

@@ -100,18 +100,14 @@ class Network:
             self.forward.release()
         return [joined(part) for part in parts]
 
-    def _one_by_one(
-        self, block: list[Coordinates], values: list[Params]
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def _one_by_one(self, block: list[Coordinates], values: list[Params]) -> Iterator[tuple[int, Tensor, Tensor]]:
         feeds = self.products.feeds() if self.products else map(_same, self._inputs())
         for span, feed in zip(self.objective.spans(), feeds, strict=True):
             targets, masks = self.objective.targets[span], self.objective.masks_of(span)
             for place, (coordinates, value) in enumerate(zip(block, values, strict=True)):
                 yield place, self.forward(value, masks, feed(coordinates)), targets
 
-    def _stacked(
-        self, block: list[Coordinates], values: list[Params]
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def _stacked(self, block: list[Coordinates], values: list[Params]) -> Iterator[tuple[int, Tensor, Tensor]]:
         stack = {name: torch.stack([value[name] for value in values]) for name in values[0]}
         batches = self.products.stacks(block) if self.products else self._inputs()
         for span, batch in zip(self.objective.spans(), batches, strict=True):
@@ -144,11 +140,7 @@ class Network:
 
         if self.plan.name == "stacked":
             stacked = torch.func.vmap(call, in_dims=(0, None, 0 if self.products else None))
-            return (
-                _compiled(stacked, self.plan.chunk, 1 if self.products else 0)
-                if self.plan.compiled
-                else stacked
-            )
+            return _compiled(stacked, self.plan.chunk, 1 if self.products else 0) if self.plan.compiled else stacked
         return _compiled(call, self.plan.chunk, 0) if self.plan.compiled else call
 
 
@@ -189,10 +181,7 @@ def _same(inputs: Inputs) -> Callable[[Coordinates], Inputs]:
 def _matrices(module: nn.Module) -> set[str]:
     """Parameters of affine layers, which bf16 rounds at every use: rounded once a point instead."""
     return {
-        f"{name}.{key}"
-        for name, child in module.named_modules()
-        if type(child) in AFFINE
-        for key in ("weight", "bias")
+        f"{name}.{key}" for name, child in module.named_modules() if type(child) in AFFINE for key in ("weight", "bias")
     }
 
 

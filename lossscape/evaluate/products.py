@@ -92,8 +92,6 @@ def cancels(subspace: Subspace, first: FirstLayer) -> bool:
     origin = subspace.origin[f"{first.name}.weight"].double()
     for direction in subspace.directions:
         moved = direction[f"{first.name}.weight"].double()
-        if any(
-            float((origin + s * moved).norm()) < MOST_CANCELLATION * float(origin.norm()) for s in (-1, 1)
-        ):
+        if any(float((origin + s * moved).norm()) < MOST_CANCELLATION * float(origin.norm()) for s in (-1, 1)):
             return True
     return False

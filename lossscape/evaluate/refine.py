@@ -88,9 +88,7 @@ def _bends_of_plane(xy: np.ndarray, z: np.ndarray) -> list[tuple[int, int, float
     return edges
 
 
-def refined(
-    grid: Sequence[Coordinates], budget: int
-) -> Callable[[Mapping[Coordinates, float]], list[Coordinates]]:
+def refined(grid: Sequence[Coordinates], budget: int) -> Callable[[Mapping[Coordinates, float]], list[Coordinates]]:
     """A function from the losses of all rounds so far to the points of the next; [] when the budget is spent.
 
     The first round is the grid, in its order.

@@ -31,30 +31,20 @@ class RecomputedStatistics:
     def __init__(self, model: nn.Module, inputs: Any, dtype: torch.dtype = torch.float32) -> None:
         """model: left as it is; inputs: [N, ...], or a mapping of such tensors; dtype: of the arithmetic."""
         self.inputs, self.dtype, self.samples = batch_of(inputs), dtype, len(inputs)
-        self.model = (
-            copy.deepcopy(unwrapped(model)).to(self.inputs.device, dtype).requires_grad_(False).eval()
-        )
+        self.model = copy.deepcopy(unwrapped(model)).to(self.inputs.device, dtype).requires_grad_(False).eval()
         self.estimated: set[str] = set()
         for name, module in self.model.named_modules():
             if isinstance(module, _BatchNorm) and module.track_running_stats:
                 module.train()
                 module.momentum = None  # torch: None is the cumulative average
                 module.reset_running_stats()
-                self.estimated |= {
-                    f"{name}.{key}".lstrip(".") for key, _ in module.named_buffers(recurse=False)
-                }
+                self.estimated |= {f"{name}.{key}".lstrip(".") for key, _ in module.named_buffers(recurse=False)}
 
-    def __call__(
-        self, parameters: Params, buffers: Params, done: Callable[[int], None] | None = None
-    ) -> Params:
+    def __call__(self, parameters: Params, buffers: Params, done: Callable[[int], None] | None = None) -> Params:
         """The buffers at a point; done: called after each batch with its samples."""
         values = {name: _in(value, self.dtype) for name, value in parameters.items()}
         fresh = {name: value.clone() for name, value in self.model.named_buffers()}
-        fresh |= {
-            name: _in(value, self.dtype).clone()
-            for name, value in buffers.items()
-            if name not in self.estimated
-        }
+        fresh |= {name: _in(value, self.dtype).clone() for name, value in buffers.items() if name not in self.estimated}
         last = has_convolutions(self.model) and isinstance(self.inputs, Tensor) and self.inputs.ndim == 4
         for batch in _batches(self.inputs):
             # BatchNorm updates the buffers it is given in place

@@ -76,9 +76,7 @@ def axis(points: int, low: float, high: float) -> list[float]:
     if points < 2:
         raise BadInput(f"{points} points: a range needs at least 2")
     steps = np.arange(points)
-    values = (low * (points - 1 - steps) + high * steps) / (
-        points - 1
-    )  # symmetric: the middle of ±r is exactly 0
+    values = (low * (points - 1 - steps) + high * steps) / (points - 1)  # symmetric: the middle of ±r is exactly 0
     whole = np.round(values)
     values = np.where(np.abs(values - whole) < 1e-12 * (high - low), whole, values)  # 0 and 1 are checkpoints
     values[0], values[-1] = low, high

@@ -6,15 +6,7 @@ import numpy as np
 
 from lossscape.directions import line_words, sentence
 from lossscape.figures.metrics import metric
-from lossscape.figures.phrases import (
-    BAND,
-    conditions,
-    failure_words,
-    grid_words,
-    point_name,
-    range_words,
-    sampled,
-)
+from lossscape.figures.phrases import BAND, conditions, failure_words, grid_words, point_name, range_words, sampled
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Curve, Surface, Trail
 from lossscape.text import number
@@ -210,9 +202,7 @@ def _warnings(trail: Trail, split: str, off: np.ndarray, extent: float) -> list[
     finite = np.isfinite(ratios)
     if finite.any():
         worst = int(np.where(finite, ratios, -1).argmax())
-        pair = (
-            f"{number(true[worst], 3)} against {number(plane[worst], 3)} in the plane ({when(trail, worst)})"
-        )
+        pair = f"{number(true[worst], 3)} against {number(plane[worst], 3)} in the plane ({when(trail, worst)})"
         unlike = int((ratios[finite] > np.log(UNLIKE)).sum())
         if unlike:
             words.append(
@@ -220,9 +210,7 @@ def _warnings(trail: Trail, split: str, off: np.ndarray, extent: float) -> list[
                 f"true {split} loss differs from the plane's by more than a factor {UNLIKE:g}, most at {pair}."
             )
         elif ratios[worst] > 1e-4:
-            words.append(
-                f"Its true {split} losses are the plane's within a factor {UNLIKE:g}, at worst {pair}."
-            )
+            words.append(f"Its true {split} losses are the plane's within a factor {UNLIKE:g}, at worst {pair}.")
     if lost := int((~np.isfinite(true) | ~np.isfinite(plane)).sum()):
         words.append(f"At {lost:,} of its checkpoints a loss is infinite or undefined.")
     return words

@@ -103,26 +103,18 @@ def fact_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
         counts = " and ".join(f"{count:,} {split}" for split, count in samples.items())
         rows.append(["samples checked, the same on both sides", counts])
     if "points_checked" in certificate:
-        rows.append(
-            ["points checked by dense forward passes in fp64", value_text(certificate["points_checked"])]
-        )
-    rows += [
-        [f"not checked: {name}", str(why)] for name, why in (certificate.get("not_checked") or {}).items()
-    ]
+        rows.append(["points checked by dense forward passes in fp64", value_text(certificate["points_checked"])])
+    rows += [[f"not checked: {name}", str(why)] for name, why in (certificate.get("not_checked") or {}).items()]
     if "centre_norm" in certificate:
         rows.append(["‖θ‖ of the centre", number(certificate["centre_norm"], 6)])
     norms = certificate.get("direction_norms", [])
     for index, value in enumerate(norms, 1):
-        name = (
-            f"‖d{'₁₂'[index - 1 : index]}‖ of direction {index}" if len(norms) > 1 else "‖d‖ of the direction"
-        )
+        name = f"‖d{'₁₂'[index - 1 : index]}‖ of direction {index}" if len(norms) > 1 else "‖d‖ of the direction"
         rows.append([name, number(value, 6)])
     if "cosine" in certificate:
         rows.append(["cosine between the directions", number(certificate["cosine"], 3)])
     if shares := certificate.get("explained_variance"):
-        rows.append(
-            ["share of the variance along each direction", ", ".join(f"{100 * s:.1f} %" for s in shares)]
-        )
+        rows.append(["share of the variance along each direction", ", ".join(f"{100 * s:.1f} %" for s in shares)])
     if check := certificate.get("precision_check"):
         rows.append(["points evaluated again in fp32", value_text(check.get("points"))])
         for which in ("largest", "mean"):
@@ -162,8 +154,6 @@ def plan_words(plan: Mapping[str, Any]) -> str:
     if (points := plan.get("points") or 1) > 1:
         words.append(f"{value_text(points)} points together")
     words += [
-        text
-        for key, text in (("channels_last", "channels last in memory"), ("compiled", "compiled"))
-        if plan.get(key)
+        text for key, text in (("channels_last", "channels last in memory"), ("compiled", "compiled")) if plan.get(key)
     ]
     return "; ".join(words)

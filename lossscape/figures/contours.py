@@ -23,9 +23,7 @@ APART = "no neighbouring points with a finite loss"
 
 
 @style()
-def build_contour(
-    surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True
-) -> Figure:
+def build_contour(surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True) -> Figure:
     """Filled contours with labelled lines; a star marks the centre, hatching what has no finite loss.
 
     split: train or test, by default the first that was computed; log: a logarithmic scale, which is taken in any
@@ -42,9 +40,7 @@ def build_contour(
 
 
 @style()
-def contour_axes(
-    surface: Surface, ax: Axes | None = None, *, split: str | None = None, log: bool = False
-) -> Axes:
+def contour_axes(surface: Surface, ax: Axes | None = None, *, split: str | None = None, log: bool = False) -> Axes:
     """Draw a surface as contours with a colour bar into axes, by default new ones; returns the axes.
 
     Arguments as for build_contour. Raises BadInput.
@@ -94,9 +90,7 @@ def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool) -> Drawn
         labels, bar = meshes.bands(axes, surface, heights, scale, _loss_label(surface, split, scale))
     else:
         words = NOTHING if scale.empty else APART
-        axes.text(
-            0.5, 0.4, words, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0}
-        )
+        axes.text(0.5, 0.4, words, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0})
     meshes.dots(axes, surface)
     if _shows_centre(surface):
         axes.plot(0, 0, "*", markersize=13, markerfacecolor="white", markeredgecolor="black", label="centre")
@@ -113,9 +107,7 @@ def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool) -> Drawn
 
 
 @style()
-def build_surface(
-    surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True
-) -> Figure:
+def build_surface(surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True) -> Figure:
     """The surface in three dimensions, open where it has no finite loss; arguments as for build_contour."""
     split = _split(surface, split)
     caption = surface_caption(surface, split, log) if captioned else None

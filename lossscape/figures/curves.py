@@ -56,9 +56,7 @@ def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool =
 
 
 @style()
-def curve_axes(
-    curves: Sequence[Curve], ax: Axes | None = None, *, name: str = "loss", log: bool = False
-) -> Axes:
+def curve_axes(curves: Sequence[Curve], ax: Axes | None = None, *, name: str = "loss", log: bool = False) -> Axes:
     """Draw the loss or another metric of curves into axes, by default new ones, with a legend; returns the axes.
 
     Train is solid, test dashed, with bands of standard errors where the values are of a subset.
@@ -205,9 +203,7 @@ def _band_key(curves: Sequence[Curve]) -> list[Artist]:
     """A legend entry for the bands, where there are any."""
     colour = COLOURS[0] if len(curves) == 1 and len(curves[0].splits) == 1 else "0.35"
     return (
-        [Patch(color=colour, alpha=0.25, linewidth=0, label=f"± {BAND} standard errors")]
-        if any(_bands(curves))
-        else []
+        [Patch(color=colour, alpha=0.25, linewidth=0, label=f"± {BAND} standard errors")] if any(_bands(curves)) else []
     )
 
 

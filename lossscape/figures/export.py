@@ -28,9 +28,7 @@ GHOSTS = "vtkGhostType"
 """The array by which VTK and ParaView hide points."""
 
 
-def export(
-    surface: Surface, folder: Path, formats: Sequence[str] = FORMATS, name: str = "surface"
-) -> list[Path]:
+def export(surface: Surface, folder: Path, formats: Sequence[str] = FORMATS, name: str = "surface") -> list[Path]:
     """Write a surface as name.npz and name.vts (name.vtu where its points make no full grid); returns the files.
 
     npz: x [len(x)], y [len(y)], each column of the table [len(y), len(x)], and settings as JSON text; without a full
@@ -73,9 +71,7 @@ def _npz(surface: Surface) -> bytes:
         arrays = {axis: surface.table[axis].to_numpy() for axis in ("x", "y")}
         arrays["triangles"] = _triangles(surface, _heights(columns))
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, allow_pickle=False, **arrays, **columns, settings=np.array(_settings(surface))
-    )
+    np.savez_compressed(buffer, allow_pickle=False, **arrays, **columns, settings=np.array(_settings(surface)))
     return buffer.getvalue()
 
 
@@ -120,9 +116,7 @@ def _root(kind: str, surface: Surface, **attributes: str) -> tuple[ET.Element, E
     return root, ET.SubElement(root, kind, attributes)
 
 
-def _points_and_data(
-    piece: ET.Element, x: np.ndarray, y: np.ndarray, columns: Mapping[str, np.ndarray]
-) -> None:
+def _points_and_data(piece: ET.Element, x: np.ndarray, y: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
     losses = _heights(columns)
     finite = np.isfinite(losses)
     heights = np.where(finite, losses, losses[finite].max() if finite.any() else 0.0)

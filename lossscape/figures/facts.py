@@ -78,9 +78,7 @@ def facts_of(run: RunFiles) -> Facts:
             metrics=metrics,
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise BadInput(
-            f"{run.config_file}: not the config of a run ({type(error).__name__}: {error})"
-        ) from None
+        raise BadInput(f"{run.config_file}: not the config of a run ({type(error).__name__}: {error})") from None
 
 
 def read_metrics(path: Path) -> pd.DataFrame:

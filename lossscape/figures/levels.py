@@ -91,9 +91,7 @@ def choose_scale(losses: np.ndarray, log: bool) -> Scale:
     if possible and (log or (low >= 0 and high > WIDE * positive.min())):
         low, high = _window(positive)
         notes = [] if log else ["Logarithmic scale, since the losses span more than two decades."]
-        return Scale(
-            True, low, high, _decades(low, high), **counts, notes=notes + _clipped(values, low, high)
-        )
+        return Scale(True, low, high, _decades(low, high), **counts, notes=notes + _clipped(values, low, high))
     notes = ["A logarithmic scale needs positive losses, so this one is linear."] if log else []
     if low < 0 < (ceiling := low + STEEP * (float(np.median(values)) - low)):
         high = min(high, ceiling)
@@ -118,14 +116,9 @@ def _window(positive: np.ndarray) -> tuple[float, float]:
 
 def _clipped(values: np.ndarray, low: float, high: float) -> list[str]:
     notes = []
-    for count, where, end in (
-        (int((values < low).sum()), "below", low),
-        (int((values > high).sum()), "above", high),
-    ):
+    for count, where, end in ((int((values < low).sum()), "below", low), (int((values > high).sum()), "above", high)):
         if count:
-            notes.append(
-                f"{count:,} point{'s' * (count != 1)} with a loss {where} {number(end)} drawn at that value."
-            )
+            notes.append(f"{count:,} point{'s' * (count != 1)} with a loss {where} {number(end)} drawn at that value.")
     return notes
 
 
@@ -140,9 +133,7 @@ def _decades(low: float, high: float) -> list[float]:
     best = [10.0**power for power in range(first, last + 1)]
     for mantissas in ((1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         levels = [float(f"{mantissa}e{power}") for power in range(first, last + 1) for mantissa in mantissas]
-        best = max(
-            best, _around(levels, low, high), key=lambda found: len(found) if len(found) <= MOST_LEVELS else 0
-        )
+        best = max(best, _around(levels, low, high), key=lambda found: len(found) if len(found) <= MOST_LEVELS else 0)
     fine = _around(_linear(low, high), low, high)
     return fine if len(_around(best, low, high)) < 6 and fine[0] > 0 else _around(best, low, high)
 

@@ -98,9 +98,7 @@ def has_faces(surface: Surface, heights: np.ndarray) -> bool:
     return bool(len(triangulation(surface, heights).get_masked_triangles()))
 
 
-def bands(
-    axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, label: str
-) -> tuple[list[Text], Colorbar]:
+def bands(axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, label: str) -> tuple[list[Text], Colorbar]:
     """Draw filled contours, lines and a colour bar with this label; returns the numbers on the lines, and the bar.
 
     heights: as Surface.values shapes them, NaN where the plane is left open; some must make a face.

@@ -50,7 +50,5 @@ def value_words(row: Mapping[Any, Any], split: str, names: Iterable[str]) -> str
     """The metrics of a split in a row of a table, as far as they are there: accuracy 97.25 %, margin 3.1."""
     values = {name: row.get(f"{split}_{name}") for name in names}
     return ", ".join(
-        f"{metric(name).label} {metric(name).text(value)}"
-        for name, value in values.items()
-        if value is not None
+        f"{metric(name).label} {metric(name).text(value)}" for name, value in values.items() if value is not None
     )

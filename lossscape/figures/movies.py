@@ -125,9 +125,7 @@ def movie(path: Path | None, fps: float) -> Iterator[Callable[[Image.Image], Non
         write_bytes(path, made.read_bytes())
 
 
-def _ffmpeg(
-    size: tuple[int, int], fps: float, path: Path, said: io.BufferedRandom
-) -> "subprocess.Popen[bytes]":
+def _ffmpeg(size: tuple[int, int], fps: float, path: Path, said: io.BufferedRandom) -> "subprocess.Popen[bytes]":
     """A process that takes RGB frames of a size; H.264 in pixels that every player shows, which needs even sides."""
     words = [
         "ffmpeg", "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}",

@@ -55,9 +55,7 @@ def shared_scales(pairs: Sequence[Pair], log: bool = False) -> Shared:
         for surface in (pair.original, pair.relabelled):
             away = (surface.table["x"] != 0) | (surface.table["y"] != 0)
             losses.append(surface.table.loc[away, "train_loss"].to_numpy())
-    return Shared(
-        choose_scale(np.concatenate(losses), log), choose_diverging([pair.difference for pair in pairs])
-    )
+    return Shared(choose_scale(np.concatenate(losses), log), choose_diverging([pair.difference for pair in pairs]))
 
 
 @style()
@@ -81,17 +79,17 @@ def build_pair(pair: Pair, scales: Shared, caption: str | None = None) -> Figure
         if column == 0:
             axes.set_ylabel("y", size=9, labelpad=1)
         solid(panel, _wider((lefts[column], 0.2, SIDE, SIDE)), pair.original, heights, scale, colours)
-    bars = ((1, scales.losses, meshes.COLOURS, loss_label([pair], scales.losses)),
-            (2, scales.differences, diverging.COLOURS, "difference"))  # fmt: skip
+    bars = (
+        (1, scales.losses, meshes.COLOURS, loss_label([pair], scales.losses)),
+        (2, scales.differences, diverging.COLOURS, "difference"),
+    )
     for column, scale, colours, label in bars:
         colour_bar(panel, (lefts[column] + SIDE + 0.12, bottom, BAR, SIDE), scale, colours, label)
     return figure
 
 
 @style()
-def build_nets(
-    shown: Sequence[Pair], scales: Shared, caption: str | None = None, *, solids: bool = False
-) -> Figure:
+def build_nets(shown: Sequence[Pair], scales: Shared, caption: str | None = None, *, solids: bool = False) -> Figure:
     """Several nets as columns; labels, relabelled and difference as rows, all on one scale with equal levels.
 
     solids: in three dimensions, not as contours; the rest as for build_pair.
@@ -117,9 +115,7 @@ def build_nets(
                 axes.set_xlabel("x", size=9, labelpad=1)
             if column == 0:
                 axes.set_ylabel("y", size=9, labelpad=1)
-        sheet_axes.text(
-            LEFT + column * across + SIDE / 2, height - TOP + 0.06, _fitting(pair.net), ha="center"
-        )
+        sheet_axes.text(LEFT + column * across + SIDE / 2, height - TOP + 0.06, _fitting(pair.net), ha="center")
     for row, name in enumerate(row_names(shown[0].targets)):
         middle = height - TOP - SIDE / 2 - row * up
         sheet_axes.text(0.24, middle, name, ha="center", va="center", rotation=90)

@@ -44,9 +44,7 @@ def add(panel: SubFigure, box: Box, **kind: Any) -> Any:
     return panel.add_axes((left / width, bottom / height, wide / width, high / height), **kind)
 
 
-def contours(
-    panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Heights, colours: str
-) -> Axes:
+def contours(panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Heights, colours: str) -> Axes:
     """Filled contours [len(y), len(x)] with lines at the scale's levels, a star at the centre; hatched where NaN."""
     axes: Axes = add(panel, box)
     axes.grid(False)
@@ -70,9 +68,7 @@ def contours(
     return axes
 
 
-def solid(
-    panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Heights, colours: str
-) -> Axes:
+def solid(panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Heights, colours: str) -> Axes:
     """The same in three dimensions, open where there is no finite height."""
     axes = add(panel, box, axes_class=Axes3D)
     axes.patch.set_visible(False)  # it would hide what stands beside it

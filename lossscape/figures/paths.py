@@ -34,23 +34,16 @@ def build_path(surface: Surface, *, split: str | None = None, captioned: bool = 
     title = f"Paths over the plane around {phrases.point_name(surface.settings['centre'])} ({split} data)"
     kinds: list[Artist] = [
         Line2D([], [], color="0.35", label="true loss; off the plane"),
-        Line2D(
-            [], [], color="0.35", linestyle=(0, (2, 1.4)), label="plane's loss; within it, from the centre"
-        ),
+        Line2D([], [], color="0.35", linestyle=(0, (2, 1.4)), label="plane's loss; within it, from the centre"),
     ]
     caption = path_caption(surface, split) if captioned else None
-    figure, panel = sheet(
-        10, 4.2, title, caption, [*(key(surface.trails) if len(surface.trails) > 1 else []), *kinds]
-    )
+    figure, panel = sheet(10, 4.2, title, caption, [*(key(surface.trails) if len(surface.trails) > 1 else []), *kinds])
     left, right = panel.subplots(1, 2)
     drawn = []
     for index, trail in enumerate(surface.trails):
         time = _time(surface.trails, trail)
         look = {"color": COLOURS[index % len(COLOURS)], "marker": "" if len(time) > 1 else "o"}
-        for axes, solid, dashed in (
-            (left, f"{split}_loss", f"plane_{split}_loss"),
-            (right, "off_plane", "in_plane"),
-        ):
+        for axes, solid, dashed in ((left, f"{split}_loss", f"plane_{split}_loss"), (right, "off_plane", "in_plane")):
             for column, dash in ((solid, "-"), (dashed, (0, (2, 1.4)))):
                 values = finite(trail.table[column].to_numpy())
                 drawn += [values] if axes is left else []
@@ -132,13 +125,9 @@ def over_solid(axes: Any, surface: Surface, scale: Scale, split: str) -> None:
             for which in ("plane_", "")
         )
         look = _look(index)
-        axes.plot(
-            x, y, plane, linewidth=1.8, zorder=5, label=f"path of {trail.name}", path_effects=[_EDGE], **look
-        )
+        axes.plot(x, y, plane, linewidth=1.8, zorder=5, label=f"path of {trail.name}", path_effects=[_EDGE], **look)
         for row in _marks(trail):
-            axes.plot(
-                [x[row]] * 2, [y[row]] * 2, [plane[row], true[row]], color=look["color"], lw=0.9, zorder=6
-            )
+            axes.plot([x[row]] * 2, [y[row]] * 2, [plane[row], true[row]], color=look["color"], lw=0.9, zorder=6)
         marks = _marks(trail)
         axes.plot(
             x[marks], y[marks], true[marks], "o", linestyle="", markersize=4, markerfacecolor="white",
@@ -189,13 +178,7 @@ def _near(surface: Surface, spot: tuple[float, float], others: Sequence[tuple[fl
 
 
 def _write(
-    axes: Axes,
-    surface: Surface,
-    spot: tuple[float, float],
-    text: str,
-    colour: str = "black",
-    *,
-    above: bool = False,
+    axes: Axes, surface: Surface, spot: tuple[float, float], text: str, colour: str = "black", *, above: bool = False
 ) -> Text:
     """A name beside a spot, towards the middle of the picture; or above it."""
     left = spot[0] < surface.x.mean()

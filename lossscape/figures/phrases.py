@@ -112,9 +112,7 @@ def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
     if policy := settings.get("batch_norm"):
         words.append(f"BatchNorm statistics {BATCH_NORM.get(policy, str(policy)).format(anchor=anchor)}.")
     if dropout := settings.get("dropout"):
-        words.append(
-            f"Dropout stays on, with masks of seed {dropout['seed']} that are the same at every point."
-        )
+        words.append(f"Dropout stays on, with masks of seed {dropout['seed']} that are the same at every point.")
     return [*words, precision_words(result)]
 
 
@@ -140,9 +138,7 @@ def standard_errors(result: Result, splits: Sequence[str]) -> list[str]:
         elsewhere = np.isfinite(own) & np.isfinite(apart) & ~reference
         parts = [f"{number(float(there[0]), 2)} at {name}"] if there.size else []
         if elsewhere.any():
-            parts.append(
-                f"{_middle(own[elsewhere])}; of its difference to {name}: {_middle(apart[elsewhere])}"
-            )
+            parts.append(f"{_middle(own[elsewhere])}; of its difference to {name}: {_middle(apart[elsewhere])}")
             separate = np.hypot(own[elsewhere], there.sum())
             smaller.append(np.median(apart[elsewhere]) < np.median(separate))
         if parts:

@@ -51,10 +51,7 @@ def shortened(text: str, columns: int = 44) -> str:
 def distinct(names: Sequence[str]) -> list[str]:
     """The names shortened, with a number behind those that would read the same."""
     short = [shortened(name) for name in names]
-    return [
-        f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name
-        for i, name in enumerate(short)
-    ]
+    return [f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name for i, name in enumerate(short)]
 
 
 def finite(values: np.ndarray) -> np.ndarray:
@@ -101,7 +98,5 @@ def text_width(text: str, size: float) -> float:
     """Points that a text takes at a font size in points."""
     if not text:
         return 0.0
-    width, _, _ = _renderer().get_text_width_height_descent(
-        text, FontProperties(family=fonts(), size=size), False
-    )
+    width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(family=fonts(), size=size), False)
     return float(width) * 72 / DPI

@@ -11,17 +11,7 @@ from lossscape.errors import BadInput
 from lossscape.figures.facts import Facts, facts_of, names_of
 from lossscape.figures.metrics import metric, value_words
 from lossscape.figures.phrases import LOSSES
-from lossscape.figures.style import (
-    COLOURS,
-    DASHES,
-    line_style,
-    loss_axis,
-    numbers,
-    sheet,
-    split_key,
-    steady,
-    style,
-)
+from lossscape.figures.style import COLOURS, DASHES, line_style, loss_axis, numbers, sheet, split_key, steady, style
 from lossscape.figures.text import finite, shortened
 from lossscape.runfiles import RunFiles
 from lossscape.text import number

@@ -31,12 +31,7 @@ class ModelOptions(Component):
     """Initial values: default, constant, normal, xavier, he, lecun; with options {name: normal, std: 0.1}."""
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "mlp": mlp,
-    "cnn": cnn,
-    "resnet18": resnet18,
-    "resnet50": resnet50,
-}
+MODELS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "resnet18": resnet18, "resnet50": resnet50}
 FAMILY = Family(MODELS, ModelOptions, given=("shape", "classes"))
 
 

@@ -12,17 +12,13 @@ Stem = Literal["imagenet", "cifar"]
 
 
 @recognised
-def resnet18(
-    shape: tuple[int, ...], classes: int, *, stem: Stem = "imagenet", shortcuts: bool = True
-) -> nn.Module:
+def resnet18(shape: tuple[int, ...], classes: int, *, stem: Stem = "imagenet", shortcuts: bool = True) -> nn.Module:
     """ResNet-18: four stacks of two basic blocks (He et al., arXiv:1512.03385). See `_resnet`."""
     return _resnet("resnet18", shape, classes, stem, shortcuts)
 
 
 @recognised
-def resnet50(
-    shape: tuple[int, ...], classes: int, *, stem: Stem = "imagenet", shortcuts: bool = True
-) -> nn.Module:
+def resnet50(shape: tuple[int, ...], classes: int, *, stem: Stem = "imagenet", shortcuts: bool = True) -> nn.Module:
     """ResNet-50: stacks of 3, 4, 6, 3 bottleneck blocks (He et al., arXiv:1512.03385). See `_resnet`."""
     return _resnet("resnet50", shape, classes, stem, shortcuts)
 

@@ -79,8 +79,7 @@ def summarise(model: nn.Module, example: tuple[int, ...] | Inputs) -> Summary:
             except Exception as error:  # whatever the user's forward raises is the user's to read
                 reason = (str(error).strip().splitlines() or [""])[0]
                 raise BadInput(
-                    f"the model does not take inputs of shape {_shown(example)}: "
-                    f"{type(error).__name__}: {reason}"
+                    f"the model does not take inputs of shape {_shown(example)}: {type(error).__name__}: {reason}"
                 ) from error
     modules = list(model.modules())
     return Summary(
@@ -106,9 +105,7 @@ class _Work:
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
             self.largest = max(self.largest, output.numel() // self.SAMPLES)
-            self.multiply_adds += (
-                _multiply_adds(module, inputs[0] if inputs else output, output) // self.SAMPLES
-            )
+            self.multiply_adds += _multiply_adds(module, inputs[0] if inputs else output, output) // self.SAMPLES
 
 
 def _multiply_adds(module: nn.Module, given: Tensor, output: Tensor) -> int:
@@ -138,10 +135,7 @@ def _zeros(example: tuple[int, ...] | Inputs, dtype: torch.dtype, device: torch.
         return torch.zeros(_Work.SAMPLES, *example, dtype=dtype, device=device)
     made = {
         name: torch.zeros(
-            _Work.SAMPLES,
-            *each.shape[1:],
-            dtype=dtype if each.is_floating_point() else each.dtype,
-            device=device,
+            _Work.SAMPLES, *each.shape[1:], dtype=dtype if each.is_floating_point() else each.dtype, device=device
         )
         for name, each in tensors_of(example).items()
     }

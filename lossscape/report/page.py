@@ -40,11 +40,7 @@ class RunPart:
 
 
 def write_report(
-    runs: Sequence[RunFiles],
-    folder: Path,
-    *,
-    log: bool = False,
-    front: Callable[[Page], Section] | None = None,
+    runs: Sequence[RunFiles], folder: Path, *, log: bool = False, front: Callable[[Page], Section] | None = None
 ) -> Path:
     """Write folder/index.html and its files from what the runs hold now; returns the page's path.
 
@@ -131,9 +127,7 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
     )
 
 
-def _comparison(
-    runs: Sequence[RunFiles], parts: Sequence[RunPart], page: Page
-) -> tuple[list[Picture], list[Problem]]:
+def _comparison(runs: Sequence[RunFiles], parts: Sequence[RunPart], page: Page) -> tuple[list[Picture], list[Problem]]:
     """Training curves of all runs, and what analyses draw of the results of several runs together."""
     pictures, problems = [], []
     readable = [(run, part.facts) for run, part in zip(runs, parts, strict=True) if part.facts is not None]
@@ -164,8 +158,7 @@ def _cells(facts: Facts, others: Sequence[str]) -> list[str]:
         cells.append(number(last[f"{split}_loss"]))
         values = [last.get(f"{split}_{name}") for name in others]
         cells += [
-            "–" if value is None else metric(name).text(value)
-            for name, value in zip(others, values, strict=True)
+            "–" if value is None else metric(name).text(value) for name, value in zip(others, values, strict=True)
         ]
     return cells
 

@@ -43,9 +43,7 @@ def reason_of(error: Exception) -> str:
     return str(error) if isinstance(error, BadInput) else f"not readable ({type(error).__name__}: {error})"
 
 
-def find(
-    home: Path, page: Page, anchor: str, hidden: set[Path], among: Collection[Path] | None = None
-) -> Found:
+def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collection[Path] | None = None) -> Found:
     """The finished results below a folder as sections with their files below `page`, and why others are left out.
 
     anchor: what those of the sections begin with; hidden: resolved folders of results that are shown elsewhere, to

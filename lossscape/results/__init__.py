@@ -19,7 +19,7 @@ from lossscape.results.folder import (
     TARGETS,
     finished,
     read_settings,
-)  # fmt: skip
+)
 from lossscape.results.surface import Pair, Surface, Trail, read_surface, read_trails
 from lossscape.results.tables import read_csv, write_csv
 

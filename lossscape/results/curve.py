@@ -145,9 +145,7 @@ def check_whole(result: Result) -> None:
     grid, refine = math.prod(result.grid), int(result.settings.get("refine") or 0)
     count, beside = len(result.table), int(result.refined.sum()) + _ends_beside(result)
     if count - beside != grid or count > grid + beside or int(result.refined.sum()) > refine:
-        raise BadInput(
-            f"{result.folder.name}: holds {count:,} of {grid + refine:,} points; run the command again"
-        )
+        raise BadInput(f"{result.folder.name}: holds {count:,} of {grid + refine:,} points; run the command again")
 
 
 def _ends_beside(result: Result) -> int:

@@ -74,9 +74,8 @@ class PlannedEngine:
         work = self.work
         with stop_on_signals() as stop:
             found = calibrate(
-                work.objectives, work.subspace, missing, plan=self.execution.plan,
-                done=lambda _: raise_if_stopped(stop),
-            )  # fmt: skip
+                work.objectives, work.subspace, missing, plan=self.execution.plan, done=lambda _: raise_if_stopped(stop)
+            )
         seconds = found.seconds * work.cost(()) / work.samples
         engine = {
             "plan": asdict(found.plan), "chosen": found.source, "seconds_per_point": seconds,

@@ -62,6 +62,4 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 def finished(folder: Path, file: str) -> list[Path]:
     """The results below a folder whose final CSV is there, oldest first."""
-    return sorted(
-        (path.parent for path in folder.glob(f"*/{file}")), key=lambda p: ((p / file).stat().st_mtime, p)
-    )
+    return sorted((path.parent for path in folder.glob(f"*/{file}")), key=lambda p: ((p / file).stat().st_mtime, p))

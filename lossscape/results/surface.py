@@ -89,8 +89,9 @@ class Pair:
         }
         apart = {"difference": self.relabelled.table["train_loss"] - self.original.table["train_loss"]}
         table = pd.DataFrame({name: self.original.table[name] for name in ("x", "y")} | columns | apart)
-        settings = {name: surface.settings for name, surface in
-                    (("original", self.original), ("relabelled", self.relabelled))}  # fmt: skip
+        settings = {
+            name: surface.settings for name, surface in (("original", self.original), ("relabelled", self.relabelled))
+        }
         return Surface(self.original.folder, settings, table)
 
 

@@ -203,9 +203,7 @@ def _computed(source: Rows, plan: Any, engine: Engine, execution: Execution, don
         return
     from lossscape.evaluate.cluster import open_workers
 
-    with open_workers(
-        workers=execution.workers, scheduler=execution.scheduler, stop=lambda: done(0)
-    ) as cluster:
+    with open_workers(workers=execution.workers, scheduler=execution.scheduler, stop=lambda: done(0)) as cluster:
         # the bits depend on the threads of those that compute
         engine.note(threads=cluster.threads, workers=execution.workers or execution.scheduler)
 
@@ -241,9 +239,7 @@ def watched(
     ):
         if words:
             about = f", about {duration((total - begun) * seconds)}" if seconds else ""
-            progress.announce(
-                f"{total - begun:,} of {total:,} {unit}s x {cost:,} samples to evaluate{about} ({words})"
-            )
+            progress.announce(f"{total - begun:,} of {total:,} {unit}s x {cost:,} samples to evaluate{about} ({words})")
 
         def done(amount: int) -> None:
             raise_if_stopped(stop)

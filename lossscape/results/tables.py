@@ -38,8 +38,7 @@ def read_csv(path: Path, text: Collection[str] = (), live: bool = False) -> pd.D
     try:
         # not pandas' own parser: before version 3.1 its default is off in the last digit
         columns = {
-            name: list(column) if name in text else _numbers(column)
-            for name, column in zip(head, cells, strict=True)
+            name: list(column) if name in text else _numbers(column) for name, column in zip(head, cells, strict=True)
         }
     except ValueError as error:
         raise BadInput(f"{path}: not a table of numbers: {error}; run the command again") from None

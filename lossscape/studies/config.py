@@ -150,9 +150,7 @@ class Opened:
     def begun(self, net: str, more: dict[str, Any], home: Path, device: str) -> Experiment:
         """The same for a run in `home`, on the device that the run has if it exists, else on `device`."""
         run = Run(home / str(more["name"]))
-        return self.experiment(
-            net, more | {"device": run.config.device if run.config_file.exists() else device}
-        )
+        return self.experiment(net, more | {"device": run.config.device if run.config_file.exists() else device})
 
     def _file(self, net: str) -> Path:
         return self.path.parent / self.study.nets[net]

@@ -29,7 +29,7 @@ from lossscape.studies.statements import (
     end_study,
     judged,
     spread,
-)  # fmt: skip
+)
 from lossscape.train import train
 
 ORIGINAL, REPLICATION = "Goodfellow et al.", "replication on MNIST"
@@ -86,13 +86,7 @@ class Line:
 
 
 def run_interpolation(
-    opened: Opened,
-    study: InterpolationStudy,
-    home: Path,
-    *,
-    device: str = "auto",
-    say: Say,
-    quiet: bool = True,
+    opened: Opened, study: InterpolationStudy, home: Path, *, device: str = "auto", say: Say, quiet: bool = True
 ) -> list[Statement]:
     """Train what is missing, evaluate the lines, judge the statements; writes home/study and returns them.
 
@@ -119,9 +113,7 @@ def _lines(
         for (net, seed), run in runs.items():
             count += 1
             say(f"line {count} of {total}: {run.name} from {start}, dropout {'on' if kept else 'off'}")
-            measured = Measured(
-                "both", dropout="keep" if kept else "off", mask_seed=DROPOUT_SEED if kept else None
-            )
+            measured = Measured("both", dropout="keep" if kept else "off", mask_seed=DROPOUT_SEED if kept else None)
             request = interpolate.Request(
                 point_of(f"{run.path}@{start}"), point_of(f"{run.path}@last"), study.points, measured=measured
             )
@@ -152,9 +144,7 @@ def _clean(study: InterpolationStudy, runs: dict[tuple[str, int], Run]) -> list[
         losses = [table["train_loss"].to_numpy() for table in tables]
         ends = [float(loss[-1]) for loss in losses]
         accuracies = [100 * float(table["test_accuracy"].iloc[-1]) for table in tables]
-        verdict = judged(
-            [bool(loss[-1] <= (1 + CLEAN) * loss.min() and loss[-1] < loss[0]) for loss in losses]
-        )
+        verdict = judged([bool(loss[-1] <= (1 + CLEAN) * loss.min() and loss[-1] < loss[0]) for loss in losses])
         evidence = (
             f"training loss after {len(losses[0]) - 1} epochs {spread(ends)}, test accuracy "
             f"{spread(accuracies, '.2f')} %; holds where the last loss is within {100 * CLEAN:g} % of the least"
@@ -175,9 +165,7 @@ def _judge(study: InterpolationStudy, lines: Sequence[Line]) -> list[Statement]:
 
         if "1" in study.starts:
             found.append(
-                falls(
-                    of(nets[0], "1"), REPLICATION, f"{nets[0]} falls from epoch 1 without a barrier, {where}"
-                )
+                falls(of(nets[0], "1"), REPLICATION, f"{nets[0]} falls from epoch 1 without a barrier, {where}")
             )
             if len(nets) > 1:
                 found.append(bends(of(nets[1], "1"), nets[1], where))

@@ -23,17 +23,7 @@ from lossscape.measured import Measured
 from lossscape.results import MEASURES_CSV, read_csv
 from lossscape.runs import Point, Run, point_of
 from lossscape.studies.config import MinimumStudy, Opened
-from lossscape.studies.statements import (
-    FAILS,
-    HOLDS,
-    OPEN,
-    Say,
-    Statement,
-    begin_study,
-    end_study,
-    judged,
-    spread,
-)
+from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, begin_study, end_study, judged, spread
 from lossscape.train import train
 
 SOURCE = "Wang and Thawonmas"
@@ -81,10 +71,11 @@ def run_minimum(
     names = {net: str(centre) for net, centre in zip(chosen, centres, strict=True)}
     idle = [net for net, run in chosen.items() if not any(each.run is run and each.trains for each in tried)]
     statements = [
-        *_trained(tried), *judge_surfaces(pairs, names, study.targets, idle),
+        *_trained(tried),
+        *judge_surfaces(pairs, names, study.targets, idle),
         *(judge_surfaces(printed, names, study.targets, idle, printed=True) if printed else []),
         *judge_epochs(read_solutions(solved).summary, list(chosen), study, idle),
-    ]  # fmt: skip
+    ]
     columns = ("net", "learning_rate", "run", "trains", "epochs")
     values = [(each.net, each.rate, each.run.name, each.trains, each.epochs) for each in tried]
     end_study(home, statements, [dict(zip(columns, row, strict=True)) for row in values])
@@ -121,9 +112,7 @@ def train_net(
         run = Run(home / experiment.name)
         trains = False
         try:
-            run = train(
-                experiment, home, quiet=quiet, until=None if last else min(study.probe_epochs, epochs)
-            )
+            run = train(experiment, home, quiet=quiet, until=None if last else min(study.probe_epochs, epochs))
             if trains := _trains(run):
                 run = train(experiment, home, quiet=quiet)
         except RunFailed:  # the loss is not finite, at the latest when the probe had gone well
@@ -229,10 +218,11 @@ def judge_epochs(
 
     def evidence(kind: str) -> str:
         words = [
-            f"{net} at epoch {spans[net, kind][0]:.0f}" if math.isfinite(spans[net, kind][1])
+            f"{net} at epoch {spans[net, kind][0]:.0f}"
+            if math.isfinite(spans[net, kind][1])
             else f"{net} not in {rows[net]['epochs']:.0f} epochs"
             for net in rows
-        ]  # fmt: skip
+        ]
         return f"first {kind}: {', '.join(words)}" + "".join(f"; {net} did not train" for net in idle)
 
     def between(pairs: Sequence[tuple[str, str]], kind: str, low: float, high: float) -> str:

@@ -40,9 +40,7 @@ def write_study_report(home: Path) -> Path:
     if not isinstance(settings, dict) or settings.get("study") not in FRONTS:
         raise BadInput(f"{home / STUDY / SETTINGS}: not the settings of a study")
     runs, front = FRONTS[settings["study"]]
-    return write_report(
-        runs(home, measures), home / "report", front=lambda page: front(home, settings, measures, page)
-    )
+    return write_report(runs(home, measures), home / "report", front=lambda page: front(home, settings, measures, page))
 
 
 def _runs_of_lines(home: Path, measures: pd.DataFrame) -> list[RunFiles]:

@@ -109,9 +109,7 @@ def check_outputs(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.
     if smoothing and not one_class:
         raise BadInput("loss.label_smoothing: the data has no class for each sample to smooth; leave it out")
     if config.dataset.augment != "none" and isinstance(loaded.train.inputs, Batch):
-        raise BadInput(
-            "dataset.augment: needs pictures, and the inputs are several tensors by name; leave it out"
-        )
+        raise BadInput("dataset.augment: needs pictures, and the inputs are several tensors by name; leave it out")
     if not one_class or isinstance(loaded.train.inputs, Batch) or config.output:
         return check_pass(model, loss, config, loaded)
     outputs = models.summarise(model, loaded.train.inputs).outputs
@@ -135,9 +133,7 @@ def check_outputs(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.
             f"{type(error).__name__}: {error}"
         ) from error
     if shape != (len(targets),):
-        raise BadInput(
-            f"the loss gives shape {list(shape)} for {len(targets)} samples; one loss each is needed"
-        )
+        raise BadInput(f"the loss gives shape {list(shape)} for {len(targets)} samples; one loss each is needed")
     if not has_gradient:
         raise BadInput("the loss has no gradient: it must be computed from the outputs by torch's functions")
 
@@ -176,9 +172,7 @@ def smallest_part(setup: Setup) -> int:
     samples, processes = len(setup.data.train), setup.world.size
     steps = {min(setup.step_size, samples), samples % setup.step_size} - {0}
     shares = {max(size // processes, 1) for size in steps} | {-(-size // processes) for size in steps}
-    return min(
-        {min(setup.micro_batch, share) for share in shares} | {s % setup.micro_batch for s in shares} - {0}
-    )
+    return min({min(setup.micro_batch, share) for share in shares} | {s % setup.micro_batch for s in shares} - {0})
 
 
 def check_schedule(setup: Setup) -> None:

@@ -38,9 +38,7 @@ def record(run: Run, device: torch.device, facts: dict[str, Any]) -> None:
 def _git_commit() -> str | None:
     """Of the current folder, where it is a git checkout."""
     try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None

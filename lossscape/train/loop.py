@@ -82,9 +82,7 @@ def run_epochs(setup: Setup, state: State, log: CsvLog | None, watch: Watch, sto
                 clock.stop()
                 if setup.world.writes:
                     save_resume(setup.run, state)
-                raise Interrupted(
-                    number, f"lossscape train {shlex.quote(str(setup.run.config_file))} --resume"
-                )
+                raise Interrupted(number, f"lossscape train {shlex.quote(str(setup.run.config_file))} --resume")
         check_finite(setup, state)
         state.epoch += 1
         finish_epoch(setup, state, log, watch, clock)
@@ -166,9 +164,7 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
     parts = list(zip(inputs.split(setup.micro_batch), targets.split(setup.micro_batch), strict=True))
     for index, (x, y) in enumerate(parts):
         with unsynchronised(setup.module, index < len(parts) - 1):
-            with torch.autocast(
-                setup.device.type, torch.bfloat16, enabled=setup.experiment.precision == "bf16"
-            ):
+            with torch.autocast(setup.device.type, torch.bfloat16, enabled=setup.experiment.precision == "bf16"):
                 outputs = logits_of(called(setup.module, x), len(x), setup.experiment.output)
             loss = setup.loss(outputs.float(), y).sum() * weight
             loss.backward()

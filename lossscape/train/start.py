@@ -26,15 +26,7 @@ from lossscape.train.checks import check_batches, check_outputs, check_place, ch
 from lossscape.train.environment import record
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.objectives import objectives_of
-from lossscape.train.state import (
-    STOPPED_EARLY,
-    State,
-    average_of,
-    is_finished,
-    load_resume,
-    open_metrics,
-    say_state,
-)  # fmt: skip
+from lossscape.train.state import STOPPED_EARLY, State, average_of, is_finished, load_resume, open_metrics, say_state
 from lossscape.train.teacher import check_teacher, lesson_of
 from lossscape.train.watch import Watch, summary_writer
 
@@ -70,18 +62,14 @@ def train(
             return lead(setup, state, overwrite=overwrite, quiet=quiet, writer=writer)
 
 
-def prepare(
-    experiment: Experiment, run: Run, device: torch.device, world: parallel.World
-) -> tuple[Setup, State]:
+def prepare(experiment: Experiment, run: Run, device: torch.device, world: parallel.World) -> tuple[Setup, State]:
     """Load the data and build model, loss and optimizer. Raises BadInput where they do not fit together."""
     loaded = data.load(experiment.dataset, device)
     model = models.build(experiment.model, loaded.shape, loaded.outputs, experiment.seed).to(device)
     conv = has_convolutions(model)
     if conv:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss: Loss = functools.partial(
-        losses.FAMILY.function(experiment.loss), **losses.FAMILY.arguments(experiment.loss)
-    )
+    loss: Loss = functools.partial(losses.FAMILY.function(experiment.loss), **losses.FAMILY.arguments(experiment.loss))
     check_outputs(model, loss, experiment, loaded)
     lesson = lesson_of(experiment.teacher, loaded, loss)
     optimizer = optimizers.build(experiment.optimizer, model.parameters())
@@ -155,9 +143,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
         with stop_on_signals() as stop, progress:
             run_epochs(setup, state, log, Watch(progress, board), stop)
         done = is_finished(experiment, state)
-        say_state(
-            run, "finished" if done else "interrupted", state, STOPPED_EARLY if state.stopped_early else ""
-        )
+        say_state(run, "finished" if done else "interrupted", state, STOPPED_EARLY if state.stopped_early else "")
     except Interrupted:
         say_state(run, "interrupted", state)
         raise
@@ -189,9 +175,7 @@ def begin_or_continue(setup: Setup, state: State) -> bool:
     setup.world.wait()
     finished = exists and is_finished(setup.experiment, state)
     if finished and not setup.run.epoch_file(state.epoch).exists():
-        raise BadInput(
-            f"{setup.run.path} is finished but lacks its last checkpoint: train anew with --overwrite"
-        )
+        raise BadInput(f"{setup.run.path} is finished but lacks its last checkpoint: train anew with --overwrite")
     return finished
 
 

@@ -81,9 +81,7 @@ def load_resume(run: Run, state: State) -> None:
             setattr(state, key, content[key])
     except Exception as error:  # torch.load has no common error for truncated, foreign and unsafe files
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(
-            f"{run.resume_file}: cannot be continued from ({why}); start anew with --overwrite"
-        ) from error
+        raise BadInput(f"{run.resume_file}: cannot be continued from ({why}); start anew with --overwrite") from error
 
 
 _PLAIN = ("epoch", "step", "best", "watched", "stale", "seconds", "stopped_early")
@@ -111,9 +109,7 @@ def open_metrics(run: Run, state: State, measured: Sequence[str]) -> CsvLog:
 def say_state(run: Run, word: str, state: State | None = None, message: str = "") -> None:
     """Write state.json: running, interrupted, failed or finished."""
     where = {} if state is None else {"epoch": state.epoch, "step": state.step}
-    write_text(
-        run.state_file, json.dumps({"state": word, **where, "message": message}, ensure_ascii=False) + "\n"
-    )
+    write_text(run.state_file, json.dumps({"state": word, **where, "message": message}, ensure_ascii=False) + "\n")
 
 
 def is_finished(experiment: Experiment, state: State) -> bool:

@@ -41,9 +41,7 @@ def lesson_of(teacher: Teacher | None, data: Data, loss: Loss) -> Lesson:
     if teacher is None:
         return Lesson(labels, loss, labels, loss)
     if labels.ndim > 1 or labels.is_floating_point():
-        raise BadInput(
-            "teacher: it tells classes apart, and the data has no class for each sample; leave it out"
-        )
+        raise BadInput("teacher: it tells classes apart, and the data has no class for each sample; leave it out")
     at = point_of(teacher.run)
     judged = relabelled(at, inputs, teacher.targets)
     classes = len(data.classes)

@@ -52,9 +52,7 @@ class Watch:
 
 def _words(row: dict[str, Any], split: str) -> str:
     """The loss and the other metrics of a split."""
-    found = {
-        key.removeprefix(f"{split}_"): value for key, value in row.items() if key.startswith(f"{split}_")
-    }
+    found = {key.removeprefix(f"{split}_"): value for key, value in row.items() if key.startswith(f"{split}_")}
     shares = ("accuracy", "error", "top5")
     words = [f"{name} {value:{'.2%' if name in shares else '.4f'}}" for name, value in found.items()]
     return ", ".join(words)
@@ -65,7 +63,5 @@ def summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise BadInput(
-            f"TensorBoard is not installed ({error}): pip install 'lossscape[tensorboard]'"
-        ) from None
+        raise BadInput(f"TensorBoard is not installed ({error}): pip install 'lossscape[tensorboard]'") from None
     return SummaryWriter

@@ -79,9 +79,7 @@ def loadings(origin: Params, points: int, memory: Memory = Memory()) -> int:
     return points * (len(_slabs(origin, points, memory)) + 1)
 
 
-def gram(
-    origin: Params, points: Sequence[Loader], done: Done = nobody, memory: Memory = Memory()
-) -> np.ndarray:
+def gram(origin: Params, points: Sequence[Loader], done: Done = nobody, memory: Memory = Memory()) -> np.ndarray:
     """⟨θⱼ − θ₀, θₖ − θ₀⟩ in float64, [K, K]: slab by slab of parameters, so that each is read once."""
     found = torch.zeros(len(points), len(points), dtype=torch.float64)
     slabs = _slabs(origin, len(points), memory)

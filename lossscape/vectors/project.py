@@ -27,8 +27,6 @@ def project(
     for _ in range(2):
         step = np.linalg.solve(products, [dot(rest, direction) for direction in directions])
         for direction, share in zip(directions, step.tolist(), strict=True):
-            rest = {
-                name: torch.sub(value, direction[name].double(), alpha=share) for name, value in rest.items()
-            }
+            rest = {name: torch.sub(value, direction[name].double(), alpha=share) for name, value in rest.items()}
         found += step
     return found, norm(rest)

@@ -32,12 +32,7 @@ def kinds_of_parameters(model: nn.Module) -> dict[str, Kind]:
 
 
 def random_directions(
-    origin: Params,
-    number: int,
-    *,
-    seed: int = 0,
-    normalize: str = "filter",
-    ignored: Collection[str] = (),
+    origin: Params, number: int, *, seed: int = 0, normalize: str = "filter", ignored: Collection[str] = ()
 ) -> list[Params]:
     """`number` seeded random directions around `origin`, each orthogonal to those before it, then scaled.
 
@@ -50,18 +45,13 @@ def random_directions(
     for index in range(number):
         direction = {}
         for name, value in origin.items():
-            drawn = torch.randn(
-                value.shape, generator=generator(seed, "direction", index, name), dtype=torch.float64
-            )
+            drawn = torch.randn(value.shape, generator=generator(seed, "direction", index, name), dtype=torch.float64)
             drawn = torch.zeros_like(drawn) if name in ignored else drawn
             for earlier in raw:
                 drawn = _without(drawn, earlier[name])
             direction[name] = drawn
         raw.append(direction)
-    return [
-        {name: value.to(origin[name]) for name, value in rescale(direction, origin).items()}
-        for direction in raw
-    ]
+    return [{name: value.to(origin[name]) for name, value in rescale(direction, origin).items()} for direction in raw]
 
 
 def _filters(value: Tensor) -> Tensor:
@@ -93,8 +83,7 @@ def _match_filters(direction: Params, origin: Params) -> Params:
 
 def _match_layers(direction: Params, origin: Params) -> Params:
     return {
-        name: value
-        * (origin[name].double().norm().item() / length if (length := value.norm().item()) else 0.0)
+        name: value * (origin[name].double().norm().item() / length if (length := value.norm().item()) else 0.0)
         for name, value in direction.items()
     }
 

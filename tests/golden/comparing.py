@@ -20,11 +20,7 @@ def expected_of(name: str) -> dict[str, Any]:
 def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Every difference of two answers; files of a result that are new are none."""
     said = []
-    for key, what in (
-        ("codes", "exit codes"),
-        ("changed", "files that changed"),
-        ("rewritten", "written again"),
-    ):
+    for key, what in (("codes", "exit codes"), ("changed", "files that changed"), ("rewritten", "written again")):
         if expected.get(key) != found.get(key):
             said.append(f"{what}: {found.get(key)}, not {expected.get(key)}")
             said += [found["said"]] if key == "codes" and "said" in found else []
@@ -42,10 +38,7 @@ def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
 
 
 def _folders(what: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    lost, new = (
-        [name for name in expected if name not in found],
-        [name for name in found if name not in expected],
-    )
+    lost, new = ([name for name in expected if name not in found], [name for name in found if name not in expected])
     said = []
     for name in lost:
         said.append(f"{what} {name}: not made")
@@ -53,9 +46,7 @@ def _folders(what: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -
         said.append(f"{what} {name}: made, and none was expected")
     if what == "result" and len(lost) == len(new) == 1:  # of another name: what of it is named
         settings = [expected[lost[0]]["settings"], found[new[0]]["settings"]]
-        said.append(
-            "settings.yaml: " + ("\n" + _diff(*settings) if settings[0] != settings[1] else "the same")
-        )
+        said.append("settings.yaml: " + ("\n" + _diff(*settings) if settings[0] != settings[1] else "the same"))
     return said
 
 

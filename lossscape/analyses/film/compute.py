@@ -139,9 +139,7 @@ class Frames:
         def make(way: str) -> Plane:
             asked = next(asked for asked in asked_of(self.request).values() if asked.name == way)
             origin = self.problem.values(self.centre)[0]
-            return choose(self.centre, 2, asked).make(
-                self.problem, self.centre, origin, 2, self.execution.quiet
-            )
+            return choose(self.centre, 2, asked).make(self.problem, self.centre, origin, 2, self.execution.quiet)
 
         return make
 
@@ -170,9 +168,7 @@ class Frames:
             share(self._before / DIRECTIONS, surface / DIRECTIONS)
         self._before = surface
         table = read_surface(surface).table
-        return self._row(
-            number, surface, table[(table["x"] == 0) & (table["y"] == 0)].iloc[0], self.columns[3:-5]
-        )
+        return self._row(number, surface, table[(table["x"] == 0) & (table["y"] == 0)].iloc[0], self.columns[3:-5])
 
     def _descent(self, number: int) -> Row:
         surface = self._surface
@@ -190,9 +186,11 @@ class Frames:
         epoch = None if math.isnan(moment.epoch) else moment.epoch
         row = dict.fromkeys(self.columns) | {name: float(values[name]) for name in known}
         return row | {
-            "epoch": epoch, "step": moment.step, "checkpoint": moment.checkpoint.label,
+            "epoch": epoch,
+            "step": moment.step,
+            "checkpoint": moment.checkpoint.label,
             "landscape": way_to(surface, self.folder),
-        }  # fmt: skip
+        }
 
 
 def every_so_often(moments: Sequence[Moment], every: float) -> list[Moment]:
@@ -263,7 +261,5 @@ def words(request: Request, problem: Problem, centre: Point, settings: dict[str,
         drawn += [f"seed{made['seed']}"] if made.get("seed") else []
         drawn += [made["normalize"]] if made.get("normalize", "filter") != "filter" else []
     unusual = any(way != USUAL[film] for film, way in request.asked.items())
-    named = replace(
-        request, directions=request.directions if unusual else None, measured=problem.named(centre)
-    )
+    named = replace(request, directions=request.directions if unusual else None, measured=problem.named(centre))
     return [centre.checkpoint.label, *words_of(named, drawn=drawn)]

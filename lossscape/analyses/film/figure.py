@@ -100,14 +100,7 @@ def build_plane(
     panel, figure = _sheet(film, "plane", scale, captioned)
     _contours(panel, surface, film, scale)
     heights = scale.heights(surface.values(f"{film.split}_loss"))
-    solid(
-        panel,
-        (RIGHT - 0.9, BOTTOM - 0.35, RIGHT_WIDTH + 0.9, SIDE + 0.75),
-        surface,
-        heights,
-        scale,
-        meshes.COLOURS,
-    )
+    solid(panel, (RIGHT - 0.9, BOTTOM - 0.35, RIGHT_WIDTH + 0.9, SIDE + 0.75), surface, heights, scale, meshes.COLOURS)
     write = _writer(panel)
     write(LEFT, TOP, when(row), size=14, weight="bold")
     write(LEFT + 1.4, TOP, f"{loss_words(film, row)} at the checkpoint", size=10)
@@ -164,10 +157,7 @@ def _draw_losses(axes: Axes, film: Film, reached: int) -> None:
     table, split = film.trail.table, film.split
     by = "epoch" if np.isfinite(table["epoch"]).all() else "step"
     time = table[by].to_numpy()
-    lines = {
-        "true": (f"{split}_loss", "-", COLOURS[0]),
-        "plane below": (f"plane_{split}_loss", (0, (2, 1.4)), "0.35"),
-    }
+    lines = {"true": (f"{split}_loss", "-", COLOURS[0]), "plane below": (f"plane_{split}_loss", (0, (2, 1.4)), "0.35")}
     drawn = []
     for name, (column, dash, colour) in lines.items():
         values = finite(table[column].to_numpy())

@@ -31,9 +31,10 @@ class Request:
     """
 
     centre: Annotated[Place, Option(POINT_HELP, "A", argument=True)]
-    grid: Annotated[
-        tuple[int, ...], Option("Points an axis.", "N|NxM", given=str, word=grid_word, always=True)
-    ] = (25, 25)
+    grid: Annotated[tuple[int, ...], Option("Points an axis.", "N|NxM", given=str, word=grid_word, always=True)] = (
+        25,
+        25,
+    )
     kind: Annotated[
         Literal["both", "descent", "plane"],
         Option(
@@ -47,26 +48,17 @@ class Request:
     ] = None
     range: Annotated[
         Span | None,
-        Option(
-            "Of both axes: -1 1 of random directions, else what holds the path.", "LO HI", word="{:g}to{:g}"
-        ),
+        Option("Of both axes: -1 1 of random directions, else what holds the path.", "LO HI", word="{:g}to{:g}"),
     ] = None
     every: Annotated[
         float,
-        Option(
-            "From one frame to the next; the last one comes in any case.",
-            "EPOCHS",
-            least=1e-6,
-            word="every-{:g}",
-        ),
+        Option("From one frame to the next; the last one comes in any case.", "EPOCHS", least=1e-6, word="every-{:g}"),
     ] = 1.0
     drawn: Annotated[Asked, Embedded(leave=("name", "through", "towards", "of"))] = Asked()
     measured: Annotated[
         Measured,
         Embedded(
-            leave=("dropout", "mask_seed"),
-            types={"split": Literal["train", "test"]},
-            help={"batch_norm": BATCH_NORM},
+            leave=("dropout", "mask_seed"), types={"split": Literal["train", "test"]}, help={"batch_norm": BATCH_NORM}
         ),
     ] = Measured()
 
@@ -81,9 +73,7 @@ class Request:
     @property
     def asked(self) -> dict[str, str]:
         """The directions of each film that is asked for."""
-        return {
-            film: self.directions or usual for film, usual in USUAL.items() if self.kind in ("both", film)
-        }
+        return {film: self.directions or usual for film, usual in USUAL.items() if self.kind in ("both", film)}
 
 
 FORMATS = ("gif", "mp4")

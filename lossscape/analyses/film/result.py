@@ -56,9 +56,7 @@ class Film(Result):
             # normalised first: a result may be reached through a link of the file system
             surface = read_surface(Path(os.path.normpath(self.folder.resolve() / link)))
             if not surface.regular or f"{self.split}_loss" not in surface.table:
-                raise BadInput(
-                    f"{surface.folder}: not a full grid of {self.split} losses; run the command again"
-                )
+                raise BadInput(f"{surface.folder}: not a full grid of {self.split} losses; run the command again")
             self._surfaces[link] = surface
         return self._surfaces[link]
 

@@ -77,9 +77,7 @@ def compute(request: Request, execution: Execution) -> Path:
             }
             write_text(folder / MEASURES, json.dumps(found, indent=2) + "\n")
             anchors = [(start, (0.0,)), (end, (1.0,))]
-            result = Certified(
-                problem, folder, work, engine.taken, values, anchors, ["alpha"], problem.policy
-            )
+            result = Certified(problem, folder, work, engine.taken, values, anchors, ["alpha"], problem.policy)
             certify(result, before, quiet=execution.quiet)
     return folder
 
@@ -122,9 +120,7 @@ def _gauss_length(problem: Problem, line: Subspace, quiet: bool) -> float | None
     """Of the outputs on some training samples, in float64; None where statistics are recomputed."""
     if problem.policy == "recompute":
         return None
-    exact = replace(
-        problem.measured, split="train", targets="labels", teacher=None, samples=None, precision="fp64"
-    )
+    exact = replace(problem.measured, split="train", targets="labels", teacher=None, samples=None, precision="fp64")
     few = replace(problem, measured=exact, relabelled=None).objectives()["train"].part(slice(GAUSS_SAMPLES))
     with watched("Gauss length", GAUSS_POINTS, len(few), quiet=quiet) as done:
         return measures.gauss_length(few, line, GAUSS_POINTS, done)

@@ -19,28 +19,29 @@ CURVE_MEASURES = {
     "bump_start": ("beginning of the rise", "α", "α₁ of the largest rise"),
     "bump_peak": ("top of the rise", "α", "α₂ of the largest rise"),
     "bump_width": ("width of the rise", "α", "from α₁ until the loss is back at L(α₁), or to the end"),
-    "convex_fraction": (
-        "convex fraction", "", "share of inner points with second difference ≥ 0; 1 if convex",
-    ),
+    "convex_fraction": ("convex fraction", "", "share of inner points with second difference ≥ 0; 1 if convex"),
     "barrier_chord": (
-        "barrier against the chord", "loss",
+        "barrier against the chord",
+        "loss",
         "max over α of L(α) − ((1 − α)·L(0) + α·L(1)) (Entezari et al., arXiv:2110.06296)",
     ),
     "barrier_mean": (
-        "barrier against the mean of the ends", "loss",
+        "barrier against the mean of the ends",
+        "loss",
         "max over α of L(α) − (L(0) + L(1))/2 (Frankle et al., arXiv:1912.05671)",
     ),
-}  # fmt: skip
+}
 """Of the loss of one split: name, unit, meaning."""
 
 LINE_MEASURES = {
     "distance": ("distance", "", "‖B − A‖ between the parameters of the two checkpoints"),
     "distance_moved": ("normalised distance moved", "", "‖B − A‖ / ‖A‖ (Lucas et al., arXiv:2104.11044)"),
     "gauss_length": (
-        "Gauss length", "radians",
+        "Gauss length",
+        "radians",
         "how much the path of the outputs turns on the way, mean over training samples (Lucas et al.); 0 if straight",
     ),
-}  # fmt: skip
+}
 """Of the whole line."""
 UNDEFINED = {"gauss_length": "not defined with recomputed BatchNorm statistics"}
 
@@ -50,9 +51,11 @@ def draw(result: Curve, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     folder = result.folder
     save(build_curve([result], log=drawing.log), folder / "curve.png")
     return {
-        "curve": folder / "curve.csv", "figure": folder / "curve.png", "measures": folder / "measures.json",
+        "curve": folder / "curve.csv",
+        "figure": folder / "curve.png",
+        "measures": folder / "measures.json",
         "certificate": summary(folder),
-    }  # fmt: skip
+    }
 
 
 def section(result: Curve, page: Page) -> Section:

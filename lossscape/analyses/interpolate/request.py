@@ -30,8 +30,7 @@ class Request:
     ] = None
     points: Annotated[int, Option("Values of α.", least=2, most=MAX_POINTS, word="{}-points")] = 1001
     range: Annotated[
-        Span,
-        Option("Of α; may go past the ends, which stay among the points.", "LO HI", word="from-{:g}-to-{:g}"),
+        Span, Option("Of α; may go past the ends, which stay among the points.", "LO HI", word="from-{:g}-to-{:g}")
     ] = (0.0, 1.0)
     measured: Annotated[Measured, Embedded(help={"batch_norm": BATCH_NORM})] = Measured(split="both")
 

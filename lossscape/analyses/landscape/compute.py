@@ -71,9 +71,7 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
         engine = PlannedEngine(folder, work, execution)
         table = Table(folder, "surface.csv" if request.dims == 2 else "line.csv", AXES[: request.dims])
         more = _rounds(points, request.refine, work.columns[0])
-        values = fill(
-            table, work, more, total=len(points) + request.refine, execution=execution, engine=engine
-        )
+        values = fill(table, work, more, total=len(points) + request.refine, execution=execution, engine=engine)
         if not is_done(folder):
             anchors = [(around.centre, (0.0,) * request.dims), *around.direction.ends(plane.found)]
             result = Certified(
@@ -118,9 +116,7 @@ class Around:
         base = problem.values(direction.made_at)[0] if direction.made_at else None
         origin, buffers = problem.values(centre)
         quiet, overwrite = execution.quiet, execution.overwrite
-        return cls(
-            request, centre, runs, direction, problem, quiet, overwrite, origin, buffers, base or origin
-        )
+        return cls(request, centre, runs, direction, problem, quiet, overwrite, origin, buffers, base or origin)
 
     @property
     def given(self) -> Ranges:
@@ -172,9 +168,7 @@ class Around:
         if begun:
             plane, ranges = begun
         else:
-            make = known or (
-                lambda: self.direction.make(problem, self.centre, self.base, request.dims, self.quiet)
-            )
+            make = known or (lambda: self.direction.make(problem, self.centre, self.base, request.dims, self.quiet))
             plane, ranges = make(), {}
         if not self.fits:
             return plane, self.given

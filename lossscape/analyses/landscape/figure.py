@@ -17,19 +17,18 @@ from lossscape.results import Curve, Surface
 def draw(result: Curve | Surface, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figures of a landscape beside it, and what is exported; returns what lies where."""
     folder = result.folder
-    last: dict[str, Path | str] = {
-        "directions": folder / "directions.pt",
-        "certificate": summary(folder),
-    }
+    last: dict[str, Path | str] = {"directions": folder / "directions.pt", "certificate": summary(folder)}
     if isinstance(result, Curve):
         save(build_curve([result], log=drawing.log), folder / "line.png")
         return {"line": folder / "line.csv", "figure": folder / "line.png", **last}
     save(build_contour(result, log=drawing.log), folder / "contour.png")
     save(build_surface(result, log=drawing.log), folder / "surface.png")
     drawn: dict[str, Path | str] = {
-        "surface": folder / "surface.csv", "contour": folder / "contour.png", "figure": folder / "surface.png",
+        "surface": folder / "surface.csv",
+        "contour": folder / "contour.png",
+        "figure": folder / "surface.png",
         "directions": folder / "directions.pt",
-    }  # fmt: skip
+    }
     if result.trails:
         save(build_path(result), folder / "path.png")
         drawn |= {"path": folder / "path.csv", "distances": folder / "path.png"}

@@ -99,9 +99,7 @@ def key_of(moment: Moment) -> Key:
     return (None if math.isnan(moment.epoch) else moment.epoch, moment.step)
 
 
-def trace(
-    problem: Problem, folder: Path, work: Work, plan: Plan, runs: Sequence[Run], execution: Execution
-) -> None:
+def trace(problem: Problem, folder: Path, work: Work, plan: Plan, runs: Sequence[Run], execution: Execution) -> None:
     """Project the checkpoints of runs onto the plane of a result; writes path.csv and path.json.
 
     work, plan: the result's own, which give the plane's losses; the true ones are those of the checkpoint's

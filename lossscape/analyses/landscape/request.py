@@ -41,38 +41,27 @@ class Request:
     dims: Annotated[int, Option("2: a plane; 1: a line.", least=1, most=2)] = 2
     grid: Annotated[
         tuple[int, ...] | None,
-        Option(
-            "Points an axis: 51 of a plane, 201 of a line.", "N|NxM", given=str, word=grid_word, always=True
-        ),
+        Option("Points an axis: 51 of a plane, 201 of a line.", "N|NxM", given=str, word=grid_word, always=True),
     ] = None
     auto_range: Annotated[
         float | None,
-        Option(
-            "Find the range in which the loss rises by FACTOR on every side.",
-            "FACTOR",
-            word="auto-range-{:g}",
-        ),
+        Option("Find the range in which the loss rises by FACTOR on every side.", "FACTOR", word="auto-range-{:g}"),
     ] = None
     refine: Annotated[
         int,
         Option(
-            "Points beyond the grid, where the surface bends.",
-            "BUDGET",
-            least=0,
-            most=1_000_000,
-            word="refined-{}",
+            "Points beyond the grid, where the surface bends.", "BUDGET", least=0, most=1_000_000, word="refined-{}"
         ),
     ] = 0
     range: Annotated[
-        Span | None,
-        Option("Of both axes: -1 1; without random directions what holds the points.", "LO HI"),
+        Span | None, Option("Of both axes: -1 1; without random directions what holds the points.", "LO HI")
     ] = None
     x_range: Annotated[Span | None, Option("Of x alone.", "LO HI", word=x_word)] = None
     y_range: Annotated[Span | None, Option("Of y alone.", "LO HI", word=y_word)] = None
     asked: Asked = Asked()
-    path: Annotated[
-        bool, Option("Draw the checkpoints of A's run, or of the runs named behind, over the plane.")
-    ] = False
+    path: Annotated[bool, Option("Draw the checkpoints of A's run, or of the runs named behind, over the plane.")] = (
+        False
+    )
     measured: Annotated[Measured, Embedded(leave=("dropout", "mask_seed"))] = Measured()
 
     def __post_init__(self) -> None:
@@ -82,14 +71,10 @@ class Request:
         if self.auto_range is not None and (self.range or self.x_range or self.y_range):
             raise BadInput("--auto-range finds the range: leave --range, --x-range and --y-range out")
         if self.runs and not self.path:
-            raise BadInput(
-                f"{self.runs[0]}: runs behind A are for --path; did you mean --towards {self.runs[0]}?"
-            )
+            raise BadInput(f"{self.runs[0]}: runs behind A are for --path; did you mean --towards {self.runs[0]}?")
         if self.path and self.dims == 1:
             raise BadInput("--path is drawn on a plane: leave --dims 1 out")
-        object.__setattr__(
-            self, "grid", grid_of(GRIDS[self.dims] if self.grid is None else self.grid, self.dims)
-        )
+        object.__setattr__(self, "grid", grid_of(GRIDS[self.dims] if self.grid is None else self.grid, self.dims))
         object.__setattr__(self, "x_range", self.x_range or self.range)
         object.__setattr__(self, "y_range", (self.y_range or self.range) if self.dims == 2 else None)
         object.__setattr__(self, "range", None)

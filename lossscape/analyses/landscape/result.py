@@ -3,15 +3,7 @@
 import math
 from pathlib import Path
 
-from lossscape.results import (
-    Curve,
-    Surface,
-    check_begun,
-    check_whole,
-    read_curve,
-    read_settings,
-    read_surface,
-)
+from lossscape.results import Curve, Surface, check_begun, check_whole, read_curve, read_settings, read_surface
 
 
 def read(folder: Path) -> Curve | Surface:

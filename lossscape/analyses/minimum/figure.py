@@ -57,7 +57,6 @@ def _table(result: Minimum) -> Table:
 def _verdict(result: Minimum) -> str:
     """Whether the centre is the lowest point of its plane, against each of the targets."""
     words = [
-        f"against {row['targets']} it is{' not' * (row['points_below'] > 0)}"
-        for row in result.table.to_dict("records")
+        f"against {row['targets']} it is{' not' * (row['points_below'] > 0)}" for row in result.table.to_dict("records")
     ]
     return f"Whether θ is the lowest point of its plane: {'; '.join(words)}."

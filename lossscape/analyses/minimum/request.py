@@ -7,10 +7,7 @@ from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, Place
 from lossscape.options import Embedded, Option
 
-EXAMPLES = (
-    "lossscape minimum runs/cifar10_dnn --targets soft",
-    "lossscape landscape runs/cifar10_dnn --targets soft",
-)
+EXAMPLES = ("lossscape minimum runs/cifar10_dnn --targets soft", "lossscape landscape runs/cifar10_dnn --targets soft")
 
 
 @dataclass(frozen=True)
@@ -26,9 +23,7 @@ class Request:
         Literal["hard", "soft"],
         Option("hard: the classes that the net gives; soft: its whole outputs.", word="{}", always=True),
     ] = "soft"
-    grid: Annotated[
-        int, Option("Points an axis of a small plane.", "N", least=3, most=1001, word="{0}x{0}")
-    ] = 11
+    grid: Annotated[int, Option("Points an axis of a small plane.", "N", least=3, most=1001, word="{0}x{0}")] = 11
     reach: Annotated[
         float, Option("The plane goes from -reach to reach.", least=1e-6, most=100.0, word="reach-{:g}")
     ] = 0.1

@@ -33,9 +33,7 @@ MEANINGS = (
 RELABELLED = {"hard": "its classes", "soft": "its probabilities"}
 
 
-def build_pairs(
-    pairs: Pairs, *, log: bool = False, captioned: bool = True
-) -> Iterator[tuple[str, list[str], Figure]]:
+def build_pairs(pairs: Pairs, *, log: bool = False, captioned: bool = True) -> Iterator[tuple[str, list[str], Figure]]:
     """Every figure of a study, one after the other: its file's name, the nets that it shows, and itself."""
     shown = [pairs.pair(net) for net in pairs.nets]
     several = len(shown) > 1
@@ -51,11 +49,7 @@ def build_pairs(
 
 
 def _around(shown: Sequence[Pair]) -> str:
-    return (
-        f"θ = {phrases.point_name(shown[0].original.settings['centre'])}"
-        if len(shown) == 1
-        else "each net's θ"
-    )
+    return f"θ = {phrases.point_name(shown[0].original.settings['centre'])}" if len(shown) == 1 else "each net's θ"
 
 
 def _of_net(pair: Pair, *, errors: bool = True) -> list[str]:
@@ -66,9 +60,7 @@ def _of_net(pair: Pair, *, errors: bool = True) -> list[str]:
         left_out = [] if errors else phrases.standard_errors(surface, ["train"])
         own = f"Loss: {phrases.loss_name(surface.settings)}."
         if surface is pair.original:
-            sentences += [
-                _both_losses(pair) if word == own else word for word in found if word not in left_out
-            ]
+            sentences += [_both_losses(pair) if word == own else word for word in found if word not in left_out]
             continue
         targets = surface.settings["targets"]
         new = [word for word in found if word not in {own, *left_out, *sentences}]
@@ -128,9 +120,7 @@ def _caption(pairs: Pairs, shown: Sequence[Pair], scales: Shared) -> str:
     shared, *rest = with_shared_first([_of_net(pair) for pair in shown])
     lines = [" ".join([*words, *shared])]
     for pair, own in zip(shown, rest, strict=True):
-        lines.append(
-            " ".join([f"{phrases.point_name(pair.original.settings['centre'])}:", at_centre(pair), *own])
-        )
+        lines.append(" ".join([f"{phrases.point_name(pair.original.settings['centre'])}:", at_centre(pair), *own]))
     return "\n".join(lines)
 
 
@@ -140,13 +130,9 @@ def _table_caption(pairs: Pairs, rows: Sequence[Sequence[str]]) -> str:
     settings = shown[0].original.settings
     words = ["Of one plane: --repeats takes several, since one random plane proves nothing."]
     if pairs.planes > 1:
-        words = [
-            f"Mean ± standard deviation over {pairs.planes} planes, of the seeds 0 to {pairs.planes - 1}."
-        ]
+        words = [f"Mean ± standard deviation over {pairs.planes} planes, of the seeds 0 to {pairs.planes - 1}."]
     words += MEANINGS
-    words += [
-        note for mark, note in MARKS.items() if any(mark in cell for _, *cells in rows for cell in cells)
-    ]
+    words += [note for mark, note in MARKS.items() if any(mark in cell for _, *cells in rows for cell in cells)]
     spans = [
         f"{axis} from {number(low)} to {number(high)}"
         for axis, (low, high) in ((axis, pairs.settings[f"{axis}_range"]) for axis in ("x", "y"))
@@ -241,9 +227,7 @@ def _title(pairs: Pairs, settings: phrases.Settings, size: str) -> str:
 def _alt(shown: Sequence[Pair], pairs: Pairs) -> str:
     """What a reader who cannot see a figure should know."""
     nets = " ".join(f"{pair.net}: {at_centre(pair)}" for pair in shown)
-    return (
-        f"Losses against labels, against {pairs.targets} targets, and their difference over a plane. {nets}"
-    )
+    return f"Losses against labels, against {pairs.targets} targets, and their difference over a plane. {nets}"
 
 
 def _failures(pairs: Pairs) -> list[str]:

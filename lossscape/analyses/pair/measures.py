@@ -38,9 +38,7 @@ def parse_level(text: str) -> Level:
     """A level as it is written: +0.1, x2 or 0.5. Raises BadInput."""
     match = _LEVEL.fullmatch(text.strip())
     if match is None or not np.isfinite(float(match[2])) or float(match[2]) <= 0:
-        raise BadInput(
-            f"level {text!r}: write +0.1 (above the centre), x2 (times the centre) or 0.5 (a loss)"
-        )
+        raise BadInput(f"level {text!r}: write +0.1 (above the centre), x2 (times the centre) or 0.5 (a loss)")
     return Level(text.strip().lower(), (match[1] or "").lower(), float(match[2]))
 
 
@@ -80,15 +78,7 @@ class SurfaceMeasures:
 
     def row(self) -> dict[str, float]:
         """All of them by name, one number each: of a level share, diameter and touches_edge (1 or 0)."""
-        names = (
-            "centre_loss",
-            "points",
-            "missing",
-            "mean_slope",
-            "max_slope",
-            "asymmetry",
-            "convex_fraction",
-        )
+        names = ("centre_loss", "points", "missing", "mean_slope", "max_slope", "asymmetry", "convex_fraction")
         row = {name: float(getattr(self, name)) for name in names}
         for width in self.widths:
             row |= {
@@ -189,9 +179,7 @@ def width_under(loss: np.ndarray, level: Level, centre: float, steps: tuple[floa
     corners = np.stack([loss[:-1, :-1], loss[:-1, 1:], loss[1:, 1:], loss[1:, :-1]])
     corners = corners[:, np.isfinite(corners).all(axis=0)]
     middle = corners.mean(axis=0)
-    below = (
-        sum(_part_below(np.stack([corners[i], corners[i - 1], middle]), height).sum() for i in range(4)) / 4
-    )
+    below = sum(_part_below(np.stack([corners[i], corners[i - 1], middle]), height).sum() for i in range(4)) / 4
     cells = (loss.shape[0] - 1) * (loss.shape[1] - 1)
     area = float(below) * steps[0] * steps[1]
     return Width(level, height, float(below) / cells, 2 * (area / np.pi) ** 0.5, bool((edge <= height).any()))
@@ -203,6 +191,4 @@ def _part_below(corners: np.ndarray, height: float) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         rising = (height - low) / (middle - low) * ((height - low) / (high - low))
         falling = 1 - (high - height) / (high - middle) * ((high - height) / (high - low))
-    return np.where(
-        height >= high, 1.0, np.where(height <= low, 0.0, np.where(height < middle, rising, falling))
-    )
+    return np.where(height >= high, 1.0, np.where(height <= low, 0.0, np.where(height < middle, rising, falling)))

@@ -49,23 +49,20 @@ class Request:
         int | None,
         Option(
             "Steps 0 to K-1 of unit length, as Algorithm 2 is printed: --normalize unit --ignore none.",
-            "K", least=2, most=3000,
+            "K",
+            least=2,
+            most=3000,
         ),
-    ] = None  # fmt: skip
+    ] = None
     drawn: Annotated[Asked, Embedded(leave=("name", "through", "towards", "of", "seed"))] = Asked()
     repeats: Annotated[
-        int,
-        Option("Planes, of the seeds 0 to K-1, for the measures.", "K", least=1, most=1000, word="{}-planes"),
+        int, Option("Planes, of the seeds 0 to K-1, for the measures.", "K", least=1, most=1000, word="{}-planes")
     ] = 1
     levels: Annotated[
         tuple[str, ...],
-        Option(
-            "Of the widths: +0.1 above the centre, x2 times the centre, 0.5 a loss.", given=str, parse=names
-        ),
+        Option("Of the widths: +0.1 above the centre, x2 times the centre, 0.5 a loss.", given=str, parse=names),
     ] = ("+0.1", "+1", "x2")
-    measured: Annotated[Measured, Embedded(leave=("split", "targets", "teacher", "dropout", "mask_seed"))] = (
-        Measured()
-    )
+    measured: Annotated[Measured, Embedded(leave=("split", "targets", "teacher", "dropout", "mask_seed"))] = Measured()
 
     def __post_init__(self) -> None:
         """Raise BadInput for what does not go together."""

@@ -62,9 +62,7 @@ class Pairs(Result):
         rows = self.table[(self.table["net"] == net) & (self.table["seed"] == seed)]
         surfaces = dict(zip(rows["targets"], rows["surface"], strict=True))
         try:
-            original, relabelled = (
-                read_surface(self.folder / surfaces[kind]) for kind in (ORIGINAL, self.targets)
-            )
+            original, relabelled = (read_surface(self.folder / surfaces[kind]) for kind in (ORIGINAL, self.targets))
         except KeyError:
             raise BadInput(f"{self.folder}: has no plane {seed} of {net}; run the command again") from None
         for surface in (original, relabelled):
@@ -77,9 +75,7 @@ class Pairs(Result):
 def read(folder: Path) -> Pairs:
     """What `lossscape pair` wrote. Raises BadInput where it is missing or torn."""
     settings = read_settings(folder)
-    return Pairs(
-        folder, settings, *(read_csv(folder / name, TEXT) for name in ("measures.csv", "summary.csv"))
-    )
+    return Pairs(folder, settings, *(read_csv(folder / name, TEXT) for name in ("measures.csv", "summary.csv")))
 
 
 def runs_of(folder: Path) -> set[Path]:
@@ -129,9 +125,7 @@ def measure_rows(pairs: Pairs) -> list[list[str]]:
             cells = [_width_cell(pairs, column, key, level) for column in columns]
             rows.append([f"{key} under {level_words(level)}", *cells])
     if any(_known(pairs, column, "missing")[0] > 0 for column in columns):
-        rows.append(
-            ["points without a finite loss", *(_cell(pairs, column, "missing") for column in columns)]
-        )
+        rows.append(["points without a finite loss", *(_cell(pairs, column, "missing") for column in columns)])
     return rows
 
 

@@ -16,14 +16,7 @@ from typing import Any
 import numpy as np
 
 from lossscape import yamlfile
-from lossscape.analyses.solutions.kinds import (
-    KINDS,
-    LOSSES,
-    OPEN,
-    Solved,
-    kinds,
-    relative_changes,
-)
+from lossscape.analyses.solutions.kinds import KINDS, LOSSES, OPEN, Solved, kinds, relative_changes
 from lossscape.analyses.solutions.request import Request, Rule
 from lossscape.analyses.solutions.result import RUNS
 from lossscape.errors import BadInput
@@ -147,9 +140,7 @@ SUMMARY = (
     *(f"{kind.lower()}_{loss}" for kind in KINDS[1:] for loss in LOSSES),
     *(f"{which}_{loss}" for which in ("least", "last") for loss in LOSSES),
 )  # fmt: skip
-CONFIGS = (
-    "config", "runs", *(f"{kind.lower()}_{what}" for kind in KINDS[1:] for what in ("reached", "mean", "std")),
-)  # fmt: skip
+CONFIGS = ("config", "runs", *(f"{kind.lower()}_{what}" for kind in KINDS[1:] for what in ("reached", "mean", "std")))
 RATIOS = ("kind", "config", "other", "ratio", "ratio_std", "relation")
 
 

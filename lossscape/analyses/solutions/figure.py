@@ -12,15 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lossscape.analyses.solutions.request import Drawing
-from lossscape.analyses.solutions.result import (
-    FOUND,
-    NEVER,
-    Solutions,
-    first_rows,
-    first_words,
-    mean_rows,
-    ratio_words,
-)
+from lossscape.analyses.solutions.result import FOUND, NEVER, Solutions, first_rows, first_words, mean_rows, ratio_words
 from lossscape.figures.facts import Facts, facts_of
 from lossscape.figures.phrases import LOSS_UNITS, LOSSES
 from lossscape.figures.section import Page, Section, Sentences, Table
@@ -53,9 +45,7 @@ def build_solutions(solutions: Solutions, *, captioned: bool = True) -> Figure:
     """
     facts = [facts_of(run) for run in solutions.runs]
     names = distinct([shortened(name, NAME_COLUMNS) for name in solutions.summary["run"]])
-    title = (
-        f"Kinds of solution of {names[0]}" if len(names) == 1 else f"Kinds of solution of {len(names)} runs"
-    )
+    title = f"Kinds of solution of {names[0]}" if len(names) == 1 else f"Kinds of solution of {len(names)} runs"
     caption = solutions_caption(solutions, facts) if captioned else None
     rows = ROW_INCHES * (len(names) + 1)
     figure, panel = sheet(10, 3.9 + rows, title, caption, _key(solutions))
@@ -93,9 +83,7 @@ def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts]) -> None:
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, zero / 1.5), max(high, zero * 1.5))
     names = {LOSSES.get(each.loss, shortened(each.loss)) for each in facts}
-    axes.set_ylabel(
-        f"loss ({names.pop()},\nmean per sample)" if len(names) == 1 else "loss (mean per sample)"
-    )
+    axes.set_ylabel(f"loss ({names.pop()},\nmean per sample)" if len(names) == 1 else "loss (mean per sample)")
 
 
 def _shows_zero(solutions: Solutions) -> bool:
@@ -114,19 +102,9 @@ def _strip(axes: Axes, solutions: Solutions, names: Sequence[str]) -> None:
             look = HATCH if kind == "" else {"linewidth": 0}
             axes.broken_barh(spans, (spot - 0.36, 0.72), facecolor=shade, **look)
         for column, kind in enumerate(FOUND):
-            axes.text(
-                _column(column),
-                spot,
-                first_words(row, kind),
-                transform=beside,
-                ha="right",
-                va="center",
-                size=9,
-            )
+            axes.text(_column(column), spot, first_words(row, kind), transform=beside, ha="right", va="center", size=9)
     for column, kind in enumerate(FOUND):
-        axes.text(
-            _column(column), -0.95, kind, transform=beside, ha="right", va="center", size=9, color="0.3"
-        )
+        axes.text(_column(column), -0.95, kind, transform=beside, ha="right", va="center", size=9, color="0.3")
     axes.set_yticks(range(len(names)), [f" {name}" if name.startswith("_") else name for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(solutions.table["epoch"].min() - 0.5, solutions.table["epoch"].max() + 0.5)
@@ -154,9 +132,11 @@ def _key(solutions: Solutions) -> list[Artist]:
     configs = list(dict.fromkeys(solutions.summary["config"]))
     alone = len(solutions.summary) == 1
     longest = len(solutions.table) // len(solutions.summary)
-    lines: list[Artist] = [] if alone else [
-        Line2D([], [], label=name, **line_style(index, longest)) for index, name in enumerate(distinct(configs))
-    ]  # fmt: skip
+    lines: list[Artist] = (
+        []
+        if alone
+        else [Line2D([], [], label=name, **line_style(index, longest)) for index, name in enumerate(distinct(configs))]
+    )
     for index, (split, sign) in enumerate((("train", "T"), ("test", "V"))):
         colour = COLOURS[index] if alone else "0.35"
         lines.append(Line2D([], [], color=colour, linestyle=DASHES[split], label=f"{split} loss {sign}"))
@@ -191,9 +171,7 @@ def solutions_caption(solutions: Solutions, facts: Sequence[Facts]) -> str:
     same: dict[str, list[str]] = {}
     for (_, row), each in zip(solutions.summary.iterrows(), facts, strict=True):
         planned = "" if each.epochs is None else f" of {each.epochs}"
-        same.setdefault(f"{each.words}; {row['epochs']:.0f}{planned} epochs.", []).append(
-            shortened(row["run"])
-        )
+        same.setdefault(f"{each.words}; {row['epochs']:.0f}{planned} epochs.", []).append(shortened(row["run"]))
     parts += [f"{', '.join(names)}: {words}" for words, names in same.items()]
     return "\n".join(parts)
 

@@ -24,22 +24,18 @@ class Rule:
         float,
         Option(
             "Greatest relative change of the training loss from one epoch to the next that counts as none.",
-            least=0.0, word="tolerance-{:g}", always=True,
+            least=0.0,
+            word="tolerance-{:g}",
+            always=True,
         ),
-    ] = 0.01  # fmt: skip
-    """T_{i+1} ≈ T_i where |T_{i+1} − T_i| ≤ tolerance · max(|T_i|, |T_{i+1}|), or where both are ≈ 0."""
-    zero: Annotated[
-        float, Option("Greatest loss that counts as 0.", least=0.0, word="zero-{:g}", always=True)
     ] = 0.01
+    """T_{i+1} ≈ T_i where |T_{i+1} − T_i| ≤ tolerance · max(|T_i|, |T_{i+1}|), or where both are ≈ 0."""
+    zero: Annotated[float, Option("Greatest loss that counts as 0.", least=0.0, word="zero-{:g}", always=True)] = 0.01
     """A loss is ≈ 0 where its magnitude is at most this, in units of the loss."""
     window: Annotated[
         int,
         Option(
-            "Epochs in succession for which a kind's definition must hold.",
-            "N",
-            least=1,
-            word="window-{}",
-            always=True,
+            "Epochs in succession for which a kind's definition must hold.", "N", least=1, word="window-{}", always=True
         ),
     ] = 3
     """For how many epochs i, i + 1, … in succession a definition must hold for i to be of its kind; 1: as published."""

@@ -55,8 +55,7 @@ def read(folder: Path) -> Solutions:
     several = len(settings["runs"]) > 1
     epochs, summary = (read_csv(folder / f"{name}.csv", TEXT) for name in ("epochs", "summary"))
     configs, ratios = (
-        read_csv(folder / f"{name}.csv", TEXT) if several else pd.DataFrame()
-        for name in ("configs", "ratios")
+        read_csv(folder / f"{name}.csv", TEXT) if several else pd.DataFrame() for name in ("configs", "ratios")
     )
     if epochs.empty or summary.empty:
         raise BadInput(f"{folder}: holds no epochs; run the command again")
@@ -126,9 +125,7 @@ def ratio_words(solutions: Solutions) -> list[str]:
             size = number(row["ratio"], 3)
             size += "" if np.isnan(row["ratio_std"]) else f" ± {number(row['ratio_std'], 2)}"
             bound = "at least " if row["relation"] == "at least" else ""
-            lines.append(
-                f"{row['kind']}: {row['config']} takes {bound}{size} times the epochs of {row['other']}"
-            )
+            lines.append(f"{row['kind']}: {row['config']} takes {bound}{size} times the epochs of {row['other']}")
     return lines
 
 

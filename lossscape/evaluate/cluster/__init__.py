@@ -41,9 +41,7 @@ def open_workers(
     try:
         from lossscape.evaluate.cluster import connect
     except ImportError as error:
-        raise BadInput(
-            f"--workers and --scheduler need Dask ({error}): pip install lossscape[cluster]"
-        ) from None
+        raise BadInput(f"--workers and --scheduler need Dask ({error}): pip install lossscape[cluster]") from None
     if workers is not None:
         opened = connect.local(workers, threads, stop, tell)
     else:

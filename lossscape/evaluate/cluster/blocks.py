@@ -49,9 +49,7 @@ class Workers:
         self.client, self.stop, self.tell, self.processes = client, stop, tell, processes
         self._packed: tuple[Rows, Payload] | None = None
 
-    def evaluate(
-        self, work: Rows, plan: Plan, blocks: Sequence[Sequence[Key]]
-    ) -> Iterator[tuple[int, list[Row]]]:
+    def evaluate(self, work: Rows, plan: Plan, blocks: Sequence[Sequence[Key]]) -> Iterator[tuple[int, list[Row]]]:
         """Yield the index and the rows of each block as it finishes, in any order.
 
         The work travels to each worker once, also for several calls. A block whose worker dies is done again. Raises
@@ -86,12 +84,7 @@ class _Run:
     """
 
     def __init__(
-        self,
-        cluster: Workers,
-        deliverer: Deliverer,
-        key: str,
-        plan: Plan,
-        blocks: Sequence[Sequence[Key]],
+        self, cluster: Workers, deliverer: Deliverer, key: str, plan: Plan, blocks: Sequence[Sequence[Key]]
     ) -> None:
         self._cluster, self._deliverer = cluster, deliverer
         self._key, self._plan, self._blocks = key, plan, blocks
@@ -148,12 +141,7 @@ class _Run:
                 index = self._todo.popleft()
                 packed = pickle.dumps((self._plan, self._blocks[index], self._cluster.threads))
                 future = self._cluster.client.submit(
-                    _task(),
-                    self._key,
-                    packed,
-                    key=f"lossscape-{uuid.uuid4().hex}",
-                    workers=[address],
-                    pure=False,
+                    _task(), self._key, packed, key=f"lossscape-{uuid.uuid4().hex}", workers=[address], pure=False
                 )
                 queue[future] = index
                 future.add_done_callback(lambda done, address=address: self._landed.put((address, done)))
@@ -202,9 +190,7 @@ class _Run:
     def _give_up_early(self) -> None:
         bad = self._deaths.keys() | self._failed.keys()
         if not self._worked and len(bad) >= MOST_FAILURES + len(self._deliverer.ready):
-            self._failed = {
-                index: f"{self._deaths[index]} workers died over it" for index in bad
-            } | self._failed
+            self._failed = {index: f"{self._deaths[index]} workers died over it" for index in bad} | self._failed
             raise RunFailed(self._report("none was finished"))
 
     def _report(self, others: str) -> str:

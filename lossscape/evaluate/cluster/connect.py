@@ -162,9 +162,7 @@ def _first_workers(client: Client, address: str, stop: Callable[[], None]) -> di
         if found:
             return dict(found)
         time.sleep(0.1)
-    raise BadInput(
-        f"--scheduler {address}: has no workers; start some: dask worker {address} --nthreads CORES"
-    )
+    raise BadInput(f"--scheduler {address}: has no workers; start some: dask worker {address} --nthreads CORES")
 
 
 def _close(opened: Client | LocalCluster) -> None:

@@ -71,9 +71,7 @@ class Deliverer(threading.Thread):
     def _shake_hands(self, addresses: list[str]) -> list[str]:
         """The workers, among new ones, that do not have the work yet."""
         ours, lacking = worker.versions(), []
-        for address, (theirs, has) in self._run(
-            worker.handshake, self._payload.key, workers=addresses
-        ).items():
+        for address, (theirs, has) in self._run(worker.handshake, self._payload.key, workers=addresses).items():
             if theirs != ours:
                 text = [", ".join(f"{name} {each.get(name)}" for name in ours) for each in (theirs, ours)]
                 self._refuse(address, f"it has {text[0]}; here is {text[1]}: install the same on both")
@@ -90,9 +88,7 @@ class Deliverer(threading.Thread):
         for address in addresses:
             places[address] = _free_place(address, places)
         if self._file is not None:
-            arrived = self._run(
-                worker.fetch, key, str(self._file), sizes, places if gpu else None, workers=addresses
-            )
+            arrived = self._run(worker.fetch, key, str(self._file), sizes, places if gpu else None, workers=addresses)
         else:
             delivery = uuid.uuid4().hex
             there = list(self._run(worker.begin, key, delivery, sizes, workers=addresses))

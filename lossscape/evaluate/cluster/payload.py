@@ -125,9 +125,7 @@ class _Storage:
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(
-        self, content: memoryview, beside: Sequence[memoryview], device: torch.device | None
-    ) -> None:
+    def __init__(self, content: memoryview, beside: Sequence[memoryview], device: torch.device | None) -> None:
         super().__init__(io.BytesIO(content), buffers=beside)
         self._device = device
 
@@ -141,8 +139,6 @@ def _arrived(array: np.ndarray, device: torch.device) -> Tensor:
     return flat.to(device)
 
 
-def _seen(
-    flat: Tensor, dtype: torch.dtype, shape: tuple[int, ...], stride: tuple[int, ...], offset: int
-) -> Tensor:
+def _seen(flat: Tensor, dtype: torch.dtype, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
     """A storage's bytes as the tensor that they were."""
     return flat.view(dtype).as_strided(shape, stride, offset)

@@ -33,9 +33,7 @@ class Processes:
             if code is None:
                 continue
             _let_go(process)
-            how = (
-                f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            )
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             if (self.folder / f"{process.pid}.up").exists():
                 self._failed_starts = 0
                 ends.append(f"worker {number} {how}")

@@ -60,9 +60,7 @@ def take(key: str, delivery: str, offset: int, piece: bytes) -> None:
     _arriving[key, delivery].numpy()[offset : offset + len(piece)] = np.frombuffer(piece, np.uint8)
 
 
-async def finish(
-    key: str, delivery: str, sizes: Sequence[int], places: Places | None, dask_worker: Any
-) -> None:
+async def finish(key: str, delivery: str, sizes: Sequence[int], places: Places | None, dask_worker: Any) -> None:
     """All of it has arrived: unpack it. places: workers' numbers among those of their machine, where GPUs are used."""
     await _keep(key, _arriving.pop((key, delivery)), sizes, places, dask_worker.address)
 
