@@ -8,6 +8,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import lossscape as ls
 
@@ -97,3 +98,44 @@ def test_what_does_not_fit_gets_one_clear_error(
 ) -> None:
     with pytest.raises(ls.BadInput, match=words):
         ls.landscape(net(0), "cross_entropy", *data, quiet=True, **options)
+
+
+class Tokens(nn.Module):
+    """Token ids and mask to a mapping with logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.out = nn.Embedding(20, 8), nn.Linear(8, 20)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        hidden = self.embedding(input_ids) * attention_mask[..., None]
+        return {"logits": self.out(hidden.cumsum(1)), "hidden": hidden}
+
+
+def token_case() -> tuple[nn.Module, Any, Any]:
+    ids, mask = torch.randint(20, (16, 6)), torch.ones(16, 6, dtype=torch.long)
+    mask[:, 4:] = 0
+    return Tokens(), {"input_ids": ids, "attention_mask": mask}, torch.where(mask == 1, ids, -100)
+
+
+def loader_case() -> tuple[nn.Module, Any, Any]:
+    data = TensorDataset(torch.randn(20, 6), torch.randint(3, (20,)))
+    return net(0), DataLoader(data, batch_size=6), None
+
+
+@pytest.mark.parametrize(
+    ("case", "loss", "columns"),
+    [
+        (token_case, "cross_entropy", ["train_loss", "train_accuracy"]),
+        (loader_case, "cross_entropy", ["train_loss", "train_accuracy"]),
+        (lambda: (nn.DataParallel(net(0)), torch.randn(9, 6), torch.randn(9, 3)), "mse", ["train_loss"]),
+    ],
+    ids=["tokens", "loader", "numbers"],
+)
+def test_any_model_and_data(case: Any, loss: str, columns: list[str]) -> None:
+    torch.manual_seed(0)
+    model, inputs, targets = case()
+    surface = ls.landscape(model, loss, inputs, targets, grid=3, quiet=True)
+    assert list(surface.table) == ["x", "y", *columns]
+    assert surface.certificate["passed"]
+    assert surface.plot().get_xlabel()
