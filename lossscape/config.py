@@ -248,6 +248,17 @@ def experiment_at(data: dict[str, Any], origins: dict[Location, str], place: str
         raise BadInput(_all_errors(error, lambda location: _origin(location, origins) or place)) from None
 
 
+def config_of(kind: type[Config], data: dict[str, Any], place: str, folder: Path) -> Config:
+    """The config of plain data that a program gives.
+
+    place: said in errors; folder: where files are looked for first. Raises BadInput that lists every error.
+    """
+    try:
+        return kind.model_validate(data, context={"folder": folder, "guard": trust.guard(None)})
+    except ValidationError as error:
+        raise BadInput(_all_errors(error, lambda _: place)) from None
+
+
 def experiment_from(data: dict[str, Any], folder: Path | None = None) -> Experiment:
     """The experiment of plain data; folder: where files are looked for first. Raises pydantic's ValidationError."""
     return Experiment.model_validate(data, context={"folder": folder, "guard": trust.guard(None)})

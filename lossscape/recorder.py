@@ -6,23 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
-from lossscape import data, models, trust, weights, yamlfile
+from lossscape import data, models, weights, yamlfile
 from lossscape.adopt import keep
 from lossscape.adopt.fit import fitted
-from lossscape.batches import Inputs, called, unwrapped
-from lossscape.config import RunConfig
+from lossscape.batches import Batch, Inputs, called, tensors_of, unwrapped
+from lossscape.config import RunConfig, config_of
 from lossscape.errors import BadInput
 from lossscape.files import held, save_tensors, sweep
 from lossscape.models.recognised import section_of
 from lossscape.outputs import logits_of
+from lossscape.reading import samples_of
 from lossscape.runs import Run
 from lossscape.train.checks import DATA_FILE
 from lossscape.train.state import say_state
 
-Tensors = tuple[Tensor, Tensor]
+Samples = tuple[Any, Tensor] | Dataset[Any] | DataLoader[Any]
+"""(inputs, targets), the inputs a tensor or a mapping of tensors; or a data set of torch's."""
 SAMPLES = 4
 """On which a model and what its config makes are compared."""
 TOLERANCE = 1e-3
@@ -36,19 +38,20 @@ class Recorder:
         folder: str | Path,
         model: nn.Module,
         *,
-        train: Tensors | None = None,
-        test: Tensors | None = None,
-        dataset: Mapping[str, Any] | None = None,
+        train: Samples | None = None,
+        test: Samples | None = None,
         loss: str | Mapping[str, Any] = "cross_entropy",
         named: str | Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
         """folder: the run directory, as in "runs/mine"; one that exists is continued, or deleted with overwrite.
 
         model: any module, left as it is, and so are its mode, device, gradients and all random states.
-        train, test: inputs [N, ...] as the net sees them and targets [N]; they are kept in the folder.
-        dataset: in place of them, the `dataset` section of a config; loss: a name, or the `loss` section.
-        named: what makes such a model, as "mine.py:net" or the `model` section; not needed for models of lossscape.
+        train, test: (inputs, targets) as the net sees them, a Dataset or a DataLoader; they are kept in the folder.
+        loss: a name, or the `loss` section of a config; named: what makes such a model, as "mine.py:net" or the `model`
+        section, not needed for models of lossscape; config: further keys, such as metrics, output, or dataset in place
+        of train and test.
         Raises BadInput where these do not fit together, or the folder holds another run.
         """
         run = Run(folder)
@@ -57,21 +60,23 @@ class Recorder:
         if named is None:
             named = section_of(self._model) or (None if overwrite else _named_before(run))
         model_section = {"name": named} if isinstance(named, str) else named
-        classes = _classes(self._model, train)
+        keys = {"loss": {"name": loss} if isinstance(loss, str) else loss, **(config or {})}
+        output = keys.get("output")
+        content = None if "dataset" in keys else _content(self._model, train, test, output)
         with held(run.path, "recording"):
             continued = keep.check_folder(run, overwrite)
-            if dataset is None:
-                dataset = _keep_data(run, train, test, classes, continued)
-            config = _config(run, dataset, loss, model_section)
-            loaded = data.load(config.dataset, self._device)
+            if content is not None:
+                keys["dataset"] = _keep_data(run, content, continued)
+            resolved = _config(run, keys | {"model": model_section or {"name": "mlp"}})
+            loaded = data.load(resolved.dataset, self._device)
             if model_section is None:
                 structure = copy.deepcopy(self._model)
                 structure.zero_grad(set_to_none=True)
             else:
-                structure = models.build(config.model, loaded.shape, loaded.outputs)
-                _check_same(self._model, structure, loaded.train.inputs[:SAMPLES], config.model.name)
+                structure = models.build(resolved.model, loaded.shape, loaded.outputs)
+                _check_same(self._model, structure, loaded.train.inputs[:SAMPLES], resolved)
             self._subject = keep.subject_of(
-                run, config, loaded, structure, self._device, named=model_section is not None
+                run, resolved, loaded, structure, self._device, named=model_section is not None
             )
             keep.check_place(run, self._subject.resolved(), overwrite)
             keep.begin(self._subject, keeping=(DATA_FILE,) if overwrite else None)
@@ -107,29 +112,39 @@ def _named_before(run: Run) -> dict[str, Any] | None:
     return named
 
 
-def _classes(model: nn.Module, train: Tensors | None) -> int | None:
-    """How many classes a model tells apart; None where there is no class for each sample."""
-    if train is None or train[1].ndim != 1 or train[1].is_floating_point():
-        return None
-    outputs = models.summarise(model, train[0]).outputs
-    return outputs[0] if len(outputs) == 1 else None
+def _content(model: nn.Module, train: Samples | None, test: Samples | None, output: str | None) -> dict[str, Any]:
+    """What the file of the data holds. Raises BadInput where a split is missing or is no data."""
+    if train is None or test is None:
+        raise BadInput("a recorder needs train=(inputs, targets) and test=(inputs, targets), or a dataset in config")
+    content: dict[str, Any] = {}
+    for split, given in (("train", train), ("test", test)):
+        inputs, targets = samples_of(*given) if isinstance(given, tuple | list) else samples_of(given)
+        kept = {name: _kept(each) for name, each in tensors_of(inputs).items()}
+        content[f"{split}_inputs"] = kept if isinstance(inputs, Batch) else kept["inputs"]
+        content[f"{split}_targets"] = _kept(targets)
+        if split == "train" and not targets.is_floating_point():
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                logits = logits_of(called(copy.deepcopy(model).eval(), _like(model, inputs[:2])), 2, output)
+            content["classes"] = logits.shape[-1 if logits.shape[:-1] == targets[:2].shape else 1]
+    return content
 
 
-def _keep_data(
-    run: Run, train: Tensors | None, test: Tensors | None, classes: int | None, continued: bool
-) -> dict[str, Any]:
+def _kept(tensor: Tensor) -> Tensor:
+    """On the CPU, with no more memory than its own."""
+    return tensor.detach().cpu().contiguous().clone()
+
+
+def _like(model: nn.Module, inputs: Inputs) -> Inputs:
+    """Inputs on the device of a model."""
+    value = next(model.parameters(), None)
+    return inputs if value is None else inputs.to(value.device)
+
+
+def _keep_data(run: Run, content: dict[str, Any], continued: bool) -> dict[str, Any]:
     """Write the data into the run's folder, and return the section that names it.
 
     Raises BadInput where the run is continued with other data.
     """
-    if train is None or test is None:
-        raise BadInput("a recorder needs train=(inputs, targets) and test=(inputs, targets), or dataset={…}")
-    names = ("train_inputs", "train_targets", "test_inputs", "test_targets")
-    content: dict[str, Any] = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in zip(names, (*train, *test), strict=True)
-    }
-    if classes is not None:
-        content["classes"] = classes
     file = run.path / DATA_FILE
     if not continued:
         save_tensors(file, content)
@@ -142,35 +157,29 @@ def _holds(file: Path, content: dict[str, Any]) -> bool:
     """Whether a file holds the same data."""
     if not file.exists():
         return False
-    before = weights.read(file)
-    return set(before) == set(content) and all(
-        torch.equal(torch.as_tensor(before[key]), torch.as_tensor(content[key])) for key in content
-    )
+    return _equal(weights.read(file), content)
 
 
-def _config(
-    run: Run, dataset: Mapping[str, Any], loss: str | Mapping[str, Any], model: Mapping[str, Any] | None
-) -> RunConfig:
-    """The config of the run; where no model is named, with one that stands in for it."""
-    sections = {
-        "name": run.name,
-        "dataset": dict(dataset),
-        "model": dict(model or {"name": "mlp"}),
-        "loss": {"name": loss} if isinstance(loss, str) else dict(loss),
-    }
-    try:
-        return RunConfig.model_validate(sections, context={"folder": run.path, "guard": trust.guard(None)})
-    except ValidationError as error:
-        raise BadInput(f"{run.path}: {error}") from None
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return set(one) == set(other) and all(_equal(one[key], other[key]) for key in other)
+    return torch.equal(torch.as_tensor(one), torch.as_tensor(other))
 
 
-def _check_same(model: nn.Module, made: nn.Module, inputs: Inputs, name: str) -> None:
+def _config(run: Run, keys: dict[str, Any]) -> RunConfig:
+    """The config of the run. Raises BadInput."""
+    sections = {"name": run.name} | {key: dict(v) if isinstance(v, Mapping) else v for key, v in keys.items()}
+    return config_of(RunConfig, sections, str(run.path), run.path)
+
+
+def _check_same(model: nn.Module, made: nn.Module, inputs: Inputs, config: RunConfig) -> None:
     """Raise BadInput where a config's model does not compute what the recorded one does."""
+    name = config.model.name
     state = fitted(model.state_dict(), made, f"the recorded model, as {name!r}").state
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         made.load_state_dict(state)
         wanted, got = (
-            logits_of(called(each.eval(), inputs), len(inputs))
+            logits_of(called(each.eval(), inputs), len(inputs), config.output)
             for each in (copy.deepcopy(model), made.to(inputs.device))
         )
     if wanted.shape != got.shape or not torch.allclose(wanted.float(), got.float(), TOLERANCE, TOLERANCE):

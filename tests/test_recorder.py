@@ -21,6 +21,7 @@ from lossscape.errors import BadInput
 from lossscape.models.cnn import cnn
 from lossscape.models.mlp import mlp
 from lossscape.runs import Run
+from lossscape.usercode import load
 
 SHAPE, CLASSES = (1, 6, 6), 3
 NETS = """\
@@ -128,9 +129,94 @@ def test_a_model_that_is_not_named_gets_its_remedy(place: Path, cli: Callable[..
 
 def test_a_data_set_of_the_config(place: Path, cli: Callable[..., Answer]) -> None:
     model = mlp((1, 8, 8), 10, hidden=[4])
-    recorder = Recorder("runs/mine", model, dataset={"name": "digits", "train_size": 100}, loss={"name": "mse"})
+    recorder = Recorder(
+        "runs/mine", model, loss={"name": "mse"}, config={"dataset": {"name": "digits", "train_size": 100}}
+    )
     recorder.save(epoch=0)
     assert cli("landscape", "runs/mine", "--grid", 3).code == 0
+
+
+TOKENS = """\
+import torch
+from torch import nn
+
+class Tagger(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(11, 6), nn.Linear(6, classes)
+
+    def forward(self, input_ids, attention_mask):
+        hidden = torch.tanh(self.embedding(input_ids)) * attention_mask.unsqueeze(-1)
+        return {"hidden": hidden, "logits": self.head(hidden)}
+
+class Reader(Tagger):
+    def forward(self, input_ids, attention_mask):
+        return {"logits": super().forward(input_ids, attention_mask)["logits"].mean(1)}
+
+def tagger(shape, classes):
+    return Tagger(classes)
+
+def reader(shape, classes):
+    return Reader(classes)
+
+def line(shape, classes):
+    return nn.Linear(shape[0], classes)
+"""
+
+
+def tokens(size: int, seed: int) -> dict[str, Tensor]:
+    """Token ids and their mask."""
+    ids = torch.randint(11, (size, 7), generator=torch.Generator().manual_seed(seed))
+    return {"input_ids": ids, "attention_mask": ids > 1}
+
+
+def of_positions(inputs: dict[str, Tensor]) -> Tensor:
+    """A class of each position, some of which do not count."""
+    return (inputs["input_ids"] % 3).masked_fill(~inputs["attention_mask"], -100)
+
+
+OTHER_NETS: dict[str, tuple[str, Any, Any, str]] = {
+    "a class of a text": (
+        "reader", (tokens(20, 0), torch.arange(20) % 3), (tokens(9, 1), torch.arange(9) % 3), "cross_entropy"
+    ),
+    "classes of tokens": (
+        "tagger", (tokens(20, 0), of_positions(tokens(20, 0))), (tokens(9, 1), of_positions(tokens(9, 1))),
+        "cross_entropy",
+    ),
+    "numbers": ("line", (torch.randn(20, 4), torch.randn(20, 2)), (torch.randn(9, 4), torch.randn(9, 2)), "mse"),
+    "a data set and a loader": (
+        "line", torch.utils.data.TensorDataset(torch.randn(20, 4), torch.arange(20) % 3),
+        torch.utils.data.DataLoader(
+            torch.utils.data.TensorDataset(torch.randn(9, 4), torch.arange(9) % 3), batch_size=4
+        ),
+        "cross_entropy",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "train", "test", "loss"), OTHER_NETS.values(), ids=OTHER_NETS)
+def test_any_net(name: str, train: Any, test: Any, loss: str, place: Path, cli: Callable[..., Answer]) -> None:
+    """Inputs by name, outputs with parts, classes of positions, numbers, and data sets of torch's; then adopted too."""
+    Path("other_nets.py").write_text(TOKENS)
+    torch.manual_seed(0)
+    model = load(f"other_nets.py:{name}")((4,), 2 if loss == "mse" else 3)
+    again = {"train": train, "test": test, "loss": loss, "named": f"other_nets.py:{name}"}
+    recorder = Recorder("runs/mine", model, **again)
+    for epoch in range(2):
+        values = recorder.save(epoch=epoch)
+        with torch.no_grad():
+            for value in model.parameters():
+                value += 0.1
+    assert ("test_accuracy" in values) == (loss != "mse")
+    Recorder("runs/mine", model, **again).save(epoch=2)
+    answer = cli("interpolate", "runs/mine", "--points", 3)
+    assert answer.code == 0, answer.err
+    certificate = json.loads(next(Path("runs/mine/interpolate").glob("*/certificate.json")).read_text())
+    assert sum(check["kind"] == "stored" for check in certificate["checks"]) == 4
+    config = ("runs/mine/config.yaml", "--name", "adopted")
+    assert cli("adopt", *config, "runs/mine/checkpoints/*.pt").code == 0
+    assert rows(Run("runs/adopted")) == rows(recorder.run)
+    assert cli("landscape", "runs/adopted", "--grid", 3).code == 0
 
 
 # --- what it leaves as it was -------------------------------------------------------------------------------
@@ -228,6 +314,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no such loss": ({"loss": "hinge"}, "hinge"),
     "another net": ({"named": {"name": "mlp", "hidden": [3]}}, "does not fit"),
     "the same parameters, another net": ({"named": "nets.py:other"}, "gives other outputs than the recorded one"),
+    "options": ({"named": {"name": "nets.py:net", "widht": 5}}, "model.widht: key 'widht' is not a parameter"),
     "no such file": ({"named": "nowhere.py:net"}, "there is no file 'nowhere.py'"),
     "class numbers beyond": ({"train": (TRAIN[0], TRAIN[1] + 7)}, "beyond"),
 }
