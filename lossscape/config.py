@@ -4,18 +4,18 @@
 wrong, each line as `file:line:column: key: what is wrong, allowed values`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from lossscape import data, losses, models, optimizers, schedules, trust, usercode, yamlfile
 from lossscape import metrics as measures
-from lossscape.errors import BadInput, one_of, short
-from lossscape.families import Component, Count, Family, Fraction, Rate, Section, code_of, is_custom, plain
+from lossscape.errors import BadInput
+from lossscape.families import Component, Count, Fraction, Rate, Section, code_of, is_custom, plain
 from lossscape.files import way_to
+from lossscape.refusals import refusal_of
 from lossscape.runfiles import RunFiles
 from lossscape.yamlfile import Location
 
@@ -177,17 +177,6 @@ def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-FAMILIES: dict[str, Family] = {
-    "dataset": data.FAMILY,
-    "model": models.FAMILY,
-    "loss": losses.FAMILY,
-    "optimizer": optimizers.FAMILY,
-    "schedule": schedules.FAMILY,
-}
-_KEYS = FAMILIES | {"model.init": models.INITIAL_VALUES}
-"""Every key of a config that names a member of a family."""
-
-
 def read_experiment(
     path: str | Path, settings: list[str] | None = None, name: str | None = None, device: str | None = None
 ) -> Experiment:
@@ -226,7 +215,7 @@ def read_config(
         guard = trust.guard(run or _run_around(Path(path)), trust_code)
         return kind.model_validate(document.data, context={"folder": Path(path).parent, "guard": guard})
     except ValidationError as error:
-        raise BadInput(_all_errors(error, lambda location: _where(location, document, origins))) from None
+        raise BadInput(refusal_of(error, Experiment, lambda location: _where(location, document, origins))) from None
 
 
 def _run_around(config: Path) -> Path | None:
@@ -245,7 +234,7 @@ def experiment_at(data: dict[str, Any], origins: dict[Location, str], place: str
     try:
         return experiment_from(data, folder)
     except ValidationError as error:
-        raise BadInput(_all_errors(error, lambda location: _origin(location, origins) or place)) from None
+        raise BadInput(refusal_of(error, Experiment, lambda location: _origin(location, origins) or place)) from None
 
 
 def config_of(kind: type[Config], data: dict[str, Any], place: str, folder: Path) -> Config:
@@ -256,7 +245,7 @@ def config_of(kind: type[Config], data: dict[str, Any], place: str, folder: Path
     try:
         return kind.model_validate(data, context={"folder": folder, "guard": trust.guard(None)})
     except ValidationError as error:
-        raise BadInput(_all_errors(error, lambda _: place)) from None
+        raise BadInput(refusal_of(error, Experiment, lambda _: place)) from None
 
 
 def experiment_from(data: dict[str, Any], folder: Path | None = None) -> Experiment:
@@ -296,103 +285,6 @@ def _where(location: Location, document: yamlfile.Document, origins: dict[Locati
             if path[: len(section)] == section:
                 return origin
     return document.position(location)
-
-
-def _all_errors(error: ValidationError, where: Callable[[Location], str]) -> str:
-    """Every error as a line `where: key: what is wrong`; the branches of a union share a line."""
-    reasons: dict[str, list[str]] = {}
-    details = error.errors(include_url=False)
-    for detail in details:
-        if _says_less(detail, details):
-            continue
-        location, section = _location_and_section(detail)
-        key = ".".join(str(step) for step in location)
-        if detail["type"].startswith("union_tag") and key in _KEYS and isinstance(detail["input"], dict):
-            location += ("name",)
-        elif detail["type"] == "missing":
-            location = location[:-1]  # the section where it should stand
-        place = f"{where(location)}: {key}: "
-        reasons.setdefault(place, []).append(_reason(detail, key, section))
-    lines = [place + ", or ".join(dict.fromkeys(found)) for place, found in reasons.items()]
-    return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])
-
-
-def _says_less(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
-    """Whether a mapping is only refused for not being a word, where another branch says what is wrong in it."""
-    if detail["type"] != "literal_error" or not isinstance(detail["input"], dict):
-        return False
-    place = detail["loc"][:-1]
-    return any(other is not detail and other["loc"][: len(place)] == place for other in others)
-
-
-def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> str:
-    given, shown = detail["input"], short(detail["input"])
-    last = key.rpartition(".")[2]
-    match detail["type"]:
-        case "missing":
-            return "is required"
-        case "extra_forbidden":
-            if section is None:  # a user's own function
-                return f"key {last!r} is not a parameter of the function"
-            return one_of("key", last, section.model_fields)
-        case "union_tag_invalid":
-            return one_of(last, given.get("name"), [*_KEYS[key].members, "package.module:function"])
-        case "union_tag_not_found":
-            return f"needs a name; allowed: {', '.join(_KEYS[key].members)}"
-        case "model_attributes_type" | "model_type" | "dict_type":
-            return f"needs a mapping, got {shown}"
-        case "literal_error":
-            allowed = detail.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ")
-            return one_of("value", given, allowed.split(", "))
-        case "string_pattern_mismatch" if last == "device":
-            return f"{given!r} is not a device; allowed: auto, cpu, cuda, cuda:N"
-        case "none_required":
-            return f"{shown} is not possible in this version; allowed: null"
-        case "custom_function":
-            return detail["msg"]
-        case _:
-            message = detail["msg"].removeprefix("Value error, ")
-            return f"{message[0].lower()}{message[1:]}, got {shown}"
-
-
-def _location_and_section(detail: ErrorDetails) -> tuple[Location, type[Section] | None]:
-    """Where an error is, without the tags of unions, and the section that holds its last key."""
-    raw, is_key = detail["loc"], detail["type"] in ("missing", "extra_forbidden", "invalid_key")
-    location: list[str | int] = []
-    section: type[Section] | None = Experiment
-    family: Family | None = None
-    for index, step in enumerate(raw):
-        last = index == len(raw) - 1
-        if family is not None and isinstance(step, str) and (step in family.models or step == "custom"):
-            section, family = family.models.get(step), None
-            continue
-        if isinstance(step, str) and not (last and is_key) and _is_union_branch(step, section):
-            continue
-        location.append(step)
-        if last:
-            break
-        family = _KEYS.get(".".join(map(str, location)))
-        if family is None:
-            section = _subsection(section, step)
-    return tuple(location), section
-
-
-def _is_union_branch(step: str, section: type[Section] | None) -> bool:
-    """Whether a step names a branch of a union (`float`, `literal['polyak']`, `Augment`) and not a key."""
-    if section is not None and step in section.model_fields:
-        return False
-    kinds = ("int", "float", "str", "none", "bool", "constrained-int", "constrained-float", "constrained-str")
-    return "[" in step or step in kinds or step[:1].isupper()
-
-
-def _subsection(section: type[Section] | None, step: str | int) -> type[Section] | None:
-    if section is None or not isinstance(step, str) or step not in section.model_fields:
-        return None
-    annotation = section.model_fields[step].annotation
-    for option in getattr(annotation, "__args__", (annotation,)):
-        if isinstance(option, type) and issubclass(option, Section):
-            return option
-    return None
 
 
 def json_schema() -> dict[str, Any]:

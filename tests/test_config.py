@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lossscape import models, yamlfile
-from lossscape.config import FAMILIES, Experiment, experiment_from, json_schema, read_experiment
+from lossscape.config import Experiment, experiment_from, json_schema, read_experiment
 from lossscape.errors import BadInput
 from lossscape.models import INITIAL_VALUES
+from lossscape.refusals import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))

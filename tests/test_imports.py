@@ -31,6 +31,7 @@ LAYERS = [
         "dropout",
     },
     {"models"},
+    {"refusals"},
     {"config", "devices"},
     {"objective", "runs"},
     {"derivatives"},

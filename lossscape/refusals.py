@@ -1,0 +1,121 @@
+"""What a config is refused with: every error at once, each with its place and the remedy."""
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from lossscape import data, losses, models, optimizers, schedules
+from lossscape.errors import one_of, short
+from lossscape.families import Family, Section
+from lossscape.yamlfile import Location
+
+FAMILIES: dict[str, Family] = {
+    "dataset": data.FAMILY,
+    "model": models.FAMILY,
+    "loss": losses.FAMILY,
+    "optimizer": optimizers.FAMILY,
+    "schedule": schedules.FAMILY,
+}
+_KEYS = FAMILIES | {"model.init": models.INITIAL_VALUES}
+"""Every key of a config that names a member of a family."""
+
+
+def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Location], str]) -> str:
+    """Every error as a line `where: key: what is wrong`; the branches of a union share a line.
+
+    root: of the config that was refused; where: where a key stands.
+    """
+    reasons: dict[str, list[str]] = {}
+    details = error.errors(include_url=False)
+    for detail in details:
+        if _says_less(detail, details):
+            continue
+        location, section = _location_and_section(detail, root)
+        key = ".".join(str(step) for step in location)
+        if detail["type"].startswith("union_tag") and key in _KEYS and isinstance(detail["input"], dict):
+            location += ("name",)
+        elif detail["type"] == "missing":
+            location = location[:-1]  # the section where it should stand
+        place = f"{where(location)}: {key}: "
+        reasons.setdefault(place, []).append(_reason(detail, key, section))
+    lines = [place + ", or ".join(dict.fromkeys(found)) for place, found in reasons.items()]
+    return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])
+
+
+def _says_less(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
+    """Whether a mapping is only refused for not being a word, where another branch says what is wrong in it."""
+    if detail["type"] != "literal_error" or not isinstance(detail["input"], dict):
+        return False
+    place = detail["loc"][:-1]
+    return any(other is not detail and other["loc"][: len(place)] == place for other in others)
+
+
+def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> str:
+    given, shown = detail["input"], short(detail["input"])
+    last = key.rpartition(".")[2]
+    match detail["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            if section is None:  # a user's own function
+                return f"key {last!r} is not a parameter of the function"
+            return one_of("key", last, section.model_fields)
+        case "union_tag_invalid":
+            return one_of(last, given.get("name"), [*_KEYS[key].members, "package.module:function"])
+        case "union_tag_not_found":
+            return f"needs a name; allowed: {', '.join(_KEYS[key].members)}"
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return f"needs a mapping, got {shown}"
+        case "literal_error":
+            allowed = detail.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ")
+            return one_of("value", given, allowed.split(", "))
+        case "string_pattern_mismatch" if last == "device":
+            return f"{given!r} is not a device; allowed: auto, cpu, cuda, cuda:N"
+        case "none_required":
+            return f"{shown} is not possible in this version; allowed: null"
+        case "custom_function":
+            return detail["msg"]
+        case _:
+            message = detail["msg"].removeprefix("Value error, ")
+            return f"{message[0].lower()}{message[1:]}, got {shown}"
+
+
+def _location_and_section(detail: ErrorDetails, root: type[Section]) -> tuple[Location, type[Section] | None]:
+    """Where an error is, without the tags of unions, and the section that holds its last key."""
+    raw, is_key = detail["loc"], detail["type"] in ("missing", "extra_forbidden", "invalid_key")
+    location: list[str | int] = []
+    section: type[Section] | None = root
+    family: Family | None = None
+    for index, step in enumerate(raw):
+        last = index == len(raw) - 1
+        if family is not None and isinstance(step, str) and (step in family.models or step == "custom"):
+            section, family = family.models.get(step), None
+            continue
+        if isinstance(step, str) and not (last and is_key) and _is_union_branch(step, section):
+            continue
+        location.append(step)
+        if last:
+            break
+        family = _KEYS.get(".".join(map(str, location)))
+        if family is None:
+            section = _subsection(section, step)
+    return tuple(location), section
+
+
+def _is_union_branch(step: str, section: type[Section] | None) -> bool:
+    """Whether a step names a branch of a union (`float`, `literal['polyak']`, `Augment`) and not a key."""
+    if section is not None and step in section.model_fields:
+        return False
+    kinds = ("int", "float", "str", "none", "bool", "constrained-int", "constrained-float", "constrained-str")
+    return "[" in step or step in kinds or step[:1].isupper()
+
+
+def _subsection(section: type[Section] | None, step: str | int) -> type[Section] | None:
+    if section is None or not isinstance(step, str) or step not in section.model_fields:
+        return None
+    annotation = section.model_fields[step].annotation
+    for option in getattr(annotation, "__args__", (annotation,)):
+        if isinstance(option, type) and issubclass(option, Section):
+            return option
+    return None
