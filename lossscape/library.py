@@ -21,7 +21,7 @@ from lossscape.batches import called, unwrapped
 from lossscape.certificate.summary import summary
 from lossscape.data.prepare import fingerprint
 from lossscape.data.split import Data, Split
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, one_of
 from lossscape.files import read_json, save_tensors
 from lossscape.losses import LOSSES, OF_CLASSES, Loss, plain
 from lossscape.outputs import logits_of
@@ -230,6 +230,8 @@ def interpolate(
 
 
 def _run(model: nn.Module, loss: str | Loss, train: tuple[Any, Any], test: Any, output: str | None) -> LiveRun:
+    if isinstance(loss, str) and loss not in LOSSES:
+        raise BadInput(one_of("loss", loss, LOSSES))
     run = LiveRun(model, loss, Split(*samples_of(*train)), Split(*samples_of(*test)) if test else None)
     run.output = output
     return run

@@ -21,6 +21,7 @@ from lossscape.errors import BadInput
 from lossscape.files import is_held, sha256, whole_lines
 from lossscape.metrics import Metric
 from lossscape.runfiles import RunFiles
+from lossscape.text import code_name
 from lossscape.vectors import Params
 
 _CHECKPOINT = re.compile(r"(epoch|step)-(\d+)\.pt")
@@ -264,17 +265,15 @@ def summary(run: Run) -> tuple[str, ...]:
         return (run.name, *["?"] * 8, "config.yaml cannot be read")
     rows = last_metrics(run)
     numbers = [
-        f"{float(rows[key]):.1%}" if key.endswith("accuracy") else f"{float(rows[key]):.4f}"
+        "-" if not rows.get(key) else f"{float(rows[key]):{'.1%' if key.endswith('accuracy') else '.4f'}}"
         for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-        if rows.get(key)
     ]
     done = rows.get("epoch", "0") + ("" if epochs is None else f"/{epochs}")
-    filled = numbers if len(numbers) == 4 else ["-"] * 4
-    return (run.name, *names, done, *filled, standing(run))
+    return (run.name, *names, done, *numbers, standing(run))
 
 
 def _name(section: dict[str, Any] | None) -> str:
-    return "unknown" if section is None else str(section["name"])
+    return "unknown" if section is None else code_name(str(section["name"]))
 
 
 def last_metrics(run: Run) -> dict[str, str]:

@@ -22,6 +22,11 @@ def shortened(text: str, columns: int = 44) -> str:
     return f"{head}…{tail}"
 
 
+def code_name(name: str) -> str:
+    """A name as a config gives it; of a file's function, as in ../nets.py:net, without the folder."""
+    return name.rpartition("/")[2] if ":" in name else name
+
+
 def number(value: float, digits: int = 4) -> str:
     """A number for people: at most `digits` significant digits, 1e-5 for 1e-05."""
     mantissa, e, exponent = f"{value + 0.0:.{digits}g}".partition("e")

@@ -384,7 +384,7 @@ RUNS = {
     ),
     "model_raises": own("model", "def f(shape, classes): raise ValueError('why')\n", "failed: ValueError: why"),
     "model_returns_nothing": own("model", "def f(shape, classes): pass\n", "NoneType", "torch.nn.Module"),
-    "model_of_other_arguments": own("model", "def f(): pass\n", "failed: TypeError"),
+    "model_of_other_arguments": own("model", "def f(x, /): pass\n", "failed: TypeError"),
     "model_of_other_inputs": own(
         "model", returns("shape, classes", "torch.nn.Linear(3, classes)"), "does not take inputs", "[N, 1, 8, 8]"
     ),

@@ -245,6 +245,7 @@ def metrics_of(*given: Any, **more: Any) -> dict[str, float]:
         ((NET, "token_cross_entropy", X, T), {}, "several positions"),
         ((NET, "mse", X, torch.zeros(6, 3)), {"metrics": ["margin", "margin"]}, "twice"),
         ((NET, "mse", X, torch.zeros(6)), {"metrics": ["accuracy"]}, "accuracy is of classes"),
+        ((NET, "mse", X, X[:, :3]), {"metrics": ["mae", "top5"]}, "top5 is of classes, and these are numbers"),
         ((NET, "cross_entropy", X, T), {"metrics": ["acuracy"]}, "did you mean 'accuracy'"),
         ((NET, "cross_entropy", X, T), {"metrics": "accuracy"}, "give a list"),
         ((NET, "cross_entropy", X, T), {"metrics": {"loss": lambda z, t: z}}, "another column"),
@@ -262,6 +263,12 @@ def metrics_of(*given: Any, **more: Any) -> dict[str, float]:
 def test_what_does_not_fit_is_said_in_words(given: Any, more: Any, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         metrics_of(*given, **more)
+
+
+@pytest.mark.parametrize("soft", [torch.eye(3)[T], torch.log_softmax(X[:, :3], 1)], ids=["shares", "logarithms"])
+def test_distributions_have_a_class_under_any_loss(soft: Tensor) -> None:
+    expected = float((NET(X).argmax(1) == soft.argmax(1)).double().mean())
+    assert metrics_of(NET, "mse", X, soft, metrics=["accuracy"])["accuracy"] == pytest.approx(expected, rel=1e-12)
 
 
 def test_names_that_the_model_lacks_are_refused_and_not_ignored() -> None:

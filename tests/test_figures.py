@@ -302,6 +302,19 @@ def test_without_a_font_for_it_a_name_is_escaped(tmp_path: Path, monkeypatch: py
         text._has_glyph.cache_clear()
 
 
+def test_long_words_of_loss_and_net_stay_inside_and_short(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    changed = {"targets": "soft", "model": "../../nets/mine.py:net", "dataset": {"name": "../../mine.py:data"}}
+    surface = read_surface(write_landscape(run, lambda x, y: 1e-4 + x * x + y * y, **changed))
+    figure = build_surface(surface, log=True)
+    axes: Any = figure.axes[0]
+    assert "\n" in axes.get_zlabel()
+    assert_inside(figure)
+    words = " ".join(words_of(figure).split())
+    assert "Data: mine.py:data," in words
+    assert "Net: mine.py:net." in words
+
+
 def test_text_for_people() -> None:
     assert [number(value) for value in (0.0, -0.0, 1e-5, -1234567.0, 0.123456, 100.0)] == [
         "0", "0", "1e−5", "−1.235e6", "0.1235", "100",

@@ -84,6 +84,11 @@ def test_every_option_of_the_command(data: tuple[Tensor, Tensor], options: dict[
     assert len(found.table) == np.prod(grid)
 
 
+def test_a_loss_that_is_unknown_is_named(data: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(ls.BadInput, match="did you mean 'mse'"):
+        ls.landscape(net(0), "msee", *data)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lossscape import losses, models, optimizers, schedules, yamlfile
+from lossscape.batches import Batch
 from lossscape.data.vision import torchvision
 from lossscape.errors import BadInput
 from lossscape.families import Component
@@ -388,11 +389,15 @@ def test_users_own_model(tmp_path: Path) -> None:
         "def good(shape, classes, width: int = 3):\n"
         "    layers = torch.nn.Linear(shape[0], width), torch.nn.Linear(width, classes)\n"
         "    return torch.nn.Sequential(*layers)\n"
+        "def fixed():\n    return torch.nn.Linear(4, 2)\n"
+        "class Net(torch.nn.Linear):\n    def __init__(self, classes=9):\n        super().__init__(4, classes)\n"
         "def none(shape, classes):\n    return 7\n"
         "def fails(shape, classes):\n    raise KeyError('depth')\n"
         "def lazy(shape, classes):\n    return torch.nn.LazyLinear(classes)\n"
     )
     assert summarise(models.build(spec_of(f"{file}:good", width=6), (4,), 2), (4,)).parameters == 30 + 14
+    for name in ("fixed", "Net"):  # what they do not name is not handed to them
+        assert summarise(models.build(spec_of(f"{file}:{name}"), (4,), 2), (4,)).outputs == (2,)
     with pytest.raises(ValidationError, match="widht"):
         spec_of(f"{file}:good", widht=6)
     for name, message in {
@@ -419,6 +424,19 @@ def test_summary_of_a_forward_that_looks_at_its_numbers() -> None:
             return self.layer(x) if float(x.sum()) == 0.0 else x
 
     assert summarise(Looks(), (3,)).multiply_adds == 6
+
+
+def test_summary_of_a_net_that_fails_on_a_mask_of_zeros() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            return self.layer(x) * (5 // int(mask.sum()))
+
+    example = Batch({"x": torch.ones(1, 3), "mask": torch.ones(1, 3, dtype=torch.long)})
+    assert summarise(Masked(), example).outputs == (2,)
 
 
 def test_summary_counts_one_dimensional_and_transposed_convolutions() -> None:

@@ -279,6 +279,8 @@ def test_summary_and_last_metrics(own_run: Run) -> None:
     assert summary(own_run) == (*described, "0/3", "-", "-", "-", "-", "finished")
     own_run.metrics_file.unlink()
     assert summary(own_run) == (*described, "0/3", "-", "-", "-", "-", "finished")
+    own_run.metrics_file.write_text("epoch,train_loss,test_loss\n3,0.5,0.25\n")  # as of numbers
+    assert summary(own_run) == (*described, "3/3", "0.5000", "-", "0.2500", "-", "finished")
 
 
 def test_runs_command(own_run: Run, many: Run, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> None:

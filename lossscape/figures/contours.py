@@ -1,6 +1,7 @@
 """Losses over a plane, on a grid or at any points: filled contours and a view in three dimensions."""
 
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from lossscape.figures.style import NOTHING, new_axes, numbers, sheet, style
 from lossscape.results import Surface
 
 APART = "no neighbouring points with a finite loss"
+HEIGHT_LABEL = 60
+"""Characters in a line of the label of heights."""
 
 
 @style()
@@ -116,7 +119,8 @@ def build_surface(surface: Surface, *, split: str | None = None, log: bool = Fal
     below = 0.07 if surface.trails else 0.0  # of a legend
     axes: Any = panel.add_axes((0.03, 0.02 + below, 0.92, 0.94 - below), axes_class=Axes3D)
     scale = _draw_solid(axes, surface, split, log)
-    axes.set_zlabel(_loss_label(surface, split, scale), labelpad=axes.zaxis.labelpad)
+    label = fill(_loss_label(surface, split, scale), HEIGHT_LABEL)
+    axes.set_zlabel(label, labelpad=axes.zaxis.labelpad + 5 * label.count("\n"))
     return figure
 
 

@@ -12,6 +12,7 @@ from lossscape.errors import BadInput
 from lossscape.figures.text import distinct
 from lossscape.results import metrics_of, read_csv
 from lossscape.runfiles import RunFiles
+from lossscape.text import code_name
 
 COLUMNS = ("epoch", "lr", "train_loss", "test_loss", "grad_norm")
 STATES = {"running": "not finished (running or killed)", "": "unknown"}
@@ -110,14 +111,14 @@ def names_of(runs: Sequence[RunFiles]) -> list[str]:
 
 
 def _optimizer(optimizer: dict[str, Any], schedule: dict[str, Any]) -> str:
-    words = str(optimizer.get("name", "trained elsewhere"))
+    words = code_name(str(optimizer.get("name", "trained elsewhere")))
     words += f", lr {optimizer['lr']}" if "lr" in optimizer else ""
     kind = schedule.get("name", "constant")
     return words if kind == "constant" else f"{words}, {kind} schedule"
 
 
 def _data(dataset: dict[str, Any], facts: dict[str, Any]) -> str:
-    words = str(dataset["name"])
+    words = code_name(str(dataset["name"]))
     if facts.get("note"):
         words += f" ({facts['note']})"
     if dataset.get("label_noise"):
@@ -132,4 +133,4 @@ def _model(model: dict[str, Any]) -> str:
     words = {"batch_norm": "BatchNorm", "dropout": f"dropout {model.get('dropout')}"}
     extras = [word for key, word in words.items() if model.get(key)]
     shape = " " + "-".join(str(size) for size in sizes) if sizes else ""
-    return ", ".join([f"{model['name']}{shape}", *extras])
+    return ", ".join([f"{code_name(str(model['name']))}{shape}", *extras])

@@ -7,7 +7,7 @@ import numpy as np
 
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Result, Surface
-from lossscape.text import number
+from lossscape.text import code_name, number
 
 Settings = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def point_name(point: Settings, columns: int = 44) -> str:
 
 def loss_name(settings: Settings) -> str:
     """The loss in words; what it is held against where that is not the data's labels."""
-    name = LOSSES.get(settings["loss"], shortened(str(settings["loss"])))
+    name = LOSSES.get(settings["loss"], shortened(code_name(str(settings["loss"]))))
     targets = settings.get("targets", "labels")
     if targets == "soft":
         return "KL divergence from soft targets"
@@ -47,7 +47,7 @@ def loss_label(results: Sequence[Settings], split: str = "") -> str:
 def data_words(settings: Settings) -> str:
     """The data set, its note and what was done to its labels."""
     dataset = settings["dataset"]
-    words = [shortened(str(dataset["name"]))]
+    words = [shortened(code_name(str(dataset["name"])))]
     if note := settings.get("data_note"):
         words.append(f"({shortened(str(note), 80)})")
     if dataset.get("label_noise"):
@@ -70,6 +70,12 @@ def sample_words(settings: Settings, splits: Sequence[str]) -> str:
     each = "of each split" if parts > 1 else f"of {splits[0]}" if len(splits) > 1 else ""
     subset = f"one stratified subset {each}".strip()
     return f"{words} ({subset}, seed {settings.get('subset_seed', 0)}, the same at every point)"
+
+
+def targets_extra(settings: Settings) -> list[str]:
+    """What training inputs are held against, where that is not the data's labels."""
+    targets = settings.get("targets", "labels")
+    return [] if targets == "labels" else [f"{targets} targets"]
 
 
 def title_extras(settings: Settings) -> list[str]:
@@ -106,7 +112,7 @@ def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
     words = [
         f"Data: {data_words(settings)}, {sample_words(settings, splits)}.",
         *standard_errors(result, splits),
-        f"Net: {shortened(str(settings['model']))}.",
+        f"Net: {shortened(code_name(str(settings['model'])))}.",
         f"Loss: {loss_name(settings)}.",
     ]
     if policy := settings.get("batch_norm"):

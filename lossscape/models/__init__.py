@@ -1,5 +1,6 @@
 """Models by name. A new one is a function (shape, classes, *, options) -> nn.Module and a line in MODELS."""
 
+import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -41,12 +42,15 @@ def build(spec: ModelOptions, shape: tuple[int, ...], classes: int, seed: int = 
     shape: of one input; classes: number of outputs. The caller's random state is left as it was.
     Raises BadInput where the model does not fit the input, this machine's memory, or is not an nn.Module.
     """
-    function, arguments = FAMILY.function(spec), FAMILY.arguments(spec)
-    check_size(lambda: function(shape, classes, **arguments), spec.name)
+    function = FAMILY.function(spec)
+    handed = {"shape": shape, "classes": classes}
+    wanted = inspect.signature(function).parameters
+    arguments = {key: value for key, value in handed.items() if key in wanted} | FAMILY.arguments(spec)
+    check_size(lambda: function(**arguments), spec.name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model: Any = function(shape, classes, **arguments)
+            model: Any = function(**arguments)
         except Exception as error:  # whatever a user's function raises is the user's to read
             if not is_custom(spec.name):
                 raise

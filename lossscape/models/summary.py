@@ -120,23 +120,21 @@ def _multiply_adds(module: nn.Module, given: Tensor, output: Tensor) -> int:
 
 
 def _pass(model: nn.Module, example: tuple[int, ...] | Inputs) -> tuple[_Work, Any]:
-    """Pass zeros through `model`, which is changed, and return the work counted and the output."""
+    """Pass two samples through `model`, which is changed, and return the work counted and the output."""
     value = next((value for value in model.parameters() if value.is_floating_point()), torch.zeros(()))
     work = _Work()
     for module in model.modules():
         module.register_forward_hook(work)
     with torch.no_grad():
-        return work, called(model.eval(), _zeros(example, value.dtype, value.device))
+        return work, called(model.eval(), _samples(example, value.dtype, value.device))
 
 
-def _zeros(example: tuple[int, ...] | Inputs, dtype: torch.dtype, device: torch.device) -> Inputs:
-    """Two samples of zeros of a shape, or like an example."""
+def _samples(example: tuple[int, ...] | Inputs, dtype: torch.dtype, device: torch.device) -> Inputs:
+    """Two samples: zeros of a shape, or of an example (zeros would be a mask in which nothing counts)."""
     if isinstance(example, tuple):
         return torch.zeros(_Work.SAMPLES, *example, dtype=dtype, device=device)
     made = {
-        name: torch.zeros(
-            _Work.SAMPLES, *each.shape[1:], dtype=dtype if each.is_floating_point() else each.dtype, device=device
-        )
+        name: each[[0, -1]].to(device, dtype if each.is_floating_point() else each.dtype)
         for name, each in tensors_of(example).items()
     }
     return Batch(made) if isinstance(example, Batch) else made["inputs"]

@@ -321,6 +321,7 @@ def _section_title(film: Film) -> str:
     settings = film.settings
     extras = [" and ".join(f"{len(film.rows(kind)):,} frames of {kind}" for kind in film.kinds)]
     extras += [f"{film.split} data"] if film.split != "train" else []
+    extras += phrases.targets_extra(settings)
     return ", ".join([str(settings["centre"]["checkpoint"]), *extras, *phrases.title_extras(settings)])
 
 

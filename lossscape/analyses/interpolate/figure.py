@@ -79,6 +79,7 @@ def _title(settings: Mapping[str, Any]) -> str:
     names = [str(end["checkpoint"]) if same else f"{end['run']}@{end['checkpoint']}" for end in ends]
     low, high = settings["range"]
     extras = [] if [low, high] == [0, 1] else [f"α from {number(low)} to {number(high)}"]
+    extras += phrases.targets_extra(settings)
     return ", ".join([" to ".join(names), *extras, *phrases.title_extras(settings)])
 
 

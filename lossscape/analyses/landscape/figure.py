@@ -56,6 +56,7 @@ def _title(result: Curve | Surface) -> str:
     extras = [f"directions of {made['of']['run']}@{made['of']['checkpoint']}"] if "of" in made else []
     extras += [f"seed {made['seed']}"] if "seed" in made else []
     extras.append(phrases.grid_words(result).partition(" where ")[0])
+    extras += phrases.targets_extra(settings)
     title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
     return ", ".join([title, *extras, *phrases.title_extras(settings)])
 
