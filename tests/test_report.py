@@ -226,10 +226,9 @@ def test_a_certificate_and_its_engine_are_shown_whole(tmp_path: Path) -> None:
         assert words in page.text
     (folder / ENGINE).write_text(json.dumps({"plan": {"chunk": 8, "name": "own"}, "device": "cpu"}))
     write_landscape(run, label="soft", targets="soft")
-    assert (
-        "How it was computed: plan own; chunks of 8 samples Files" in Page(write_report([run], tmp_path / "page")).text
-    )
-    assert "random plane around epoch-0003, seed 0, 9 × 7 points, soft targets" in Page(tmp_path / "page").text
+    page = Page(write_report([run], tmp_path / "page"))
+    assert "How it was computed: plan own; chunks of 8 samples Files" in page.text
+    assert "random plane around epoch-0003, seed 0, 9 × 7 points, soft targets" in page.text
 
 
 @pytest.mark.usefixtures("unseen")
