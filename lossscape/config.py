@@ -153,10 +153,15 @@ class RunConfig(Section):
         sparse = ("metrics", "output")  # which configs from before there were such keys do not have
         return _listed({key: value for key, value in data.items() if key not in sparse or value is not None})
 
+    def metric_code(self) -> list[tuple[str, Path | None]]:
+        """The user's code that `metrics` name, as of `metrics.code_of`."""
+        return [(name, self._metric_files.get(name)) for name in self.metrics or () if is_custom(name)]
+
     def code(self) -> list[tuple[str, Path | None]]:
         """The user's code that it names, for `trust.remember`."""
-        metrics = [(name, self._metric_files.get(name)) for name in self.metrics or () if is_custom(name)]
-        return metrics + [code for _, value in self if isinstance(value, Component) for code in code_of(value)]
+        return self.metric_code() + [
+            code for _, value in self if isinstance(value, Component) for code in code_of(value)
+        ]
 
 
 class Experiment(RunConfig):

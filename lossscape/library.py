@@ -64,6 +64,10 @@ class LiveRun(Run):
         self._states.append(Checkpoint(path, epoch=epoch))
         return Point(self, self._states[-1])
 
+    def metric_code(self) -> list[tuple[str, Path | None]]:
+        """Metrics are named by options alone."""
+        return []
+
     def checkpoints(self) -> list[Checkpoint]:
         """Those that were given."""
         return self._states

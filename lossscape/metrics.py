@@ -5,7 +5,7 @@ Outputs are [n, C] in float64 (of numbers: of any shape); targets are class numb
 sample, and its values are averaged as the loss averages its own. A new metric is a function and a line in METRICS.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lossscape.errors import BadInput, one_of
 from lossscape.families import is_custom
 from lossscape.losses import OF_CLASSES, Loss, aligned, plain
-from lossscape.usercode import Guard, load
+from lossscape.usercode import Guard, found, load, parts
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> [n]"""
@@ -73,15 +73,7 @@ def mae(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - wanted).abs().mean(1)
 
 
-METRICS: dict[str, Metric] = {
-    "accuracy": accuracy,
-    "top5": top5,
-    "error": error,
-    "margin": margin,
-    "entropy": entropy,
-    "brier": brier,
-    "mae": mae,
-}
+METRICS: dict[str, Metric] = {each.__name__: each for each in (accuracy, top5, error, margin, entropy, brier, mae)}
 RANKS = {"accuracy": 1, "error": 1, "top5": 5}
 """Metrics that say yes or no, by whether the right output is among this many largest."""
 _OF_CLASSES = tuple(metric for name, metric in METRICS.items() if name != "mae")
@@ -105,16 +97,22 @@ def chosen(
     if isinstance(metrics, str):
         raise BadInput(f"metrics: {metrics!r} is one text: give a list of names")
     if isinstance(metrics, Mapping):
-        found = dict(metrics)
+        functions = dict(metrics)
     else:
         names = [name.rpartition(":")[2] for name in metrics]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise BadInput(f"metrics: {twice[0]!r} stands there twice")
-        found = {name: _function(given, folder, guard) for name, given in zip(names, metrics, strict=True)}
-    for name in found:
+        functions = {name: _function(given, folder, guard) for name, given in zip(names, metrics, strict=True)}
+    for name in functions:
         if name == "loss" or name.endswith("_stderr"):
             raise BadInput(f"metrics: {name!r} is the name of another column; give it another one")
-    return found
+    return functions
+
+
+def code_of(metrics: Iterable[str], folder: Path | None = None) -> list[tuple[str, Path | None]]:
+    """The user's code that names of metrics point to: (name, file), the file None for a module. Raises BadInput."""
+    files = {name: parts(name)[0] for name in metrics if is_custom(name)}
+    return [(name, found(file, folder) if file.endswith(".py") else None) for name, file in files.items()]
 
 
 def of_classes(metrics: Mapping[str, Metric]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossscape import devices, losses, metrics
+from lossscape import devices, losses, metrics, trust
 from lossscape.batches import Inputs
 from lossscape.data import Data
 from lossscape.dropout import Dropout
@@ -121,14 +121,21 @@ class Problem:
     @property
     def metrics(self) -> dict[str, Metric]:
         """What is measured beside the loss, by column: what was asked for, else what the run's config says."""
-        if self.measured.metrics is not None:
-            return metrics.chosen(self.measured.metrics)
+        asked = self.measured.metrics
+        if asked is not None:
+            return metrics.chosen(asked, self.run.path, trust.guard(self.run.path, self.run.trust_code, said=True))
         given = self.run.metrics
         return metrics.chosen(self._usual) if given is None else given
 
     @property
     def _usual(self) -> tuple[str, ...]:
         return metrics.usual(self.run.loss, self.data.test.targets)
+
+    def _metric_code(self) -> dict[str, str]:
+        """SHA-256 of the code of the user's own metrics, by column."""
+        asked = self.measured.metrics
+        code = self.run.metric_code() if asked is None else metrics.code_of(asked, self.run.path)
+        return {name.rpartition(":")[2]: trust.digest_of(name, file) for name, file in code}
 
     def work(self, subspace: Subspace, **given: Any) -> Work:
         """All that evaluating points of a subspace needs; given: see `Work`."""
@@ -162,6 +169,7 @@ class Problem:
             "batch_norm": self.policy,
             **({} if measured.masks is None else {"dropout": {"keep": True, "seed": measured.masks}}),
             **({} if tuple(self.metrics) == self._usual else {"metrics": list(self.metrics)}),
+            **({"metric_code": code} if (code := self._metric_code()) else {}),
             "precision": measured.precision,
         }
 

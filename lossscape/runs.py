@@ -130,6 +130,10 @@ class Run(RunFiles):
         """What is measured beside the loss, by column; None for what is usual for the loss and the targets."""
         return self.config.metric_functions()
 
+    def metric_code(self) -> list[tuple[str, Path | None]]:
+        """The user's own among them, as of `metrics.code_of`."""
+        return self.config.metric_code()
+
     @property
     def output(self) -> str | None:
         """Which of the net's outputs are the logits, where that is not plain."""

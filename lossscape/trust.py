@@ -35,8 +35,11 @@ def granted(yes: bool) -> Iterator[None]:
         _GRANTED.reset(token)
 
 
-def guard(run: Path | None, trusted: bool = False) -> usercode.Guard:
-    """What asks before code is imported that a config of the user's (None), or of a run directory, names."""
+def guard(run: Path | None, trusted: bool = False, *, said: bool = False) -> usercode.Guard:
+    """What asks before code is imported that a config of the user's (None), or of a run directory, names.
+
+    said: the user names the code, beside a run: only what lies in the run's folder is asked about then.
+    """
 
     def given(name: str, file: Path | None) -> None:
         _GIVEN.add(_identity(name, file))
@@ -48,7 +51,9 @@ def guard(run: Path | None, trusted: bool = False) -> usercode.Guard:
         if any(each.is_relative_to(run.resolve()) for each in files):
             raise BadInput(f"{name!r} would run code of the run's own folder, {what}: {REMEDY}")
         code = _identity(name, file)
-        if code not in _GIVEN and code not in _store():
+        if said:
+            _GIVEN.add(code)
+        elif code not in _GIVEN and code not in _store():
             raise BadInput(
                 f"{name!r} would run code that this machine has not trained or adopted with as it is now, {what}: "
                 f"{REMEDY}"
@@ -91,12 +96,17 @@ def _store() -> set[tuple[str, str]]:
 
 def _identity(name: str, file: Path | None) -> tuple[str, str]:
     """A file by its path, a function of a module by its name, and the SHA-256 of what an import would run."""
+    return (name if file is None else str(file)), digest_of(name, file)
+
+
+def digest_of(name: str, file: Path | None) -> str:
+    """SHA-256 of what an import of a file, or of the function of a module (None), would run."""
     files = [file] if file is not None else _files_of(usercode.parts(name)[0])
     digest = hashlib.sha256()
     for each in files:
         with suppress(OSError):  # its import will tell
             digest.update(each.read_bytes())
-    return (name if file is None else str(file)), digest.hexdigest()
+    return digest.hexdigest()
 
 
 def _files_of(module: str) -> list[Path]:

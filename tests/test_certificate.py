@@ -77,7 +77,7 @@ def certified_plane(run: Run, precision: Any, folder: Path, samples: int) -> Pat
     points, plan = grid_points((4, 3), (-1.0, 1.0), (-1.0, 1.0)), Plan(16, False)
     values = dict(zip(points, work.rows(points, plan), strict=True))
     anchors = [(centre, (0.0, 0.0))]
-    result = Certified(problem, folder, work, plan, values, anchors, "xy", "frozen", direction)
+    result = Certified(problem, folder, work, plan, values, anchors, "xy", direction)
     certify(result, fingerprint(problem.model), samples=samples)
     return folder
 
@@ -128,7 +128,6 @@ class Result:
     values: dict[Coordinates, Values]
     anchors: list[Any]
     folder: Path
-    policy: str | None = "frozen"
     before: str = ""
 
     samples: int = 2_000
@@ -136,7 +135,7 @@ class Result:
     @property
     def certified(self) -> Certified:
         plan = Plan(64, False)
-        return Certified(self.problem, self.folder, self.work, plan, self.values, self.anchors, ["alpha"], self.policy)
+        return Certified(self.problem, self.folder, self.work, plan, self.values, self.anchors, ["alpha"])
 
     def certify(self) -> None:
         certify(self.certified, self.before or fingerprint(self.problem.model), samples=self.samples)
@@ -222,7 +221,7 @@ def test_another_batch_norm_policy(run: Run, tmp_path: Path) -> None:
         pytest.skip("the net has no statistics")
     frozen = result_of(run, tmp_path / "frozen")
     frozen.certify()
-    frozen.policy = "interpolated"
+    frozen.problem = replace(frozen.problem, policy="interpolated")
     frozen.fails("@epoch-0001, against its own module")
 
 

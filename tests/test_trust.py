@@ -176,3 +176,20 @@ def test_a_torn_store_is_read_as_far_as_it_goes(place: Path) -> None:
     Path("sprung").unlink()
     store.write_bytes(b"\xff\xfe")
     refused(ANALYSES[1], "net.py")
+
+
+def test_a_metric_of_the_command_line_is_the_users_word_but_for_the_runs_own_files(place: Path) -> None:
+    words = ("landscape", "runs/digits", "--grid", 3, "--quiet", "--metrics", "mine.py:top")
+    Path("mine.py").write_text("def top(outputs, targets):\n    return outputs.amax(1)\n")
+    assert command(*words).returncode == 0
+    assert command(*words).returncode == 0
+    assert len(list(Path("runs/digits/landscape").iterdir())) == 1
+    Path("mine.py").write_text("def top(outputs, targets):\n    return -outputs.amin(1)\n")
+    assert command(*words).returncode == 0
+    tables = [file.read_bytes() for file in Path("runs/digits/landscape").glob("*/surface.csv")]
+    assert len(set(tables)) == 2  # another function has a result of its own
+    shutil.copy("mine.py", "runs/digits/mine.py")
+    answer = command(*words)
+    assert answer.returncode == 2
+    assert f"code of the run's own folder, {place}/runs/digits/mine.py: if you trust it" in answer.stderr
+    assert command("--trust-code", *words).returncode == 0

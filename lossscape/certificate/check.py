@@ -40,8 +40,6 @@ class Certified:
     """The checkpoints that lie in the subspace and where, the origin first."""
     axes: Sequence[str]
     """Names of the coordinates."""
-    policy: str | None
-    """Of BatchNorm."""
     direction: "Direction | None" = None
     """How the directions were made around a centre; None on a line between ends."""
     made_at: "Params | None" = None

@@ -33,7 +33,7 @@ def check(result: Certified, reference: Reference) -> Findings:
         module = point.run.model(point.checkpoint).to(device)
         parameters, buffers = split_state(module)
         first = first or buffers
-        if result.policy != "interpolated":
+        if result.problem.policy != "interpolated":
             buffers = first
         if reference.statistics is not None:
             buffers = reference.statistics(parameters, buffers, reference.done)

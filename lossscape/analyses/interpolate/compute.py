@@ -77,7 +77,7 @@ def compute(request: Request, execution: Execution) -> Path:
             }
             write_text(folder / MEASURES, json.dumps(found, indent=2) + "\n")
             anchors = [(start, (0.0,)), (end, (1.0,))]
-            result = Certified(problem, folder, work, engine.taken, values, anchors, ["alpha"], problem.policy)
+            result = Certified(problem, folder, work, engine.taken, values, anchors, ["alpha"])
             certify(result, before, quiet=execution.quiet)
     return folder
 

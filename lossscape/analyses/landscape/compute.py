@@ -75,7 +75,7 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
         if not is_done(folder):
             anchors = [(around.centre, (0.0,) * request.dims), *around.direction.ends(plane.found)]
             result = Certified(
-                around.problem, folder, work, engine.taken, values, anchors, table.keys, around.problem.policy,
+                around.problem, folder, work, engine.taken, values, anchors, table.keys,
                 around.direction, around.base,
             )  # fmt: skip
             certify(result, before, quiet=execution.quiet, **around.direction.facts(plane.found))
