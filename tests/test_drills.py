@@ -94,16 +94,13 @@ class Sign(Direction):
         every_other = {name: v * (torch.arange(v.numel()).reshape(v.shape) % 2) for name, v in signs.items()}
         return Plane(orthonormal([signs, every_other][:dims]))
 
-    @staticmethod
-    def sentence(made, count):
+    def sentence(self, count):
         return f"Signs of the parameters; {unit_words(count)}."
 
-    @staticmethod
-    def axis_label(made, axis, number_of):
+    def axis_label(self, axis, number_of):
         return f"{axis} (signs of the parameters)"
 
-    @staticmethod
-    def line_words(made):
+    def line_words(self):
         return "the signs of the parameters"
 '''
 

@@ -27,7 +27,7 @@ def check(result: Certified, reference: Reference) -> Findings:
                 name = f"‖d‖ along {axis} ({result.direction.scaling})"
                 checks.append(compare(KIND, name, length, expected, ORTHOGONAL * expected))
         if len(directions) == 2:
-            checks.append(_orthogonal(*directions, filters=result.direction.filter_by_filter))
+            checks.append(_orthogonal(*directions, filters=result.direction.by_filter))
     if len(directions) == 2:
         facts["cosine"] = cosine(*directions)
     if (result.folder / DIRECTIONS).exists():

@@ -1,7 +1,9 @@
-"""What a direction is: of a line or plane around a point, asked for, checked, made, and told of in words.
+"""What a direction is: of a line or plane around a point, asked for, checked, made, and described.
 
 Each kind is a file of its own, which neither torch nor numpy is loaded for before `make` is called.
 """
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,13 +13,12 @@ from lossscape.errors import BadInput
 from lossscape.text import shortened
 
 if TYPE_CHECKING:
-    from lossscape.directions.asked import Asked
+    from lossscape.directions.family import Asked
     from lossscape.evaluate.subspace import Coordinates
     from lossscape.problem import Problem
     from lossscape.runs import Point, Run
     from lossscape.vectors import Params
 
-Settings = Mapping[str, Any]
 TRAINING_ONLY = ("init", "dropout")
 """Of a model's options, those that change nothing of what it computes after training."""
 
@@ -26,10 +27,10 @@ TRAINING_ONLY = ("init", "dropout")
 class Plane:
     """Directions, and what is known of them."""
 
-    directions: "list[Params]"
+    directions: list[Params]
     found: dict[str, Any] = field(default_factory=dict)
     """What settings.yaml's `directions` gains."""
-    held: "list[Coordinates]" = field(default_factory=list)
+    held: list[Coordinates] = field(default_factory=list)
     """What a range chosen for them has to hold."""
 
 
@@ -38,10 +39,10 @@ class Direction:
     """One direction or two that were asked for, and what all kinds of them share: orthonormal ones, of no points."""
 
     settings: dict[str, Any]
-    """settings.yaml's `directions`, as far as it is known before anything is computed."""
-    points: "tuple[Point, ...]" = ()
+    """settings.yaml's `directions`; what is found out in making them comes later."""
+    points: tuple[Point, ...] = ()
     """Beside the centre, that the plane goes through."""
-    made_at: "Point | None" = None
+    made_at: Point | None = None
     """Where they are made: what they are scaled to, or taken around. None: the centre."""
 
     name: ClassVar[str]
@@ -50,28 +51,23 @@ class Direction:
     """Of `--directions NAME`; empty where an option of its own asks for it, a field of `Asked` of the same name."""
     span: ClassVar[tuple[float, float] | None] = (-1.0, 1.0)
     """The usual range; None: what holds the points of the plane."""
-    scaled: ClassVar[bool] = False
-    """Whether --normalize and --ignore are of it."""
-    filter_by_filter: ClassVar[bool] = False
-    """Whether it is every filter that is orthogonal to its like."""
+    by_filter: ClassVar[bool] = False
+    """Whether filters are scaled, by --normalize and --ignore, and orthogonal each to its like."""
+    drawn_from: ClassVar[int] = 3
+    """The first of them that --seed draws."""
 
     @classmethod
-    def draws(cls, dims: int) -> bool:
-        """Whether --seed is of it."""
-        return False
-
-    @classmethod
-    def choose(cls, centre: "Point", dims: int, asked: "Asked") -> Self:
+    def choose(cls, centre: Point, dims: int, asked: Asked) -> Self:
         """Check what was asked for. Raises BadInput for what does not go together."""
         return cls({"kind": cls.name})
 
-    def elsewhere(self, centre: "Point", point: "Point") -> Self:
+    def elsewhere(self, centre: Point, point: Point) -> Self:
         """The same, made at `point`, for a plane around `centre`; unchanged where they are the same checkpoint."""
         if point.checkpoint.path.resolve() == centre.checkpoint.path.resolve():
             return self
         return replace(self, settings=self.settings | {"of": point.settings()}, made_at=point)
 
-    def words(self, centre: "Point") -> list[str]:
+    def words(self, centre: Point) -> list[str]:
         """The readable part of a folder's name, of what differs from the defaults."""
         seed = self.settings.get("seed")
         return [
@@ -81,7 +77,7 @@ class Direction:
             *([f"directions-of-{_label(self.made_at, centre)}"] if self.made_at else []),
         ]
 
-    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
+    def make(self, problem: Problem, centre: Point, origin: Params, dims: int, quiet: bool) -> Plane:
         """Make `dims` of them around the parameters `origin`. Raises BadInput where there are none.
 
         problem: gives the net and the parameters of points
@@ -89,19 +85,21 @@ class Direction:
         """
         raise NotImplementedError
 
-    def within(self, centre: "Point") -> "Run | None":
+    def within(self, centre: Point) -> Run | None:
         """The run whose checkpoints its range holds already."""
         return None
 
-    def ends(self, found: Settings) -> "list[tuple[Point, Coordinates]]":
-        """The points that the plane goes through, and where in it; found: what `make` found."""
-        return list(zip(self.points, map(tuple, found.get("coordinates", [])[1:]), strict=True))
+    # what follows is of directions that were made: `settings` has what was found
 
-    def facts(self, found: Settings) -> dict[str, Any]:
-        """What the certificate says of them beside lengths and angles; found: what `make` found."""
+    def ends(self) -> list[tuple[Point, Coordinates]]:
+        """The points that the plane goes through, and where in it."""
+        return list(zip(self.points, map(tuple, self.settings.get("coordinates", [])[1:]), strict=True))
+
+    def facts(self) -> dict[str, Any]:
+        """What the certificate says of them beside lengths and angles."""
         return {}
 
-    def length(self, origin: "Params", direction: "Params") -> float | None:
+    def length(self, origin: Params, direction: Params) -> float | None:
         """‖d‖ as it should be, for `origin` where it was made; None where that is left open."""
         return 1.0
 
@@ -110,23 +108,20 @@ class Direction:
         """How the length came about, in a word or two."""
         return "orthonormal"
 
-    @staticmethod
-    def sentence(made: Settings, count: int) -> str:
-        """How `count` of them were made, as sentences; made: the `directions` of a result's settings."""
+    def sentence(self, count: int) -> str:
+        """How `count` of them were made, as sentences."""
         raise NotImplementedError
 
-    @staticmethod
-    def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
+    def axis_label(self, axis: str, number_of: int | None) -> str:
         """What an axis is; number_of: 1 or 2, None where there is one."""
         raise NotImplementedError
 
-    @staticmethod
-    def line_words(made: Settings) -> str:
+    def line_words(self) -> str:
         """What a line along it is."""
         raise NotImplementedError
 
 
-def check_same_net(run: "Run", other: "Run") -> None:
+def check_same_net(run: Run, other: Run) -> None:
     """Raise BadInput where two runs' nets are not the same function, even if their parameters have the same shapes."""
     ours, theirs = (each.sections()["model"] for each in (run, other))
     unlike = [key for key in {**ours, **theirs} if key not in TRAINING_ONLY and ours.get(key) != theirs.get(key)]
@@ -138,7 +133,7 @@ def check_same_net(run: "Run", other: "Run") -> None:
         )
 
 
-def point_name(point: Settings) -> str:
+def point_name(point: Mapping[str, Any]) -> str:
     """run@checkpoint of a point in settings."""
     return shortened(f"{point['run']}@{point['checkpoint']}")
 
@@ -148,6 +143,6 @@ def unit_words(count: int) -> str:
     return "orthonormal, so x and y are distances" if count > 1 else "of length 1, so x is a distance"
 
 
-def _label(point: "Point", centre: "Point") -> str:
+def _label(point: Point, centre: Point) -> str:
     same_run = point.run.path == centre.run.path
     return point.checkpoint.label if same_run else f"{point.run.name}-{point.checkpoint.label}"

@@ -1,10 +1,12 @@
 """Principal components of a run's checkpoints around the centre."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from lossscape.directions.direction import Direction, Plane, Settings, point_name, unit_words
+from lossscape.directions.direction import Direction, Plane, point_name, unit_words
 from lossscape.errors import BadInput
 from lossscape.progress import Progress
 from lossscape.signals import Interrupted, stop_on_signals
@@ -13,7 +15,7 @@ from lossscape.text import shortened
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lossscape.directions.asked import Asked
+    from lossscape.directions.family import Asked
     from lossscape.problem import Problem
     from lossscape.runs import Point, Run
     from lossscape.trajectory import Moment
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class PrincipalComponents(Direction):
     """The leading components of θₖ − θ, without a mean taken away."""
 
-    moments: "tuple[Moment, ...]" = ()
+    moments: tuple[Moment, ...] = ()
     """The checkpoints."""
 
     name = "pca"
@@ -33,7 +35,7 @@ class PrincipalComponents(Direction):
     span = None
 
     @classmethod
-    def choose(cls, centre: "Point", dims: int, asked: "Asked") -> Self:
+    def choose(cls, centre: Point, dims: int, asked: Asked) -> Self:
         """All checkpoints of the run of `centre`. Raises BadInput where they are too few."""
         from lossscape.trajectory import moments_of, settings_of
 
@@ -46,7 +48,7 @@ class PrincipalComponents(Direction):
             )
         return cls({"kind": cls.name, **settings_of(centre.run, moments)}, moments=tuple(moments))
 
-    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
+    def make(self, problem: Problem, centre: Point, origin: Params, dims: int, quiet: bool) -> Plane:
         """Load the checkpoints one by one, so that they need not fit into memory."""
         from lossscape.vectors.pca import loadings, principal_components
 
@@ -73,15 +75,15 @@ class PrincipalComponents(Direction):
         held = [tuple(coordinates) for coordinates in found.coordinates.tolist()]
         return Plane(found.directions, {"explained": found.shares}, [(0.0,) * dims, *held])
 
-    def within(self, centre: "Point") -> "Run | None":
+    def within(self, centre: Point) -> Run | None:
         return (self.made_at or centre).run
 
-    def facts(self, found: Settings) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """The part of Σ‖θₖ − θ‖² along each."""
-        return {"explained_variance": found["explained"]}
+        return {"explained_variance": self.settings["explained"]}
 
-    @staticmethod
-    def sentence(made: Settings, count: int) -> str:
+    def sentence(self, count: int) -> str:
+        made = self.settings
         shares = " and ".join(f"{100 * share:.1f} %" for share in made["explained"])
         it, around = ("A", f"A = {point_name(made['of'])}") if "of" in made else ("θ", "the centre θ")
         are = "directions are the first two principal components"
@@ -91,22 +93,21 @@ class PrincipalComponents(Direction):
             f"{around} (of θₖ − {it}, no mean taken away): {shares} of Σ‖θₖ − {it}‖²; {unit_words(count)}."
         )
 
-    @staticmethod
-    def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
+    def axis_label(self, axis: str, number_of: int | None) -> str:
         which = number_of or 1
-        share = 100 * made["explained"][which - 1]
-        return f"{axis} (principal component {which}, {share:.1f} % of the variance)"
+        return (
+            f"{axis} (principal component {which}, {100 * self.settings['explained'][which - 1]:.1f} % of the variance)"
+        )
 
-    @staticmethod
-    def line_words(made: Settings) -> str:
+    def line_words(self) -> str:
         return "the first principal component"
 
 
-def loader(problem: "Problem", moment: "Moment") -> "Loader":
+def loader(problem: Problem, moment: Moment) -> Loader:
     """What loads a checkpoint's parameters, as far as they are asked for. Raises BadInput where they do not fit."""
     from lossscape.runs import check_state
 
-    def load() -> "Mapping[str, Tensor]":
+    def load() -> Mapping[str, Tensor]:
         state = moment.checkpoint.state(mapped=True)
         check_state(problem.model, state, str(moment.checkpoint.path))
         return state

@@ -3,13 +3,15 @@
 Filter normalisation, with biases and normalisation layers left alone: Li et al., NeurIPS 2018 (arXiv:1712.09913).
 """
 
-from typing import TYPE_CHECKING, Any, Self
+from __future__ import annotations
 
-from lossscape.directions.direction import Direction, Plane, Settings, point_name
+from typing import TYPE_CHECKING, Self
+
+from lossscape.directions.direction import Direction, Plane, point_name
 from lossscape.errors import BadInput, one_of
 
 if TYPE_CHECKING:
-    from lossscape.directions.asked import Asked
+    from lossscape.directions.family import Asked
     from lossscape.problem import Problem
     from lossscape.runs import Point
     from lossscape.vectors import Params
@@ -31,22 +33,29 @@ class Random(Direction):
 
     name = "random"
     help = "normal numbers, made orthogonal"
-    scaled = True
-    filter_by_filter = True
+    by_filter = True
+    drawn_from = 1
 
     @classmethod
-    def draws(cls, dims: int) -> bool:
-        return True
+    def choose(cls, centre: Point, dims: int, asked: Asked) -> Self:
+        normalize = asked.normalize or "filter"
+        ignore = tuple(IGNORABLE) if asked.ignore is None else asked.ignore
+        if normalize not in NORMALIZATIONS:
+            raise BadInput(one_of("--normalize", normalize, NORMALIZATIONS))
+        for each in ignore:
+            if each not in IGNORABLE:
+                raise BadInput(one_of("--ignore", each, (*IGNORABLE, "none")))
+        return cls({"kind": cls.name, "seed": asked.seed, "normalize": normalize, "ignore": sorted(ignore)})
 
-    @classmethod
-    def choose(cls, centre: "Point", dims: int, asked: "Asked") -> Self:
-        return cls({"kind": cls.name, "seed": asked.seed, **scaling_of(asked)})
-
-    def words(self, centre: "Point") -> list[str]:
+    def words(self, centre: Point) -> list[str]:
         """The seed and scaling; the kind is the usual one."""
-        return [*scaling_words(self.settings), *super().words(centre)[1:]]
+        normalize, ignore = self.settings["normalize"], self.settings["ignore"]
+        words = [normalize] if normalize != "filter" else []
+        if ignore != sorted(IGNORABLE):
+            words.append("ignore-" + ("-".join(ignore) or "none"))
+        return [*words, *super().words(centre)[1:]]
 
-    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
+    def make(self, problem: Problem, centre: Point, origin: Params, dims: int, quiet: bool) -> Plane:
         """Draw them, a stream of its own for each."""
         from lossscape.vectors import norm
         from lossscape.vectors.random import kinds_of_parameters, random_directions
@@ -60,7 +69,7 @@ class Random(Direction):
             )
         return Plane(drawn)
 
-    def length(self, origin: "Params", direction: "Params") -> float | None:
+    def length(self, origin: Params, direction: Params) -> float | None:
         from lossscape.vectors import norm
 
         normalize = self.settings["normalize"]
@@ -72,8 +81,8 @@ class Random(Direction):
     def scaling(self) -> str:
         return f"{self.settings['normalize']} normalisation"
 
-    @staticmethod
-    def sentence(made: Settings, count: int) -> str:
+    def sentence(self, count: int) -> str:
+        made = self.settings
         at = f", made at {point_name(made['of'])} in place of the centre" if "of" in made else ""
         words = [f"Random direction{'s'[: count - 1]}{at}, seed {made['seed']}: normal numbers"]
         if count > 1:
@@ -83,33 +92,12 @@ class Random(Direction):
             words.append(f"; {' and '.join(ignored)} stay put")
         return "".join(words) + "."
 
-    @staticmethod
-    def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
-        scaled, which = NORMALIZATIONS[made["normalize"]][0], "" if number_of is None else f" {number_of}"
-        if made["normalize"] in ("filter", "layer"):
+    def axis_label(self, axis: str, number_of: int | None) -> str:
+        normalize, which = self.settings["normalize"], "" if number_of is None else f" {number_of}"
+        scaled = NORMALIZATIONS[normalize][0]
+        if normalize in ("filter", "layer"):
             return f"{axis} ({scaled} random direction{which})"
         return f"{axis} (random direction{which}, {scaled})"
 
-    @staticmethod
-    def line_words(made: Settings) -> str:
+    def line_words(self) -> str:
         return "a random direction"
-
-
-def scaling_of(asked: "Asked") -> dict[str, Any]:
-    """`normalize` and `ignore` of settings. Raises BadInput for unknown ones."""
-    normalize = asked.normalize or "filter"
-    ignore = tuple(IGNORABLE) if asked.ignore is None else asked.ignore
-    if normalize not in NORMALIZATIONS:
-        raise BadInput(one_of("--normalize", normalize, NORMALIZATIONS))
-    for each in ignore:
-        if each not in IGNORABLE:
-            raise BadInput(one_of("--ignore", each, (*IGNORABLE, "none")))
-    return {"normalize": normalize, "ignore": sorted(ignore)}
-
-
-def scaling_words(made: Settings) -> list[str]:
-    """What of a folder's name says how directions were scaled, where that differs from the defaults."""
-    words = [made["normalize"]] if made["normalize"] != "filter" else []
-    if made["ignore"] != sorted(IGNORABLE):
-        words.append("ignore-" + ("-".join(made["ignore"]) or "none"))
-    return words

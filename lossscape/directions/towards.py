@@ -1,36 +1,32 @@
 """The line from the centre to another point, and a random direction orthogonal to it."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Self
 
-from lossscape.directions.direction import Direction, Plane, Settings, unit_words
-from lossscape.directions.through import points_of, points_words, same_point, settings_of
-from lossscape.errors import BadInput
+from lossscape.directions.direction import Plane, unit_words
+from lossscape.directions.through import ToPoints, same_point
 
 if TYPE_CHECKING:
-    from lossscape.directions.asked import Asked
+    from lossscape.directions.family import Asked
     from lossscape.problem import Problem
     from lossscape.runs import Point
     from lossscape.vectors import Params
 
 
-class Towards(Direction):
+class Towards(ToPoints):
     """x from the centre A to B; y drawn."""
 
     name = "towards"
-    span = None
+    drawn_from = 2
+    second = "random direction orthogonal to x"
 
     @classmethod
-    def draws(cls, dims: int) -> bool:
-        """The second one is."""
-        return dims == 2
+    def choose(cls, centre: Point, dims: int, asked: Asked) -> Self:
+        assert asked.towards is not None
+        return cls.to(centre, asked.towards, **({"seed": asked.seed} if dims == 2 else {}))
 
-    @classmethod
-    def choose(cls, centre: "Point", dims: int, asked: "Asked") -> Self:
-        points = points_of(centre, [asked.towards] if asked.towards else [])
-        seed = {"seed": asked.seed} if cls.draws(dims) else {}
-        return cls(settings_of(cls.name, centre, points) | seed, points)
-
-    def make(self, problem: "Problem", centre: "Point", origin: "Params", dims: int, quiet: bool) -> Plane:
+    def make(self, problem: Problem, centre: Point, origin: Params, dims: int, quiet: bool) -> Plane:
         """Orthonormal directions, the first to the point. Raises BadInput where that is the centre."""
         from lossscape.vectors.through import towards
 
@@ -38,22 +34,13 @@ class Towards(Direction):
         try:
             directions, spots = towards(origin, problem.values(point)[0], dims, seed=self.settings.get("seed", 0))
         except ValueError:
-            raise BadInput(same_point(point, centre)) from None
+            raise same_point(point, centre) from None
         held = spots
         if dims == 2:  # the random axis has no point of its own
             held = [*spots, *((0.0, sign * spots[1][0] / 4) for sign in (-1, 1))]
         return Plane(directions, {"coordinates": [list(spot) for spot in spots]}, held)
 
-    @staticmethod
-    def sentence(made: Settings, count: int) -> str:
-        drawn = f"(normal numbers, seed {made['seed']})" if count > 1 else ""
+    def sentence(self, count: int) -> str:
+        drawn = f"(normal numbers, seed {self.settings['seed']})" if count > 1 else ""
         second = f", y along a random direction orthogonal to that {drawn}" if count > 1 else ""
-        return f"x leads from A to B{second}: {points_words(made, count)}; {unit_words(count)}."
-
-    @staticmethod
-    def axis_label(made: Settings, axis: str, number_of: int | None) -> str:
-        return f"{axis} ({'random direction orthogonal to x' if number_of == 2 else 'distance towards B'})"
-
-    @staticmethod
-    def line_words(made: Settings) -> str:
-        return "the line to B"
+        return f"x leads from A to B{second}: {self.points_words(count)}; {unit_words(count)}."

@@ -61,7 +61,8 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
     before = fingerprint(around.problem.model)
     subspace = Subspace(around.origin, plane.directions, around.buffers)
     work = around.problem.work(subspace, outputs=shared.outputs)
-    settings |= ranges | {"directions": around.direction.settings | plane.found}
+    direction = replace(around.direction, settings=around.direction.settings | plane.found)
+    settings |= ranges | {"directions": direction.settings}
     with open_folder(folder, settings, overwrite=execution.overwrite):
         save_tensors(folder / DIRECTIONS, _by_axis(plane.directions))
         if request.auto_range is not None:
@@ -73,12 +74,12 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
         more = _rounds(points, request.refine, work.columns[0])
         values = fill(table, work, more, total=len(points) + request.refine, execution=execution, engine=engine)
         if not is_done(folder):
-            anchors = [(around.centre, (0.0,) * request.dims), *around.direction.ends(plane.found)]
+            anchors = [(around.centre, (0.0,) * request.dims), *direction.ends()]
             result = Certified(
                 around.problem, folder, work, engine.taken, values, anchors, table.keys,
-                around.direction, around.base,
+                direction, around.base,
             )  # fmt: skip
-            certify(result, before, quiet=execution.quiet, **around.direction.facts(plane.found))
+            certify(result, before, quiet=execution.quiet, **direction.facts())
         if request.path:
             trace(around.problem, folder, work, engine.taken, around.runs, execution)
     return folder
