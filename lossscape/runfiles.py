@@ -1,9 +1,28 @@
 """The names of a run's files, and what its small ones say: all that can be told of a run without torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from lossscape.errors import BadInput
 from lossscape.files import read_json
+
+
+def names_apart(names: Sequence[str], runs: Sequence["RunFiles"]) -> list[str]:
+    """Names of things that lie in runs; with the folder of the run, or the whole path, where others have the same."""
+    found = list(names)
+    for folder in (lambda run: run.path.resolve().parent.name, lambda run: str(run.path.resolve().parent)):
+        longer = [f"{folder(run)}/{name}" for name, run in zip(names, runs, strict=True)]
+        found = [long if found.count(name) > 1 else name for name, long in zip(found, longer, strict=True)]
+    return found
+
+
+def check_once(names: Sequence[object], paths: Sequence[Path], what: str) -> None:
+    """Raise BadInput for a thing whose path is given twice."""
+    real = [path.resolve() for path in paths]
+    for name, path in zip(names, real, strict=True):
+        if real.count(path) > 1:
+            raise BadInput(f"{name}: given twice; name each {what} once")
 
 
 class RunFiles:

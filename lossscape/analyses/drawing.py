@@ -1,5 +1,6 @@
 """How figures are drawn: the options that several commands share."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from lossscape.errors import BadInput, one_of
@@ -27,3 +28,23 @@ def exports_of(text: str | None) -> tuple[str, ...]:
 Export = Annotated[
     tuple[str, ...], Option("Surfaces for ParaView (vts) and NumPy (npz).", "vts,npz", given=str, parse=exports_of)
 ]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """How a result without options is drawn."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """How curves are drawn."""
+
+    log: Log = False
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """How surfaces are drawn, and what else is written."""
+
+    export: Export = ()
+    log: Log = False

@@ -22,17 +22,13 @@ def command(
     """One folder with a plain index.html: config, environment, curves, surfaces and their CSV."""
     from lossscape.files import check_writable
     from lossscape.report.page import write_report
+    from lossscape.results.folder import joined
     from lossscape.runs import Run
 
     opened = [Run.open(path) for path in dict.fromkeys(runs)]
     if output is None and len(opened) == 1:
         output = opened[0].report_folder
     elif output is None:
-        output = opened[0].path.parent / "reports" / shortened("+".join(run.name for run in opened))
+        output = opened[0].path.parent / "reports" / joined([run.name for run in opened], 200)
     check_writable(output)
     tell(report=write_report(opened, output))
-
-
-def shortened(name: str) -> str:
-    """A name that file systems take: at most 200 bytes."""
-    return name.encode()[:200].decode(errors="ignore")

@@ -11,7 +11,7 @@ from lossscape import yamlfile
 from lossscape.errors import BadInput
 from lossscape.figures.text import distinct
 from lossscape.results import metrics_of, read_csv
-from lossscape.runfiles import RunFiles
+from lossscape.runfiles import RunFiles, names_apart
 from lossscape.text import code_name
 
 COLUMNS = ("epoch", "lr", "train_loss", "test_loss", "grad_norm")
@@ -98,11 +98,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
 
 def full_names(runs: Sequence[RunFiles]) -> list[str]:
     """The runs' names, with the folder they lie in where two share a name."""
-    names = [run.name for run in runs]
-    return [
-        f"{run.path.resolve().parent.name}/{name}" if names.count(name) > 1 else name
-        for run, name in zip(runs, names, strict=True)
-    ]
+    return names_apart([run.name for run in runs], runs)
 
 
 def names_of(runs: Sequence[RunFiles]) -> list[str]:

@@ -34,6 +34,11 @@ def label(settings: Mapping[str, Any], words: Sequence[str]) -> str:
     return f"{slug[:100]}-{digest}"
 
 
+def joined(names: Sequence[str], most: int = 60) -> str:
+    """Several names as a part of a folder's, of which file systems take 255 bytes."""
+    return "+".join(names).encode()[:most].decode(errors="ignore")
+
+
 @contextmanager
 def open_folder(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
     """Hold a result's folder and write its settings. Raises BadInput where another process holds it."""

@@ -7,21 +7,21 @@ in the run's landscape folder. So a film that was stopped goes on with the frame
 import functools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lossscape import trajectory
 from lossscape.analyses.film.request import USUAL, Request
+from lossscape.analyses.grids import Ranges, check_grid
 from lossscape.analyses.landscape import compute as landscape
-from lossscape.analyses.landscape.compute import Ranges, Shared
+from lossscape.analyses.landscape.compute import Limits, Shared
 from lossscape.certificate.summary import is_done
 from lossscape.directions import Asked, Direction, Plane, choose
 from lossscape.directions.plane import AXES, fitted
 from lossscape.errors import BadInput
 from lossscape.evaluate.rows import Done, Key, Row
-from lossscape.evaluate.subspace import axis
 from lossscape.execution import Execution
 from lossscape.files import check_writable, share, way_to
 from lossscape.objective import Plan
@@ -35,6 +35,12 @@ from lossscape.trajectory import Moment, moments_of
 
 WORDS = ("film", "checkpoint", "landscape")
 PATH_COLUMNS = ("x", "y", "off_plane")
+MISSED = {
+    "plane": "the checkpoint, whose loss every frame of the plane shows; give --grid an odd number and a range with 0 "
+    "in its middle",
+    "descent": "",
+}
+"""By film: what a grid without 0 would miss."""
 
 
 def compute(request: Request, execution: Execution) -> Path:
@@ -49,7 +55,7 @@ def compute(request: Request, execution: Execution) -> Path:
     chosen = {film: choose(centre, 2, asked) for film, asked in asked_of(request).items()}
     ranges = {film: ranges_of(request, direction) for film, direction in chosen.items()}
     for film, given in ranges.items():
-        check_grid(film, request.grid, given)
+        check_grid(request.grid, [given.get(f"{name}_range", (-1.0, 1.0)) for name in AXES], MISSED[film])
     problem = problem_of(centre, request.measured, execution.device)
     settings: dict[str, Any] = {
         "analysis": "film",
@@ -72,7 +78,7 @@ def compute(request: Request, execution: Execution) -> Path:
     with open_folder(folder, settings, overwrite=execution.overwrite):
         if "plane" in ranges and not ranges["plane"]:
             found = begun.get("ranges", {}).get("plane")
-            ranges["plane"] = found or symmetric(frames.directions(request.asked["plane"]), request.grid)
+            ranges["plane"] = found or symmetric(frames.directions("plane"), request.grid)
             write_settings(folder, settings)  # whose ranges these are
         table = Table(folder, FILMS, ["film", "frame"], WORDS, unit="frame")
         table.reopen(frames.columns, lambda row: is_there(folder / row["landscape"]))
@@ -96,30 +102,27 @@ class Frames:
     problem: Problem
     folder: Path
     shown: Sequence[Moment]
-    ranges: dict[str, Ranges]
+    ranges: dict[str, Limits]
     """By film."""
     metrics: Sequence[str]
+    _planes: dict[str, Plane] = field(default_factory=dict, init=False)
+    """By the directions' name."""
     _before: Path | None = field(default=None, init=False)
 
     @property
-    def split(self) -> str:
-        """train or test."""
-        return self.request.measured.split
-
-    @property
     def columns(self) -> list[str]:
-        """The moment, the metrics of its checkpoint, those of the path, and the landscape's place."""
-        own = [f"{self.split}_{name}" for name in self.metrics if not name.endswith("_stderr")]
-        return ["epoch", "step", "checkpoint", *own, f"plane_{self.split}_loss", *PATH_COLUMNS, "landscape"]
+        """The moment, the metrics of its checkpoint, those of the path, and the landscape's folder."""
+        split = self.request.measured.split
+        own = [f"{split}_{name}" for name in self.metrics if not name.endswith("_stderr")]
+        return ["epoch", "step", "checkpoint", *own, f"plane_{split}_loss", *PATH_COLUMNS, "landscape"]
 
     def more(self, known: dict[Key, Row]) -> list[Key]:
         """The plane first: the descent's surface may be one of its frames, and keeps its path so."""
-        keys = [
-            [(film, number) for number in range(len(self.shown))]
-            for film in ("plane", "descent")
-            if film in self.ranges
-        ]
-        return next((keys_ for keys_ in keys if not all(key in known for key in keys_)), [])
+        for film in ("plane", "descent"):
+            keys = [(film, number) for number in range(len(self.shown))]
+            if film in self.ranges and not all(key in known for key in keys):
+                return list(keys)
+        return []
 
     def cost(self, key: Key) -> int:
         """Frames count as one."""
@@ -129,34 +132,26 @@ class Frames:
         """The rows of some frames."""
         return [self._plane(number) if film == "plane" else self._descent(number) for film, number in keys]
 
-    def directions(self, way: str) -> Plane:
-        """The directions of a kind, made at the centre when they are first needed."""
-        return self._made(way)
-
-    @functools.cached_property
-    def _made(self) -> Callable[[str], Plane]:
-        @functools.cache
-        def make(way: str) -> Plane:
-            asked = next(asked for asked in asked_of(self.request).values() if asked.name == way)
+    def directions(self, film: str) -> Plane:
+        """The directions of a film, made at the centre when they are first needed."""
+        asked = asked_of(self.request)[film]
+        if asked.name not in self._planes:
             origin = self.problem.values(self.centre)[0]
-            return choose(self.centre, 2, asked).make(self.problem, self.centre, origin, 2, self.execution.quiet)
-
-        return make
+            direction = choose(self.centre, 2, asked)
+            self._planes[asked.name] = direction.make(self.problem, self.centre, origin, 2, self.execution.quiet)
+        return self._planes[asked.name]
 
     def _landscape(self, film: str, at: Point, path: bool = False) -> Path:
         """The landscape around a point in the directions of the centre."""
-        ranges, asked = self.ranges[film], asked_of(self.request)[film]
-        x_range, y_range = (ranges.get(f"{name}_range") for name in AXES)
         request = landscape.Request(
             at,
             grid=self.request.grid,
-            x_range=(x_range[0], x_range[1]) if x_range else None,
-            y_range=(y_range[0], y_range[1]) if y_range else None,
-            asked=replace(asked, of=self.centre),
+            ranges=Ranges(**{name: (low, high) for name, (low, high) in self.ranges[film].items()}),
+            asked=replace(asked_of(self.request)[film], of=self.centre),
             path=path,
             measured=self.request.measured,
         )
-        shared = Shared(self.problem, functools.partial(self._made, asked.name))
+        shared = Shared(self.problem, functools.partial(self.directions, film))
         return landscape.compute(request, self.execution, shared)
 
     def _plane(self, number: int) -> Row:
@@ -183,10 +178,9 @@ class Frames:
 
     def _row(self, number: int, surface: Path, values: Any, known: Sequence[str]) -> Row:
         moment = self.shown[number]
-        epoch = None if math.isnan(moment.epoch) else moment.epoch
         row = dict.fromkeys(self.columns) | {name: float(values[name]) for name in known}
         return row | {
-            "epoch": epoch,
+            "epoch": None if math.isnan(moment.epoch) else moment.epoch,
             "step": moment.step,
             "checkpoint": moment.checkpoint.label,
             "landscape": way_to(surface, self.folder),
@@ -207,14 +201,7 @@ def check(request: Request, centre: Point, moments: Sequence[Moment]) -> None:
     name, keep = centre.run.path, "keep more of them (training.checkpoint_every) and train again"
     if len(moments) < 2:
         raise BadInput(f"{name}: has one checkpoint, {moments[0].checkpoint.label}; a film needs two: {keep}")
-    others = [m for m in moments if m.checkpoint.path.resolve() != centre.checkpoint.path.resolve()]
-    ways = set(request.asked.values())
-    if "pca" in ways and len(others) < 2:
-        raise BadInput(
-            f"{name}: has one checkpoint beside {centre}, and two principal components need two: {keep}, or use "
-            "--directions random"
-        )
-    if request.range is not None and len(ways) > 1:
+    if request.range is not None and len(set(request.asked.values())) > 1:
         raise BadInput(
             "--range: descent is drawn over principal components and plane over random directions, whose units differ; "
             "choose one with --kind, or the same for both with --directions"
@@ -231,24 +218,13 @@ def asked_of(request: Request) -> dict[str, Asked]:
     }
 
 
-def ranges_of(request: Request, direction: Direction) -> Ranges:
+def ranges_of(request: Request, direction: Direction) -> Limits:
     """The ranges of a film as far as they are known before anything is loaded."""
     span = request.range or direction.span
     return {f"{name}_range": [float(end) for end in span] for name in AXES} if span else {}
 
 
-def check_grid(film: str, grid: Sequence[int], ranges: Ranges) -> None:
-    """Raise BadInput for a range that is none, or a grid that leaves out the checkpoint whose frame it is."""
-    for name, points in zip(AXES, grid, strict=True):
-        low, high = ranges.get(f"{name}_range", (-1.0, 1.0))
-        if 0.0 not in axis(points, low, high) and film == "plane":
-            raise BadInput(
-                f"{points} points from {low:g} to {high:g} along {name} miss the checkpoint, whose loss every frame of "
-                "the plane shows; give --grid an odd number and a range with 0 in its middle"
-            )
-
-
-def symmetric(plane: Plane, grid: Sequence[int]) -> Ranges:
+def symmetric(plane: Plane, grid: Sequence[int]) -> Limits:
     """Ranges around any checkpoint that hold all others, whichever side of it they lie on."""
     mirrored = [tuple(-value for value in spot) for spot in plane.held]
     return fitted([*plane.held, *mirrored], grid)

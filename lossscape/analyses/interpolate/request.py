@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from lossscape.analyses.drawing import Log
+from lossscape.analyses.drawing import Curves
 from lossscape.analyses.grids import MAX_POINTS, Span
 from lossscape.measured import POINT_HELP, Measured, Place
 from lossscape.options import Embedded, Option
@@ -35,8 +35,4 @@ class Request:
     measured: Annotated[Measured, Embedded(help={"batch_norm": BATCH_NORM})] = Measured(split="both")
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How its figure is drawn."""
-
-    log: Log = False
+Drawing = Curves

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lossscape import trajectory
-from lossscape.analyses.grids import Span
+from lossscape.analyses.grids import check_grid
 from lossscape.analyses.landscape.path import trace
 from lossscape.analyses.landscape.ranges import range_of
 from lossscape.analyses.landscape.request import Request
@@ -22,19 +22,20 @@ from lossscape.directions.plane import AXES, fitted, kept, projected, seen_from
 from lossscape.evaluate import Outputs, Subspace, grid_points, line_points
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import refined
-from lossscape.evaluate.subspace import Coordinates, axis
+from lossscape.evaluate.subspace import Coordinates
 from lossscape.execution import Execution
 from lossscape.files import check_writable, save_tensors
 from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
 from lossscape.results.engine import PlannedEngine
 from lossscape.results.folder import DIRECTIONS, label, open_folder, write_settings
-from lossscape.results.table import More, Table, fill
+from lossscape.results.table import Table, fill
 from lossscape.runs import Point, Run, point_of
 from lossscape.trajectory import moments_of
 from lossscape.vectors import Params
 
-Ranges = dict[str, list[float]]
+Limits = dict[str, list[float]]
+"""x_range and y_range, as settings have them."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +65,27 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
     direction = replace(around.direction, settings=around.direction.settings | plane.found)
     settings |= ranges | {"directions": direction.settings}
     with open_folder(folder, settings, overwrite=execution.overwrite):
-        save_tensors(folder / DIRECTIONS, _by_axis(plane.directions))
+        on_cpu = [{name: value.cpu() for name, value in each.items()} for each in plane.directions]
+        save_tensors(folder / DIRECTIONS, dict(zip(AXES, on_cpu, strict=False)))
         if request.auto_range is not None:
             ranges = range_of(folder, work, request.auto_range, execution.quiet)
             write_settings(folder, settings | ranges)
         points = coarse_to_fine(_points(request.grid or (), ranges))
         engine = PlannedEngine(folder, work, execution)
         table = Table(folder, "surface.csv" if request.dims == 2 else "line.csv", AXES[: request.dims])
-        more = _rounds(points, request.refine, work.columns[0])
-        values = fill(table, work, more, total=len(points) + request.refine, execution=execution, engine=engine)
+        rounds, column = refined(points, request.refine), work.columns[0]
+        values = fill(
+            table,
+            work,
+            lambda known: rounds({point: row[column] for point, row in known.items()}),
+            total=len(points) + request.refine,
+            execution=execution,
+            engine=engine,
+        )
         if not is_done(folder):
             anchors = [(around.centre, (0.0,) * request.dims), *direction.ends()]
-            result = Certified(
-                around.problem, folder, work, engine.taken, values, anchors, table.keys,
-                direction, around.base,
-            )  # fmt: skip
+            plan = engine.taken
+            result = Certified(around.problem, folder, work, plan, values, anchors, table.keys, direction, around.base)
             certify(result, before, quiet=execution.quiet, **direction.facts())
         if request.path:
             trace(around.problem, folder, work, engine.taken, around.runs, execution)
@@ -95,8 +102,7 @@ class Around:
     """Whose paths are drawn."""
     direction: Direction
     problem: Problem
-    quiet: bool
-    overwrite: bool
+    execution: Execution
     origin: Params
     buffers: Params
     base: Params
@@ -110,24 +116,20 @@ class Around:
         runs = [Run.open(each) for each in request.runs] or [centre.run] if request.path else []
         for run in runs:
             check_same_net(centre.run, run)
-        for points, span in zip(request.grid or (), (request.x_range, request.y_range), strict=False):
-            if span is not None:
-                axis(points, *span)  # a slip is told before anything is loaded
+        check_grid(request.grid or (), request.ranges.spans)  # before anything is loaded
         problem = shared.problem or problem_of(centre, request.measured, execution.device)
         base = problem.values(direction.made_at)[0] if direction.made_at else None
         origin, buffers = problem.values(centre)
-        quiet, overwrite = execution.quiet, execution.overwrite
-        return cls(request, centre, runs, direction, problem, quiet, overwrite, origin, buffers, base or origin)
+        return cls(request, centre, runs, direction, problem, execution, origin, buffers, base or origin)
 
     @property
-    def given(self) -> Ranges:
+    def given(self) -> Limits:
         """The ranges that are known before anything is computed."""
         request, usual = self.request, self.direction.span
         if request.auto_range is not None:
             return {}
-        spans: dict[str, Span | None] = {"x_range": request.x_range, "y_range": request.y_range}
-        found = {name: span or usual for name, span in list(spans.items())[: request.dims]}
-        return {name: [float(end) for end in span] for name, span in found.items() if span}
+        spans = zip(AXES[: request.dims], request.ranges.spans, strict=False)
+        return {f"{axis}_range": [*map(float, span or usual or ())] for axis, span in spans if span or usual}
 
     @property
     def fits(self) -> bool:
@@ -162,40 +164,27 @@ class Around:
         named = replace(self.request, measured=self.problem.named(self.centre))
         return [self.centre.checkpoint.label, *words_of(named, asked=self.direction.words(self.centre))]
 
-    def plane_and_ranges(self, folder: Path, known: Callable[[], Plane] | None) -> tuple[Plane, Ranges]:
+    def plane_and_ranges(self, folder: Path, known: Callable[[], Plane] | None) -> tuple[Plane, Limits]:
         """The directions and ranges, those of a result that was begun where they are found out in making them."""
-        request, problem = self.request, self.problem
-        begun = None if self.overwrite else kept(folder, self.direction, problem.device)
+        problem, dims = self.problem, self.request.dims
+        begun = None if self.execution.overwrite else kept(folder, self.direction, problem.device)
         if begun:
             plane, ranges = begun
+        elif known:
+            plane, ranges = known(), {}
         else:
-            make = known or (lambda: self.direction.make(problem, self.centre, self.base, request.dims, self.quiet))
-            plane, ranges = make(), {}
+            plane, ranges = self.direction.make(problem, self.centre, self.base, dims, self.execution.quiet), {}
         if not self.fits:
             return plane, self.given
-        if len(ranges) < request.dims:
+        if len(ranges) < dims:
             held = seen_from(self.origin, self.base, plane) if self.direction.made_at else plane.held
             paths = projected(self.seen, problem, self.origin, plane.directions)
-            ranges = fitted([*held, *paths], request.grid or ())
+            ranges = fitted([*held, *paths], self.request.grid or ())
         return plane, ranges | self.given
 
 
-def _points(grid: Sequence[int], ranges: Ranges) -> list[Coordinates]:
+def _points(grid: Sequence[int], ranges: Limits) -> list[Coordinates]:
     if "y_range" not in ranges:
         return line_points(grid[0], *ranges["x_range"])
     (x_low, x_high), (y_low, y_high) = ranges["x_range"], ranges["y_range"]
     return grid_points((grid[0], grid[1]), (x_low, x_high), (y_low, y_high))
-
-
-def _rounds(points: list[Coordinates], refine: int, column: str) -> More:
-    """The grid, then the points that refine it by the values of a column."""
-    more = refined(points, refine)
-    return lambda known: more({point: row[column] for point, row in known.items()})
-
-
-def _by_axis(directions: Sequence[Params]) -> dict[str, Params]:
-    """Directions as directions.pt has them, on the CPU."""
-    return {
-        axis: {name: value.cpu() for name, value in direction.items()}
-        for axis, direction in zip(AXES, directions, strict=False)
-    }

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from lossscape.analyses.drawing import Export, Log
-from lossscape.analyses.grids import Span, grid_of, grid_word, x_word, y_word
+from lossscape.analyses.drawing import Surfaces
+from lossscape.analyses.grids import Ranges, grid_of, grid_word
 from lossscape.directions import Asked
 from lossscape.errors import BadInput
 from lossscape.measured import POINT_HELP, Measured, Place, RunPlace
@@ -23,6 +23,7 @@ EXAMPLES = (
 )
 GRIDS = {1: (201,), 2: (51, 51)}
 """By the number of directions, where no grid is given."""
+RANGE = "Of both axes: -1 1; without random directions what holds the points."
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,7 @@ class Request:
             "Points beyond the grid, where the surface bends.", "BUDGET", least=0, most=1_000_000, word="refined-{}"
         ),
     ] = 0
-    range: Annotated[
-        Span | None, Option("Of both axes: -1 1; without random directions what holds the points.", "LO HI")
-    ] = None
-    x_range: Annotated[Span | None, Option("Of x alone.", "LO HI", word=x_word)] = None
-    y_range: Annotated[Span | None, Option("Of y alone.", "LO HI", word=y_word)] = None
+    ranges: Annotated[Ranges, Embedded(help={"range": RANGE})] = Ranges()
     asked: Asked = Asked()
     path: Annotated[bool, Option("Draw the checkpoints of A's run, or of the runs named behind, over the plane.")] = (
         False
@@ -66,23 +63,17 @@ class Request:
 
     def __post_init__(self) -> None:
         """Raise BadInput for what does not go together."""
-        if self.dims == 1 and self.y_range is not None:
+        if self.dims == 1 and self.ranges.y_range != self.ranges.range:
             raise BadInput("--y-range: a line has no y; leave it out, or draw a plane with --dims 2")
-        if self.auto_range is not None and (self.range or self.x_range or self.y_range):
+        if self.auto_range is not None and any(self.ranges.spans):
             raise BadInput("--auto-range finds the range: leave --range, --x-range and --y-range out")
         if self.runs and not self.path:
             raise BadInput(f"{self.runs[0]}: runs behind A are for --path; did you mean --towards {self.runs[0]}?")
         if self.path and self.dims == 1:
             raise BadInput("--path is drawn on a plane: leave --dims 1 out")
         object.__setattr__(self, "grid", grid_of(GRIDS[self.dims] if self.grid is None else self.grid, self.dims))
-        object.__setattr__(self, "x_range", self.x_range or self.range)
-        object.__setattr__(self, "y_range", (self.y_range or self.range) if self.dims == 2 else None)
-        object.__setattr__(self, "range", None)
+        if self.dims == 1:
+            object.__setattr__(self, "ranges", Ranges(x_range=self.ranges.x_range))
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How its figures are drawn, and what else is written."""
-
-    export: Export = ()
-    log: Log = False
+Drawing = Surfaces

@@ -5,8 +5,10 @@ Algorithm 1 of Wang and Thawonmas; see `targets`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+from lossscape.analyses.grids import Ranges
 from lossscape.analyses.landscape import compute as landscape
 from lossscape.analyses.minimum.request import Request
 from lossscape.derivatives import gradient
@@ -15,7 +17,7 @@ from lossscape.evaluate import Outputs
 from lossscape.evaluate.rows import Done, Key, Row
 from lossscape.execution import Execution
 from lossscape.files import check_writable, save_tensors
-from lossscape.objective import Plan
+from lossscape.objective import Objective, Plan
 from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
 from lossscape.results import read_surface
@@ -67,10 +69,9 @@ def compute(request: Request, execution: Execution) -> Path:
 
 def _surface(request: Request, execution: Execution, centre: Point, shared: landscape.Shared) -> Path:
     """A small plane around the centre, whose lowest points are told."""
-    ends = (-float(request.reach), float(request.reach))
-    plane = landscape.Request(
-        centre, grid=(request.grid, request.grid), x_range=ends, y_range=ends, asked=Asked(seed=request.seed)
-    )
+    ranges = Ranges((-float(request.reach), float(request.reach)))
+    asked = Asked(seed=request.seed)
+    plane = landscape.Request(centre, grid=(request.grid, request.grid), ranges=ranges, asked=asked)
     return landscape.compute(plane, execution, shared)
 
 
@@ -82,24 +83,28 @@ class Centre:
     centre: Point
     surfaces: Mapping[str, Path]
 
+    @cached_property
+    def objectives(self) -> dict[str, Objective]:
+        """By targets."""
+        return {targets: problem.objectives()["train"] for targets, problem in self.problems.items()}
+
     @property
     def columns(self) -> list[str]:
         """Of summary.csv, behind the targets."""
-        metrics = next(iter(self.problems.values())).objectives()["train"].columns
+        metrics = next(iter(self.objectives.values())).columns
         return [*metrics, "gradient_norm", "lowest_loss", "lowest_x", "lowest_y", "points_below"]
 
     def cost(self, key: Key) -> int:
         """Samples of a pass for the losses and one for the gradient."""
-        return 2 * len(self.problems[key[0]].data.train)
+        return 2 * len(self.objectives[key[0]])
 
     def rows(self, keys: Sequence[Key], plan: Plan | None, done: Done | None = None) -> list[Row]:
         """The rows of some targets."""
         return [self._row(targets, done) for (targets,) in keys]
 
     def _row(self, targets: str, done: Done | None) -> Row:
-        problem = self.problems[targets]
-        parameters, buffers = problem.values(self.centre)
-        objective = problem.objectives()["train"]
+        parameters, buffers = self.problems[targets].values(self.centre)
+        objective = self.objectives[targets]
         metrics = objective.metrics(parameters, buffers, done)
         slope = norm(gradient(objective, parameters, buffers, done))
         table = read_surface(self.surfaces[targets]).table

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from lossscape.analyses.drawing import Tables
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, Place
 from lossscape.options import Embedded, Option
@@ -42,6 +43,4 @@ class Request:
             raise BadInput(f"--grid {self.grid}: give an odd number, so that the centre lies on the grid")
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How it is drawn: there is nothing to choose."""
+Drawing = Tables

@@ -12,23 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from lossscape.analyses.grids import check_grid
 from lossscape.analyses.landscape import compute as landscape
 from lossscape.analyses.pair.measures import measure_surface, parse_level
 from lossscape.analyses.pair.request import Request
 from lossscape.directions import choose
-from lossscape.errors import BadInput
+from lossscape.directions.plane import AXES
 from lossscape.evaluate import Outputs
-from lossscape.evaluate.subspace import axis
 from lossscape.execution import Execution
 from lossscape.files import check_writable, way_to
 from lossscape.options import words_of
 from lossscape.problem import problem_of
 from lossscape.results import MEASURES_CSV, SUMMARY, Surface, read_surface, write_csv
-from lossscape.results.folder import label, open_folder
+from lossscape.results.folder import joined, label, open_folder
+from lossscape.runfiles import check_once, names_apart
 from lossscape.runs import Point, point_of
-
-NAME_BYTES = 60
-"""Of the nets' names in the name of a folder, of which file systems take 255."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +48,24 @@ def compute(request: Request, execution: Execution) -> Path:
     """
     check(request)
     centres = list(map(point_of, request.centres))
-    names = names_of(centres)
+    check_once(centres, [centre.checkpoint.path for centre in centres], "net")
+    names = names_apart(list(map(str, centres)), [centre.run for centre in centres])
     made = list(surfaces_of(request, execution, dict(zip(names, centres, strict=True))))
     direction = choose(centres[0], 2, request.drawn)
-    spans = {"x_range": list(request.x_range or ()), "y_range": list(request.y_range or ())}
     settings: dict[str, Any] = {
         "analysis": "pair",
         "targets": request.targets,
         "nets": [{"name": name, **centre.settings()} for name, centre in zip(names, centres, strict=True)],
         "grid": list(request.grid or ()),
-        **spans,
+        **{f"{axis}_range": list(span or ()) for axis, span in zip(AXES, request.ranges.spans, strict=True)},
         "directions": {key: value for key, value in direction.settings.items() if key != "seed"},
         "repeats": request.repeats,
         "levels": list(request.levels),
         "surfaces": [each.surface.folder.name for each in made],
     }
-    joined = "+".join(names).encode()[:NAME_BYTES].decode(errors="ignore")
     named = replace(request, measured=replace(request.measured, batch_norm=None))
     words = [
-        joined if len(names) > 1 else centres[0].checkpoint.label,
+        joined(names) if len(names) > 1 else centres[0].checkpoint.label,
         *words_of(named, drawn=direction.words(centres[0])),
     ]
     home = centres[0].run.path if len(centres) == 1 else centres[0].run.path.parent
@@ -83,12 +80,7 @@ def check(request: Request) -> None:
     """Raise BadInput for levels that are none, and for a grid that misses the centre."""
     for level in request.levels:
         parse_level(level)
-    for name, points, span in zip("xy", request.grid or (), (request.x_range, request.y_range), strict=True):
-        low, high = span or (-1.0, 1.0)
-        if 0.0 not in axis(points, low, high):
-            raise BadInput(
-                f"{points} points from {low:g} to {high:g} along {name} miss the centre; give --grid an odd number"
-            )
+    check_grid(request.grid or (), request.ranges.spans, "the centre; give --grid an odd number")
 
 
 def surfaces_of(request: Request, execution: Execution, centres: dict[str, Point]) -> Iterator[Made]:
@@ -105,24 +97,10 @@ def surfaces_of(request: Request, execution: Execution, centres: dict[str, Point
                 if not execution.quiet:
                     words = f"surface {count} of {total}: {net}, {targets}, seed {seed}"
                     print(words, file=sys.stderr, flush=True)
-                plane = landscape.Request(
-                    centre, grid=request.grid, x_range=request.x_range, y_range=request.y_range,
-                    asked=replace(request.drawn, seed=seed),
-                )  # fmt: skip
+                asked = replace(request.drawn, seed=seed)
+                plane = landscape.Request(centre, grid=request.grid, ranges=request.ranges, asked=asked)
                 shared = landscape.Shared(held, outputs=outputs)
                 yield Made(net, targets, seed, read_surface(landscape.compute(plane, execution, shared)))
-
-
-def names_of(centres: Sequence[Point]) -> list[str]:
-    """The nets' names run@checkpoint; with the folder of the runs, or the whole path, where others have the same."""
-    paths = [centre.checkpoint.path.resolve() for centre in centres]
-    if twice := [str(centre) for centre, path in zip(centres, paths, strict=True) if paths.count(path) > 1]:
-        raise BadInput(f"{twice[0]}: given twice; name each net once")
-    names = [str(centre) for centre in centres]
-    for parent in (lambda path: path.parent.name, lambda path: str(path.parent)):
-        longer = [f"{parent(centre.run.path.resolve())}/{centre}" for centre in centres]
-        names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
-    return names
 
 
 def write(folder: Path, made: Sequence[Made], levels: Sequence[str]) -> None:

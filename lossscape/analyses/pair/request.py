@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from lossscape.analyses.drawing import Export, Log
-from lossscape.analyses.grids import Span, grid_of, grid_word, x_word, y_word
+from lossscape.analyses.drawing import Surfaces
+from lossscape.analyses.grids import USUAL, Ranges, grid_of, grid_word
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, Place, names
@@ -16,7 +16,6 @@ EXAMPLES = (
     "lossscape pair runs/cifar10_dnn --targets hard --printed 20",
     "lossscape pair runs/cifar10_dnn --levels +0.5,x10 --export vts,npz",
 )
-USUAL: Span = (-1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,7 @@ class Request:
             always=True,
         ),
     ] = None
-    range: Annotated[Span | None, Option("Of both axes: -1 1.", "LO HI")] = None
-    x_range: Annotated[Span | None, Option("Of x alone.", "LO HI", word=x_word)] = None
-    y_range: Annotated[Span | None, Option("Of y alone.", "LO HI", word=y_word)] = None
+    ranges: Ranges = Ranges()
     printed: Annotated[
         int | None,
         Option(
@@ -71,23 +68,17 @@ class Request:
         if self.repeats < 1 or not self.centres:
             raise BadInput("nothing to compare: give at least one net and --repeats 1")
         if self.printed is not None:
-            if self.grid or self.range or self.x_range or self.y_range or self.drawn != Asked():
+            if self.grid or any(self.ranges.spans) or self.drawn != Asked():
                 raise BadInput("--printed K sets --grid, --range, --normalize and --ignore: leave them out")
             steps = (0.0, self.printed - 1.0)
-            self._set(grid=(self.printed, self.printed), range=steps, printed=None)
+            self._set(grid=(self.printed, self.printed), ranges=Ranges(steps), printed=None)
             self._set(drawn=Asked(normalize="unit", ignore=()))
         self._set(grid=grid_of((25, 25) if self.grid is None else self.grid))
-        self._set(x_range=self.x_range or self.range or USUAL, y_range=self.y_range or self.range or USUAL)
-        self._set(range=None)
+        self._set(ranges=Ranges(USUAL, *self.ranges.spans))
 
     def _set(self, **values: object) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How its figures are drawn, and what else is written."""
-
-    export: Export = ()
-    log: Log = False
+Drawing = Surfaces

@@ -24,11 +24,9 @@ from lossscape.execution import Execution
 from lossscape.files import check_writable, way_to, write_text
 from lossscape.options import settings_of, words_of
 from lossscape.results import read_csv, write_csv
-from lossscape.results.folder import label, open_folder
+from lossscape.results.folder import joined, label, open_folder
+from lossscape.runfiles import check_once, names_apart
 from lossscape.runs import Run
-
-NAME_BYTES = 60
-"""Of the runs' names in the name of a folder, of which file systems take 255."""
 
 
 def compute(request: Request, execution: Execution) -> Path:
@@ -40,15 +38,13 @@ def compute(request: Request, execution: Execution) -> Path:
     runs = [Run.open(each) for each in dict.fromkeys(request.runs)]
     if not runs:
         raise BadInput("no run to look at")
-    paths = [run.path.resolve() for run in runs]
-    if twice := [run.path for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1]:
-        raise BadInput(f"{twice[1]}: given twice; name each run once")
-    names = _names(runs)
+    paths = [run.path for run in runs]
+    check_once(paths, paths, "run")
+    names = names_apart([run.name for run in runs], runs)
     solved = _solve(runs, names, request.rule)
     home = runs[0].path if len(runs) == 1 else runs[0].path.parent
     settings = {"analysis": "solutions", **settings_of(request.rule), "runs": names}
-    joined = "+".join(names).encode()[:NAME_BYTES].decode(errors="ignore")
-    words = [joined] if len(runs) > 1 else []
+    words = [joined(names)] if len(runs) > 1 else []
     folder = home / "solutions" / label(settings, words + words_of(request))
     check_writable(folder)
     with open_folder(folder, settings, overwrite=False):
@@ -62,15 +58,6 @@ def compute(request: Request, execution: Execution) -> Path:
             write_text(folder / RUNS, json.dumps(ways, indent=2, ensure_ascii=False) + "\n")
             write_csv(folder / "ratios.csv", RATIOS, (_ratio_row(kind, a, b) for kind, (a, b) in pairs))
     return folder
-
-
-def _names(runs: Sequence[Run]) -> list[str]:
-    """The runs' names; with the folder they lie in, or their whole path, where others have the same."""
-    names = [run.name for run in runs]
-    for form in (lambda path: f"{path.parent.name}/{path.name}", str):
-        longer = [form(run.path.resolve()) for run in runs]
-        names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
-    return names
 
 
 def _solve(runs: Sequence[Run], names: Sequence[str], rule: Rule) -> list[Solved]:

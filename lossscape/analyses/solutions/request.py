@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
+from lossscape.analyses.drawing import Tables
 from lossscape.errors import BadInput
 from lossscape.measured import RunPlace
 from lossscape.options import Option
@@ -61,6 +62,4 @@ class Request:
     rule: Rule = Rule()
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """How it is drawn: there is nothing to choose."""
+Drawing = Tables
