@@ -26,7 +26,8 @@ from lossscape.files import read_json, save_tensors
 from lossscape.losses import LOSSES, OF_CLASSES, Loss, plain
 from lossscape.outputs import logits_of
 from lossscape.reading import samples_of
-from lossscape.results import CERTIFICATE, Curve, Surface
+from lossscape.results import Curve, Surface
+from lossscape.results.folder import CERTIFICATE
 from lossscape.runs import Checkpoint, Point, Run, check_state
 
 if TYPE_CHECKING:

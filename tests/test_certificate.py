@@ -30,7 +30,7 @@ from lossscape.files import save_tensors
 from lossscape.measured import Measured
 from lossscape.objective import Objective, Plan
 from lossscape.problem import Problem, problem_of
-from lossscape.results import DIRECTIONS
+from lossscape.results.folder import DIRECTIONS
 from lossscape.runs import Run, point, split_state
 from lossscape.vectors import Params, scale
 from lossscape.vectors.between import between

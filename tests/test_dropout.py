@@ -21,7 +21,8 @@ from lossscape.evaluate.calibration import NAMES
 from lossscape.evaluate.plans import reasons_against
 from lossscape.files import read_json
 from lossscape.objective import Objective, Plan
-from lossscape.results import CERTIFICATE, SETTINGS, read_curve
+from lossscape.results import read_curve
+from lossscape.results.folder import CERTIFICATE, SETTINGS
 from lossscape.runs import point
 from lossscape.train import train
 

@@ -11,7 +11,8 @@ from matplotlib.legend import Legend
 from lossscape.figures import captions
 from lossscape.figures.contours import build_contour, build_surface
 from lossscape.figures.curves import build_curve
-from lossscape.results import CERTIFICATE, RANGE, read_curve, read_surface
+from lossscape.results import read_curve, read_surface
+from lossscape.results.folder import CERTIFICATE, RANGE
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import INF, NAN, assert_inside, words_of
 

@@ -133,5 +133,5 @@ def test_a_point_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     lines = file.read_text().splitlines(keepends=True)
     for wrong in (lines[-1], ",".join(["", *lines[-1].split(",")[1:]])):
         file.write_text("".join([*lines, wrong]))
-        with pytest.raises(BadInput, match="twice or without its place"):
+        with pytest.raises(BadInput, match="twice or without coordinates"):
             read_surface(folder)

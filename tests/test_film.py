@@ -27,7 +27,7 @@ from lossscape.evaluate import Work
 from lossscape.figures.movies import DPI, gif, movie
 from lossscape.figures.section import Page, Section
 from lossscape.report.page import write_report
-from lossscape.report.sections import Problem, find
+from lossscape.report.sections import LeftOut, find
 from lossscape.results import read_surface
 from lossscape.runs import Run, point
 from lossscape.trajectory import moments_of
@@ -54,7 +54,7 @@ def run_of(film: Film) -> Run:
     return Run(film.folder.parent.parent)
 
 
-def films_of(run: Run) -> tuple[list[Section], list[Problem]]:
+def films_of(run: Run) -> tuple[list[Section], list[LeftOut]]:
     """The films of a run as the page has them, and what it leaves out."""
     found = find(run.path, Page(run.report_folder), "run", set())
     return found.sections.get("film", []), found.problems
@@ -242,7 +242,7 @@ def test_extreme_and_missing_losses_are_drawn_and_counted(own: Film) -> None:
     found = read_film(own.folder)
     assert scale_of(found, "plane").high < 1e6
     words = words_of(build_plane(found, 0))
-    assert "2 of 60 losses, infinite, undefined" in words
+    assert "2 of 60 points, whose loss is infinite, undefined" in words
     assert "of all losses lie beyond it" in words
     for frame in range(3):
         assert_inside(build_plane(found, frame))

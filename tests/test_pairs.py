@@ -19,7 +19,7 @@ from lossscape.analyses.pair.measures import measure_surface
 from lossscape.analyses.pair.result import Pairs
 from lossscape.analyses.pair.result import read as read_pairs
 from lossscape.errors import BadInput
-from lossscape.figures.diverging import choose_diverging
+from lossscape.figures.levels import choose_diverging
 from lossscape.figures.pairs import shared_scales
 from lossscape.results import read_surface
 from lossscape.runs import Run, point

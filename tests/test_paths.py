@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from computing import landscape
@@ -19,7 +20,7 @@ from lossscape.analyses.landscape.figure import build_contour, build_surface
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.figures.curves import build_curve
-from lossscape.figures.paths import build_path
+from lossscape.figures.paths import build_path, when
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run, point
 from lossscape.train import train
@@ -269,3 +270,16 @@ def test_the_command_draws_a_path(own_run: Run, cli: Callable[..., tuple[int, st
         assert name in out
     written = Path(re.findall(r"\S+path\.png", out)[0])
     assert written.is_file()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "step", "words"),
+    [
+        (3.0, 9, "epoch 3"),
+        (1 / 3, 1, "epoch 0.333"),
+        (1234.0, 9, "epoch 1234"),
+        (float("nan"), 1234567, "step 1234567"),
+    ],
+)
+def test_a_moment_is_never_rounded_to_another(epoch: float, step: float, words: str) -> None:
+    assert when(pd.Series({"epoch": epoch, "step": float(step)})) == words

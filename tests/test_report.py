@@ -16,7 +16,8 @@ from lossscape.figures import style
 from lossscape.figures.certificates import check_table, failures, verdict
 from lossscape.figures.facts import facts_of
 from lossscape.report import write_report
-from lossscape.results import CERTIFICATE, ENGINE, Curve, read_curve
+from lossscape.results import Curve, read_curve
+from lossscape.results.folder import CERTIFICATE, ENGINE
 from lossscape.runs import Run, point
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import Page, assert_stands_alone

@@ -10,8 +10,8 @@ from lossscape import yamlfile
 from lossscape.figures.section import Page as Folder
 from lossscape.figures.section import Section
 from lossscape.report import write_report
-from lossscape.report.sections import Problem, together
-from lossscape.results import CERTIFICATE
+from lossscape.report.sections import LeftOut, together
+from lossscape.results.folder import CERTIFICATE
 from lossscape.runs import Run, point
 from tests.report_runs import BOWL, STEEP, write_pairs, write_run
 from tests.seeing import Page, assert_stands_alone
@@ -19,7 +19,7 @@ from tests.seeing import Page, assert_stands_alone
 TOGETHER = "All runs together"
 
 
-def pairs_together(runs: list[Path], folder: Path) -> tuple[list[Section], list[Problem]]:
+def pairs_together(runs: list[Path], folder: Path) -> tuple[list[Section], list[LeftOut]]:
     """The studies beside runs as sections, and what is left out."""
     found = together(runs, Folder(folder), set())
     return found.sections.get("pair", []), found.problems

@@ -274,6 +274,7 @@ def test_a_study_says_of_each_statement_whether_it_holds(done: Done) -> None:
     assert_stands_alone(seen)
     for row in rows:
         assert row["claim"] in seen.text
+        assert f"<b>{row['verdict']}</b>" in page.read_text(encoding="utf-8")
         assert " ".join(row["evidence"].split()) in seen.text
 
 

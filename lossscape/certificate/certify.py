@@ -16,7 +16,7 @@ from lossscape.certificate.check import Certified, Check
 from lossscape.certificate.reference import SAMPLES, Reference, digest
 from lossscape.errors import RunFailed
 from lossscape.files import write_text
-from lossscape.results import CERTIFICATE
+from lossscape.results.folder import CERTIFICATE
 from lossscape.results.table import watched
 
 CHECKS = (metrics_csv.check, module.check, dense.check, directions.check, curvature.check, precision.check)

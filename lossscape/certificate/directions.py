@@ -6,7 +6,7 @@ import torch
 
 from lossscape.certificate.check import Certified, Check, Findings, Kind, compare
 from lossscape.certificate.reference import Reference
-from lossscape.results import DIRECTIONS
+from lossscape.results.folder import DIRECTIONS
 from lossscape.vectors import Params, cosine, dot, norm
 
 KIND = Kind("directions", "", "run it again with --overwrite")

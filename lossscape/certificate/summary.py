@@ -7,7 +7,7 @@ from typing import Any
 
 from lossscape.certificate.check import SMALLEST
 from lossscape.files import read_json
-from lossscape.results import CERTIFICATE
+from lossscape.results.folder import CERTIFICATE
 
 
 def is_done(folder: Path) -> bool:

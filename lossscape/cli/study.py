@@ -34,10 +34,11 @@ def command(
     All lies in one folder, RUNS/study-NAME-SCALE, its page in report/. A second call goes on where the first stopped.
     """
     from lossscape.files import check_writable
+    from lossscape.results.folder import MEASURES_CSV
     from lossscape.studies.config import Opened
     from lossscape.studies.page import write_study_report
     from lossscape.studies.run import run_study
-    from lossscape.studies.statements import MEASURES, STATEMENTS, STUDY
+    from lossscape.studies.statements import STATEMENTS, STUDY
 
     opened = Opened(file, scale, settings)
     home = runs / opened.name
@@ -52,4 +53,4 @@ def command(
     if not quiet:
         for each in statements:
             typer.echo(f"{each.verdict}: {each.claim} ({each.source})\n    {each.evidence}")
-    tell(statements=home / STUDY / STATEMENTS, measures=home / STUDY / MEASURES, report=page)
+    tell(statements=home / STUDY / STATEMENTS, measures=home / STUDY / MEASURES_CSV, report=page)

@@ -11,7 +11,8 @@ from lossscape.directions.direction import Direction, Plane
 from lossscape.directions.pca import loader
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.problem import Problem
-from lossscape.results import DIRECTIONS, SETTINGS, read_settings
+from lossscape.results import read_settings
+from lossscape.results.folder import DIRECTIONS, SETTINGS
 from lossscape.runs import Run
 from lossscape.trajectory import moments_of
 from lossscape.vectors import Params

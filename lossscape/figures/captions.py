@@ -1,18 +1,185 @@
-"""Titles, captions and alternative texts of figures of curves and surfaces."""
+"""What a result and its settings say in words: titles, captions, alternative texts, and how far numbers may be off."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from lossscape.directions import line_words, sentence
 from lossscape.figures.metrics import metric
-from lossscape.figures.phrases import BAND, conditions, failure_words, grid_words, point_name, range_words, sampled
 from lossscape.figures.text import finite, shortened
-from lossscape.results import Curve, Surface, Trail
-from lossscape.text import number
+from lossscape.results import Curve, Result, Surface
+from lossscape.text import code_name, number
 
-UNLIKE = 1.5
-"""Losses that differ by more than this factor are not the same to a reader."""
+Settings = Mapping[str, Any]
+
+LOSSES = {"cross_entropy": "cross-entropy", "mse": "squared error"}
+LOSS_UNITS = {"cross_entropy": "nats"}
+BATCH_NORM = {
+    "recompute": "recomputed on the training inputs at every point",
+    "interpolated": "interpolated along with the weights",
+    "frozen": "held at those of {anchor}",
+}
+
+BAND = 2
+"""Standard errors on either side of a curve that its band shows."""
+
+
+def point_name(point: Settings, columns: int = 44) -> str:
+    """run@checkpoint of a point in settings."""
+    return shortened(f"{point['run']}@{point['checkpoint']}", columns)
+
+
+def loss_name(settings: Settings) -> str:
+    """The loss in words; what it is held against where that is not the data's labels."""
+    name = LOSSES.get(settings["loss"], shortened(code_name(str(settings["loss"]))))
+    targets = settings.get("targets", "labels")
+    if targets == "soft":
+        return "KL divergence from soft targets"
+    return name if targets == "labels" else f"{name} against {targets} targets"
+
+
+def loss_label(names: Iterable[str], split: str = "") -> str:
+    """An axis label from the names of losses: what the loss is, where it is the same for all, and its unit."""
+    distinct = {LOSSES.get(name, shortened(code_name(name))) for name in names}
+    what = f"{distinct.pop()}, mean per sample" if len(distinct) == 1 else "mean per sample"
+    return f"{split} loss ({what})".strip()
+
+
+def data_words(settings: Settings) -> str:
+    """The data set, its note and what was done to its labels."""
+    dataset = settings["dataset"]
+    words = [shortened(code_name(str(dataset["name"])))]
+    if note := settings.get("data_note"):
+        words.append(f"({shortened(str(note), 80)})")
+    if dataset.get("label_noise"):
+        words.append(f"with {dataset['label_noise']:.0%} of the training labels redrawn")
+    return " ".join(words)
+
+
+def sample_words(settings: Settings, splits: Sequence[str]) -> str:
+    """Numbers of samples: 60,000 train and 10,000 test samples; of a subset, how it was chosen."""
+    whole = settings.get("population") or {}
+    counts, parts = [], 0
+    for split in splits:
+        count = settings["samples"][split]
+        part = whole.get(split, count) != count
+        parts += part
+        counts.append(f"{count:,} of {whole[split]:,} {split}" if part else f"{count:,} {split}")
+    words = f"{' and '.join(counts)} samples"
+    if not parts:
+        return words
+    each = "of each split" if parts > 1 else f"of {splits[0]}" if len(splits) > 1 else ""
+    subset = f"one stratified subset {each}".strip()
+    return f"{words} ({subset}, seed {settings.get('subset_seed', 0)}, the same at every point)"
+
+
+def targets_extra(settings: Settings) -> list[str]:
+    """What training inputs are held against, where that is not the data's labels."""
+    targets = settings.get("targets", "labels")
+    return [] if targets == "labels" else [f"{targets} targets"]
+
+
+def title_extras(settings: Settings) -> list[str]:
+    """What tells a result from others of the same points: a subset, another precision."""
+    extras = []
+    if settings.get("population"):
+        extras.append(f"{max(settings['samples'].values()):,} samples")
+    return extras + ([str(settings["precision"])] if settings["precision"] != "fp32" else [])
+
+
+def grid_words(result: Result) -> str:
+    """How many points there are: 9 × 7 points, 1,001 points, or those of the grid and those added."""
+    if added := int(result.refined.sum()):
+        shape = "surface" if isinstance(result, Surface) else "curve"
+        return f"{len(result.table) - added:,} grid points and {added:,} refined where the {shape} bends"
+    if isinstance(result, Surface) and result.regular:
+        return f"{len(result.x)} × {len(result.y)} points"
+    return f"{len(result.table):,} points"
+
+
+def range_words(result: Result) -> list[str]:
+    """A sentence where the range was found, not given."""
+    if not (factor := result.settings.get("auto_range")):
+        return []
+    level = result.found_range.get("level")
+    to = f", to {number(level)}," if isinstance(level, int | float) else ""
+    rises = f"the {result.splits[0]} loss rises at least by the factor {number(factor)}{to} on every side"
+    return [f"The range was chosen so that {rises}."]
+
+
+def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
+    """Data, samples, net, loss, BatchNorm policy and precision of a result and their errors, as sentences."""
+    settings = result.settings
+    words = [
+        f"Data: {data_words(settings)}, {sample_words(settings, splits)}.",
+        *standard_errors(result, splits),
+        f"Net: {shortened(code_name(str(settings['model'])))}.",
+        f"Loss: {loss_name(settings)}.",
+    ]
+    if policy := settings.get("batch_norm"):
+        words.append(f"BatchNorm statistics {BATCH_NORM.get(policy, str(policy)).format(anchor=anchor)}.")
+    if dropout := settings.get("dropout"):
+        words.append(f"Dropout stays on, with masks of seed {dropout['seed']} that are the same at every point.")
+    return [*words, precision_words(result)]
+
+
+def sampled(result: Result, split: str) -> bool:
+    """Whether the losses of a split are estimates from a subset, with standard errors."""
+    return f"{split}_loss_stderr" in result.table
+
+
+def standard_errors(result: Result, splits: Sequence[str]) -> list[str]:
+    """Standard errors of the losses and of their differences to the reference point, as sentences.
+
+    That point is the centre, or α = 0.
+    """
+    reference = np.asarray((result.table[result.axes] == 0).all(axis=1))
+    name = "α = 0" if "alpha" in result.table else "the centre"
+    words, smaller = [], []
+    for split in splits:
+        if not sampled(result, split):
+            continue
+        own = finite(result.table[f"{split}_loss_stderr"].to_numpy())
+        apart = finite(result.table[f"{split}_loss_difference_stderr"].to_numpy())
+        there = own[reference & np.isfinite(own)]
+        elsewhere = np.isfinite(own) & np.isfinite(apart) & ~reference
+        parts = [f"{number(float(there[0]), 2)} at {name}"] if there.size else []
+        if elsewhere.any():
+            parts.append(f"{_middle(own[elsewhere])}; of its difference to {name}: {_middle(apart[elsewhere])}")
+            separate = np.hypot(own[elsewhere], there.sum())
+            smaller.append(np.median(apart[elsewhere]) < np.median(separate))
+        if parts:
+            words.append(f"Standard error of the {split} loss: {', '.join(parts)}.")
+    if smaller and all(smaller):
+        words.append(
+            "All points see the same samples, so differences between them are more accurate than their own errors "
+            "suggest."
+        )
+    return words
+
+
+def _middle(errors: np.ndarray) -> str:
+    return f"{number(float(np.median(errors)), 2)} in the median, {number(float(errors.max()), 2)} at most"
+
+
+def precision_words(result: Result) -> str:
+    """The precision of the arithmetic, with its measured error where it is below fp32, as a sentence."""
+    check, precision = result.certificate.get("precision_check"), result.settings["precision"]
+    if not isinstance(check, dict) or not check.get("points"):
+        return f"Precision: {precision}."
+    errors = (check.get(f"{which}_relative_error") for which in ("largest", "mean"))
+    worst, mean = (
+        number(each, 2) if isinstance(each, int | float) and np.isfinite(each) else "undefined" for each in errors
+    )
+    points = f"{check['points']:,} point{'s'[: check['points'] != 1]}"
+    return f"Precision: {precision}; against fp32 at {points}: largest relative error {worst}, mean {mean}."
+
+
+def failure_words(result: Result) -> list[str]:
+    """A sentence where the result's certificate failed."""
+    failed = bool(result.certificate) and not result.certificate.get("passed")
+    return ["The certificate of this result FAILED: do not rely on these losses."] if failed else []
 
 
 def curve_title(curves: Sequence[Curve]) -> str:
@@ -68,15 +235,19 @@ def _of_curve(curve: Curve, *, alone: bool) -> list[str]:
 
 
 def _marks(curves: Sequence[Curve], log: bool) -> list[str]:
+    bands = any(sampled(curve, split) for curve in curves for split in curve.splits)
+    words = [f"Bands: ± {BAND} standard errors of each value."] if bands else []
     drawn = [curve.table[f"{split}_loss"].to_numpy() for curve in curves for split in curve.splits]
-    losses = finite(np.concatenate(drawn))
-    words = []
-    if any(sampled(curve, split) for curve in curves for split in curve.splits):
-        words.append(f"Bands: ± {BAND} standard errors of each value.")
+    return [*words, *gap_words(np.concatenate(drawn), log)]
+
+
+def gap_words(losses: np.ndarray, log: bool) -> list[str]:
+    """Sentences about the losses that lines leave out, on a logarithmic axis those that are not positive too."""
+    losses, words = finite(losses), []
     if lost := int(np.isnan(losses).sum()):
         words.append(f"Gaps: {lost:,} losses are infinite, undefined or above 1e30.")
     if log and (below := int((losses <= 0).sum())) and (losses > 0).any():
-        words.append(f"{below:,} losses are not positive and have no place on the logarithmic axis.")
+        words.append(f"{below:,} losses are not positive and cannot be shown on the logarithmic axis.")
     return words
 
 
@@ -106,10 +277,10 @@ def extremes(surface: Surface, split: str) -> str:
     least, most = table.loc[loss.idxmin()], table.loc[loss.idxmax()]
     centre = table[(table["x"] == 0) & (table["y"] == 0)]
     words = [f"Loss {number(centre.iloc[0][f'{split}_loss'])} at the centre;"] if len(centre) else ["Loss"]
-    for word, row in (("least", least), ("greatest", most)):
-        where = f"({number(row['x'], 2)}, {number(row['y'], 2)})"
-        words.append(f"{word} {number(row[f'{split}_loss'])} at {where}" + (";" if word == "least" else "."))
-    return " ".join(words)
+    ends = [
+        f"{number(row[f'{split}_loss'])} at ({number(row['x'], 2)}, {number(row['y'], 2)})" for row in (least, most)
+    ]
+    return " ".join([*words, f"least {ends[0]}; greatest {ends[1]}."])
 
 
 def curve_alt(curve: Curve) -> str:
@@ -127,90 +298,3 @@ def curve_alt(curve: Curve) -> str:
             words.append(f"The {split} loss goes from {at[0]} to {at[1]}; the greatest is {at[2]}.")
     shown = " and ".join(["loss", *(metric(name).label for name in curve.metrics[:1])])
     return " ".join([f"{shown.capitalize()} against {sign}.", *words])
-
-
-def path_words(surface: Surface, split: str) -> list[str]:
-    """What a reader of a picture with paths has to know of them, as sentences; none where there are no paths."""
-    words = []
-    for trail in surface.trails:
-        words += _of_trail(surface, trail, split)
-    if surface.trails:
-        words.append("Paths are drawn where their checkpoints are projected to.")
-        if surface.settings.get("batch_norm"):
-            words.append("True losses are those with the checkpoints' own BatchNorm statistics.")
-    return words
-
-
-def when(trail: Trail, row: int) -> str:
-    """The moment of a checkpoint: epoch 3, or step 120."""
-    epoch, step = trail.table["epoch"].iloc[row], trail.table["step"].iloc[row]
-    return f"epoch {number(epoch, 3)}" if np.isfinite(epoch) else f"step {step:.0f}"
-
-
-def outside(surface: Surface, trail: Trail) -> np.ndarray:
-    """Which checkpoints [K] lie beyond the edges of the picture."""
-    found = np.zeros(len(trail.table), dtype=bool)
-    for axis, values in (("x", surface.x), ("y", surface.y)):
-        spots = trail.table[axis].to_numpy()
-        found |= (spots < values[0]) | (spots > values[-1])
-    return found
-
-
-def _of_trail(surface: Surface, trail: Trail, split: str) -> list[str]:
-    table, last = trail.table, len(trail.table) - 1
-    size = f"{len(table):,} checkpoints, {when(trail, 0)} to {when(trail, last).removeprefix('epoch ')}"
-    words = [f"Path of {shortened(trail.name)}: {size}"]
-    length, squares = (trail.facts.get(f"share_of_{what}") for what in ("length", "squares"))
-    if length is not None and squares is not None:
-        part = f"{_percent(length)} of its length and {_percent(squares)} of its squared distances from the centre"
-        words.append(f"; {part} lie in the plane")
-    off = table["off_plane"].to_numpy()
-    extent = float(trail.facts.get("extent", np.nan))
-    if off.max() > 1e-6 * max(extent, table["in_plane"].max()):
-        words.append(
-            f"; at most {number(off.max(), 3)} off it ({when(trail, int(off.argmax()))}), against the "
-            f"{number(extent, 3)} that it spans within"
-        )
-    found = ["".join(words) + "."]
-    if lost := int(outside(surface, trail).sum()):
-        found.append(f"{lost:,} of them lie outside the picture.")
-    if unlike := trail.facts.get("unlike"):
-        found.append(
-            f"It was trained with other {' and '.join(unlike)}; its losses here are those of the plane's data."
-        )
-    return found + _warnings(trail, split, off, extent)
-
-
-def _percent(share: float) -> str:
-    """A share that is not rounded to all or nothing."""
-    if share > 0.999 and share < 1 - 1e-9:
-        return "more than 99.9 %"
-    return f"{number(100 * share, 3)} %"
-
-
-def _warnings(trail: Trail, split: str, off: np.ndarray, extent: float) -> list[str]:
-    """Where a picture flatters: the path is far off the plane, or its losses are not the plane's."""
-    true, plane = trail.table[f"{split}_loss"].to_numpy(), trail.table[f"plane_{split}_loss"].to_numpy()
-    words = []
-    if off.max() > extent:
-        words.append(
-            f"This path does not lie in the plane: it is up to {number(off.max() / max(extent, 1e-300), 3)} times as "
-            "far off as it spans within, so the line is its shadow."
-        )
-    with np.errstate(all="ignore"):
-        ratios = np.abs(np.log(true / plane))
-    finite = np.isfinite(ratios)
-    if finite.any():
-        worst = int(np.where(finite, ratios, -1).argmax())
-        pair = f"{number(true[worst], 3)} against {number(plane[worst], 3)} in the plane ({when(trail, worst)})"
-        unlike = int((ratios[finite] > np.log(UNLIKE)).sum())
-        if unlike:
-            words.append(
-                f"The surface does not have the path's height at {unlike:,} of {len(true):,} checkpoints, where the "
-                f"true {split} loss differs from the plane's by more than a factor {UNLIKE:g}, most at {pair}."
-            )
-        elif ratios[worst] > 1e-4:
-            words.append(f"Its true {split} losses are the plane's within a factor {UNLIKE:g}, at worst {pair}.")
-    if lost := int((~np.isfinite(true) | ~np.isfinite(plane)).sum()):
-        words.append(f"At {lost:,} of its checkpoints a loss is infinite or undefined.")
-    return words

@@ -21,7 +21,6 @@ CHOSEN = {
     "rule": "the one that usually is the fastest: the work is too short to time others",
     "asked for": "asked for with --plan",
 }
-"""How a plan came to be chosen, by the word of engine.json."""
 SHOWN = (
     "passed", "checks", "model_unchanged", "samples_checked", "centre_norm", "direction_norms", "cosine",
     "precision_check", "points_checked", "not_checked", "explained_variance",

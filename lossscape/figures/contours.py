@@ -4,23 +4,19 @@ from dataclasses import dataclass
 from textwrap import fill
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter
 from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.directions import axis_label
 from lossscape.errors import BadInput, one_of
-from lossscape.figures import captions, meshes, paths, phrases
-from lossscape.figures.captions import path_words
+from lossscape.figures import captions, meshes, paths
 from lossscape.figures.levels import Scale, choose_scale
-from lossscape.figures.style import NOTHING, new_axes, numbers, sheet, style
+from lossscape.figures.style import new_axes, numbers, sheet, style
 from lossscape.results import Surface
 
-APART = "no neighbouring points with a finite loss"
 HEIGHT_LABEL = 60
 """Characters in a line of the label of heights."""
 
@@ -64,9 +60,7 @@ class Drawn:
 
     scale: Scale
     numbers: list[Text]
-    """On the lines."""
     names: list[Text]
-    """Of points."""
     bar: Colorbar | None
 
 
@@ -82,30 +76,19 @@ def _finish(figure: Figure, axes: Axes, drawn: Drawn) -> None:
 
 
 def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool) -> Drawn:
-    """Contours, paths and marks."""
-    scale = choose_scale(surface.values(f"{split}_loss"), log)
-    axes.grid(False)
-    meshes.hatch(axes)
-    heights = scale.heights(surface.values(f"{split}_loss"))
+    losses = surface.values(f"{split}_loss")
+    scale = choose_scale(losses, log)
     labels: list[Text] = []
     bar = None
-    if meshes.has_faces(surface, heights):
-        labels, bar = meshes.bands(axes, surface, heights, scale, _loss_label(surface, split, scale))
-    else:
-        words = NOTHING if scale.empty else APART
-        axes.text(0.5, 0.4, words, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0})
+    if contours := meshes.draw_contours(axes, surface, scale.heights(losses), scale):
+        labels, bar = meshes.label_contours(axes, contours, scale, _loss_label(surface, split, scale))
     meshes.dots(axes, surface)
-    if _shows_centre(surface):
-        axes.plot(0, 0, "*", markersize=13, markerfacecolor="white", markeredgecolor="black", label="centre")
     names = paths.over_contour(axes, surface)
-    axes.set_xlim(surface.x[0], surface.x[-1])
-    axes.set_ylim(surface.y[0], surface.y[-1])
     axes.set_xlabel(axis_label(surface.settings, "x", 1))
     axes.set_ylabel(axis_label(surface.settings, "y", 2))
     sides, even = meshes.sides_of(surface), meshes.is_even(surface)
     for axis, length in ((axes.xaxis, sides), (axes.yaxis, 1 / sides)):
         numbers(axis, max(4, int(8 * min(length, 1))) if even else 8)
-    axes.set_aspect("equal" if even else "auto")
     return Drawn(scale, labels, names, bar)
 
 
@@ -134,56 +117,43 @@ def solid_axes(surface: Surface, ax: Any = None, *, split: str | None = None, lo
 
 def _draw_solid(axes: Any, surface: Surface, split: str, log: bool) -> Scale:
     """The surface with its paths; its axis has a short name."""
-    scale = choose_scale(surface.values(f"{split}_loss"), log)
-    heights = scale.heights(surface.values(f"{split}_loss"))
-    if meshes.has_faces(surface, heights):
-        meshes.solid(axes, surface, heights, scale)
-    else:
-        axes.text2D(0.5, 0.5, NOTHING if scale.empty else APART, transform=axes.transAxes, ha="center")
+    losses = surface.values(f"{split}_loss")
+    scale = choose_scale(losses, log)
+    meshes.draw_solid(axes, surface, scale.heights(losses), scale)
     paths.over_solid(axes, surface, scale, split)
-    for axis in (axes.xaxis, axes.yaxis):
-        numbers(axis, 5)
-    for limits, values in ((axes.set_xlim, surface.x), (axes.set_ylim, surface.y)):
-        margin = 0.04 * np.ptp(values)  # or the numbers of both axes meet in the corner
-        limits(values[0] - margin, values[-1] + margin)
-    axes.set_zlim(scale.ticks[0], scale.ticks[-1])
-    ticks = [] if scale.empty else list(scale.marks(7))
-    axes.set_zticks(ticks)
-    axes.zaxis.set_major_formatter(FuncFormatter(lambda height, _: scale.text(height)))
     # characters beyond what fits beside the axis
-    wider = max([0, *(len(scale.text(tick)) - 4 for tick in ticks)])
+    wider = max([0, *(len(scale.text(tick)) - 4 for tick in axes.get_zticks())])
     axes.tick_params(axis="z", pad=4 + 2.5 * wider)
     axes.set_xlabel("x", labelpad=6)
     axes.set_ylabel("y", labelpad=6)
-    axes.set_zlabel(f"{split} loss{', log scale' * scale.log}", labelpad=10 + 4 * wider)
+    axes.set_zlabel(f"{split} loss{scale.suffix}", labelpad=10 + 4 * wider)
     axes.set_box_aspect((1, 1, 0.75), zoom=1.0)
-    axes.view_init(elev=32, azim=-55)
     return scale
 
 
 def contour_caption(surface: Surface, split: str, log: bool) -> str:
     """The caption of build_contour's figure."""
-    marks = ["★ marks the centre."] if _shows_centre(surface) else []
+    marks = ["★ marks the centre."] if meshes.shows_centre(surface) else []
     marks += ["Dots: the refined points."] if surface.refined.any() else []
-    marks += path_words(surface, split)
+    marks += paths.path_words(surface, split)
     return captions.surface_caption(surface, split, *marks, *_notes(surface, split, log, "Hatched"))
 
 
 def surface_caption(surface: Surface, split: str, log: bool) -> str:
     """The caption of build_surface's figure."""
-    notes = [*path_words(surface, split), *surface_notes(surface, split, log)]
+    notes = [*paths.path_words(surface, split), *surface_notes(surface, split, log)]
     return captions.surface_caption(surface, split, *notes)
 
 
 def surface_notes(surface: Surface, split: str, log: bool) -> list[str]:
     """What a reader of build_surface's figure has to know of missing and clipped losses."""
-    return [*paths.solid_words(surface), *_notes(surface, split, log, "Left open")]
+    stems = "Circles on stems: true losses of some checkpoints (at the end of the scale where they are beyond it)."
+    return [*([stems] if surface.trails else []), *_notes(surface, split, log, "Left open")]
 
 
 def _notes(surface: Surface, split: str, log: bool, missing: str) -> list[str]:
     scale = choose_scale(surface.values(f"{split}_loss"), log)
-    lost = f"{missing}: {scale.missing:,} of {scale.points:,} points, whose loss is infinite, undefined or above 1e30."
-    return ([lost] if scale.missing else []) + scale.notes
+    return [*scale.lost_words(missing), *scale.notes]
 
 
 def _split(surface: Surface, split: str | None) -> str:
@@ -194,12 +164,8 @@ def _split(surface: Surface, split: str | None) -> str:
 
 
 def _title(surface: Surface, split: str) -> str:
-    return f"Loss around {phrases.point_name(surface.settings['centre'])} ({split} data)"
+    return f"Loss around {captions.point_name(surface.settings['centre'])} ({split} data)"
 
 
 def _loss_label(surface: Surface, split: str, scale: Scale) -> str:
-    return phrases.loss_label([surface.settings], split) + (", log scale" if scale.log else "")
-
-
-def _shows_centre(surface: Surface) -> bool:
-    return bool(surface.x[0] <= 0 <= surface.x[-1] and surface.y[0] <= 0 <= surface.y[-1])
+    return captions.loss_label([captions.loss_name(surface.settings)], split) + scale.suffix

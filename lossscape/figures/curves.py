@@ -1,33 +1,22 @@
 """Losses and metrics along a line: between two checkpoints, or along a random direction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lossscape.directions import axis_label
 from lossscape.errors import BadInput
-from lossscape.figures import captions, phrases
+from lossscape.figures import captions
+from lossscape.figures.captions import BAND
 from lossscape.figures.metrics import metric
-from lossscape.figures.phrases import BAND
-from lossscape.figures.style import (
-    COLOURS,
-    DASHES,
-    line_style,
-    loss_axis,
-    new_axes,
-    numbers,
-    sheet,
-    split_key,
-    steady,
-    style,
-)
+from lossscape.figures.section import Page, Picture
+from lossscape.figures.style import COLOURS, DASHES, line_key, line_style, loss_axis, new_axes, sheet, style, value_axis
 from lossscape.figures.text import distinct, finite, shortened
 from lossscape.results import Curve
 from lossscape.text import number
@@ -45,14 +34,18 @@ def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool =
     coordinate = curves[0].coordinate
     if any(curve.coordinate != coordinate for curve in curves):
         raise BadInput("curves between checkpoints and along random directions cannot share an axis")
-    names = names_of(curves)
-    caption = captions.curve_caption(curves, names, log) if captioned else None
-    key = _key(curves, names, _splits(curves)) + _band_key(curves)
-    figure, panel = sheet(10, 4.2, captions.curve_title(curves), caption, key)
+    caption = captions.curve_caption(curves, names_of(curves), log) if captioned else None
+    figure, panel = sheet(10, 4.2, captions.curve_title(curves), caption, _key(curves))
     shown = ["loss", *list(dict.fromkeys(name for curve in curves for name in curve.metrics))[:1]]
     for axes, name in zip(panel.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
         _draw(axes, curves, name, log)
     return figure
+
+
+def curve_picture(curves: Sequence[Curve], page: Page, name: str, alt: str) -> Picture:
+    """The figure of build_curve on the page, in a file of this name."""
+    figure = build_curve(curves, log=page.log, captioned=False)
+    return page.draw(figure, name, alt, captions.curve_caption(curves, names_of(curves), page.log))
 
 
 @style()
@@ -63,29 +56,33 @@ def curve_axes(curves: Sequence[Curve], ax: Axes | None = None, *, name: str = "
     """
     axes = new_axes() if ax is None else ax
     _draw(axes, curves, name, log)
-    if key := _key(curves, names_of(curves), _splits(curves)) + _band_key(curves):
+    if key := _key(curves):
         axes.legend(handles=key)
     return axes
 
 
 def _draw(axes: Axes, curves: Sequence[Curve], name: str, log: bool) -> None:
-    """One metric of all curves, with bands and the marks of the coordinate."""
-    drawn = [
-        _draw_split(axes, curve, split, name, _look(curve, split, index, len(curves) == 1))
-        for index, curve in enumerate(curves)
-        for split in curve.splits
-        if f"{split}_{name}" in curve.table
-    ]
-    values, splits = drawn + _band_ends(curves, name), _splits(curves)
+    drawn, bands, splits = [], [], _splits(curves)
+    for index, curve in enumerate(curves):
+        for split in curve.splits:
+            if f"{split}_{name}" in curve.table:
+                look = line_style(index, len(curve.table))
+                if len(curves) == 1:
+                    look["color"] = COLOURS[("train", "test").index(split)]
+                drawn.append(_draw_split(axes, curve, split, name, look))
+                if f"{split}_{name}_stderr" in curve.table:
+                    low, high = _band(curve, split, name)
+                    drawn += [low[np.isfinite(low)], high[np.isfinite(high)]]
+                    look = {"color": look["color"], "label": f"_{curve.folder.name} {split} band"}
+                    bands.append((curve.positions, low, high, look))
     only = splits[0] if len(splits) == 1 else ""
     if name == "loss":
-        axes.set_ylabel(phrases.loss_label([curve.settings for curve in curves], only))
-        loss_axis(axes, values, log)
+        axes.set_ylabel(captions.loss_label([captions.loss_name(curve.settings) for curve in curves], only))
+        loss_axis(axes, drawn, log)
     else:
         axes.set_ylabel(metric(name).axis(only))
-        numbers(axes.yaxis)
-        steady(axes, np.concatenate([*values, np.empty(0)]))
-    _draw_bands(axes, curves, name)
+        value_axis(axes, drawn)
+    _draw_bands(axes, bands)
     _mark(axes, curves)
 
 
@@ -95,16 +92,12 @@ def _splits(curves: Sequence[Curve]) -> list[str]:
 
 def names_of(curves: Sequence[Curve]) -> list[str]:
     """Names for the legend: the run's; with its checkpoints where one run has several curves."""
-    anchor = "start" if curves[0].coordinate == "alpha" else "centre"
-    runs = [str(curve.settings[anchor]["run"]) for curve in curves]
+    points = ("start", "end") if curves[0].coordinate == "alpha" else ("centre",)
+    runs = [str(curve.settings[points[0]]["run"]) for curve in curves]
     if len(set(runs)) == len(runs):
         return distinct(runs)
-    ends = [" → ".join(str(curve.settings[end]["checkpoint"]) for end in _ends(curve)) for curve in curves]
+    ends = [" → ".join(str(curve.settings[end]["checkpoint"]) for end in points) for curve in curves]
     return distinct([f"{run}: {end}" for run, end in zip(runs, ends, strict=True)])
-
-
-def _ends(curve: Curve) -> list[str]:
-    return ["start", "end"] if curve.coordinate == "alpha" else ["centre"]
 
 
 def _draw_split(axes: Axes, curve: Curve, split: str, name: str, look: dict[str, Any]) -> np.ndarray:
@@ -119,15 +112,6 @@ def _draw_split(axes: Axes, curve: Curve, split: str, name: str, look: dict[str,
     return shown
 
 
-def _look(curve: Curve, split: str, index: int, alone: bool) -> dict[str, Any]:
-    return line_style(index, len(curve.table)) | {"color": _colour(split, index, alone)}
-
-
-def _colour(split: str, index: int, alone: bool) -> str:
-    """Of the curve with this index; a single curve has a colour for each split."""
-    return COLOURS[(("train", "test").index(split) if alone else index) % len(COLOURS)]
-
-
 def _band(curve: Curve, split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     """The ends of BAND standard errors around each value that was estimated from a subset, as they are shown."""
     value, error = (finite(curve.table[f"{split}_{name}{end}"].to_numpy()) for end in ("", "_stderr"))
@@ -137,39 +121,19 @@ def _band(curve: Curve, split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
     return metric(name).scale * low, metric(name).scale * high
 
 
-def _bands(curves: Sequence[Curve], name: str = "loss") -> Iterator[tuple[Curve, str, str]]:
-    """Curve, split and colour of each line that has a band."""
-    for index, curve in enumerate(curves):
-        for split in curve.splits:
-            if f"{split}_{name}_stderr" in curve.table:
-                yield curve, split, _colour(split, index, len(curves) == 1)
-
-
-def _band_ends(curves: Sequence[Curve], name: str) -> list[np.ndarray]:
-    ends = [end for curve, split, _ in _bands(curves, name) for end in _band(curve, split, name)]
-    return [end[np.isfinite(end)] for end in ends]
-
-
-def _draw_bands(axes: Axes, curves: Sequence[Curve], name: str) -> None:
-    """Shade the bands; on a logarithmic axis one that reaches 0 runs out of the bottom."""
-    losses = np.concatenate([line.get_ydata() for line in axes.lines] or [np.empty(0)]).astype(float)
+def _draw_bands(axes: Axes, bands: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]]) -> None:
+    """Shade between the ends of each band; on a logarithmic axis one that reaches 0 runs out of the bottom."""
     floor = -np.inf
     if axes.get_yscale() == "log":
-        floor = losses[losses > 0].min() / 10
-    lowest = np.inf
-    for curve, split, colour in _bands(curves, name):
-        low, high = _band(curve, split, name)
-        lowest = np.nanmin(low, initial=lowest)
-        axes.fill_between(
-            curve.positions, np.maximum(low, floor), np.maximum(high, floor),
-            color=colour, alpha=0.22, linewidth=0, zorder=1.5, label=f"_{curve.folder.name} {split} band",
-        )  # fmt: skip
-    if lowest < floor:
+        values = np.concatenate([line.get_ydata() for line in axes.lines]).astype(float)
+        floor = values[values > 0].min() / 10
+    for x, low, high, look in bands:
+        axes.fill_between(x, np.maximum(low, floor), np.maximum(high, floor), alpha=0.22, lw=0, zorder=1.5, **look)
+    if min((np.nanmin(low, initial=np.inf) for _, low, *_ in bands), default=np.inf) < floor:
         axes.set_ylim(bottom=floor)
 
 
 def _mark(axes: Axes, curves: Sequence[Curve]) -> None:
-    """Ticks of the coordinate, and the ends or the centre with their names."""
     settings = [curve.settings for curve in curves]
     low = min(float(curve.positions[0]) for curve in curves)
     high = max(float(curve.positions[-1]) for curve in curves)
@@ -193,26 +157,19 @@ def _mark(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.axvline(value, color="0.6", linewidth=0.8, zorder=0.5)
 
 
-def _checkpoint(settings: Sequence[phrases.Settings], end: str) -> str:
+def _checkpoint(settings: Sequence[captions.Settings], end: str) -> str:
     """The checkpoint's name where it is the same for all curves, else nothing."""
     names = {str(each[end]["checkpoint"]) for each in settings}
     return shortened(names.pop(), 20) if len(names) == 1 else ""
 
 
-def _band_key(curves: Sequence[Curve]) -> list[Artist]:
-    """A legend entry for the bands, where there are any."""
-    colour = COLOURS[0] if len(curves) == 1 and len(curves[0].splits) == 1 else "0.35"
-    return (
-        [Patch(color=colour, alpha=0.25, linewidth=0, label=f"± {BAND} standard errors")] if any(_bands(curves)) else []
-    )
-
-
-def _key(curves: Sequence[Curve], names: Sequence[str], splits: Sequence[str]) -> list[Artist]:
-    """Legend entries: a colour for each curve, a dash for each split; none for a single line."""
-    if len(curves) == 1:
-        return [*split_key(splits, COLOURS[: len(splits)])] if len(splits) > 1 else []
-    lines: list[Artist] = [
-        Line2D([], [], label=name, **line_style(index, len(curve.table)))
-        for index, (curve, name) in enumerate(zip(curves, names, strict=True))
+def _key(curves: Sequence[Curve]) -> list[Artist]:
+    splits = _splits(curves)
+    colour = COLOURS[0] if len(curves) == len(splits) == 1 else "0.35"
+    band = Patch(color=colour, alpha=0.25, linewidth=0, label=f"± {BAND} standard errors")
+    points = [len(curve.table) for curve in curves]
+    lines = dict(zip(names_of(curves), points, strict=True)) if len(curves) > 1 else {}
+    return [
+        *line_key(lines, splits),
+        *([band] if any(captions.sampled(curve, split) for curve in curves for split in curve.splits) else []),
     ]
-    return [*lines, *split_key(splits, ["0.35"] * len(splits))]

@@ -17,9 +17,7 @@ from lossscape.figures import meshes
 from lossscape.files import write_bytes
 from lossscape.results import Surface
 
-FORMATS = ("vts", "npz")
 TYPES = {"float64": "Float64", "int64": "Int64", "uint8": "UInt8"}
-"""VTK's names of NumPy's."""
 TRIANGLE, HIDDEN_POINT = 5, 2
 """VTK's numbers for a kind of cell, and for a point that is not shown."""
 SETTINGS = "settings:"
@@ -28,7 +26,9 @@ GHOSTS = "vtkGhostType"
 """The array by which VTK and ParaView hide points."""
 
 
-def export(surface: Surface, folder: Path, formats: Sequence[str] = FORMATS, name: str = "surface") -> list[Path]:
+def export(
+    surface: Surface, folder: Path, formats: Sequence[str] = ("vts", "npz"), name: str = "surface"
+) -> list[Path]:
     """Write a surface as name.npz and name.vts (name.vtu where its points make no full grid); returns the files.
 
     npz: x [len(x)], y [len(y)], each column of the table [len(y), len(x)], and settings as JSON text; without a full
@@ -40,7 +40,7 @@ def export(surface: Surface, folder: Path, formats: Sequence[str] = FORMATS, nam
     written = []
     for kind in formats:
         if kind not in writers:
-            raise BadInput(one_of("--export", kind, FORMATS))
+            raise BadInput(one_of("--export", kind, writers))
         ending = "vtu" if kind == "vts" and not surface.regular else kind
         path = folder / f"{name}.{ending}"
         write_bytes(path, writers[kind](surface))
@@ -76,7 +76,6 @@ def _npz(surface: Surface) -> bytes:
 
 
 def _triangles(surface: Surface, heights: np.ndarray) -> np.ndarray:
-    """Those with a finite height at every corner [T, 3]."""
     found: np.ndarray = meshes.triangulation(surface, heights).get_masked_triangles()
     return found.astype(np.int64)
 
@@ -93,7 +92,6 @@ def _vts(surface: Surface) -> bytes:
 
 
 def _vtu(surface: Surface) -> bytes:
-    """An unstructured grid of triangles."""
     columns = _columns(surface)
     x, y = (surface.table[axis].to_numpy() for axis in ("x", "y"))
     triangles = _triangles(surface, _heights(columns))

@@ -28,12 +28,11 @@ class Facts:
     model: str
     parameters: int | None
     optimizer: str
-    batch_size: int | None
-    precision: str
+    words: str
+    """Data, net and optimizer in a sentence."""
     loss: str
     epochs_done: int
     epochs: int | None
-    """As the config asks for."""
     metrics: pd.DataFrame
     """metrics.csv without a torn last line."""
 
@@ -48,31 +47,31 @@ class Facts:
         """The metrics beside the loss."""
         return metrics_of(self.metrics)
 
-    @property
-    def words(self) -> str:
-        """Data, net and optimizer in a sentence."""
-        size = "" if self.parameters is None else f" ({self.parameters:,} parameters)"
-        batch = "" if self.batch_size is None else f", batch {self.batch_size}"
-        return f"{self.data}, {self.model}{size}, {self.optimizer}{batch}, {self.precision}"
-
 
 def facts_of(run: RunFiles) -> Facts:
     """Read config.yaml, environment.json, state.json and metrics.csv. Raises BadInput for one that is none."""
     config, environment, state = yamlfile.read(run.config_file).data, run.environment(), run.state()
     try:
-        training = config.get("training") or {}
-        metrics = read_metrics(run.metrics_file)
+        training, metrics = config.get("training") or {}, read_metrics(run.metrics_file)
         word = str(state.get("state", ""))
         message = state.get("message")
+        optimizer = code_name(str((given := config.get("optimizer") or {}).get("name", "trained elsewhere")))
+        optimizer += f", lr {given['lr']}" if "lr" in given else ""
+        schedule = (config.get("schedule") or {}).get("name", "constant")
+        optimizer += "" if schedule == "constant" else f", {schedule} schedule"
+        data = _data(config["dataset"], environment.get("data") or {})
+        model = _model(config["model"] or {"name": "a model that the config does not name"})
+        parameters = (environment.get("model") or {}).get("parameters")
+        size = "" if parameters is None else f" ({parameters:,} parameters)"
+        batch = f", batch {training['batch_size']}" if training.get("batch_size") is not None else ""
         return Facts(
             name=run.name,
             state=STATES.get(word, word) + (f": {message}" if message else ""),
-            data=_data(config["dataset"], environment.get("data") or {}),
-            model=_model(config["model"] or {"name": "a model that the config does not name"}),
-            parameters=(environment.get("model") or {}).get("parameters"),
-            optimizer=_optimizer(config.get("optimizer") or {}, config.get("schedule") or {}),
-            batch_size=training.get("batch_size"),
-            precision=str(config.get("precision", "fp32")),
+            data=data,
+            model=model,
+            parameters=parameters,
+            optimizer=optimizer,
+            words=f"{data}, {model}{size}, {optimizer}{batch}, {config.get('precision', 'fp32')}",
             loss=str((config.get("loss") or {}).get("name", "cross_entropy")),
             epochs_done=0 if metrics.empty else int(metrics["epoch"].iloc[-1]),
             epochs=training.get("epochs"),
@@ -104,13 +103,6 @@ def full_names(runs: Sequence[RunFiles]) -> list[str]:
 def names_of(runs: Sequence[RunFiles]) -> list[str]:
     """The same for a figure."""
     return distinct(full_names(runs))
-
-
-def _optimizer(optimizer: dict[str, Any], schedule: dict[str, Any]) -> str:
-    words = code_name(str(optimizer.get("name", "trained elsewhere")))
-    words += f", lr {optimizer['lr']}" if "lr" in optimizer else ""
-    kind = schedule.get("name", "constant")
-    return words if kind == "constant" else f"{words}, {kind} schedule"
 
 
 def _data(dataset: dict[str, Any], facts: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
-"""The colour scale of a surface: linear or logarithmic, with levels that read well."""
+"""Colour scales of losses and of differences: linear or logarithmic, with levels that read well."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from matplotlib.colors import Normalize
@@ -14,6 +16,8 @@ WIDE = 100.0
 """Losses that span a larger factor than this are drawn on a logarithmic scale."""
 NOISE, DEEP, LONG = 1e-9, 1e-8, 1e12
 """A logarithmic scale begins at NOISE, or DEEP times the greatest loss if that is less, and spans a factor LONG."""
+DECADES = 7
+"""Most decades that a logarithmic scale of differences shows to either side."""
 STEEP = 30.0
 """With negative losses, a linear scale ends this many times as far above the least loss as the median is."""
 
@@ -22,14 +26,16 @@ STEEP = 30.0
 class Scale:
     """How losses become heights and colours."""
 
-    log: bool
-    low: float
-    high: float
+    colours: ClassVar[str] = "viridis"
+    """Perceptually uniform, and readable with any colour vision and in grey."""
     levels: list[float]
     """Losses, ascending; the first is at or below `low`, the last at or above `high`."""
     missing: int
     """Losses that are infinite, undefined or too great to draw."""
     points: int
+    low: float
+    high: float
+    log: bool = False
     notes: list[str] = field(default_factory=list)
     """What a reader has to know: clipped values, a change of scale."""
 
@@ -46,12 +52,17 @@ class Scale:
     @property
     def ticks(self) -> np.ndarray:
         """The levels as heights."""
-        return self.heights(self.levels, clip=False)
+        return np.log10(self.levels) if self.log else np.array(self.levels)
 
     @property
     def norm(self) -> Normalize:
         """From heights to the ends of a colour map."""
         return Normalize(self.ticks[0], self.ticks[-1])
+
+    @property
+    def suffix(self) -> str:
+        """What a label says of it."""
+        return ", log scale" if self.log else ""
 
     def marks(self, most: int) -> np.ndarray:
         """Heights to put a number at: the levels, thinned where there are more than `most`."""
@@ -59,15 +70,19 @@ class Scale:
             return np.array([self.ticks.mean()])
         return self.ticks[:: -(-len(self.ticks) // most)]
 
-    def heights(self, losses: np.ndarray | list[float], *, clip: bool = True) -> np.ndarray:
+    def heights(self, losses: np.ndarray | list[float]) -> np.ndarray:
         """Losses on this scale, clipped to it: themselves, or their decimal logarithm. NaN where not finite."""
-        values = finite(np.asarray(losses))
-        values = np.clip(values, self.low, self.high) if clip else values
+        values = np.clip(finite(losses), self.low, self.high)
         return np.log10(values) if self.log else values
 
     def text(self, height: float) -> str:
         """The loss that a height stands for, with digits enough to tell the levels apart."""
         return number(10**height if self.log else height, digits_of(self.levels))
+
+    def lost_words(self, where: str) -> list[str]:
+        """A sentence about the losses that are missing, where there are any."""
+        of = f"{self.missing:,} of {self.points:,} points"
+        return [f"{where}: {of}, whose loss is infinite, undefined or above 1e30."] if self.missing else []
 
 
 def choose_scale(losses: np.ndarray, log: bool) -> Scale:
@@ -79,23 +94,27 @@ def choose_scale(losses: np.ndarray, log: bool) -> Scale:
     values = drawn[np.isfinite(drawn)]
     counts = {"missing": drawn.size - values.size, "points": drawn.size}
     if not values.size:
-        return Scale(False, 0.0, 1.0, [0.0, 1.0], **counts)
+        return Scale([0.0, 1.0], low=0.0, high=1.0, **counts)
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         middle, spread = (low + high) / 2, max(abs(low) * 0.05, 1e-9)
         where = "wherever it is finite" if counts["missing"] else "at every point"
         notes = [f"The loss is {number(middle)} {where}."]
-        return Scale(False, low, high, [middle - spread, middle + spread], **counts, notes=notes)
+        return Scale([middle - spread, middle + spread], low=low, high=high, notes=notes, **counts)
     positive = _without_lone(values[values > 0])
     possible = positive.size and positive.max() > positive.min()
     if possible and (log or (low >= 0 and high > WIDE * positive.min())):
-        low, high = _window(positive)
+        low, high = float(positive.min()), float(positive.max())
+        low = max(low, min(NOISE, DEEP * high))
+        high = min(high, LONG * low)
         notes = [] if log else ["Logarithmic scale, since the losses span more than two decades."]
-        return Scale(True, low, high, _decades(low, high), **counts, notes=notes + _clipped(values, low, high))
+        notes += _clipped(values, low, high)
+        return Scale(_decades(low, high), low=low, high=high, log=True, notes=notes, **counts)
     notes = ["A logarithmic scale needs positive losses, so this one is linear."] if log else []
     if low < 0 < (ceiling := low + STEEP * (float(np.median(values)) - low)):
         high = min(high, ceiling)
-    return Scale(False, low, high, _linear(low, high), **counts, notes=notes + _clipped(values, low, high))
+    notes += _clipped(values, low, high)
+    return Scale(_linear(low, high), low=low, high=high, notes=notes, **counts)
 
 
 def _without_lone(positive: np.ndarray) -> np.ndarray:
@@ -105,13 +124,6 @@ def _without_lone(positive: np.ndarray) -> np.ndarray:
     """
     ordered = np.sort(positive)
     return ordered[1:] if len(ordered) > 2 and ordered[1] > WIDE * ordered[0] else ordered
-
-
-def _window(positive: np.ndarray) -> tuple[float, float]:
-    """The part of a range of positive losses that a logarithmic scale shows."""
-    high = float(positive.max())
-    low = max(float(positive.min()), min(NOISE, DEEP * high))
-    return low, min(high, LONG * low)
 
 
 def _clipped(values: np.ndarray, low: float, high: float) -> list[str]:
@@ -143,3 +155,55 @@ def _around(levels: list[float], low: float, high: float) -> list[float]:
     start = max((index for index, level in enumerate(levels) if level <= low), default=0)
     end = min((index for index, level in enumerate(levels) if level >= high), default=len(levels) - 1)
     return levels[start : end + 1]
+
+
+@dataclass(frozen=True)
+class Diverging(Scale):
+    """How differences become heights and colours; as many levels below 0 as above, two of no difference at all."""
+
+    colours: ClassVar[str] = "PuOr_r"
+    """White at 0, and readable with any colour vision."""
+    unit: float = 1.0
+    """Below it a logarithmic scale is all but linear."""
+
+    @property
+    def ticks(self) -> np.ndarray:
+        """The levels as heights."""
+        return self.heights(self.levels)
+
+    def heights(self, losses: np.ndarray | list[float]) -> np.ndarray:
+        """Differences on this scale: themselves, or sign(d)·log10(1 + |d|/unit). NaN where not finite."""
+        values = finite(losses)
+        return np.sign(values) * np.log10(1 + np.abs(values) / self.unit) if self.log else values
+
+    def text(self, height: float) -> str:
+        """The difference that a height stands for."""
+        value = np.sign(height) * (10 ** abs(height) - 1) * self.unit if self.log else height
+        return ("+" if value > 0 else "") + number(float(value), 3)
+
+    def marks(self, most: int) -> np.ndarray:
+        """Heights to put a number at: the levels, thinned where there are more than `most`, 0 among them."""
+        middle, step = len(self.levels) // 2, -(-len(self.levels) // most)
+        return self.ticks[middle % step :: step]
+
+
+def choose_diverging(differences: Sequence[np.ndarray]) -> Diverging:
+    """A scale for all of these differences, of any shapes; NaN where there is none."""
+    values = finite(np.concatenate([np.ravel(each) for each in differences]))
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    most, middle = (float(sizes.max()), float(np.median(sizes))) if sizes.size else (0.0, 0.0)
+    counts: dict[str, Any] = {"missing": int(np.isnan(values).sum()), "points": values.size}
+    if most <= NOISE:
+        notes = ["There is no difference at any point beyond rounding."]
+        return Diverging([-1.0, 1.0], low=-1.0, high=1.0, notes=notes, **counts)
+    log = most > WIDE * middle
+    if log:
+        top = int(np.ceil(np.log10(most)))
+        low = max(int(np.floor(np.log10(middle))), top - DECADES)
+        half = [float(f"1e{power}") for power in range(low, top + 1)]
+    else:
+        steps = MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]).tick_values(0.0, most)
+        half = [float(level) for level in steps if level > 0]
+    levels = [*(-level for level in reversed(half)), 0.0, *half]
+    notes = [f"Differences beyond {number(half[0])} are drawn by their logarithm."] if log else []
+    return Diverging(levels, low=-most, high=most, log=log, notes=notes, unit=half[0], **counts)

@@ -18,17 +18,15 @@ from matplotlib.tri import Triangulation
 
 from lossscape.errors import BadInput
 from lossscape.figures.levels import Scale
+from lossscape.figures.style import NOTHING, numbers
 from lossscape.results import Surface
 
-COLOURS = "viridis"
-"""Perceptually uniform, and readable with any colour vision and in grey."""
+APART = "no neighbouring points with a finite loss"
 MOST_NUMBERS = 20
 LABEL = 44
-"""Characters in a line of a colour bar's label."""
 LONGEST_SIDES = 3.0
 """Axes with the same unit are drawn at the same scale unless one is this many times as long as the other."""
 SAME = 1e-9
-"""Lengths in the unit square that differ by less are equal."""
 MANY_FACES = 12_000
 """Beyond so many, the edges of triangles would make a surface in three dimensions black."""
 
@@ -42,14 +40,14 @@ def triangulation(surface: Surface, heights: np.ndarray) -> Triangulation:
     """
     if min(len(surface.x), len(surface.y)) < 2:
         raise BadInput(f"{surface.folder}: its points lie on one line, so there is no surface to draw")
-    spots = surface.table[["x", "y"]].to_numpy()
-    alike = (spots - spots.min(axis=0)) / np.ptp(spots, axis=0)
+    points = surface.table[["x", "y"]].to_numpy()
+    alike = (points - points.min(axis=0)) / np.ptp(points, axis=0)
     corners = _with_gentle_diagonals(Triangulation(*alike.T), alike, heights)
     masked = ~np.isfinite(heights)[corners].all(axis=1)
-    return Triangulation(spots[:, 0], spots[:, 1], corners, masked)
+    return Triangulation(points[:, 0], points[:, 1], corners, masked)
 
 
-def _with_gentle_diagonals(triangles: Triangulation, spots: np.ndarray, heights: np.ndarray) -> np.ndarray:
+def _with_gentle_diagonals(triangles: Triangulation, points: np.ndarray, heights: np.ndarray) -> np.ndarray:
     """The triangles' corners [T, 3], with the diagonals of rectangles chosen by the heights of their ends."""
     corners = triangles.triangles.copy()
     for edge in range(3):
@@ -58,8 +56,8 @@ def _with_gentle_diagonals(triangles: Triangulation, spots: np.ndarray, heights:
         one, other = one[other > one], other[other > one]  # each pair once
         a, b, c = (triangles.triangles[one, (edge + corner) % 3] for corner in range(3))
         d = triangles.triangles[other].sum(axis=1) - a - b
-        middles = np.abs(spots[a] + spots[b] - spots[c] - spots[d]).max(axis=1)
-        lengths = [np.linalg.norm(spots[p] - spots[q], axis=1) for p, q in ((a, b), (c, d))]
+        middles = np.abs(points[a] + points[b] - points[c] - points[d]).max(axis=1)
+        lengths = [np.linalg.norm(points[p] - points[q], axis=1) for p, q in ((a, b), (c, d))]
         rectangle = (middles < SAME) & (np.abs(lengths[0] - lengths[1]) < SAME)
         flip = rectangle & _gentler(heights[[c, d]], heights[[a, b]])
         corners[one[flip]] = np.stack([a, d, c], axis=1)[flip]
@@ -85,10 +83,9 @@ def is_even(surface: Surface) -> bool:
     return 1 / LONGEST_SIDES <= sides_of(surface) <= LONGEST_SIDES
 
 
-def hatch(axes: Axes) -> None:
-    """Hatch the whole of the axes, below everything: what is left open has no finite loss."""
-    look: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "hatch": "///", "lw": 0, "zorder": 0}
-    axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **look))
+def shows_centre(surface: Surface) -> bool:
+    """Whether the centre lies in the picture."""
+    return bool(surface.x[0] <= 0 <= surface.x[-1] and surface.y[0] <= 0 <= surface.y[-1])
 
 
 def has_faces(surface: Surface, heights: np.ndarray) -> bool:
@@ -98,26 +95,59 @@ def has_faces(surface: Surface, heights: np.ndarray) -> bool:
     return bool(len(triangulation(surface, heights).get_masked_triangles()))
 
 
-def bands(axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, label: str) -> tuple[list[Text], Colorbar]:
-    """Draw filled contours, lines and a colour bar with this label; returns the numbers on the lines, and the bar.
+def draw_contours(
+    axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, *, small: bool = False
+) -> tuple[ContourSet, ContourSet] | None:
+    """Filled contours with lines at the scale's levels and a star at the centre, hatched where there is no height.
 
-    heights: as Surface.values shapes them, NaN where the plane is left open; some must make a face.
+    heights: as Surface.values shapes them; small: thin lines and a small star. Returns colours and lines, None where no
+    heights make a face.
     """
-    filled = _contours(axes, surface, heights, filled=True, levels=scale.ticks, cmap=COLOURS, norm=scale.norm)
-    bar = axes.figure.colorbar(
-        filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5)
-    )
-    text = FuncFormatter(lambda height, _: scale.text(height))
-    bar.ax.yaxis.set_major_formatter(text)
-    bar.ax.minorticks_off()
-    if scale.constant:
-        return [], bar
-    look = {"colors": "black", "linestyles": "solid", "linewidths": 0.6}
-    lines = _contours(axes, surface, heights, filled=False, levels=scale.ticks, **look)
-    axes.clabel(lines, fontsize=8, inline=False, fmt=text, colors="black")
-    for number in lines.labelTexts:
-        number.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.85)])
-    return list(lines.labelTexts), bar
+    axes.grid(False)
+    look: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "hatch": "///", "lw": 0, "zorder": 0}
+    axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **look))
+    drawn = None
+    if has_faces(surface, heights):
+        filled = _contours(axes, surface, heights, filled=True, levels=scale.ticks, cmap=scale.colours, norm=scale.norm)
+        look = {"colors": "black", "linestyles": "solid", "linewidths": 0.4 if small else 0.6}
+        levels = scale.ticks[: 0 if scale.constant else None]
+        drawn = filled, _contours(axes, surface, heights, filled=False, levels=levels, **look)
+    else:
+        words = NOTHING if scale.empty else APART
+        axes.text(0.5, 0.4, words, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0})
+    if shows_centre(surface):
+        size, edge = (9, 0.7) if small else (13, 1.0)
+        (star,) = axes.plot(0, 0, "*", markersize=size, markeredgewidth=edge, clip_on=not small, label="centre")
+        star.set(markerfacecolor="white", markeredgecolor="black")
+    axes.set_xlim(surface.x[0], surface.x[-1])
+    axes.set_ylim(surface.y[0], surface.y[-1])
+    axes.set_aspect("equal" if is_even(surface) else "auto")
+    return drawn
+
+
+def draw_solid(axes: Any, surface: Surface, heights: np.ndarray, scale: Scale, *, small: bool = False) -> None:
+    """Heights in three dimensions, open where there is none; small: less detail; the rest as for draw_contours."""
+    look = {"cmap": scale.colours, "norm": scale.norm, "edgecolor": (0, 0, 0, 0.25)}
+    look["linewidth"] = 0.15 if small else 0.2
+    if not has_faces(surface, heights):
+        axes.text2D(0.5, 0.5, NOTHING if scale.empty else APART, transform=axes.transAxes, ha="center")
+    elif surface.regular:
+        x, y = np.meshgrid(surface.x, surface.y)
+        detail = 61 if small else 101
+        axes.plot_surface(x, y, heights, rcount=detail, ccount=detail, **look)
+    else:
+        triangles = triangulation(surface, heights)
+        if len(triangles.get_masked_triangles()) > MANY_FACES:
+            look |= {"linewidth": 0, "edgecolor": "none", "antialiased": False}
+        axes.plot_trisurf(triangles, heights, **look)
+    for axis, limits, values in ((axes.xaxis, axes.set_xlim, surface.x), (axes.yaxis, axes.set_ylim, surface.y)):
+        numbers(axis, 4 if small else 5)
+        margin = 0.04 * np.ptp(values)  # or the numbers of both axes meet in the corner
+        limits(values[0] - margin, values[-1] + margin)
+    axes.set_zlim(scale.ticks[0], scale.ticks[-1])
+    axes.set_zticks([] if scale.empty else scale.marks(5 if small else 7))
+    axes.zaxis.set_major_formatter(FuncFormatter(lambda height, _: scale.text(height)))
+    axes.view_init(elev=32, azim=-55)
 
 
 def _contours(axes: Axes, surface: Surface, heights: np.ndarray, *, filled: bool, **look: Any) -> ContourSet:
@@ -126,6 +156,25 @@ def _contours(axes: Axes, surface: Surface, heights: np.ndarray, *, filled: bool
         return draw(surface.x, surface.y, np.ma.masked_invalid(heights), **look)
     any_points = axes.tricontourf if filled else axes.tricontour
     return any_points(triangulation(surface, heights), heights, **look)
+
+
+def label_contours(
+    axes: Axes, drawn: tuple[ContourSet, ContourSet], scale: Scale, label: str
+) -> tuple[list[Text], Colorbar]:
+    """Numbers on the lines of contours and a colour bar with this label; returns both."""
+    filled, lines = drawn
+    bar = axes.figure.colorbar(
+        filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5)
+    )
+    text = FuncFormatter(lambda height, _: scale.text(height))
+    bar.ax.yaxis.set_major_formatter(text)
+    bar.ax.minorticks_off()
+    if scale.constant:
+        return [], bar
+    axes.clabel(lines, fontsize=8, inline=False, fmt=text, colors="black")
+    for number in lines.labelTexts:
+        number.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.85)])
+    return list(lines.labelTexts), bar
 
 
 def dots(axes: Axes, surface: Surface) -> None:
@@ -158,16 +207,3 @@ def fit_bar(figure: Figure, axes: Axes, bar: Colorbar, scale: Scale) -> None:
     bar.ax.set_position((beside.x0 - (room.x1 - box.x1), box.y0, beside.width, box.height))
     inches = axes.get_window_extent().height / figure.dpi
     bar.set_ticks(list(scale.marks(min(MOST_NUMBERS, int(5 * inches)))))
-
-
-def solid(axes: Any, surface: Surface, heights: np.ndarray, scale: Scale) -> None:
-    """Draw heights as a surface on axes in three dimensions; arguments as for `bands`."""
-    look = {"cmap": COLOURS, "norm": scale.norm, "linewidth": 0.2, "edgecolor": (0, 0, 0, 0.25)}
-    if surface.regular:
-        x, y = np.meshgrid(surface.x, surface.y)
-        axes.plot_surface(x, y, heights, rcount=101, ccount=101, **look)
-        return
-    triangles = triangulation(surface, heights)
-    if len(triangles.get_masked_triangles()) > MANY_FACES:
-        look |= {"linewidth": 0, "edgecolor": "none", "antialiased": False}
-    axes.plot_trisurf(triangles, heights, **look)

@@ -25,7 +25,6 @@ COLOURS = 127
 """Of the palette; more make files larger, and bands and text need no more."""
 NEARLY_WHITE = 248
 SAMPLED = 5
-"""Frames that the palette is made from."""
 
 
 def write_movie(
@@ -81,7 +80,6 @@ def picture(figure: Figure) -> Image.Image:
 
 
 def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
-    """The colours that serve several pictures of one size best."""
     width, height = pictures[0].size
     together = Image.new("RGB", (width, height * len(pictures)))
     for index, picture in enumerate(pictures):

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
-from lossscape.figures import diverging, meshes, phrases
-from lossscape.figures.diverging import Diverging, choose_diverging
-from lossscape.figures.levels import Scale, choose_scale
-from lossscape.figures.panels import Box, add, colour_bar, contours, solid
+from lossscape.figures import captions
+from lossscape.figures.levels import Diverging, Scale, choose_diverging, choose_scale
+from lossscape.figures.panels import Box, blank, colour_bar, contours, solid
 from lossscape.figures.style import sheet, style
 from lossscape.figures.text import shortened
 from lossscape.results import Pair
@@ -36,12 +34,12 @@ class Shared:
     losses: Scale
     differences: Diverging
 
-    def of(self, pair: Pair, row: int) -> tuple[np.ndarray, Any, str]:
-        """Heights, scale and colour map of a pair's original (0), relabelled (1) or difference (2)."""
+    def of(self, pair: Pair, row: int) -> tuple[np.ndarray, Scale]:
+        """Heights and scale of a pair's original (0), relabelled (1) or difference (2)."""
         if row == 2:
-            return self.differences.heights(pair.difference), self.differences, diverging.COLOURS
+            return self.differences.heights(pair.difference), self.differences
         surface = (pair.original, pair.relabelled)[row]
-        return self.losses.heights(surface.values("train_loss")), self.losses, meshes.COLOURS
+        return self.losses.heights(surface.values("train_loss")), self.losses
 
 
 def shared_scales(pairs: Sequence[Pair], log: bool = False) -> Shared:
@@ -71,20 +69,17 @@ def build_pair(pair: Pair, scales: Shared, caption: str | None = None) -> Figure
     figure.set_layout_engine("none")
     bottom = height - TOP - SIDE
     for column, name in enumerate(row_names(pair.targets)):
-        heights, scale, colours = scales.of(pair, column)
+        heights, scale = scales.of(pair, column)
         box = (lefts[column], bottom, SIDE, SIDE)
-        axes = contours(panel, box, pair.original, heights, scale, colours)
+        axes = contours(panel, box, pair.original, heights, scale)
         axes.set_title(name, size=10, loc="center")
         axes.set_xlabel("x", size=9, labelpad=1)
         if column == 0:
             axes.set_ylabel("y", size=9, labelpad=1)
-        solid(panel, _wider((lefts[column], 0.2, SIDE, SIDE)), pair.original, heights, scale, colours)
-    bars = (
-        (1, scales.losses, meshes.COLOURS, loss_label([pair], scales.losses)),
-        (2, scales.differences, diverging.COLOURS, "difference"),
-    )
-    for column, scale, colours, label in bars:
-        colour_bar(panel, (lefts[column] + SIDE + 0.12, bottom, BAR, SIDE), scale, colours, label)
+        solid(panel, _wider((lefts[column], 0.2, SIDE, SIDE)), pair.original, heights, scale)
+    bars = ((1, scales.losses, loss_label([pair], scales.losses)), (2, scales.differences, "difference"))
+    for column, scale, label in bars:
+        colour_bar(panel, (lefts[column] + SIDE + 0.12, bottom, BAR, SIDE), scale, label)
     return figure
 
 
@@ -101,13 +96,13 @@ def build_nets(shown: Sequence[Pair], scales: Shared, caption: str | None = None
     width, height = max(right + BAR_ROOM, 6.5), TOP + 3 * up + 0.35
     figure, panel = sheet(width, height, title, caption)
     figure.set_layout_engine("none")
-    sheet_axes = _whole(panel, width, height)
+    sheet_axes = blank(panel, width, height)
     draw: Callable[..., Any] = solid if solids else contours
     for column, pair in enumerate(shown):
         for row in range(3):
-            heights, scale, colours = scales.of(pair, row)
+            heights, scale = scales.of(pair, row)
             box = (LEFT + column * across, height - TOP - SIDE - row * up, SIDE, SIDE)
-            axes = draw(panel, _wider(box) if solids else box, pair.original, heights, scale, colours)
+            axes = draw(panel, _wider(box) if solids else box, pair.original, heights, scale)
             if solids:
                 continue
             axes.tick_params(labelbottom=row == 2, labelleft=column == 0)
@@ -121,9 +116,9 @@ def build_nets(shown: Sequence[Pair], scales: Shared, caption: str | None = None
         sheet_axes.text(0.24, middle, name, ha="center", va="center", rotation=90)
     base = height - TOP - SIDE
     label = loss_label(shown, scales.losses)
-    colour_bar(panel, (right, base - up, BAR, SIDE + up), scales.losses, meshes.COLOURS, label)
+    colour_bar(panel, (right, base - up, BAR, SIDE + up), scales.losses, label)
     differences = (right, base - 2 * up, BAR, SIDE)
-    colour_bar(panel, differences, scales.differences, diverging.COLOURS, "difference")
+    colour_bar(panel, differences, scales.differences, "difference")
     return figure
 
 
@@ -140,18 +135,9 @@ def _fitting(name: str) -> str:
     return f"{shortened(run, 30)}\n{at}{shortened(checkpoint, 28)}"
 
 
-def _whole(panel: SubFigure, width: float, height: float) -> Axes:
-    """Axes without marks over the whole of a part, whose coordinates are inches."""
-    axes: Axes = add(panel, (0, 0, width, height))
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
-    axes.set_axis_off()
-    return axes
-
-
 def loss_label(pairs: Sequence[Pair], scale: Scale) -> str:
     """What the colours of the losses mean."""
     settings = [pair.original.settings for pair in pairs]
-    names = list(dict.fromkeys(phrases.loss_name(each) for each in settings))
-    unit = ", log scale" if scale.log else ""
-    return f"train loss ({', '.join(names)}{'; KL' if any(pair.targets == 'soft' for pair in pairs) else ''}){unit}"
+    names = list(dict.fromkeys(captions.loss_name(each) for each in settings))
+    soft = "; KL" if any(pair.targets == "soft" for pair in pairs) else ""
+    return f"train loss ({', '.join(names)}{soft}){scale.suffix}"

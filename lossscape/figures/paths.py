@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,26 +13,30 @@ from matplotlib.patheffects import Stroke, withStroke
 from matplotlib.text import Text
 
 from lossscape.directions import sentence
-from lossscape.figures import phrases
-from lossscape.figures.captions import outside, path_words, when
+from lossscape.figures import captions
 from lossscape.figures.levels import Scale
 from lossscape.figures.style import loss_axis, numbers, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Surface, Trail
+from lossscape.text import number
 
 COLOURS = ("#D55E00", "#CC79A7", "#000000", "#E69F00", "#0072B2")
 """Of several paths, that stand out on the colours of a surface with a white edge."""
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 MARKS = 10
-"""Epochs that are marked on a path, about."""
+UNLIKE = 1.5
+"""Losses that differ by more than this factor are not the same to a reader."""
 _EDGE = withStroke(linewidth=2.5, foreground="white")
+_WIDE_EDGE = [Stroke(linewidth=3.4, foreground="white"), withStroke(linewidth=1.8)]
+LINE: dict[str, Any] = {"linewidth": 1.8, "zorder": 3, "path_effects": _WIDE_EDGE}
+"""How a path is drawn over contours."""
 
 
 @style()
 def build_path(surface: Surface, *, split: str | None = None, captioned: bool = True) -> Figure:
     """Losses and distances of the paths over a plane against the epoch: the checkpoints' own, and the plane's below."""
     split = split or surface.splits[0]
-    title = f"Paths over the plane around {phrases.point_name(surface.settings['centre'])} ({split} data)"
+    title = f"Paths over the plane around {captions.point_name(surface.settings['centre'])} ({split} data)"
     kinds: list[Artist] = [
         Line2D([], [], color="0.35", label="true loss; off the plane"),
         Line2D([], [], color="0.35", linestyle=(0, (2, 1.4)), label="plane's loss; within it, from the centre"),
@@ -40,25 +45,31 @@ def build_path(surface: Surface, *, split: str | None = None, captioned: bool = 
     figure, panel = sheet(10, 4.2, title, caption, [*(key(surface.trails) if len(surface.trails) > 1 else []), *kinds])
     left, right = panel.subplots(1, 2)
     drawn = []
+    by = "epoch" if all(np.isfinite(trail.table["epoch"]).all() for trail in surface.trails) else "step"
     for index, trail in enumerate(surface.trails):
-        time = _time(surface.trails, trail)
+        time = trail.table[by].to_numpy()
         look = {"color": COLOURS[index % len(COLOURS)], "marker": "" if len(time) > 1 else "o"}
         for axes, solid, dashed in ((left, f"{split}_loss", f"plane_{split}_loss"), (right, "off_plane", "in_plane")):
             for column, dash in ((solid, "-"), (dashed, (0, (2, 1.4)))):
                 values = finite(trail.table[column].to_numpy())
                 drawn += [values] if axes is left else []
                 axes.plot(time, values, linestyle=dash, label=f"{trail.name} {column}", **look)
-    every = np.concatenate(drawn)
-    every = every[np.isfinite(every)]
-    loss_axis(left, drawn, bool(every.size and every.min() > 0 and every.max() > 100 * every.min()))
-    left.set_ylabel(phrases.loss_label([surface.settings], split))
+    loss_axis(left, drawn, spans_decades(drawn))
+    left.set_ylabel(captions.loss_label([captions.loss_name(surface.settings)], split))
     right.set_ylabel("distance between parameters")
     right.set_ylim(bottom=0)
     numbers(right.yaxis)
     for axes in (left, right):
-        axes.set_xlabel("epoch" if _by_epoch(surface.trails) else "step")
+        axes.set_xlabel(by)
         numbers(axes.xaxis)
     return figure
+
+
+def spans_decades(losses: Sequence[np.ndarray]) -> bool:
+    """Whether losses, NaN for gaps, are better drawn on a logarithmic axis."""
+    every = np.concatenate(losses)
+    low, high = np.nanmin(every, initial=np.inf), np.nanmax(every, initial=-np.inf)
+    return bool(0 < low < high / 100)
 
 
 def path_caption(surface: Surface, split: str) -> str:
@@ -68,9 +79,9 @@ def path_caption(surface: Surface, split: str) -> str:
         "plane, and its projection from the centre.",
         *path_words(surface, split),
         sentence(surface.settings, 2),
-        *phrases.conditions(surface, [split], "the centre"),
+        *captions.conditions(surface, [split], "the centre"),
     ]
-    return " ".join([*phrases.failure_words(surface), *words])
+    return " ".join([*captions.failure_words(surface), *words])
 
 
 def key(trails: Sequence[Trail]) -> list[Artist]:
@@ -88,13 +99,11 @@ def over_contour(axes: Axes, surface: Surface) -> list[Text]:
     """
     names: list[Text] = []
     taken: list[tuple[float, float]] = []
+    width, height = np.ptp(surface.x), np.ptp(surface.y)
     for index, trail in enumerate(surface.trails):
         x, y = (trail.table[axis].to_numpy() for axis in ("x", "y"))
         look = _look(index)
-        axes.plot(
-            x, y, linewidth=1.8, zorder=3, label=f"path of {trail.name}",
-            path_effects=[Stroke(linewidth=3.4, foreground="white"), withStroke(linewidth=1.8)], **look,
-        )  # fmt: skip
+        axes.plot(x, y, label=f"path of {trail.name}", **LINE, **look)
         marks = _marks(trail)
         axes.plot(
             x[marks], y[marks], "o", markersize=4, markerfacecolor=look["color"], markeredgecolor="white",
@@ -102,15 +111,17 @@ def over_contour(axes: Axes, surface: Surface) -> list[Text]:
         )  # fmt: skip
         colour = look["color"] if len(surface.trails) > 1 else "black"
         for row in dict.fromkeys((0, len(x) - 1)):
-            if not outside(surface, trail)[row] and not _near(surface, (x[row], y[row]), taken):
+            # a name must not lie on another one
+            near = (abs(x[row] - a) < 0.12 * width and abs(y[row] - b) < 0.05 * height for a, b in taken)
+            if not outside(surface, trail)[row] and not any(near):
                 taken.append((x[row], y[row]))
-                names.append(_write(axes, surface, taken[-1], when(trail, row), colour))
+                names.append(_write(axes, surface, taken[-1], when(trail.table.iloc[row]), colour))
     diamond: dict[str, Any] = {"markersize": 7, "markerfacecolor": "white", "markeredgecolor": "black"}
-    for letter, spot in points_of(surface).items():
+    for letter, point in points_of(surface).items():
         if letter != "A":  # which is the centre
-            axes.plot(*spot, "D", label=letter, zorder=3.2, **diamond)
-        if _inside(surface, spot):
-            names.append(_write(axes, surface, spot, letter, above=True))
+            axes.plot(*point, "D", label=letter, zorder=3.2, **diamond)
+        if surface.x[0] <= point[0] <= surface.x[-1] and surface.y[0] <= point[1] <= surface.y[-1]:
+            names.append(_write(axes, surface, point, letter, above=True))
     return names
 
 
@@ -135,16 +146,10 @@ def over_solid(axes: Any, surface: Surface, scale: Scale, split: str) -> None:
         )  # fmt: skip
 
 
-def solid_words(surface: Surface) -> list[str]:
-    """What over_solid's marks are."""
-    stems = "Circles on stems: true losses of some checkpoints (at the end of the scale where they are beyond it)."
-    return [stems] if surface.trails else []
-
-
 def points_of(surface: Surface) -> dict[str, tuple[float, float]]:
     """The points A, B and C that a plane goes through, by letter; none of other planes."""
     found = surface.settings["directions"].get("coordinates") or []
-    return {letter: (spot[0], spot[1]) for letter, spot in zip("ABC", found, strict=False) if len(spot) == 2}
+    return {letter: (point[0], point[1]) for letter, point in zip("ABC", found, strict=False) if len(point) == 2}
 
 
 def _look(index: int) -> dict[str, Any]:
@@ -159,31 +164,102 @@ def _marks(trail: Trail) -> list[int]:
     return sorted({0, *whole[::every], len(epochs) - 1})
 
 
-def _by_epoch(trails: Sequence[Trail]) -> bool:
-    return all(np.isfinite(trail.table["epoch"]).all() for trail in trails)
-
-
-def _time(trails: Sequence[Trail], trail: Trail) -> np.ndarray:
-    return trail.table["epoch" if _by_epoch(trails) else "step"].to_numpy()
-
-
-def _inside(surface: Surface, spot: tuple[float, float]) -> bool:
-    return bool(surface.x[0] <= spot[0] <= surface.x[-1] and surface.y[0] <= spot[1] <= surface.y[-1])
-
-
-def _near(surface: Surface, spot: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
-    """Whether a name would lie on another one."""
-    width, height = np.ptp(surface.x), np.ptp(surface.y)
-    return any(abs(spot[0] - x) < 0.12 * width and abs(spot[1] - y) < 0.05 * height for x, y in others)
-
-
 def _write(
-    axes: Axes, surface: Surface, spot: tuple[float, float], text: str, colour: str = "black", *, above: bool = False
+    axes: Axes, surface: Surface, point: tuple[float, float], text: str, colour: str = "black", *, above: bool = False
 ) -> Text:
-    """A name beside a spot, towards the middle of the picture; or above it."""
-    left = spot[0] < surface.x.mean()
+    """A name beside a point, towards the middle of the picture; or above it."""
+    left = point[0] < surface.x.mean()
     shift = (0, 8) if above else (7, -3) if left else (-7, -3)
     return axes.annotate(
-        text, spot, xytext=shift, textcoords="offset points", fontsize=9, zorder=4, path_effects=[_EDGE], color=colour,
+        text, point, xytext=shift, textcoords="offset points", fontsize=9, zorder=4, path_effects=[_EDGE], color=colour,
         ha="center" if above else "left" if left else "right", weight="bold" if above else "normal",
     )  # fmt: skip
+
+
+def path_words(surface: Surface, split: str) -> list[str]:
+    """What a reader of a picture with paths has to know of them, as sentences; none where there are no paths."""
+    words = []
+    for trail in surface.trails:
+        words += _of_trail(surface, trail, split)
+    if surface.trails:
+        words.append("Paths are drawn where their checkpoints are projected to.")
+        if surface.settings.get("batch_norm"):
+            words.append("True losses are those with the checkpoints' own BatchNorm statistics.")
+    return words
+
+
+def when(row: "pd.Series[Any]") -> str:
+    """The moment of a checkpoint: epoch 3, or step 120."""
+    epoch = float(row["epoch"])
+    return f"epoch {number(round(epoch, 3), 7)}" if np.isfinite(epoch) else f"step {row['step']:.0f}"
+
+
+def outside(surface: Surface, trail: Trail) -> np.ndarray:
+    """Which checkpoints [K] lie beyond the edges of the picture."""
+    found = np.zeros(len(trail.table), dtype=bool)
+    for axis, values in (("x", surface.x), ("y", surface.y)):
+        coordinates = trail.table[axis].to_numpy()
+        found |= (coordinates < values[0]) | (coordinates > values[-1])
+    return found
+
+
+def _of_trail(surface: Surface, trail: Trail, split: str) -> list[str]:
+    table = trail.table
+    size = f"{len(table):,} checkpoints, {when(table.iloc[0])} to {when(table.iloc[-1]).removeprefix('epoch ')}"
+    words = [f"Path of {shortened(trail.name)}: {size}"]
+    length, squares = (trail.facts.get(f"share_of_{what}") for what in ("length", "squares"))
+    if length is not None and squares is not None:
+        part = f"{_percent(length)} of its length and {_percent(squares)} of its squared distances from the centre"
+        words.append(f"; {part} lie in the plane")
+    off = table["off_plane"].to_numpy()
+    extent = float(trail.facts.get("extent", np.nan))
+    if off.max() > 1e-6 * max(extent, table["in_plane"].max()):
+        words.append(
+            f"; at most {number(off.max(), 3)} off it ({when(table.iloc[off.argmax()])}), against the "
+            f"{number(extent, 3)} that it spans within"
+        )
+    found = ["".join(words) + "."]
+    if lost := int(outside(surface, trail).sum()):
+        found.append(f"{lost:,} of them lie outside the picture.")
+    if unlike := trail.facts.get("unlike"):
+        found.append(
+            f"It was trained with other {' and '.join(unlike)}; its losses here are those of the plane's data."
+        )
+    return found + _warnings(trail, split, off, extent)
+
+
+def _percent(share: float) -> str:
+    """A share that is not rounded to all or nothing."""
+    if share > 0.999 and share < 1 - 1e-9:
+        return "more than 99.9 %"
+    return f"{number(100 * share, 3)} %"
+
+
+def _warnings(trail: Trail, split: str, off: np.ndarray, extent: float) -> list[str]:
+    """Where a picture flatters: the path is far off the plane, or its losses are not the plane's."""
+    true, plane = trail.table[f"{split}_loss"].to_numpy(), trail.table[f"plane_{split}_loss"].to_numpy()
+    words = []
+    if off.max() > extent:
+        words.append(
+            f"This path does not lie in the plane: it is up to {number(off.max() / max(extent, 1e-300), 3)} times as "
+            "far off as it spans within, so the line is its shadow."
+        )
+    with np.errstate(all="ignore"):
+        ratios = np.abs(np.log(true / plane))
+    known = np.isfinite(ratios)
+    if known.any():
+        worst = int(np.where(known, ratios, -1).argmax())
+        pair = (
+            f"{number(true[worst], 3)} against {number(plane[worst], 3)} in the plane ({when(trail.table.iloc[worst])})"
+        )
+        unlike = int((ratios[known] > np.log(UNLIKE)).sum())
+        if unlike:
+            words.append(
+                f"The surface does not have the path's height at {unlike:,} of {len(true):,} checkpoints, where the "
+                f"true {split} loss differs from the plane's by more than a factor {UNLIKE:g}, most at {pair}."
+            )
+        elif ratios[worst] > 1e-4:
+            words.append(f"Its true {split} losses are the plane's within a factor {UNLIKE:g}, at worst {pair}.")
+    if lost := int((~np.isfinite(true) | ~np.isfinite(plane)).sum()):
+        words.append(f"At {lost:,} of its checkpoints a loss is infinite or undefined.")
+    return words

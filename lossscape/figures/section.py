@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from lossscape.errors import BadInput
 from lossscape.figures.style import save
 from lossscape.files import write_bytes
-from lossscape.results import POINTS, SETTINGS
+from lossscape.results.folder import POINTS, SETTINGS
 from lossscape.text import number
 
 File = tuple[str, str]
@@ -39,13 +39,13 @@ class Table:
     rows: Sequence[Sequence[str]]
     head: Sequence[str] = ()
     caption: str = ""
-    """Below it, in small print."""
     title: str = ""
-    """Above it."""
     groups: Sequence[tuple[str, int]] = ()
     """Names above the head behind its first cell, each over so many columns."""
     words: Sequence[int] = ()
     """Columns that hold words, not numbers."""
+    bold: Sequence[int] = ()
+    """Columns that stand out."""
     failed: Sequence[int] = ()
     """Rows that stand out."""
     kind = "table"
@@ -65,9 +65,7 @@ class Certificate:
 
     verdict: str
     passed: bool
-    """Whether nothing failed."""
     tables: Sequence[Table] = ()
-    """Checks, facts, and how the result was computed."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,9 @@ class Section:
     failures: Sequence[str] = ()
     """What failed of its certificate, or of those of its parts."""
     warning: str = "The certificate FAILED: do not rely on this result."
-    """Told above the failures."""
     certificate: Certificate | None = None
     """None where the result has none of its own."""
     anchor: str = ""
-    """Given by the page."""
 
     @property
     def pictures(self) -> list[Picture]:

@@ -1,7 +1,7 @@
 """How every figure looks: settings, colours, fonts, captions, and saving it whole or not at all."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from lossscape.text import columns_of, digits_of, number
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too pale on white)."""
 MARKERS = ("", "o", "s", "^", "D", "v")
-"""Told apart by these where there are more lines than colours."""
 NOTHING = "no finite loss"
 DASHES: dict[str, Any] = {"train": "-", "test": (0, (4, 1.6))}
 CAPTION_POINTS, CAPTION_LEADING, MARGIN_INCHES = 8.0, 1.35, 0.12
@@ -78,7 +77,8 @@ def sheet(
     )  # fmt: skip
     panel.suptitle(title, x=MARGIN_INCHES / width, ha="left", size=12)
     if key:
-        labels = [_shown(str(handle.get_label())) for handle in key]
+        # matplotlib leaves labels out of a legend that begin with an underscore
+        labels = [f" {label}" if label.startswith("_") else label for label in (str(each.get_label()) for each in key)]
         panel.legend(key, labels, loc="outside lower center", ncols=columns)
     return figure, panel
 
@@ -91,7 +91,6 @@ def new_axes(**kind: Any) -> Any:
 
 
 def _legend_shape(key: Sequence[Artist], width: float) -> tuple[int, int]:
-    """Rows and columns of a legend in a figure `width` inches wide."""
     if not key:
         return 0, 1
     longest = max(columns_of(str(handle.get_label())) for handle in key)
@@ -118,22 +117,23 @@ def line_style(index: int, points: int) -> dict[str, Any]:
     }
 
 
-def split_key(splits: Sequence[str], colours: Sequence[str]) -> list[Line2D]:
-    """Legend entries that say which lines are train and which are test."""
+def line_key(lines: Mapping[str, int], splits: Sequence[str]) -> list[Line2D]:
+    """Legend entries: a colour for each of several lines and a dash for each split; else a colour for each split.
+
+    lines: how many points each has, by name; none of a single line, which needs no entry for a single split.
+    """
+    if not lines and len(splits) == 1:
+        return []
+    colours = ["0.35"] * len(splits) if lines else COLOURS
     return [
-        Line2D([], [], color=colour, linestyle=DASHES[split], label=split)
-        for split, colour in zip(splits, colours, strict=True)
+        *(Line2D([], [], label=name, **line_style(i, points)) for i, (name, points) in enumerate(lines.items())),
+        *(Line2D([], [], color=colours[i], linestyle=DASHES[s], label=s) for i, s in enumerate(splits)),
     ]
-
-
-def _shown(label: str) -> str:
-    """matplotlib leaves labels out of a legend that begin with an underscore."""
-    return f" {label}" if label.startswith("_") else label
 
 
 def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
     """Scale and tick labels of an axis of losses; values: all that is drawn on it, NaN for gaps."""
-    every = np.concatenate([np.ravel(value) for value in values]) if values else np.empty(0)
+    every = np.concatenate([*values, np.empty(0)])
     every = every[np.isfinite(every)]
     if not every.size:
         axes.text(0.5, 0.5, NOTHING, transform=axes.transAxes, ha="center")
@@ -144,7 +144,7 @@ def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
     if log:
         axes.set_yscale("log", nonpositive="mask")
         axes.yaxis.set_minor_formatter(NullFormatter())
-    steady(axes, every)
+    _steady(axes, every)
     numbers(axes.yaxis, digits=digits_of(axes.get_ylim()))
     if log and (decades := np.log10(every.max() / every.min())) >= 0.5:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 3 else (1.0, 2.0, 5.0), numticks=8))
@@ -156,7 +156,14 @@ def numbers(axis: Axis, most: int = 6, digits: int = 4, integer: bool = False) -
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, digits)))
 
 
-def steady(axes: Axes, values: np.ndarray) -> None:
+def value_axis(axes: Axes, values: Sequence[np.ndarray]) -> None:
+    """Tick labels of an axis of other values, NaN for gaps."""
+    every = np.concatenate([*values, np.empty(0)])
+    numbers(axes.yaxis)
+    _steady(axes, every[np.isfinite(every)])
+
+
+def _steady(axes: Axes, values: np.ndarray) -> None:
     """Limits that do not blow rounding up, around values [N] (finite) that are all but equal."""
     if values.size and np.ptp(values) <= 1e-6 * np.abs(values).max():
         middle = float(values.mean())

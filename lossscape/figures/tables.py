@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from lossscape.figures.panels import add
+from lossscape.figures.panels import blank
 from lossscape.figures.section import Table
 from lossscape.figures.style import sheet, style
 from lossscape.figures.text import shortened, text_width
@@ -12,7 +12,6 @@ from lossscape.figures.text import shortened, text_width
 ROW, TOP, POINTS, SIDES = 0.27, 0.95, 9.0, 0.3
 """Height of a row and of what is above the rows, in inches; the size of the text; space beside a cell's text."""
 GROUP = 30
-"""Characters of a group's name."""
 
 
 @style()
@@ -28,10 +27,7 @@ def build_table(table: Table, title: str, *, captioned: bool = True) -> Figure:
     height = TOP + ROW * len(rows) + 0.1
     figure, panel = sheet(width, height, title, table.caption if captioned else None)
     figure.set_layout_engine("none")
-    axes = add(panel, (0, 0, width, height))
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
-    axes.set_axis_off()
+    axes = blank(panel, width, height)
     end = first
     for name, span in groups:
         end += span * column

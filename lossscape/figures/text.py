@@ -54,7 +54,7 @@ def distinct(names: Sequence[str]) -> list[str]:
     return [f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name for i, name in enumerate(short)]
 
 
-def finite(values: np.ndarray) -> np.ndarray:
+def finite(values: np.ndarray | list[float]) -> np.ndarray:
     """The values with NaN for those that cannot be drawn."""
     values = np.asarray(values, dtype=float)
     return np.where(np.isfinite(values) & (np.abs(values) <= LIMIT), values, np.nan)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from lossscape.errors import BadInput
+from lossscape.figures.captions import loss_label
 from lossscape.figures.facts import Facts, facts_of, names_of
 from lossscape.figures.metrics import metric, value_words
-from lossscape.figures.phrases import LOSSES
-from lossscape.figures.style import COLOURS, DASHES, line_style, loss_axis, numbers, sheet, split_key, steady, style
-from lossscape.figures.text import finite, shortened
+from lossscape.figures.section import Page, Picture
+from lossscape.figures.style import COLOURS, DASHES, line_key, line_style, loss_axis, numbers, sheet, style, value_axis
+from lossscape.figures.text import finite
 from lossscape.runfiles import RunFiles
 from lossscape.text import number
 
@@ -36,16 +36,17 @@ def build_training(runs: Sequence[RunFiles], *, log: bool = False, captioned: bo
     steps = _steps(facts[0]) if alone else []
     panels = 1 + len(others) + len(steps)
     rows = -(-panels // 2)
-    figure, panel = sheet(10, 1 + 3.0 * rows, title, caption, _key(facts, names))
+    points = [len(each.metrics) for each in facts]
+    key = line_key({} if alone else dict(zip(names, points, strict=True)), SPLITS)
+    figure, panel = sheet(10, 1 + 3.0 * rows, title, caption, key)
     grid = panel.subplots(rows, min(panels, 2), squeeze=False)
     axes = list(grid.flat)
     loss_axis(axes[0], _draw(axes[0], facts, "loss"), log)
-    axes[0].set_ylabel(_loss_label(facts))
+    axes[0].set_ylabel(loss_label(each.loss for each in facts))
     for name in others:
         values = _draw(axes[1], facts, name)
         axes[1].set_ylabel(metric(name).axis())
-        numbers(axes[1].yaxis)
-        steady(axes[1], np.concatenate([each[np.isfinite(each)] for each in values] or [np.empty(0)]))
+        value_axis(axes[1], values)
     for each, column in zip(axes[1 + len(others) :], steps, strict=False):
         _draw_steps(each, facts[0], column)
     for each in axes[panels:]:
@@ -56,6 +57,12 @@ def build_training(runs: Sequence[RunFiles], *, log: bool = False, captioned: bo
     if all(each.metrics.empty for each in facts):
         axes[0].text(0.5, 0.5, "no epoch yet", transform=axes[0].transAxes, ha="center")
     return figure
+
+
+def training_picture(runs: Sequence[RunFiles], page: Page, alt: str) -> Picture:
+    """The figure of build_training on the page."""
+    caption = training_caption([facts_of(run) for run in runs], names_of(runs))
+    return page.draw(build_training(runs, log=page.log, captioned=False), "training.png", alt, caption)
 
 
 def shown_words(facts: Sequence[Facts]) -> str:
@@ -102,11 +109,6 @@ def _draw(axes: Axes, facts: Sequence[Facts], name: str) -> list[np.ndarray]:
     return drawn
 
 
-def _loss_label(facts: Sequence[Facts]) -> str:
-    names = {LOSSES.get(each.loss, shortened(each.loss)) for each in facts}
-    return f"loss ({names.pop()}, mean per sample)" if len(names) == 1 else "loss (mean per sample)"
-
-
 STEPS = {
     "lr": "learning rate\n(last step of the epoch)",
     "grad_norm": "gradient norm (before clipping,\nmean over the epoch's steps)",
@@ -114,14 +116,12 @@ STEPS = {
 
 
 def _steps(facts: Facts) -> list[str]:
-    """The columns of STEPS, where one is known or nothing was trained yet."""
     trained = facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
     known = trained.empty or np.isfinite(trained[[*STEPS]].to_numpy()).any()
     return [*STEPS] if known else []
 
 
 def _draw_steps(axes: Axes, facts: Facts, column: str) -> None:
-    """Learning rate at the end of each epoch, or the mean gradient norm of its steps."""
     axes.set_ylabel(STEPS[column])
     numbers(axes.yaxis)
     trained = facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
@@ -129,13 +129,3 @@ def _draw_steps(axes: Axes, facts: Facts, column: str) -> None:
         values = finite(trained[column].to_numpy())
         axes.plot(trained["epoch"], values, label=column, **line_style(6, len(trained)))
         axes.set_ylim(0, 1.08 * max(float(np.nanmax(values, initial=0)), 1e-12))
-
-
-def _key(facts: Sequence[Facts], names: Sequence[str]) -> list[Line2D]:
-    if len(facts) == 1:
-        return split_key(SPLITS, COLOURS[:2])
-    lines = [
-        Line2D([], [], label=name, **line_style(index, len(each.metrics)))
-        for index, (each, name) in enumerate(zip(facts, names, strict=True))
-    ]
-    return lines + split_key(SPLITS, ["0.35"] * 2)

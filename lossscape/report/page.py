@@ -10,16 +10,13 @@ import jinja2
 
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
-from lossscape.figures.facts import Facts, facts_of, full_names, names_of
+from lossscape.figures.facts import Facts, facts_of, full_names
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import File, Page, Picture, Section, Table, flat_rows, read_bytes
-from lossscape.figures.training import build_training, shown_words, training_alt, training_caption
+from lossscape.figures.training import SPLITS, shown_words, training_alt, training_picture
 from lossscape.files import check_writable, write_text
-from lossscape.report.sections import UNREADABLE, Found, Problem, find, reason_of, together
+from lossscape.report.sections import UNREADABLE, LeftOut, Results, find, reason_of, together
 from lossscape.runfiles import RunFiles
-from lossscape.text import number
-
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -29,13 +26,12 @@ class RunPart:
     anchor: str
     name: str
     facts: Facts | None
-    """None where its files cannot be read."""
     config: str
     environment: Table | None
     training: Picture | None
     files: list[File]
-    found: Found
-    problems: list[Problem]
+    found: Results
+    problems: list[LeftOut]
     """Of its own files and of its results."""
 
 
@@ -78,13 +74,11 @@ def write_report(
     return folder / "index.html"
 
 
-def _failed(name: str, found: Found) -> list[tuple[str, Section]]:
-    """The results whose certificate, or that of a part of them, failed."""
+def _failed(name: str, found: Results) -> list[tuple[str, Section]]:
     return [(name, each) for _, sections in found.groups for each in sections if each.failures]
 
 
 def _slugs(names: Sequence[str]) -> list[str]:
-    """Names of folders, each another one, for names of any characters."""
     taken: list[str] = []
     for name in names:
         safe = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "unnamed"
@@ -97,22 +91,19 @@ def _slugs(names: Sequence[str]) -> list[str]:
 
 
 def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) -> RunPart:
-    """What the page shows of a run; hidden: as for find."""
     facts, training, config, files, problems = None, None, "", [], []
     for file in (run.metrics_file, run.config_file, run.environment_file):
         if file.exists():
             try:
                 files.append(page.copy(file))
             except BadInput as error:
-                problems.append(Problem(file.name, reason_of(error)))
+                problems.append(LeftOut(file.name, reason_of(error)))
     try:
         config = read_bytes(run.config_file).decode(errors="replace")
         facts = facts_of(run)
-        caption = training_caption([facts], names_of([run]))
-        figure = build_training([run], log=page.log, captioned=False)
-        training = page.draw(figure, "training.png", training_alt(facts), caption)
+        training = training_picture([run], page, training_alt(facts))
     except UNREADABLE as error:
-        problems.append(Problem("training", reason_of(error)))
+        problems.append(LeftOut("training", reason_of(error)))
     found, environment = find(run.path, page, anchor, hidden), flat_rows(run.environment())
     return RunPart(
         anchor=anchor,
@@ -127,40 +118,28 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
     )
 
 
-def _comparison(runs: Sequence[RunFiles], parts: Sequence[RunPart], page: Page) -> tuple[list[Picture], list[Problem]]:
-    """Training curves of all runs, and what analyses draw of the results of several runs together."""
+def _comparison(runs: Sequence[RunFiles], parts: Sequence[RunPart], page: Page) -> tuple[list[Picture], list[LeftOut]]:
     pictures, problems = [], []
     readable = [(run, part.facts) for run, part in zip(runs, parts, strict=True) if part.facts is not None]
     try:
         if len(readable) > 1:
             chosen = [run for run, _ in readable]
-            figure = build_training(chosen, log=page.log, captioned=False)
-            caption = training_caption([facts for _, facts in readable], names_of(chosen))
             shown = shown_words([facts for _, facts in readable])
             alt = f"{shown} by epoch of {len(chosen)} runs; the table has their last values."
-            pictures.append(page.draw(figure, "training.png", alt, caption))
+            pictures.append(training_picture(chosen, page, alt))
         for name, analysis in ANALYSES.items():
             results = {part.name: part.found.results[name] for part in parts if name in part.found.results}
             if len(results) > 1 and (compare := analysis.compare):
                 pictures += compare(results, page)
     except UNREADABLE as error:
-        problems.append(Problem("comparison", reason_of(error)))
+        problems.append(LeftOut("comparison", reason_of(error)))
     return pictures, problems
 
 
 def _cells(facts: Facts, others: Sequence[str]) -> list[str]:
-    """A run's last losses and metrics, as far as it has them."""
-    last = facts.last
-    if not last:
-        return ["none yet"] * (len(SPLITS) * (1 + len(others)))
-    cells = []
-    for split in SPLITS:
-        cells.append(number(last[f"{split}_loss"]))
-        values = [last.get(f"{split}_{name}") for name in others]
-        cells += [
-            "–" if value is None else metric(name).text(value) for name, value in zip(others, values, strict=True)
-        ]
-    return cells
+    values = [(name, facts.last.get(f"{split}_{name}")) for split in SPLITS for name in ("loss", *others)]
+    missing = "–" if facts.last else "none yet"
+    return [missing if value is None else metric(name).text(value) for name, value in values]
 
 
 def _render(**context: Any) -> str:

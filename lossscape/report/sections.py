@@ -5,17 +5,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lossscape.analyses import ANALYSES, Analysis
+from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
 from lossscape.figures.section import Page, Section
-from lossscape.results import SETTINGS
+from lossscape.results.folder import SETTINGS
 
 UNREADABLE = (BadInput, LookupError, TypeError, ValueError, AttributeError)
 """What files that others may have changed can raise; not OSError, which a full disk raises."""
 
 
 @dataclass(frozen=True)
-class Problem:
+class LeftOut:
     """A file or result that is left out."""
 
     name: str
@@ -23,14 +23,13 @@ class Problem:
 
 
 @dataclass
-class Found:
+class Results:
     """What a folder holds for the page."""
 
     sections: dict[str, list[Section]] = field(default_factory=dict)
     """By name of the analysis, in the order of ANALYSES."""
     results: dict[str, list[Any]] = field(default_factory=dict)
-    """What the sections are of."""
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[LeftOut] = field(default_factory=list)
 
     @property
     def groups(self) -> list[tuple[str, list[Section]]]:
@@ -43,22 +42,22 @@ def reason_of(error: Exception) -> str:
     return str(error) if isinstance(error, BadInput) else f"not readable ({type(error).__name__}: {error})"
 
 
-def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collection[Path] | None = None) -> Found:
+def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collection[Path] | None = None) -> Results:
     """The finished results below a folder as sections with their files below `page`, and why others are left out.
 
     anchor: what those of the sections begin with; hidden: resolved folders of results that are shown elsewhere, to
     which those are added that a result here shows; among: of results that lie beside several runs only those are
     shown whose runs are all among these resolved folders, and no others. None: `home` is a run, all are shown.
     """
-    found, read = Found(), []
+    found, read = Results(), []
     for analysis in ANALYSES.values():
         for folder in sorted(path.parent for path in (home / analysis.results).glob(f"*/{SETTINGS}")):
             try:
-                if among is None or _is_among(analysis, folder, among):
+                if among is None or (analysis.runs_of is not None and analysis.runs_of(folder) <= set(among)):
                     result = analysis.read(folder)
                     read.append((bool(result.shown), analysis, result))
             except UNREADABLE as error:
-                found.problems.append(Problem(f"{analysis.results}/{folder.name}", reason_of(error)))
+                found.problems.append(LeftOut(f"{analysis.results}/{folder.name}", reason_of(error)))
     made = {}
     for _, analysis, result in sorted(read, key=lambda each: not each[0]):  # first those that show others
         if (folder := result.folder).resolve() in hidden:
@@ -67,7 +66,7 @@ def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collecti
             made[folder] = analysis.section(result, page.below(analysis.results, folder.name))
             hidden |= result.shown
         except UNREADABLE as error:
-            found.problems.append(Problem(f"{analysis.results}/{folder.name}", reason_of(error)))
+            found.problems.append(LeftOut(f"{analysis.results}/{folder.name}", reason_of(error)))
     for _, analysis, result in read:
         if result.folder in made:
             own = found.sections.setdefault(analysis.name, [])
@@ -76,13 +75,9 @@ def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collecti
     return found
 
 
-def _is_among(analysis: Analysis, folder: Path, among: Collection[Path]) -> bool:
-    return analysis.runs_of is not None and analysis.runs_of(folder) <= set(among)
-
-
-def together(runs: Sequence[Path], page: Page, hidden: set[Path]) -> Found:
+def together(runs: Sequence[Path], page: Page, hidden: set[Path]) -> Results:
     """The results that lie beside the runs, of runs that are all on the page."""
-    among, all_of_them = {run.resolve() for run in runs}, Found()
+    among, all_of_them = {run.resolve() for run in runs}, Results()
     for index, home in enumerate(dict.fromkeys(run.absolute().parent for run in runs), 1):
         found = find(home, page, f"together-{index}", hidden, among)
         for name in ANALYSES:

@@ -1,31 +1,11 @@
 """Results: their folders and files, and what is read back from them without torch."""
 
 from lossscape.results.curve import Curve, Result, check_begun, check_whole, metrics_of, read_curve
-from lossscape.results.folder import (
-    CERTIFICATE,
-    DIRECTIONS,
-    ENGINE,
-    FILMS,
-    MEASURES,
-    MEASURES_CSV,
-    PATH,
-    PATH_FACTS,
-    PATHS,
-    PLACES,
-    POINTS,
-    RANGE,
-    SETTINGS,
-    SUMMARY,
-    TARGETS,
-    finished,
-    read_settings,
-)
+from lossscape.results.folder import finished, read_settings
 from lossscape.results.surface import Pair, Surface, Trail, read_surface, read_trails
 from lossscape.results.tables import read_csv, write_csv
 
 __all__ = [
-    "CERTIFICATE", "DIRECTIONS", "ENGINE", "FILMS", "MEASURES", "MEASURES_CSV", "PATH", "PATHS",
-    "PATH_FACTS", "PLACES", "POINTS", "RANGE", "SETTINGS", "SUMMARY", "TARGETS", "Curve", "Pair",
-    "Result", "Surface", "Trail", "check_begun", "check_whole", "finished", "metrics_of", "read_csv",
+    "Curve", "Pair", "Result", "Surface", "Trail", "check_begun", "check_whole", "finished", "metrics_of", "read_csv",
     "read_curve", "read_settings", "read_surface", "read_trails", "write_csv",
 ]  # fmt: skip

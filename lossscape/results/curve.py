@@ -25,6 +25,11 @@ def metrics_of(columns: Iterable[Any]) -> list[str]:
     return [name for name in dict.fromkeys(names) if name != "loss" and not name.endswith("_stderr")]
 
 
+def _json_file(name: str) -> "cached_property[dict[str, Any]]":
+    """What a JSON file of a result says; empty where there is none."""
+    return cached_property(lambda result: read_json(result.folder / name))
+
+
 @dataclass(frozen=True)
 class Result:
     """A finished result: its settings, and its table, whose first columns are coordinates where it has any."""
@@ -42,25 +47,11 @@ class Result:
         """What the terminal says of it."""
         return []
 
-    @cached_property
-    def certificate(self) -> dict[str, Any]:
-        """What certificate.json says; empty where there is none."""
-        return read_json(self.folder / CERTIFICATE)
-
-    @cached_property
-    def measures(self) -> dict[str, Any]:
-        """What measures.json says; empty where there is none."""
-        return read_json(self.folder / MEASURES)
-
-    @cached_property
-    def engine(self) -> dict[str, Any]:
-        """What engine.json says; empty where there is none."""
-        return read_json(self.folder / ENGINE)
-
-    @cached_property
-    def found_range(self) -> dict[str, Any]:
-        """What range.json says: the loss that a range was chosen to reach; empty where the range was given."""
-        return read_json(self.folder / RANGE)
+    certificate = _json_file(CERTIFICATE)
+    engine = _json_file(ENGINE)
+    measures = _json_file(MEASURES)
+    found_range = _json_file(RANGE)
+    """The loss that a range was chosen to reach; empty where the range was given."""
 
     @property
     def splits(self) -> list[str]:

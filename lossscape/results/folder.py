@@ -23,7 +23,7 @@ MEASURES_CSV, SUMMARY, TARGETS = "measures.csv", "summary.csv", "targets.pt"
 FILMS = "films.csv"
 PATH, PATH_FACTS, PATHS = "path.csv", "path.json", "paths"
 """Checkpoints projected onto a plane, what is known of each path, and the folder of the runs' own live files."""
-PLACES = ("epoch", "step", "x", "y", "off_plane", "in_plane", "moved")
+PATH_COORDINATES = ("epoch", "step", "x", "y", "off_plane", "in_plane", "moved")
 """Columns of a path before its losses."""
 
 

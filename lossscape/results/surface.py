@@ -22,9 +22,8 @@ class Trail:
     name: str
     checkpoints: list[str]
     table: pd.DataFrame
-    """PLACES, then losses of the checkpoints and, after plane_, of the plane below them."""
+    """PATH_COORDINATES, then losses of the checkpoints and, after plane_, of the plane below them."""
     facts: dict[str, Any]
-    """What path.json says of the run."""
 
 
 class Surface(Result):
@@ -63,7 +62,6 @@ class Pair:
 
     net: str
     original: Surface
-    """Against the data's labels."""
     relabelled: Surface
 
     @property
@@ -99,8 +97,8 @@ def read_surface(folder: Path) -> Surface:
     """A finished landscape over a plane. Raises BadInput where it is unfinished or torn, or has a point twice."""
     file = folder / "surface.csv"
     surface = Surface(folder, read_settings(folder), read_csv(file))
-    spots = surface.table.reindex(columns=["x", "y"])
-    if not np.isfinite(spots).all(axis=None) or spots.duplicated().any():
+    coordinates = surface.table.reindex(columns=["x", "y"])
+    if not np.isfinite(coordinates).all(axis=None) or coordinates.duplicated().any():
         raise BadInput(f"{file}: a point is there twice or without coordinates; begin anew with --overwrite")
     return surface
 

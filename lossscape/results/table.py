@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lossscape.execution import Execution
 from lossscape.files import CsvLog, read_rows
@@ -21,42 +21,13 @@ from lossscape.signals import Interrupted, StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
     from lossscape.evaluate.rows import Done, Key, Row, Rows
+    from lossscape.results.engine import PlannedEngine
 
 More = Callable[["dict[Key, Row]"], "list[Key]"]
 """Gives the keys of the next round from the rows of those before, none when all are there."""
 Compute = Callable[["list[list[Key]]"], "Iterator[tuple[int, list[Row]]]"]
 """Gives the rows of blocks of keys, each with the index of its block."""
 AGAIN = "the same command once more (what is finished is kept)"
-
-
-class Engine(Protocol):
-    """What chooses how rows are computed, and remembers it."""
-
-    def check(self) -> None:
-        """Raise BadInput where something else is asked for than the rows that are there were computed with."""
-
-    def choose(self, missing: int, begun: bool) -> tuple[Any, float | None]:
-        """The plan for so many rows and the seconds that each may take; begun: some are there already."""
-
-    def note(self, **facts: Any) -> None:
-        """Remember by whom the rows are computed."""
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """An engine with one plan, or none: rows one by one."""
-
-    plan: Any = None
-
-    def check(self) -> None:
-        """Nothing else can be asked for."""
-
-    def choose(self, missing: int, begun: bool) -> tuple[Any, float | None]:
-        """The one plan."""
-        return self.plan, None
-
-    def note(self, **facts: Any) -> None:
-        """Nothing depends on it."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +37,7 @@ class Table:
     folder: Path
     file: str
     keys: Sequence[str]
-    """The first columns."""
     words: Sequence[str] = ()
-    """Columns that hold words."""
     live: str = POINTS
     unit: str = "point"
     title: str = ""
@@ -90,10 +59,14 @@ class Table:
         """Take up a finished table again with the rows that still hold."""
         known = self.read(self.file, columns)
         if not all(map(still, known.values())):
-            names = [*self.keys, *columns]
-            lines = [self.line(key, row) for key, row in known.items() if still(row)]
-            write_csv(self.folder / self.live, names, [[line[name] for name in names] for line in lines])
+            self.write(self.live, columns, {key: row for key, row in known.items() if still(row)})
             (self.folder / self.file).unlink()
+
+    def write(self, file: str, columns: Sequence[str], rows: dict[Key, Row]) -> None:
+        """Write rows whole or not at all."""
+        names = [*self.keys, *columns]
+        lines = [self.line(key, row) for key, row in rows.items()]
+        write_csv(self.folder / file, names, [[line[name] for name in names] for line in lines])
 
     def line(self, key: Key, row: Row) -> Row:
         """A row with its key."""
@@ -101,24 +74,27 @@ class Table:
 
 
 def fill(
-    table: Table, source: Rows, more: More, *, total: int, execution: Execution, engine: Engine | None = None
-) -> dict[Key, Row]:
+    table: Table, source: Rows, more: More, *, total: int, execution: Execution, plan: Any = None,
+    engine: PlannedEngine | None = None,
+) -> dict[Key, Row]:  # fmt: skip
     """Compute the rows that a table lacks, then write its CSV, in the order of its keys; returns all rows.
 
-    more: gives the keys round by round; total: keys of all rounds, as far as it is foreseen. Raises BadInput where the
-    table was begun with other columns or another plan, Interrupted on SIGINT or SIGTERM, within a row.
+    more: gives the keys round by round; total: keys of all rounds, as far as it is foreseen; plan: how rows are
+    computed, or engine: what chooses and remembers that. Raises BadInput where the table was begun with other columns
+    or another plan, Interrupted on SIGINT or SIGTERM, within a row.
     """
-    engine, rounds = engine or Fixed(), Rounds(more)
+    rounds, seconds = Rounds(more), None
     known = table.read(table.file, source.columns)
     if rounds.missing(known) is None:
         (table.folder / table.live).unlink(missing_ok=True)  # a process that was killed may have left it
-        engine.check()
+        if engine:
+            engine.check()
         return rounds.all(known)
-    columns = [*table.keys, *source.columns]
-    log = CsvLog(table.folder / table.live, columns, table.words)
+    log = CsvLog(table.folder / table.live, [*table.keys, *source.columns], table.words)
     try:
         known |= dict(map(table.parsed, log.rows))
-        plan, seconds = engine.choose(total - len(known), bool(known))
+        if engine:
+            plan, seconds = engine.choose(total - len(known), bool(known))
         cost = source.cost((rounds.missing(known) or [()])[0])
         with (
             watched(
@@ -137,8 +113,7 @@ def fill(
     finally:
         log.close()
     known = rounds.all(known)
-    lines = [table.line(key, known[key]) for key in (sorted(known) if table.by_key else known)]
-    write_csv(table.folder / table.file, columns, [[line[name] for name in columns] for line in lines])
+    table.write(table.file, source.columns, {key: known[key] for key in (sorted(known) if table.by_key else known)})
     (table.folder / table.live).unlink()
     return known
 
@@ -173,16 +148,15 @@ class Rounds:
 
     def _rounds(self, known: dict[Key, Row]) -> Iterator[list[Key]]:
         before: dict[Key, Row] = {}
-        while keys := self._after(before):
+        while True:
+            if len(before) not in self._found:
+                self._found[len(before)] = self._more(before)
+            if not (keys := self._found[len(before)]):
+                return
             yield keys
             if not all(key in known for key in keys):
                 return
             before |= {key: known[key] for key in keys}
-
-    def _after(self, before: dict[Key, Row]) -> list[Key]:
-        if len(before) not in self._found:
-            self._found[len(before)] = self._more(before)
-        return self._found[len(before)]
 
 
 def _blocks(keys: Sequence[Key], known: dict[Key, Row], plan: Any) -> list[list[Key]]:
@@ -196,7 +170,9 @@ def _blocks(keys: Sequence[Key], known: dict[Key, Row], plan: Any) -> list[list[
 
 
 @contextmanager
-def _computed(source: Rows, plan: Any, engine: Engine, execution: Execution, done: Done) -> Iterator[Compute]:
+def _computed(
+    source: Rows, plan: Any, engine: PlannedEngine | None, execution: Execution, done: Done
+) -> Iterator[Compute]:
     """What computes blocks of rows and gives those of each with its index: this process, or workers."""
     if execution.workers is None and execution.scheduler is None:
         yield lambda blocks: ((index, source.rows(block, plan, done)) for index, block in enumerate(blocks))
@@ -205,7 +181,8 @@ def _computed(source: Rows, plan: Any, engine: Engine, execution: Execution, don
 
     with open_workers(workers=execution.workers, scheduler=execution.scheduler, stop=lambda: done(0)) as cluster:
         # the bits depend on the threads of those that compute
-        engine.note(threads=cluster.threads, workers=execution.workers or execution.scheduler)
+        if engine:
+            engine.note(threads=cluster.threads, workers=execution.workers or execution.scheduler)
 
         def compute(blocks: list[list[Key]]) -> Iterator[tuple[int, list[Row]]]:
             for index, rows in cluster.evaluate(source, plan, blocks):

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,12 @@ def read_csv(path: Path, text: Collection[str] = (), live: bool = False) -> pd.D
     try:
         # not pandas' own parser: before version 3.1 its default is off in the last digit
         columns = {
-            name: list(column) if name in text else _numbers(column) for name, column in zip(head, cells, strict=True)
+            name: list(column) if name in text else np.array([float(cell or "nan") for cell in column], dtype=float)
+            for name, column in zip(head, cells, strict=True)
         }
     except ValueError as error:
         raise BadInput(f"{path}: not a table of numbers: {error}; run the command again") from None
     return pd.DataFrame(columns)
-
-
-def _numbers(column: Sequence[str]) -> np.ndarray:
-    return np.array([float(cell) if cell else np.nan for cell in column], dtype=float)
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

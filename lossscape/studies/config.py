@@ -41,7 +41,7 @@ class Study(Section):
     varied: ClassVar[tuple[str, ...]] = ("name", "device")
     """Keys of the configs that the study sets."""
 
-    def slip(self, experiment: Experiment) -> str | None:
+    def mistake(self, experiment: Experiment) -> str | None:
         """Why the study cannot be made with the experiment of a net."""
         return None
 
@@ -58,7 +58,7 @@ class InterpolationStudy(Study):
     """Whether the lines are evaluated with dropout on, too."""
     varied = (*Study.varied, "seed")
 
-    def slip(self, experiment: Experiment) -> str | None:
+    def mistake(self, experiment: Experiment) -> str | None:
         """Lines need checkpoints at both ends, and dropout that is kept on must be there."""
         training = experiment.training
         if "1" in self.starts and (training.epochs < 2 or training.checkpoint_every != 1):
@@ -118,7 +118,7 @@ class Opened:
         try:
             self.study = STUDIES[data["study"]].model_validate(merged(data, own))
         except ValidationError as error:
-            raise BadInput(_told(document, scale, error)) from None
+            raise BadInput(_all_errors(document, scale, error)) from None
         for text in self.settings:
             key = text.partition("=")[0].strip()
             if key in self.study.varied:
@@ -127,9 +127,9 @@ class Opened:
             if net not in self.study.nets:
                 raise BadInput(f"{path}: experiments: " + one_of("net", net, self.study.nets))
         self.configs = {net: self._config(net) for net in self.study.nets}
-        for net in self.configs:  # every slip is told before anything is trained
-            if slip := self.study.slip(self.experiment(net, {})):
-                raise BadInput(f"{path}, scale {scale}, net {net}: {slip}")
+        for net in self.configs:  # every mistake is said before anything is trained
+            if mistake := self.study.mistake(self.experiment(net, {})):
+                raise BadInput(f"{path}, scale {scale}, net {net}: {mistake}")
 
     @property
     def name(self) -> str:
@@ -144,8 +144,8 @@ class Opened:
         """The experiment of a net with `more` laid over it, last. Raises BadInput."""
         data = copy.deepcopy(self.configs[net])
         origins = lay_over(data, self.settings)
-        place = f"{self.path}, scale {self.scale}, net {net}"
-        return experiment_at(merged(data, more), origins, place, self._file(net).parent)
+        where = f"{self.path}, scale {self.scale}, net {net}"
+        return experiment_at(merged(data, more), origins, where, self._file(net).parent)
 
     def begun(self, net: str, more: dict[str, Any], home: Path, device: str) -> Experiment:
         """The same for a run in `home`, on the device that the run has if it exists, else on `device`."""
@@ -166,7 +166,7 @@ class Opened:
 
 
 def merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Two mappings as one, section by section; a section with another `name` takes the place of the old one."""
+    """Two mappings as one, section by section; a section with another `name` replaces the old one."""
     result = dict(data)
     for key, value in over.items():
         old = result.get(key)
@@ -178,13 +178,12 @@ def merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _told(document: yamlfile.Document, scale: str, error: ValidationError) -> str:
-    """Every error of a study file, one a line, with its place in the scale or, where it is not there, above it."""
+def _all_errors(document: yamlfile.Document, scale: str, error: ValidationError) -> str:
+    """Every error of a study file, one a line, with its position in the scale or, where it is not there, above it."""
     lines = []
     for detail in error.errors(include_url=False):
-        place: yamlfile.Location = detail["loc"]
-        own: yamlfile.Location = ("scales", scale, *place)
-        where = document.position(own if own in document else place)
+        own: yamlfile.Location = ("scales", scale, *detail["loc"])
+        where = document.position(own if own in document else detail["loc"])
         message = "is required" if detail["type"] == "missing" else detail["msg"]
-        lines.append(f"{where}: {'.'.join(map(str, place))}: {message[0].lower()}{message[1:]}")
+        lines.append(f"{where}: {'.'.join(map(str, detail['loc']))}: {message[0].lower()}{message[1:]}")
     return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])

@@ -18,18 +18,7 @@ from lossscape.measured import Measured
 from lossscape.results import Curve, read_csv, read_curve
 from lossscape.runs import Run, point_of
 from lossscape.studies.config import InterpolationStudy, Opened
-from lossscape.studies.statements import (
-    FAILS,
-    HOLDS,
-    OPEN,
-    PARTLY,
-    Say,
-    Statement,
-    begin_study,
-    end_study,
-    judged,
-    spread,
-)
+from lossscape.studies.statements import FAILS, HOLDS, OPEN, PARTLY, Say, Statement, judged, spread
 from lossscape.train import train
 
 ORIGINAL, REPLICATION = "Goodfellow et al.", "replication on MNIST"
@@ -49,9 +38,7 @@ class Line:
     net: str
     seed: int
     start: str
-    """first, or 1."""
     kept: bool
-    """Whether dropout was on."""
     curve: Curve
 
     @property
@@ -86,22 +73,16 @@ class Line:
 
 
 def run_interpolation(
-    opened: Opened, study: InterpolationStudy, home: Path, *, device: str = "auto", say: Say, quiet: bool = True
-) -> list[Statement]:
-    """Train what is missing, evaluate the lines, judge the statements; writes home/study and returns them.
-
-    say: told of each part before it begins. Raises BadInput, RunFailed or Interrupted; a second call goes on.
-    """
-    begin_study(home, opened.described())
+    opened: Opened, study: InterpolationStudy, home: Path, device: str, say: Say, quiet: bool
+) -> tuple[list[Statement], list[dict[str, Any]]]:
+    """Train what is missing, evaluate the lines; returns the statements, judged, and a row of measures a line."""
     runs: dict[tuple[str, int], Run] = {}
     for count, (seed, net) in enumerate([(s, n) for s in study.seeds for n in study.nets], 1):
         experiment = opened.begun(net, {"name": f"{net}-seed-{seed}", "seed": seed}, home, device)
         say(f"training {count} of {len(study.seeds) * len(study.nets)}: {experiment.name}")
         runs[net, seed] = train(experiment, home, quiet=quiet)
     lines = list(_lines(study, runs, device, say, quiet))
-    statements = [*_clean(study, runs), *_judge(study, lines)]
-    end_study(home, statements, list(map(_row, lines)))
-    return statements
+    return [*_clean(study, runs), *_judge(study, lines)], list(map(_row, lines))
 
 
 def _lines(
@@ -137,7 +118,6 @@ def _row(line: Line) -> dict[str, Any]:
 
 
 def _clean(study: InterpolationStudy, runs: dict[tuple[str, int], Run]) -> list[Statement]:
-    """That both nets train cleanly."""
     found = []
     for net in study.nets:
         tables = [read_csv(runs[net, seed].metrics_file) for seed in study.seeds]
@@ -154,7 +134,6 @@ def _clean(study: InterpolationStudy, runs: dict[tuple[str, int], Run]) -> list[
 
 
 def _judge(study: InterpolationStudy, lines: Sequence[Line]) -> list[Statement]:
-    """The statements about the lines, each with dropout off and, where that was evaluated, on."""
     nets = list(study.nets)
     found = []
     for kept in dict.fromkeys(line.kept for line in lines):

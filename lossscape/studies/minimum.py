@@ -20,17 +20,17 @@ from lossscape.analyses.solutions.result import read as read_solutions
 from lossscape.errors import RunFailed
 from lossscape.execution import Execution
 from lossscape.measured import Measured
-from lossscape.results import MEASURES_CSV, read_csv
+from lossscape.results import read_csv
+from lossscape.results.folder import MEASURES_CSV
 from lossscape.runs import Point, Run, point_of
 from lossscape.studies.config import MinimumStudy, Opened
-from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, begin_study, end_study, judged, spread
+from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, judged, spread
 from lossscape.train import train
 
 SOURCE = "Wang and Thawonmas"
 TRAINS = 0.95
 """Share of the loss of knowing nothing, ln(classes), below which the training loss must fall for a rate to train."""
 TWICE = (1.5, 3.0)
-"""What counts as about twice."""
 MORE = math.nextafter(1.0, 2.0)
 DNN, CNN, RESNET = "dnn", "cnn", "resnet50"
 WIDE = "+1"
@@ -47,17 +47,12 @@ class Tried:
     run: Run
     trains: bool
     epochs: int
-    """That were trained."""
 
 
 def run_minimum(
-    opened: Opened, study: MinimumStudy, home: Path, *, device: str = "auto", say: Say, quiet: bool = True
-) -> list[Statement]:
-    """Train what is missing, draw the surfaces, judge the statements; writes home/study and returns them.
-
-    say: told of each part before it begins. Raises BadInput, RunFailed or Interrupted; a second call goes on.
-    """
-    begin_study(home, opened.described())
+    opened: Opened, study: MinimumStudy, home: Path, device: str, say: Say, quiet: bool
+) -> tuple[list[Statement], list[dict[str, Any]]]:
+    """Train what is missing, draw the surfaces; returns the statements, judged, and a row for each rate tried."""
     tried: list[Tried] = []
     chosen: dict[str, Run] = {}
     for net in study.nets:
@@ -78,14 +73,12 @@ def run_minimum(
     ]
     columns = ("net", "learning_rate", "run", "trains", "epochs")
     values = [(each.net, each.rate, each.run.name, each.trains, each.epochs) for each in tried]
-    end_study(home, statements, [dict(zip(columns, row, strict=True)) for row in values])
-    return statements
+    return statements, [dict(zip(columns, row, strict=True)) for row in values]
 
 
 def _draw(
     study: MinimumStudy, centres: Sequence[Point], device: str, say: Say, quiet: bool
 ) -> tuple[Path, Path | None]:
-    """The surfaces around all nets: centred, over several planes, and where asked as Algorithm 2 is printed."""
     execution, measured = Execution(device, quiet=quiet), Measured(samples=study.samples)
     say(f"surfaces of {', '.join(map(str, centres))} over {study.planes} planes")
     common: dict[str, Any] = {"targets": study.targets, "levels": LEVELS, "measured": measured}

@@ -9,16 +9,15 @@ import pandas as pd
 from lossscape import yamlfile
 from lossscape.analyses.interpolate.result import read
 from lossscape.errors import BadInput
-from lossscape.figures import captions
-from lossscape.figures.curves import build_curve, names_of
+from lossscape.figures.curves import curve_picture
 from lossscape.figures.facts import facts_of
-from lossscape.figures.facts import names_of as names_of_runs
 from lossscape.figures.section import Page, Picture, Section, Table
-from lossscape.figures.training import build_training, shown_words, training_caption
+from lossscape.figures.training import shown_words, training_picture
 from lossscape.report.page import write_report
-from lossscape.results import SETTINGS, read_csv
+from lossscape.results import read_csv
+from lossscape.results.folder import MEASURES_CSV, SETTINGS
 from lossscape.runfiles import RunFiles
-from lossscape.studies.statements import MEASURES, STATEMENTS, STUDY, spread
+from lossscape.studies.statements import STATEMENTS, STUDY, spread
 
 STARTS = {"first": "the initial values", "1": "epoch 1"}
 LINE_MEASURES = {
@@ -27,7 +26,6 @@ LINE_MEASURES = {
     "barrier_mean": "barrier against the mean of the ends", "convex_fraction": "convex fraction",
 }  # fmt: skip
 TEXT = ("net", "start", "dropout", "folder", "monotone", "run", "trains")
-"""Columns of measures.csv that hold words."""
 
 
 def write_study_report(home: Path) -> Path:
@@ -36,7 +34,7 @@ def write_study_report(home: Path) -> Path:
     Everything is read from home/study and the runs. Raises BadInput where the study is not finished.
     """
     settings = yamlfile.read(home / STUDY / SETTINGS).data
-    measures = read_csv(home / STUDY / MEASURES, TEXT)
+    measures = read_csv(home / STUDY / MEASURES_CSV, TEXT)
     if not isinstance(settings, dict) or settings.get("study") not in FRONTS:
         raise BadInput(f"{home / STUDY / SETTINGS}: not the settings of a study")
     runs, front = FRONTS[settings["study"]]
@@ -54,9 +52,7 @@ def _interpolation(home: Path, settings: dict[str, Any], measures: pd.DataFrame,
     for (dropout, start), rows in first.groupby(["dropout", "start"], sort=False):
         curves = [read(home / folder) for folder in rows["folder"]]
         alt = f"Loss and accuracy against α from {STARTS[str(start)]}, dropout {dropout}."
-        caption = captions.curve_caption(curves, names_of(curves), False)
-        figure = build_curve(curves, captioned=False)
-        pictures.append(page.draw(figure, f"lines-from-{start}-dropout-{dropout}.png", alt, caption))
+        pictures.append(curve_picture(curves, page, f"lines-from-{start}-dropout-{dropout}.png", alt))
     rows = [
         [str(net), STARTS[str(start)], str(dropout), *(spread(own[key].tolist()) for key in LINE_MEASURES)]
         for (net, start, dropout), own in measures.groupby(["net", "start", "dropout"], sort=False)
@@ -104,15 +100,13 @@ FRONTS = {"interpolation": (_runs_of_lines, _interpolation), "minimum": (_runs_t
 def _statements(home: Path) -> Table:
     table = read_csv(home / STUDY / STATEMENTS, ("source", "claim", "verdict", "evidence"))
     rows = table[["claim", "source", "verdict", "evidence"]].to_numpy().tolist()
-    return Table(rows, ["statement", "by", "here", "because"], words=(1, 2, 3))
+    return Table(rows, ["statement", "by", "here", "because"], words=(1, 2, 3), bold=(2,))
 
 
 def _training(runs: Sequence[RunFiles], page: Page) -> Picture:
-    facts = [facts_of(run) for run in runs]
-    caption = training_caption(facts, names_of_runs(runs))
-    alt = f"{shown_words(facts)} by epoch of {', '.join(run.name for run in runs)}."
-    return page.draw(build_training(runs, captioned=False), "training.png", alt, caption)
+    shown = shown_words([facts_of(run) for run in runs])
+    return training_picture(runs, page, f"{shown} by epoch of {', '.join(run.name for run in runs)}.")
 
 
 def _files(home: Path, page: Page) -> list[tuple[str, str]]:
-    return [page.copy(home / STUDY / name) for name in (STATEMENTS, MEASURES, SETTINGS)]
+    return [page.copy(home / STUDY / name) for name in (STATEMENTS, MEASURES_CSV, SETTINGS)]

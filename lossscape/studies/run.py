@@ -5,17 +5,21 @@ from pathlib import Path
 from lossscape.studies.config import InterpolationStudy, Opened
 from lossscape.studies.interpolation import run_interpolation
 from lossscape.studies.minimum import run_minimum
-from lossscape.studies.statements import Say, Statement
+from lossscape.studies.statements import Say, Statement, begin_study, end_study
 
 
 def run_study(
     opened: Opened, home: Path, *, device: str = "auto", say: Say = lambda words: None, quiet: bool = True
 ) -> list[Statement]:
-    """Do a study in its folder, or what is left of it; returns what was judged.
+    """Do a study, or what is left of it, and write home/study; returns what was judged.
 
-    Raises BadInput, RunFailed or Interrupted.
+    say: is given each part before it begins. Raises BadInput, RunFailed or Interrupted; a second call goes on.
     """
+    begin_study(home, opened.described())
     study = opened.study
     if isinstance(study, InterpolationStudy):
-        return run_interpolation(opened, study, home, device=device, say=say, quiet=quiet)
-    return run_minimum(opened, study, home, device=device, say=say, quiet=quiet)
+        statements, rows = run_interpolation(opened, study, home, device, say, quiet)
+    else:
+        statements, rows = run_minimum(opened, study, home, device, say, quiet)
+    end_study(home, statements, rows)
+    return statements

@@ -9,12 +9,13 @@ import numpy as np
 
 from lossscape import yamlfile
 from lossscape.files import write_text
-from lossscape.results import SETTINGS, write_csv
+from lossscape.results import write_csv
+from lossscape.results.folder import MEASURES_CSV, SETTINGS
 
 HOLDS, PARTLY, FAILS, OPEN = "holds", "holds in part", "does not hold", "cannot be judged"
 Say = Callable[[str], None]
-"""Is told of each part of a study before it begins."""
-STUDY, STATEMENTS, MEASURES = "study", "statements.csv", "measures.csv"
+"""Is given each part of a study in words before it begins."""
+STUDY, STATEMENTS = "study", "statements.csv"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,6 @@ class Statement:
     verdict: str
     """HOLDS, PARTLY, FAILS or OPEN."""
     evidence: str
-    """The numbers that say so."""
 
 
 def judged(outcomes: Sequence[bool]) -> str:
@@ -50,15 +50,14 @@ def begin_study(home: Path, settings: Mapping[str, Any]) -> None:
     text = yamlfile.dump(dict(settings))
     file = home / STUDY / SETTINGS
     if not file.exists() or file.read_text(encoding="utf-8") != text:
-        for name in (STATEMENTS, MEASURES):
+        for name in (STATEMENTS, MEASURES_CSV):
             (home / STUDY / name).unlink(missing_ok=True)
         write_text(file, text)
 
 
 def end_study(home: Path, statements: Sequence[Statement], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write home/study: statements.csv, and the measures, a row each with the same keys."""
-    place = home / STUDY
     header = [each.name for each in fields(Statement)]
-    write_csv(place / STATEMENTS, header, [astuple(each) for each in statements])
+    write_csv(home / STUDY / STATEMENTS, header, map(astuple, statements))
     names = list(rows[0]) if rows else []
-    write_csv(place / MEASURES, names, [[row[name] for name in names] for row in rows])
+    write_csv(home / STUDY / MEASURES_CSV, names, [row.values() for row in rows])

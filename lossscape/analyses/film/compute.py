@@ -27,8 +27,8 @@ from lossscape.files import check_writable, share, way_to
 from lossscape.objective import Plan
 from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
-from lossscape.results import FILMS, read_surface
-from lossscape.results.folder import DIRECTIONS, SETTINGS, label, open_folder, read_settings, write_settings
+from lossscape.results import read_surface
+from lossscape.results.folder import DIRECTIONS, FILMS, SETTINGS, label, open_folder, read_settings, write_settings
 from lossscape.results.table import Table, fill
 from lossscape.runs import Point, point_of
 from lossscape.trajectory import Moment, moments_of

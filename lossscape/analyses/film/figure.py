@@ -9,40 +9,36 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.patheffects import Stroke, withStroke
 
 from lossscape.analyses.film.request import Drawing, formats_of
 from lossscape.analyses.film.result import Film
 from lossscape.directions import axis_label, sentence
 from lossscape.errors import BadInput
-from lossscape.figures import captions, certificates, meshes, phrases
-from lossscape.figures.captions import path_words
+from lossscape.figures import captions, certificates, meshes
 from lossscape.figures.levels import Scale, choose_scale
 from lossscape.figures.metrics import value_words
 from lossscape.figures.movies import write_movie
 from lossscape.figures.panels import add, colour_bar, contours, solid
-from lossscape.figures.paths import COLOURS
+from lossscape.figures.paths import COLOURS, LINE, path_words, spans_decades, when
 from lossscape.figures.section import Page, Picture, Section, Sentences
 from lossscape.figures.style import loss_axis, numbers, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.files import read_json
-from lossscape.results import CERTIFICATE, FILMS, Surface
+from lossscape.results import Surface
+from lossscape.results.folder import CERTIFICATE, FILMS
 from lossscape.text import number
 
 SIDE, LEFT, BOTTOM = 3.4, 0.75, 0.55
 """Of square contours, and where they stand, in inches."""
 LONGEST = 3.6
-"""Side of wide ones."""
 BAR_GAP, BAR = 0.12, 0.15
 WIDTH, HEIGHT = 9.6, 4.95
 RIGHT, RIGHT_WIDTH = 6.15, 3.2
 """Of what stands beside the contours."""
 TOP = HEIGHT - 0.72
-"""Of the words of a frame."""
 RING: dict[str, Any] = {
     "markersize": 8, "markerfacecolor": "white", "markeredgecolor": COLOURS[0], "markeredgewidth": 2.2,
 }  # fmt: skip
-"""Around the checkpoint of a frame."""
 QUANTILE = 0.005
 """Of all losses of a film's frames, what the scale leaves out at either end."""
 
@@ -56,14 +52,18 @@ def scale_of(film: Film, kind: str, log: bool = False) -> Scale:
     split = f"{film.split}_loss"
     if kind == "descent":
         return choose_scale(film.surface(kind, 0).values(split), log)
-    losses = np.concatenate([surface.table[split].to_numpy() for surface in film.surfaces(kind)])
-    drawn = finite(losses)
+    drawn = finite(np.concatenate([surface.table[split].to_numpy() for surface in film.surfaces(kind)]))
     if not np.isfinite(drawn).any():
         return choose_scale(drawn, log)
     low = np.nanquantile(drawn, QUANTILE, method="higher")  # a loss that is there, not one between
     high = np.nanquantile(drawn, 1 - QUANTILE, method="lower")
     scale = choose_scale(np.clip(drawn, low, high), log)
-    scale.notes.extend(beyond(losses, scale.low, scale.high))
+    values = drawn[np.isfinite(drawn)]
+    note = "One scale for all frames"
+    if share := 100 * float(((values < scale.low) | (values > scale.high)).mean()):
+        note += f", from {number(scale.low, 3)} to {number(scale.high, 3)}: {number(share, 2)} % of all losses lie "
+        note += "beyond it and are drawn at its ends"
+    scale.notes.append(f"{note}.")
     return scale
 
 
@@ -80,13 +80,16 @@ def build_descent(
     reached = film.reached(frame)
     panel, figure = _sheet(film, "descent", scale, captioned)
     axes = _contours(panel, surface, film, scale)
-    _draw_path(axes, film, reached)
+    x, y = (film.trail.table[axis].to_numpy()[: reached + 1] for axis in ("x", "y"))
+    axes.plot(x, y, color=COLOURS[0], label="path", **LINE)
+    axes.plot(x[-1:], y[-1:], "o", zorder=4, label="checkpoint", **RING)
     beside = add(panel, (RIGHT, BOTTOM, RIGHT_WIDTH, SIDE - 0.55))
     _draw_losses(beside, film, reached)
     write = _writer(panel)
     write(RIGHT - 0.05, TOP, when(row), size=14, weight="bold")
     write(RIGHT - 0.05, TOP - 0.24, loss_words(film, row), size=10)
-    write(RIGHT - 0.05, TOP - 0.44, shadow_words(film, frame), size=9, color="0.3")
+    below = f"plane below {number(row[f'plane_{film.split}_loss'])}, checkpoint {number(row['off_plane'], 3)} off it"
+    write(RIGHT - 0.05, TOP - 0.44, below, size=9, color="0.3")
     return figure
 
 
@@ -100,7 +103,7 @@ def build_plane(
     panel, figure = _sheet(film, "plane", scale, captioned)
     _contours(panel, surface, film, scale)
     heights = scale.heights(surface.values(f"{film.split}_loss"))
-    solid(panel, (RIGHT - 0.9, BOTTOM - 0.35, RIGHT_WIDTH + 0.9, SIDE + 0.75), surface, heights, scale, meshes.COLOURS)
+    solid(panel, (RIGHT - 0.9, BOTTOM - 0.35, RIGHT_WIDTH + 0.9, SIDE + 0.75), surface, heights, scale)
     write = _writer(panel)
     write(LEFT, TOP, when(row), size=14, weight="bold")
     write(LEFT + 1.4, TOP, f"{loss_words(film, row)} at the checkpoint", size=10)
@@ -118,7 +121,6 @@ def _sheet(film: Film, kind: str, scale: Scale, captioned: bool) -> tuple[SubFig
 
 
 def _writer(panel: SubFigure) -> Callable[..., Any]:
-    """What writes at a spot in inches."""
 
     def write(left: float, bottom: float, text: str, **look: Any) -> None:
         panel.text(left / WIDTH, bottom / HEIGHT, text, va="center", **look)
@@ -127,53 +129,33 @@ def _writer(panel: SubFigure) -> Callable[..., Any]:
 
 
 def _contours(panel: SubFigure, surface: Surface, film: Film, scale: Scale) -> Axes:
-    """The surface with its colour bar, as large as there is room for its shape."""
     sides = meshes.sides_of(surface) if meshes.is_even(surface) else 1.0
     wide = min(SIDE * sides, LONGEST)
     high = wide / sides
     box = (LEFT, BOTTOM + (SIDE - high) / 2, wide, high)
     heights = scale.heights(surface.values(f"{film.split}_loss"))
-    axes = contours(panel, box, surface, heights, scale, meshes.COLOURS)
-    if not (surface.x[0] <= 0 <= surface.x[-1] and surface.y[0] <= 0 <= surface.y[-1]):
-        for star in [line for line in axes.lines if line.get_label() == "centre"]:
-            star.remove()
+    axes = contours(panel, box, surface, heights, scale)
     axes.set_xlabel(axis_label(surface.settings, "x", 1), size=8)
     axes.set_ylabel(axis_label(surface.settings, "y", 2), size=8)
-    label = f"{film.split} loss{', log scale' if scale.log else ''}"
-    colour_bar(panel, (LEFT + wide + BAR_GAP, box[1], BAR, high), scale, meshes.COLOURS, label)
+    label = f"{film.split} loss{scale.suffix}"
+    colour_bar(panel, (LEFT + wide + BAR_GAP, box[1], BAR, high), scale, label)
     return axes
 
 
-def _draw_path(axes: Axes, film: Film, reached: int) -> None:
-    """The path's projections up to a checkpoint, which is marked."""
-    x, y = (film.trail.table[axis].to_numpy()[: reached + 1] for axis in ("x", "y"))
-    edge = [Stroke(linewidth=3.4, foreground="white"), withStroke(linewidth=1.8)]
-    axes.plot(x, y, linewidth=1.8, color=COLOURS[0], zorder=3, path_effects=edge, label="path")
-    axes.plot(x[-1:], y[-1:], "o", zorder=4, label="checkpoint", **RING)
-
-
 def _draw_losses(axes: Axes, film: Film, reached: int) -> None:
-    """True losses and those of the plane below up to a checkpoint, on axes for the whole path."""
     table, split = film.trail.table, film.split
     by = "epoch" if np.isfinite(table["epoch"]).all() else "step"
     time = table[by].to_numpy()
     lines = {"true": (f"{split}_loss", "-", COLOURS[0]), "plane below": (f"plane_{split}_loss", (0, (2, 1.4)), "0.35")}
-    drawn = []
-    for name, (column, dash, colour) in lines.items():
-        values = finite(table[column].to_numpy())
-        drawn.append(values)
-        axes.plot(time[: reached + 1], values[: reached + 1], linestyle=dash, color=colour, label=name)
+    drawn = [finite(table[column].to_numpy()) for column, _, _ in lines.values()]
+    shown = [
+        axes.plot(time, values, linestyle=dash, color=colour, label=name)[0]
+        for values, (name, (_, dash, colour)) in zip(drawn, lines.items(), strict=True)
+    ]
     axes.plot(time[reached], drawn[0][reached], "o", **RING, label="_now", clip_on=False, zorder=4)
-    every = np.concatenate(drawn)
-    every = every[np.isfinite(every)]
-    margin = 0.03 * float(np.ptp(time))
-    axes.set_xlim(time[0] - margin, time[-1] + margin)
-    log = bool(every.size and every.min() > 0 and every.max() > 100 * every.min())
-    if log:
-        axes.set_ylim(every.min() / 1.3, every.max() * 1.3)
-    elif every.size and (spread := 0.05 * float(np.ptp(every))):
-        axes.set_ylim(every.min() - spread, every.max() + spread)
-    loss_axis(axes, drawn, log)
+    loss_axis(axes, drawn, spans_decades(drawn))
+    for line, values in zip(shown, drawn, strict=True):  # the axes are those of the whole path
+        line.set_data(time[: reached + 1], values[: reached + 1])
     axes.set_xlabel(by, size=8)
     numbers(axes.xaxis)
     axes.set_ylabel(f"{split} loss", size=8)
@@ -185,27 +167,15 @@ def title(film: Film, kind: str) -> str:
     """One line that says what a film shows."""
     run = shortened(film.run, 34)
     if kind == "descent":
-        centre = phrases.point_name(film.settings["centre"])
+        centre = captions.point_name(film.settings["centre"])
         return f"Descent of {run} over the plane around {centre} ({film.split} data)"
     return f"Loss around every checkpoint of {run} in one fixed plane ({film.split} data)"
-
-
-def when(row: pd.Series) -> str:
-    """The moment of a frame: epoch 3, or step 120."""
-    return f"epoch {number(row['epoch'], 5)}" if np.isfinite(row["epoch"]) else f"step {row['step']:.0f}"
 
 
 def loss_words(film: Film, row: pd.Series) -> str:
     """The loss and other metrics of a frame's checkpoint."""
     others = value_words(row.to_dict(), film.split, film.metrics)
     return ", ".join(filter(None, [f"{film.split} loss {number(row[f'{film.split}_loss'])}", others]))
-
-
-def shadow_words(film: Film, frame: int) -> str:
-    """What the surface has where a checkpoint is drawn, and how far off it lies."""
-    row = film.rows("descent").iloc[frame]
-    below, off = row[f"plane_{film.split}_loss"], row["off_plane"]
-    return f"plane below {number(below)}, checkpoint {number(off, 3)} off it"
 
 
 def descent_caption(film: Film, scale: Scale) -> str:
@@ -216,7 +186,7 @@ def descent_caption(film: Film, scale: Scale) -> str:
         film.split,
         "★ marks the centre, the ring the checkpoint of the frame.",
         *path_words(surface, film.split),
-        *_missing(scale, "Hatched"),
+        *scale.lost_words("Hatched"),
         *scale.notes,
     )
 
@@ -225,23 +195,22 @@ def plane_caption(film: Film, scale: Scale) -> str:
     """What all frames share: directions, axes, scale, data."""
     surfaces, rows = film.surfaces("plane"), film.rows("plane")
     first, last = surfaces[0], surfaces[-1]
-    failed = [words for surface in surfaces for words in phrases.failure_words(surface)][:1]
+    failed = [words for surface in surfaces for words in captions.failure_words(surface)][:1]
     span = f"{len(rows):,} frames, {when(rows.iloc[0])} to {when(rows.iloc[-1]).removeprefix('epoch ')}"
     words = [
         *failed,
-        f"Loss at θₖ + x·d₁ + y·d₂, θₖ a checkpoint of {shortened(film.run)} (★): {span}, {phrases.grid_words(last)} "
+        f"Loss at θₖ + x·d₁ + y·d₂, θₖ a checkpoint of {shortened(film.run)} (★): {span}, {captions.grid_words(last)} "
         "each.",
         sentence(first.settings, 2),
         "Directions, axes and scale are those of all frames.",
-        *phrases.conditions(last, [film.split], "each frame's checkpoint"),
+        *captions.conditions(last, [film.split], "each frame's checkpoint"),
     ]
-    if phrases.sampled(last, film.split) or "precision_check" in last.certificate:
+    if captions.sampled(last, film.split) or "precision_check" in last.certificate:
         words.append("Errors are those of the last frame.")
-    return " ".join([*words, *_missing(scale, "Hatched, or left open"), *scale.notes])
+    return " ".join([*words, *scale.lost_words("Hatched, or left open"), *scale.notes])
 
 
 CAPTIONS = {"descent": descent_caption, "plane": plane_caption}
-"""The same in every frame."""
 
 
 def alt(film: Film, kind: str) -> str:
@@ -252,25 +221,6 @@ def alt(film: Film, kind: str) -> str:
         f"{title(film, kind)}, {len(rows):,} frames: from {first} at {when(rows.iloc[0])} to {last} at "
         f"{when(rows.iloc[-1])}."
     )
-
-
-def beyond(losses: np.ndarray, low: float, high: float) -> list[str]:
-    """What is to be said of losses that a scale for many frames leaves out."""
-    values = finite(losses)
-    out = int((values < low).sum() + (values > high).sum())
-    if not out:
-        return ["One scale for all frames."]
-    share = 100 * out / max(int(np.isfinite(values).sum()), 1)
-    return [
-        f"One scale for all frames, from {number(low, 3)} to {number(high, 3)}: {number(share, 2)} % of all losses lie "
-        "beyond it and are drawn at its ends."
-    ]
-
-
-def _missing(scale: Scale, where: str) -> list[str]:
-    if not scale.missing:
-        return []
-    return [f"{where}: {scale.missing:,} of {scale.points:,} losses, infinite, undefined or above 1e30."]
 
 
 def draw(result: Film, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
@@ -321,8 +271,8 @@ def _section_title(film: Film) -> str:
     settings = film.settings
     extras = [" and ".join(f"{len(film.rows(kind)):,} frames of {kind}" for kind in film.kinds)]
     extras += [f"{film.split} data"] if film.split != "train" else []
-    extras += phrases.targets_extra(settings)
-    return ", ".join([str(settings["centre"]["checkpoint"]), *extras, *phrases.title_extras(settings)])
+    extras += captions.targets_extra(settings)
+    return ", ".join([str(settings["centre"]["checkpoint"]), *extras, *captions.title_extras(settings)])
 
 
 def _short_caption(film: Film, kind: str) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from lossscape.errors import BadInput
-from lossscape.results import FILMS, Result, Surface, Trail, read_csv, read_settings, read_surface
+from lossscape.results import Result, Surface, Trail, read_csv, read_settings, read_surface
+from lossscape.results.folder import FILMS
 
 TEXT = ("film", "checkpoint", "landscape")
-"""Columns that hold words."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,7 @@ class Film(Result):
 
     def rows(self, kind: str) -> pd.DataFrame:
         """The frames of one film."""
-        return self._rows[kind]
-
-    @cached_property
-    def _rows(self) -> dict[str, pd.DataFrame]:
-        return {kind: self.table[self.table["film"] == kind].reset_index(drop=True) for kind in self.kinds}
+        return self.table[self.table["film"] == kind].reset_index(drop=True)
 
     def surface(self, kind: str, frame: int) -> Surface:
         """The landscape that a frame shows. Raises BadInput where it is missing, torn or lacks the losses."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from lossscape.analyses.interpolate.request import Drawing
 from lossscape.certificate.summary import summary
-from lossscape.figures import captions, certificates, phrases
-from lossscape.figures.curves import build_curve, names_of
+from lossscape.figures import captions, certificates
+from lossscape.figures.curves import build_curve, curve_picture
 from lossscape.figures.section import Page, Picture, Section, Table, value_text
 from lossscape.figures.style import save
 from lossscape.results import Curve
@@ -42,7 +42,6 @@ LINE_MEASURES = {
         "how much the path of the outputs turns on the way, mean over training samples (Lucas et al.); 0 if straight",
     ),
 }
-"""Of the whole line."""
 UNDEFINED = {"gauss_length": "not defined with recomputed BatchNorm statistics"}
 
 
@@ -60,12 +59,9 @@ def draw(result: Curve, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
 
 def section(result: Curve, page: Page) -> Section:
     """Its part of the page: the figure, the measures, the certificate, and its files."""
-    figure = build_curve([result], log=page.log, captioned=False)
-    caption = captions.curve_caption([result], [""], page.log)
-    picture = page.draw(figure, "curve.png", captions.curve_alt(result), caption)
     return Section(
         title=_title(result.settings),
-        parts=[picture, *measure_tables(result)],
+        parts=[curve_picture([result], page, "curve.png", captions.curve_alt(result)), *measure_tables(result)],
         files=page.copy_result(result.folder),
         failures=certificates.failures(result.certificate),
         certificate=certificates.certificate_of(result.certificate, result.engine),
@@ -79,13 +75,13 @@ def _title(settings: Mapping[str, Any]) -> str:
     names = [str(end["checkpoint"]) if same else f"{end['run']}@{end['checkpoint']}" for end in ends]
     low, high = settings["range"]
     extras = [] if [low, high] == [0, 1] else [f"α from {number(low)} to {number(high)}"]
-    extras += phrases.targets_extra(settings)
-    return ", ".join([" to ".join(names), *extras, *phrases.title_extras(settings)])
+    extras += captions.targets_extra(settings)
+    return ", ".join([" to ".join(names), *extras, *captions.title_extras(settings)])
 
 
 def measure_tables(curve: Curve) -> list[Table]:
     """The measures of each split's losses, and those of the whole line; none where none were stored."""
-    found, unit = curve.measures, phrases.LOSS_UNITS.get(str(curve.settings["loss"]), "loss")
+    found, unit = curve.measures, captions.LOSS_UNITS.get(str(curve.settings["loss"]), "loss")
     splits = [split for split in curve.splits if isinstance(found.get(split), dict)]
     rows = [
         [name, *(value_text(found[split][key]) for split in splits), unit if of == "loss" else of, meaning]
@@ -109,30 +105,28 @@ def compare(results: Mapping[str, Sequence[Curve]], page: Page) -> list[Picture]
     """One figure for each pair of checkpoints that several runs have a line between; results: by run."""
     pictures = []
     for index, curves in enumerate(grouped(results), 1):
-        figure = build_curve(curves, log=page.log, captioned=False)
-        caption = captions.curve_caption(curves, names_of(curves), page.log)
         alt = " ".join(map(captions.curve_alt, curves))
         alt = alt.replace("against α.", f"against α of {len(curves)} curves.", 1)
-        pictures.append(page.draw(figure, f"curve-{index}.png", alt, caption))
+        pictures.append(curve_picture(curves, page, f"curve-{index}.png", alt))
     return pictures
 
 
 def grouped(results: Mapping[str, Sequence[Curve]]) -> list[list[Curve]]:
     """Groups of curves between equal checkpoints, one of each run.
 
-    Where no two runs have such a pair: one group with a curve of every run.
+    Where no two runs have such a pair: one group with a curve of every run. A curve between the checkpoints only, and
+    one of many points, stands for its run.
     """
+
+    def standing(curve: Curve) -> tuple[bool, int]:
+        return curve.settings["range"] == [0, 1], len(curve.table)
+
     groups: dict[tuple[Any, ...], dict[str, Curve]] = {}
     best: dict[str, Curve] = {}
     for run, curves in results.items():
         for curve in curves:
             ends = (curve.settings["start"]["checkpoint"], curve.settings["end"]["checkpoint"])
             for chosen in (groups.setdefault((*ends, *curve.settings["range"]), {}), best):
-                chosen[run] = max(chosen.get(run, curve), curve, key=_standing)
+                chosen[run] = max(chosen.get(run, curve), curve, key=standing)
     several = [list(group.values()) for group in groups.values() if len(group) > 1]
     return several or ([list(best.values())] if len(best) > 1 else [])
-
-
-def _standing(curve: Curve) -> tuple[bool, int]:
-    """What makes one curve of a run stand for it: between the checkpoints only, and many points."""
-    return curve.settings["range"] == [0, 1], len(curve.table)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from lossscape.analyses.landscape.request import Drawing
 from lossscape.certificate.summary import summary
-from lossscape.figures import captions, certificates, phrases
+from lossscape.figures import captions, certificates
 from lossscape.figures.contours import build_contour, build_surface, contour_caption, surface_notes
-from lossscape.figures.curves import build_curve
+from lossscape.figures.curves import build_curve, curve_picture
 from lossscape.figures.export import export
 from lossscape.figures.paths import build_path, path_caption
 from lossscape.figures.section import Page, Picture, Section
@@ -40,9 +40,13 @@ def draw(result: Curve | Surface, drawing: Drawing, quiet: bool) -> dict[str, Pa
 def section(result: Curve | Surface, page: Page) -> Section:
     """Its part of the page: figures of every split, the certificate, and its files."""
     certificate = result.certificate
+    if isinstance(result, Curve):
+        parts = [curve_picture([result], page, "line.png", captions.curve_alt(result))]
+    else:
+        parts = _plane_pictures(result, page)
     return Section(
         title=_title(result),
-        parts=_line_pictures(result, page) if isinstance(result, Curve) else _plane_pictures(result, page),
+        parts=parts,
         files=page.copy_result(result.folder),
         failures=certificates.failures(certificate),
         certificate=certificates.certificate_of(certificate, result.engine),
@@ -55,16 +59,10 @@ def _title(result: Curve | Surface) -> str:
     made = settings["directions"]
     extras = [f"directions of {made['of']['run']}@{made['of']['checkpoint']}"] if "of" in made else []
     extras += [f"seed {made['seed']}"] if "seed" in made else []
-    extras.append(phrases.grid_words(result).partition(" where ")[0])
-    extras += phrases.targets_extra(settings)
+    extras.append(captions.grid_words(result).partition(" where ")[0])
+    extras += captions.targets_extra(settings)
     title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
-    return ", ".join([title, *extras, *phrases.title_extras(settings)])
-
-
-def _line_pictures(curve: Curve, page: Page) -> list[Picture]:
-    caption = captions.curve_caption([curve], [""], page.log)
-    figure = build_curve([curve], log=page.log, captioned=False)
-    return [page.draw(figure, "line.png", captions.curve_alt(curve), caption)]
+    return ", ".join([title, *extras, *captions.title_extras(settings)])
 
 
 def _plane_pictures(surface: Surface, page: Page) -> list[Picture]:

@@ -23,8 +23,9 @@ from lossscape.execution import Execution
 from lossscape.files import write_text
 from lossscape.objective import Plan
 from lossscape.problem import Problem
-from lossscape.results import PATH, PATH_FACTS, PATHS, PLACES, write_csv
-from lossscape.results.table import Fixed, Table, fill, once
+from lossscape.results import write_csv
+from lossscape.results.folder import PATH, PATH_COORDINATES, PATH_FACTS, PATHS
+from lossscape.results.table import Table, fill, once
 from lossscape.runs import Run, load_state, split_state
 from lossscape.trajectory import Moment, moments_of
 from lossscape.vectors import Params, norm, subtract
@@ -49,7 +50,7 @@ class Projected:
     def columns(self) -> list[str]:
         """Coordinates and distances, the checkpoint's own metrics, those of the plane below it."""
         metrics = [name for name in self.work.columns if not name.endswith(DIFFERENCES)]
-        return [*PLACES[2:], *metrics, *(f"plane_{name}" for name in metrics)]
+        return [*PATH_COORDINATES[2:], *metrics, *(f"plane_{name}" for name in metrics)]
 
     @property
     def keys(self) -> list[Key]:
@@ -118,16 +119,16 @@ def trace(problem: Problem, folder: Path, work: Work, plan: Plan, runs: Sequence
         known = trajectory.settings_of(run, moments) | {"run": name, "unlike": _unlike(problem.run, run)}
         slug = re.sub(r"[^\w.+]+", "-", run.name).strip("-")[:60]
         rows = fill(
-            Table(folder / PATHS, f"{slug}-{known['sha256'][:8]}.csv", PLACES[:2], live=f".{slug}.live.csv",
+            Table(folder / PATHS, f"{slug}-{known['sha256'][:8]}.csv", PATH_COORDINATES[:2], live=f".{slug}.live.csv",
                   unit="checkpoint", title=f"path of {name}", by_key=False),
             source, once(source.keys),
-            total=len(moments), execution=execution, engine=Fixed(plan),
+            total=len(moments), execution=execution, plan=plan,
         )  # fmt: skip
-        places = np.array([[row[column] for column in PLACES[2:]] for row in rows.values()])
-        facts.append(known | summary(places, products))
+        coordinates = np.array([[row[column] for column in PATH_COORDINATES[2:]] for row in rows.values()])
+        facts.append(known | summary(coordinates, products))
         for moment, (key, row) in zip(moments, rows.items(), strict=True):
             lines.append([name, moment.checkpoint.label, *key, *row.values()])
-    columns = ["run", "checkpoint", *PLACES[:2], *source.columns]
+    columns = ["run", "checkpoint", *PATH_COORDINATES[:2], *source.columns]
     write_csv(folder / PATH, columns, lines)
     content = {"runs": facts, "inner_products": products.tolist()}
     write_text(folder / PATH_FACTS, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lossscape.analyses.minimum.request import Drawing
 from lossscape.analyses.minimum.result import FILE, Minimum
-from lossscape.figures import phrases
+from lossscape.figures import captions
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import Page, Section, Sentences, Table
 from lossscape.text import number
@@ -20,10 +20,13 @@ def draw(result: Minimum, drawing: Drawing, quiet: bool) -> dict[str, Path | str
 def section(result: Minimum, page: Page) -> Section:
     """Its part of the page: the table, what it says in words, and its files."""
     settings = result.settings
+    lowest = [
+        f"against {row['targets']} it is{' not' * (row['points_below'] > 0)}" for row in result.table.to_dict("records")
+    ]
     targets, centre = str(settings["targets"]), str(settings["centre"]["checkpoint"])
     return Section(
-        title=", ".join([centre, f"{targets} targets", *phrases.title_extras(settings)]),
-        parts=[_table(result), Sentences([_verdict(result)])],
+        title=", ".join([centre, f"{targets} targets", *captions.title_extras(settings)]),
+        parts=[_table(result), Sentences([f"Whether θ is the lowest point of its plane: {'; '.join(lowest)}."])],
         files=page.copy_result(result.folder),
     )
 
@@ -36,27 +39,19 @@ def _table(result: Minimum) -> Table:
     head = ["against", "loss", *(other.label for other in others), *plane]
     rows = []
     for row in result.table.to_dict("records"):
-        spot = f"({number(row['lowest_x'], 2)}, {number(row['lowest_y'], 2)})"
+        point = f"({number(row['lowest_x'], 2)}, {number(row['lowest_y'], 2)})"
         values = [other.text(row[name]) for other, name in zip(others, result.metrics, strict=True)]
         rows.append([
             str(row["targets"]), number(row["loss"]), *values, number(row["gradient_norm"]),
-            number(row["lowest_loss"]), spot, f"{row['points_below']:,.0f} of {points**2:,}",
+            number(row["lowest_loss"]), point, f"{row['points_below']:,.0f} of {points**2:,}",
         ])  # fmt: skip
     targets = str(settings["targets"])
     caption = [
-        f"θ = {phrases.point_name(settings['centre'])} against the data's labels and against {targets} targets: "
+        f"θ = {captions.point_name(settings['centre'])} against the data's labels and against {targets} targets: "
         f"{RELABELLED[targets]} for the training inputs, of which θ is a true minimum.",
         "Gradient norm: ‖∇L‖ at θ.",
         f"Around: {points} × {points} points from {number(low)} to {number(high)} of two filter-normalised random "
         f"directions, seed {settings['seed']}.",
-        *phrases.conditions(result, ["train"], "the centre"),
+        *captions.conditions(result, ["train"], "the centre"),
     ]
     return Table(rows, head, " ".join(caption))
-
-
-def _verdict(result: Minimum) -> str:
-    """Whether the centre is the lowest point of its plane, against each of the targets."""
-    words = [
-        f"against {row['targets']} it is{' not' * (row['points_below'] > 0)}" for row in result.table.to_dict("records")
-    ]
-    return f"Whether θ is the lowest point of its plane: {'; '.join(words)}."

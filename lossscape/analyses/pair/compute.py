@@ -23,8 +23,8 @@ from lossscape.execution import Execution
 from lossscape.files import check_writable, way_to
 from lossscape.options import words_of
 from lossscape.problem import problem_of
-from lossscape.results import MEASURES_CSV, SUMMARY, Surface, read_surface, write_csv
-from lossscape.results.folder import joined, label, open_folder
+from lossscape.results import Surface, read_surface, write_csv
+from lossscape.results.folder import MEASURES_CSV, SUMMARY, joined, label, open_folder
 from lossscape.runfiles import check_once, names_apart
 from lossscape.runs import Point, point_of
 

@@ -10,8 +10,7 @@ from lossscape.analyses.pair.request import Drawing
 from lossscape.analyses.pair.result import MARKS, ORIGINAL, Pairs, columns_of, measure_rows
 from lossscape.directions import sentence
 from lossscape.directions.random import NORMALIZATIONS
-from lossscape.figures import certificates, phrases
-from lossscape.figures.captions import with_shared_first
+from lossscape.figures import captions, certificates
 from lossscape.figures.export import export
 from lossscape.figures.pairs import Shared, build_nets, build_pair, row_names, shared_scales
 from lossscape.figures.section import Page, Picture, Section, Sentences, Table
@@ -19,11 +18,11 @@ from lossscape.figures.style import save
 from lossscape.figures.tables import build_table
 from lossscape.figures.text import finite
 from lossscape.files import read_json
-from lossscape.results import CERTIFICATE, Pair
+from lossscape.results import Pair
+from lossscape.results.folder import CERTIFICATE
 from lossscape.text import number
 
 CONTOURS, SOLIDS = "contours.png", "surfaces.png"
-"""Of several nets."""
 MEANINGS = (
     "Slope: ‖∇L‖ of every cell of the grid, x and y in units of the directions.",
     "Asymmetry: mean |L(p) − L(−p)| / mean |L(p) − L(0)|, 0 of an even surface.",
@@ -48,29 +47,22 @@ def build_pairs(pairs: Pairs, *, log: bool = False, captioned: bool = True) -> I
         yield f"pair-{index}.png" if several else "pair.png", [pair.net], build_pair(pair, scales, caption)
 
 
-def _around(shown: Sequence[Pair]) -> str:
-    return f"θ = {phrases.point_name(shown[0].original.settings['centre'])}" if len(shown) == 1 else "each net's θ"
-
-
 def _of_net(pair: Pair, *, errors: bool = True) -> list[str]:
     """What a net's two surfaces were made under, what holds of both once; errors: with their standard errors."""
     sentences: list[str] = []
+    names = [captions.loss_name(surface.settings) for surface in (pair.original, pair.relabelled)]
+    both = f"Loss: {names[0]} (labels), {names[1]}."
     for surface in (pair.original, pair.relabelled):
-        found = [*phrases.failure_words(surface), *phrases.conditions(surface, ["train"], "the centre")]
-        left_out = [] if errors else phrases.standard_errors(surface, ["train"])
-        own = f"Loss: {phrases.loss_name(surface.settings)}."
+        found = [*captions.failure_words(surface), *captions.conditions(surface, ["train"], "the centre")]
+        left_out = [] if errors else captions.standard_errors(surface, ["train"])
+        own = f"Loss: {captions.loss_name(surface.settings)}."
         if surface is pair.original:
-            sentences += [_both_losses(pair) if word == own else word for word in found if word not in left_out]
+            sentences += [both if word == own else word for word in found if word not in left_out]
             continue
         targets = surface.settings["targets"]
         new = [word for word in found if word not in {own, *left_out, *sentences}]
         sentences += [f"With {targets} targets: {word[:1].lower()}{word[1:]}" for word in new]
     return sentences
-
-
-def _both_losses(pair: Pair) -> str:
-    names = [phrases.loss_name(surface.settings) for surface in (pair.original, pair.relabelled)]
-    return f"Loss: {names[0]} (labels), {names[1]}."
 
 
 def at_centre(pair: Pair) -> str:
@@ -105,11 +97,11 @@ def _marks(shown: Sequence[Pair], scales: Shared) -> list[str]:
 
 
 def _caption(pairs: Pairs, shown: Sequence[Pair], scales: Shared) -> str:
-    """The caption of a figure of pairs: what all nets share first, then a line for each."""
     settings = shown[0].original.settings
+    around = f"θ = {captions.point_name(settings['centre'])}" if len(shown) == 1 else "each net's θ"
     words = [
-        f"Loss of the training data at θ + x·d₁ + y·d₂ around {_around(shown)}, "
-        f"{phrases.grid_words(shown[0].original)}: against the data's labels, against what the net at θ itself "
+        f"Loss of the training data at θ + x·d₁ + y·d₂ around {around}, "
+        f"{captions.grid_words(shown[0].original)}: against the data's labels, against what the net at θ itself "
         f"says ({RELABELLED[pairs.targets]}), and the second minus the first.",
         sentence(settings, 2),
     ]
@@ -117,15 +109,23 @@ def _caption(pairs: Pairs, shown: Sequence[Pair], scales: Shared) -> str:
         seed = settings["directions"]["seed"]
         words.append(f"This is the plane of seed {seed}, one of {planes} that the measures are taken over.")
     words += _marks(shown, scales)
-    shared, *rest = with_shared_first([_of_net(pair) for pair in shown])
+    return _with_nets(words, shown, [_of_net(pair) for pair in shown], [[at_centre(pair)] for pair in shown])
+
+
+def _with_nets(
+    words: Sequence[str], shown: Sequence[Pair], conditions: Sequence[Sequence[str]], first: Sequence[Sequence[str]]
+) -> str:
+    """A paragraph of words and the conditions that all nets share, then one of what is each net's own."""
+    shared, *rest = captions.with_shared_first(conditions)
     lines = [" ".join([*words, *shared])]
-    for pair, own in zip(shown, rest, strict=True):
-        lines.append(" ".join([f"{phrases.point_name(pair.original.settings['centre'])}:", at_centre(pair), *own]))
+    for pair, *own in zip(shown, first, rest, strict=True):
+        if any(own):
+            name = captions.point_name(pair.original.settings["centre"])
+            lines.append(" ".join([f"{name}:", *own[0], *own[1]]))
     return "\n".join(lines)
 
 
 def _table_caption(pairs: Pairs, rows: Sequence[Sequence[str]]) -> str:
-    """The caption of the table of measures: what they mean, and what they were taken of."""
     shown = [pairs.pair(net) for net in pairs.nets]
     settings = shown[0].original.settings
     words = ["Of one plane: --repeats takes several, since one random plane proves nothing."]
@@ -137,14 +137,9 @@ def _table_caption(pairs: Pairs, rows: Sequence[Sequence[str]]) -> str:
         f"{axis} from {number(low)} to {number(high)}"
         for axis, (low, high) in ((axis, pairs.settings[f"{axis}_range"]) for axis in ("x", "y"))
     ]
-    words.append(f"Grid: {phrases.grid_words(shown[0].original)}, {' and '.join(spans)}.")
+    words.append(f"Grid: {captions.grid_words(shown[0].original)}, {' and '.join(spans)}.")
     words.append(sentence(settings, 2).replace(f", seed {settings['directions']['seed']}", ""))
-    shared, *rest = with_shared_first([_of_net(pair, errors=False) for pair in shown])
-    lines = [" ".join([*words, *shared])]
-    for pair, own in zip(shown, rest, strict=True):
-        if own:
-            lines.append(" ".join([f"{phrases.point_name(pair.original.settings['centre'])}:", *own]))
-    return "\n".join(lines)
+    return _with_nets(words, shown, [_of_net(pair, errors=False) for pair in shown], [[] for _ in shown])
 
 
 def measure_table(pairs: Pairs) -> Table:
@@ -201,7 +196,7 @@ def section(result: Pairs, page: Page) -> Section:
     )
     together = 2 if len(result.nets) > 1 else 1
     return Section(
-        title=_title(result, shown[0].original.settings, phrases.grid_words(shown[0].original)),
+        title=_title(result, shown[0].original.settings, captions.grid_words(shown[0].original)),
         parts=[*pictures[:together], table, *pictures[together:], Sentences([count])],
         files=page.copy_result(result.folder),
         failures=failed,
@@ -209,7 +204,7 @@ def section(result: Pairs, page: Page) -> Section:
     )
 
 
-def _title(pairs: Pairs, settings: phrases.Settings, size: str) -> str:
+def _title(pairs: Pairs, settings: captions.Settings, size: str) -> str:
     """The nets, and what tells the study from others of the same nets; settings, size: of a surface."""
     made = pairs.settings["directions"]
     nets = pairs.nets if len(pairs.nets) > 1 else [str(pairs.settings["nets"][0]["checkpoint"])]
@@ -221,17 +216,15 @@ def _title(pairs: Pairs, settings: phrases.Settings, size: str) -> str:
         how = NORMALIZATIONS[made["normalize"]][0]
         extras.append(f"directions {how}")
     extras.append(f"{pairs.planes} plane{'s'[: pairs.planes != 1]}")
-    return ", ".join([" and ".join(nets), *extras, *phrases.title_extras(settings)])
+    return ", ".join([" and ".join(nets), *extras, *captions.title_extras(settings)])
 
 
 def _alt(shown: Sequence[Pair], pairs: Pairs) -> str:
-    """What a reader who cannot see a figure should know."""
     nets = " ".join(f"{pair.net}: {at_centre(pair)}" for pair in shown)
     return f"Losses against labels, against {pairs.targets} targets, and their difference over a plane. {nets}"
 
 
 def _failures(pairs: Pairs) -> list[str]:
-    """The surfaces whose certificate failed, in words."""
     held = dict(zip((ORIGINAL, pairs.targets), row_names(pairs.targets), strict=False))
     return [
         f"{row['net']} against {held[row['targets']]}, seed {row['seed']:.0f}"

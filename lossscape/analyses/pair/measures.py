@@ -6,7 +6,7 @@ filters, with `unit` a distance between parameters. Losses that are not finite a
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -26,7 +26,6 @@ class Level:
 
     text: str
     kind: str
-    """`+`, `x` or nothing."""
     value: float
 
     def loss(self, centre: float) -> float:
@@ -69,7 +68,6 @@ class SurfaceMeasures:
     mean_slope: float
     """Mean over the cells of ‖∇L‖, loss per unit; of a cell, ∂L/∂x = (L₁₀ + L₁₁ − L₀₀ − L₀₁) / 2hₓ, ∂L/∂y likewise."""
     max_slope: float
-    """The greatest of them."""
     asymmetry: float
     """mean |L(p) − L(−p)| / mean |L(p) − L(0)| over p ≠ 0 with −p on the grid: 0 if even, 2 if L − L(0) is odd."""
     convex_fraction: float
@@ -78,8 +76,7 @@ class SurfaceMeasures:
 
     def row(self) -> dict[str, float]:
         """All of them by name, one number each: of a level share, diameter and touches_edge (1 or 0)."""
-        names = ("centre_loss", "points", "missing", "mean_slope", "max_slope", "asymmetry", "convex_fraction")
-        row = {name: float(getattr(self, name)) for name in names}
+        row = {each.name: float(getattr(self, each.name)) for each in fields(self) if each.name != "widths"}
         for width in self.widths:
             row |= {
                 f"share_{width.level.text}": width.share,
@@ -147,7 +144,7 @@ def asymmetry(x: np.ndarray, y: np.ndarray, loss: np.ndarray, centre: float) -> 
     NaN without a centre or an opposite point; 0 of a constant surface.
     """
     mirrored = [_opposite(values) for values in (x, y)]
-    rows, columns = (np.flatnonzero(places >= 0) for places in (mirrored[1], mirrored[0]))
+    rows, columns = (np.flatnonzero(indices >= 0) for indices in (mirrored[1], mirrored[0]))
     here = loss[np.ix_(rows, columns)]
     there = loss[np.ix_(mirrored[1][rows], mirrored[0][columns])]
     both = np.isfinite(here) & np.isfinite(there)
@@ -159,12 +156,12 @@ def asymmetry(x: np.ndarray, y: np.ndarray, loss: np.ndarray, centre: float) -> 
 
 
 def _opposite(values: np.ndarray) -> np.ndarray:
-    """The place of −v for each v of an even axis [n]; −1 where it is not on the axis."""
+    """The index of −v for each v of an even axis [n]; −1 where it is not on the axis."""
     step = np.ptp(values) / (len(values) - 1)
-    places = np.round((-values - values[0]) / step).astype(int)
-    inside = (places >= 0) & (places < len(values))
-    found = np.abs(values[np.where(inside, places, 0)] + values) < 1e-6 * step
-    return np.where(inside & found, places, -1)
+    indices = np.round((-values - values[0]) / step).astype(int)
+    inside = (indices >= 0) & (indices < len(values))
+    found = np.abs(values[np.where(inside, indices, 0)] + values) < 1e-6 * step
+    return np.where(inside & found, indices, -1)
 
 
 def width_under(loss: np.ndarray, level: Level, centre: float, steps: tuple[float, float]) -> Width:

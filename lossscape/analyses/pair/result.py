@@ -13,7 +13,6 @@ from lossscape.text import number
 
 ORIGINAL = "labels"
 TEXT = ("net", "targets", "surface", "measure")
-"""Columns that hold words."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,6 @@ class Pairs(Result):
     """
 
     summary: pd.DataFrame
-    """net, targets, measure, mean, std, planes."""
 
     @property
     def nets(self) -> list[str]:
@@ -136,18 +134,13 @@ def _width_cell(pairs: Pairs, column: tuple[str, str], key: str, level: str) -> 
         return words
     if _known(pairs, column, f"touches_edge_{level}")[0] > 0:
         return f"{EDGE} {words}"
-    small = _known(pairs, column, f"diameter_{level}")[0] < SMALL_STEPS * _step(pairs)
+    spans = [pairs.settings[key] for key in ("x_range", "y_range")]
+    step = max((high - low) / (n - 1) for (low, high), n in zip(spans, pairs.settings["grid"], strict=True))
+    small = _known(pairs, column, f"diameter_{level}")[0] < SMALL_STEPS * step
     return f"{words} {ROUGH}" if small else words
 
 
-def _step(pairs: Pairs) -> float:
-    """The greater step of the grid."""
-    spans = [pairs.settings[key] for key in ("x_range", "y_range")]
-    return max((high - low) / (n - 1) for (low, high), n in zip(spans, pairs.settings["grid"], strict=True))
-
-
 def _known(pairs: Pairs, column: tuple[str, str], key: str) -> tuple[float, float, int]:
-    """Mean, standard deviation and number of planes of a measure."""
     return pairs.means[(*column, key)]
 
 

@@ -13,10 +13,10 @@ from matplotlib.patches import Patch
 
 from lossscape.analyses.solutions.request import Drawing
 from lossscape.analyses.solutions.result import FOUND, NEVER, Solutions, first_rows, first_words, mean_rows, ratio_words
+from lossscape.figures.captions import LOSS_UNITS, gap_words, loss_label
 from lossscape.figures.facts import Facts, facts_of
-from lossscape.figures.phrases import LOSS_UNITS, LOSSES
 from lossscape.figures.section import Page, Section, Sentences, Table
-from lossscape.figures.style import COLOURS, DASHES, line_style, loss_axis, numbers, save, sheet, style
+from lossscape.figures.style import COLOURS, DASHES, line_key, line_style, loss_axis, numbers, save, sheet, style
 from lossscape.figures.text import distinct, finite, shortened
 from lossscape.text import number
 
@@ -56,7 +56,6 @@ def build_solutions(solutions: Solutions, *, captioned: bool = True) -> Figure:
 
 
 def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts]) -> None:
-    """T and V of every run on a logarithmic axis, and dots at the first epochs."""
     drawn = []
     alone = len(solutions.summary) == 1
     colours = list(dict.fromkeys(solutions.summary["config"]))
@@ -71,9 +70,9 @@ def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts]) -> None:
             axes.plot(epochs["epoch"], loss, linestyle=DASHES[split], label=label, **line)
             drawn.append(loss)
         for kind in FOUND:
-            spot = [row[f"{kind.lower()}_{what}"] for what in ("epoch", "train_loss")]
+            first = [row[f"{kind.lower()}_{what}"] for what in ("epoch", "train_loss")]
             axes.plot(
-                *finite(np.array(spot)), "o", color=SHADES[kind], label=f"_{row['run']} {kind}",
+                *finite(np.array(first)), "o", color=SHADES[kind], label=f"_{row['run']} {kind}",
                 markersize=8, markeredgecolor="black", markeredgewidth=0.8, zorder=4,
             )  # fmt: skip
     loss_axis(axes, drawn, True)
@@ -82,8 +81,7 @@ def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts]) -> None:
         axes.axhline(zero, color="0.35", linewidth=1.0, linestyle=":", zorder=1.5)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, zero / 1.5), max(high, zero * 1.5))
-    names = {LOSSES.get(each.loss, shortened(each.loss)) for each in facts}
-    axes.set_ylabel(f"loss ({names.pop()},\nmean per sample)" if len(names) == 1 else "loss (mean per sample)")
+    axes.set_ylabel(loss_label(each.loss for each in facts).replace(", mean", ",\nmean"))
 
 
 def _shows_zero(solutions: Solutions) -> bool:
@@ -93,16 +91,17 @@ def _shows_zero(solutions: Solutions) -> bool:
 
 
 def _strip(axes: Axes, solutions: Solutions, names: Sequence[str]) -> None:
-    """A row of epochs for each run, and its first epochs of each kind in columns on the right."""
     beside = axes.get_yaxis_transform()
-    for spot, (_, row) in enumerate(solutions.summary.iterrows()):
+    for height, (_, row) in enumerate(solutions.summary.iterrows()):
         epochs = solutions.table[solutions.table["run"] == row["run"]]
         for kind, shade in SHADES.items():
             spans = _spans(epochs["epoch"].to_numpy()[(epochs["kind"] == kind).to_numpy()])
             look = HATCH if kind == "" else {"linewidth": 0}
-            axes.broken_barh(spans, (spot - 0.36, 0.72), facecolor=shade, **look)
+            axes.broken_barh(spans, (height - 0.36, 0.72), facecolor=shade, **look)
         for column, kind in enumerate(FOUND):
-            axes.text(_column(column), spot, first_words(row, kind), transform=beside, ha="right", va="center", size=9)
+            axes.text(
+                _column(column), height, first_words(row, kind), transform=beside, ha="right", va="center", size=9
+            )
     for column, kind in enumerate(FOUND):
         axes.text(_column(column), -0.95, kind, transform=beside, ha="right", va="center", size=9, color="0.3")
     axes.set_yticks(range(len(names)), [f" {name}" if name.startswith("_") else name for name in names])
@@ -116,7 +115,6 @@ def _strip(axes: Axes, solutions: Solutions, names: Sequence[str]) -> None:
 
 
 def _column(index: int) -> float:
-    """The right edge of a column beside the axes, in parts of their width."""
     return 1.05 + 0.055 * index
 
 
@@ -129,17 +127,11 @@ def _spans(epochs: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _key(solutions: Solutions) -> list[Artist]:
-    configs = list(dict.fromkeys(solutions.summary["config"]))
-    alone = len(solutions.summary) == 1
-    longest = len(solutions.table) // len(solutions.summary)
-    lines: list[Artist] = (
-        []
-        if alone
-        else [Line2D([], [], label=name, **line_style(index, longest)) for index, name in enumerate(distinct(configs))]
-    )
-    for index, (split, sign) in enumerate((("train", "T"), ("test", "V"))):
-        colour = COLOURS[index] if alone else "0.35"
-        lines.append(Line2D([], [], color=colour, linestyle=DASHES[split], label=f"{split} loss {sign}"))
+    runs = len(solutions.summary)
+    configs = distinct(list(dict.fromkeys(solutions.summary["config"]))) if runs > 1 else []
+    lines: list[Artist] = [*line_key(dict.fromkeys(configs, len(solutions.table) // runs), ("train", "test"))]
+    for line, words in zip(lines[-2:], ("train loss T", "test loss V"), strict=True):
+        line.set_label(words)
     if _shows_zero(solutions):
         lines.append(Line2D([], [], color="0.35", linestyle=":", label="at most this: ≈ 0"))
     for kind, shade in SHADES.items():
@@ -162,7 +154,7 @@ def solutions_caption(solutions: Solutions, facts: Sequence[Facts]) -> str:
         "greater, or both are ≈ 0.",
         window if rule["window"] > 1 else "Of the last epoch it is not known.",
         f"Dots above and numbers on the right: the first epoch of each kind; {NEVER}: not reached so far.",
-        *_gaps(solutions),
+        *gap_words(solutions.table[["train_loss", "test_loss"]].to_numpy(), log=True),
     ]
     parts = [" ".join(together)]
     for config, runs, *means in mean_rows(solutions):
@@ -174,16 +166,6 @@ def solutions_caption(solutions: Solutions, facts: Sequence[Facts]) -> str:
         same.setdefault(f"{each.words}; {row['epochs']:.0f}{planned} epochs.", []).append(shortened(row["run"]))
     parts += [f"{', '.join(names)}: {words}" for words, names in same.items()]
     return "\n".join(parts)
-
-
-def _gaps(solutions: Solutions) -> list[str]:
-    losses = finite(solutions.table[["train_loss", "test_loss"]].to_numpy())
-    words = []
-    if lost := int(np.isnan(losses).sum()):
-        words.append(f"Gaps: {lost:,} losses are infinite, undefined or above 1e30.")
-    if (low := int((losses <= 0).sum())) and (losses > 0).any():
-        words.append(f"{low:,} losses are not positive and have no spot on the logarithmic axis.")
-    return words
 
 
 def solutions_alt(solutions: Solutions) -> str:

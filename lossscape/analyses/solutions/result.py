@@ -18,9 +18,7 @@ RUNS = "runs.json"
 FOUND = ("LM", "GM", "TM")
 NEVER = "–"
 MOST_LINES = 12
-"""Ratios on the terminal."""
 TEXT = ("run", "config", "other", "kind", "relation")
-"""Columns that hold words."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,6 @@ class Solutions(Result):
     """Kinds of solution of one run or several; its table is epochs.csv: run, epoch, losses, relative_change, kind."""
 
     summary: pd.DataFrame
-    """A row for each run, with its first epoch of each kind."""
     configs: pd.DataFrame
     """A row for each config: mean and standard deviation over its runs. Empty for a single run."""
     ratios: pd.DataFrame
@@ -130,7 +127,6 @@ def ratio_words(solutions: Solutions) -> list[str]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines, the first column flush left and the others flush right."""
     widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
