@@ -23,8 +23,8 @@ class Batch:
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
 
-    def __getitem__(self, places: Any) -> "Batch":
-        return Batch({name: value[places] for name, value in self.tensors.items()})
+    def __getitem__(self, indices: Any) -> "Batch":
+        return Batch({name: value[indices] for name, value in self.tensors.items()})
 
     @property
     def device(self) -> torch.device:
@@ -36,9 +36,9 @@ class Batch:
         """Of the first one."""
         return next(iter(self.tensors.values())).shape
 
-    def index_select(self, axis: int, places: Tensor) -> "Batch":
-        """The samples of some places."""
-        return Batch({name: value.index_select(axis, places) for name, value in self.tensors.items()})
+    def index_select(self, axis: int, indices: Tensor) -> "Batch":
+        """Some of the samples."""
+        return Batch({name: value.index_select(axis, indices) for name, value in self.tensors.items()})
 
     def split(self, size: int) -> Sequence["Batch"]:
         """Batches of `size` samples; the last may have fewer."""

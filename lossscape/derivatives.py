@@ -64,7 +64,6 @@ def curvature_along(
 
 
 def _grad(output: Tensor, leaves: Sequence[Tensor], create_graph: bool = False) -> Sequence[Tensor]:
-    """Derivatives of a scalar; zeros for a leaf that it does not depend on."""
     if not output.requires_grad:
         return [torch.zeros_like(leaf) for leaf in leaves]
     return torch.autograd.grad(output, leaves, create_graph=create_graph, materialize_grads=True)

@@ -18,7 +18,7 @@ from lossscape.errors import BadInput
 from lossscape.seeds import generator
 from lossscape.vectors import Params
 
-KINDS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 BLOCK = 1024
 """Samples whose masks are drawn together: those of one sample follow from its block's."""
 KEPT_BYTES = 2**30
@@ -38,7 +38,6 @@ class Dropout:
 class _Layer:
     probability: float
     shape: tuple[int, ...]
-    """Of one sample's mask."""
 
 
 class Masked(nn.Module):
@@ -89,8 +88,8 @@ class Masks:
         found = {}
         for name, layer in self.layers.items():
             parts = [
-                self._block(name, block)[places.to(self.device)]
-                for block, places in zip(blocks.tolist(), (numbers % BLOCK).split(counts.tolist()), strict=True)
+                self._block(name, block)[inside.to(self.device)]
+                for block, inside in zip(blocks.tolist(), (numbers % BLOCK).split(counts.tolist()), strict=True)
             ]
             scale = 1 / (1 - layer.probability) if layer.probability < 1 else 0.0
             found[f"{name}.mask"] = torch.cat(parts).to(dtype).mul_(scale)
@@ -124,11 +123,11 @@ def _layers(model: nn.Module) -> dict[str, Any]:
     layers: dict[str, Any] = {}
     for name, module in model.named_modules(remove_duplicate=False):
         inside = isinstance(module, nn.MultiheadAttention | nn.RNNBase) and module.dropout > 0
-        other = isinstance(module, nn.modules.dropout._DropoutNd) and not isinstance(module, KINDS)
+        other = isinstance(module, nn.modules.dropout._DropoutNd) and not isinstance(module, LAYERS)
         if inside or other:
             kind = type(module).__name__
             raise BadInput(f"--dropout keep: layer {name} is a {kind}, whose masks are not kept on")
-        if isinstance(module, KINDS) and module.p > 0:
+        if isinstance(module, LAYERS) and module.p > 0:
             if any(module is known for known in layers.values()):
                 raise BadInput(f"--dropout keep: layer {name} has another name too, and would have its masks")
             layers[name] = module
@@ -157,7 +156,6 @@ def applied(model: nn.Module, masks: Params) -> Iterator[None]:
 
 @contextmanager
 def _shapes(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, list[tuple[int, ...]]]]:
-    """Note the shapes that layers are called with, call by call."""
     found: dict[str, list[tuple[int, ...]]] = {}
 
     def note(name: str) -> Any:

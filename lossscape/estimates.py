@@ -11,7 +11,7 @@ class Sample:
     """A stratified subset of a split."""
 
     indices: Tensor
-    """[n] places in the split, ascending."""
+    """[n] indices in the split, ascending."""
     strata: Tensor
     """[n] number of each sample's stratum."""
     sizes: Tensor

@@ -53,7 +53,7 @@ class LiveRun(Run):
         super().__init__(Path(home) / type(unwrapped(model)).__name__)
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
         self._model, self._loss = copy.deepcopy(unwrapped(model)).cpu(), loss
-        self._train, self._test = train, test
+        self._splits = train, test or train
         self._states: list[Checkpoint] = []
 
     def point(self, net: Net, label: str, epoch: int | None = None) -> Point:
@@ -89,21 +89,18 @@ class LiveRun(Run):
 
     def dataset(self, device: torch.device | str = "cpu") -> Data:
         """The tensors that were given."""
-        train, test = (
-            Split(split.inputs.to(device), split.targets.to(device))
-            for split in (self._train, self._test or self._train)
-        )
+        train, test = (Split(split.inputs.to(device), split.targets.to(device)) for split in self._splits)
         classes = 0
         if not train.targets.is_floating_point() or plain(self.loss) in OF_CLASSES:
             with torch.no_grad():
-                given = called(self._model.eval(), self._train.inputs[:1].cpu())
+                given = called(self._model.eval(), self._splits[0].inputs[:1].cpu())
             classes = logits_of(given, 1, self.output).shape[-1]
         facts = {"sha256": self._sha256, "note": None}
         return Data(train, test, [str(number) for number in range(classes)], facts)
 
     @cached_property
     def _sha256(self) -> str:
-        return fingerprint(*(Split(s.inputs.cpu(), s.targets.cpu()) for s in (self._train, self._test or self._train)))
+        return fingerprint(*(Split(s.inputs.cpu(), s.targets.cpu()) for s in self._splits))
 
     def model(self, checkpoint: str | Checkpoint = "last") -> nn.Module:
         """A module on the CPU, in eval mode, with a checkpoint's values."""
@@ -163,12 +160,10 @@ class Shown:
         return Path(folder)
 
     def __repr__(self) -> str:
-        """What it is of, and what its certificate says."""
         folder = self.result.folder
         return f"{self.analysis} {folder.name}, {len(self.table):,} points\n{summary(folder)}"
 
     def _repr_png_(self) -> bytes:
-        """Its figure, for notebooks."""
         import io
 
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -9,10 +9,10 @@ from lossscape.options import Option
 if TYPE_CHECKING:
     from lossscape.runs import Point, Run
 
-    Place: TypeAlias = str | Point
-    RunPlace: TypeAlias = str | Run
+    PointLike: TypeAlias = str | Point
+    RunLike: TypeAlias = str | Run
 else:  # as the command line gives them
-    Place = RunPlace = str
+    PointLike = RunLike = str
 POINT_HELP = "RUN[@CHECKPOINT]: runs/a, runs/a@first, @last, @best, @ema, @12 (epoch), @step-1200"
 Split = Literal["train", "test", "both"]
 Targets = Literal["labels", "hard", "soft"]
@@ -38,7 +38,7 @@ class Measured:
         ),
     ] = "labels"
     teacher: Annotated[
-        Place | None,
+        PointLike | None,
         Option(
             "Whose outputs they are, in place of A's.",
             "RUN[@CHECKPOINT]",
@@ -79,7 +79,6 @@ class Measured:
     ] = "fp32"
 
     def __post_init__(self) -> None:
-        """Raise BadInput for what does not go together."""
         if self.mask_seed is not None and self.dropout == "off":
             raise BadInput(
                 f"--seed {self.mask_seed}: of the masks that --dropout keep draws; leave it out, or give both"

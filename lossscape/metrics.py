@@ -33,6 +33,11 @@ def shares_of(targets: Tensor, classes: int) -> Tensor:
     return targets.exp() if bool((targets < 0).any()) else targets
 
 
+def are_distributions(targets: Tensor) -> bool:
+    """Whether the shares of each row [n, C], or what its logarithms stand for, make 1."""
+    return bool(((shares_of(targets, targets.shape[1]).sum(1) - 1).abs() <= 1e-3).all())
+
+
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Whether the largest output is that of the right class."""
     return outputs.argmax(1) == labels_of(targets)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,9 @@ from lossscape.batches import Inputs, called_with, cast, has_floats, tensors_of,
 from lossscape.dropout import Dropout, Masks
 from lossscape.errors import BadInput
 from lossscape.estimates import Sample, stratified
+from lossscape.execution import PlanName as PlanName
 from lossscape.losses import Loss
+from lossscape.measured import Precision as Precision
 from lossscape.metrics import Metric
 from lossscape.models.summary import summarise
 from lossscape.outputs import logits_of
@@ -27,8 +29,6 @@ from lossscape.reading import samples_of
 from lossscape.scoring import PerSample, Scoring, blank, joined
 from lossscape.vectors import Params
 
-Precision = Literal["fp64", "fp32", "tf32", "bf16"]
-PlanName = Literal["dense", "folded", "factored", "stacked"]
 CACHE_BYTES = 4 * 2**20
 """Activations of a chunk that stay in a CPU core's cache: convolutions then run 2 to 3 times faster."""
 CUDA_BYTES = 2**30
@@ -190,7 +190,6 @@ class Objective:
         return self.scoring.loss
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self.inputs)
 
     @property
@@ -219,13 +218,8 @@ class Objective:
 
         done: called after each chunk with its number of samples. A loss that is not finite is returned as it is.
         """
-        values = self.prepared(parameters, buffers)
-        parts = []
-        for inputs, targets, masks in self.chunks():
-            parts.append(self.per_sample(self.forward(values | masks, inputs), targets))
-            if done is not None:
-                done(len(inputs))
-        return self.means(joined(parts))
+        passes = self._passes(parameters, buffers, done)
+        return self.means(joined([self.per_sample(outputs, targets) for outputs, targets in passes]))
 
     def per_sample(self, outputs: Tensor, targets: Tensor) -> PerSample:
         """Loss (float64) and metrics of each sample, from outputs [n, C] in float64."""
@@ -256,29 +250,27 @@ class Objective:
         self, parameters: Params | None = None, buffers: Params | None = None, done: Callable[[int], None] | None = None
     ) -> Tensor:
         """The net's outputs for all samples, [N, C] in float64."""
+        return torch.cat([outputs for outputs, _ in self._passes(parameters, buffers, done)])
+
+    def _passes(
+        self, parameters: Params | None, buffers: Params | None, done: Callable[[int], None] | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Outputs and targets, chunk by chunk."""
         values = self.prepared(parameters, buffers)
-        parts = []
-        for inputs, _, masks in self.chunks():
-            parts.append(self.forward(values | masks, inputs))
+        for inputs, targets, masks in self.chunks():
+            yield self.forward(values | masks, inputs), targets
             if done is not None:
                 done(len(inputs))
-        return torch.cat(parts)
 
     def prepared(self, parameters: Params | None, buffers: Params | None) -> Params:
         """Parameters and buffers on the objective's device, in its precision and memory layout."""
         given = (parameters or {}) | (buffers or {})
         if not given.keys() <= self._names:
             raise BadInput(_unlike(given.keys() - self._names, self._names))
-        values = {
-            name: value.to(self.device, self.dtype if value.is_floating_point() else None)
+        return {
+            name: _laid_out(value.to(self.device, self.dtype if value.is_floating_point() else None), self.plan)
             for name, value in given.items()
         }
-        if self.plan.channels_last:
-            values = {
-                name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
-                for name, value in values.items()
-            }
-        return values
 
     def chunks(self) -> Iterator[Chunk]:
         """The samples in their order, as many at a time as the plan says."""
@@ -297,14 +289,14 @@ class Objective:
         masks = self.masks.of(self.dropout.rows[span], self.dtype)
         return {name: _laid_out(mask, self.plan) for name, mask in masks.items()}
 
-    def part(self, places: Tensor | slice) -> "Objective":
+    def part(self, indices: Tensor | slice) -> "Objective":
         """The same objective on some of its samples, ascending, as a set of its own."""
         part = copy.copy(self)
-        part.inputs, part.targets, part.sample = self.inputs[places], self.targets[places], None
+        part.inputs, part.targets, part.sample = self.inputs[indices], self.targets[indices], None
         if self.dropout is not None:
             rows = self.dropout.rows
-            places = places if isinstance(places, slice) else places.to(rows.device)
-            part.dropout = Dropout(self.dropout.seed, rows[places])
+            indices = indices if isinstance(indices, slice) else indices.to(rows.device)
+            part.dropout = Dropout(self.dropout.seed, rows[indices])
         return part
 
     def laid_out(self, inputs: Inputs) -> Inputs:
@@ -323,13 +315,11 @@ class Objective:
 
 
 def _laid_out(value: Tensor, plan: Plan) -> Tensor:
-    """A tensor in the memory layout of a plan."""
     four = plan.channels_last and value.ndim == 4
     return value.contiguous(memory_format=torch.channels_last) if four else value
 
 
 def _unlike(given: Collection[str], known: Collection[str]) -> str:
-    """What is wrong with names of parameters that a model does not have."""
     shown = ", ".join(sorted(given)[:3])
     return (
         f"{shown}: the model has no parameter or buffer of this name, but {', '.join(list(known)[:3])}, …; take "

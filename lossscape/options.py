@@ -22,7 +22,7 @@ class Option:
     flag: str | None = None
     """Where it is not the field's name with hyphens."""
     argument: bool = False
-    """Given by its place, not by a flag."""
+    """Given by its position, not by a flag."""
     least: float | None = None
     most: float | None = None
     given: Any = None

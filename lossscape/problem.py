@@ -55,7 +55,6 @@ class Problem:
     policy: str | None
     """Of BatchNorm; None for a net without running statistics."""
     usual_policy: str
-    """By default."""
     relabelled: Relabelling | None = None
     """Gives hard and soft targets of training inputs; test inputs are held against the data's labels."""
 
@@ -150,22 +149,22 @@ class Problem:
 
     def settings(self) -> dict[str, Any]:
         """What is computed, apart from the points: data, split, samples, loss, dropout, policy, precision."""
-        told, measured = self.run.told(), self.measured
+        named, measured = self.run.told(), self.measured
         population = {name: len(getattr(self.data, name)) for name in SPLITS[measured.split]}
         taken: dict[str, Any] = {"samples": population}
         if measured.samples is not None:
             subset = dict.fromkeys(population, measured.samples)
             taken = {"samples": subset, "population": population, "subset_seed": 0}
         return {
-            "dataset": told["dataset"],
+            "dataset": named["dataset"],
             "data_sha256": self.data.facts["sha256"],
             "data_note": self.data.facts["note"],
             **taken,
             "split": measured.split,
             "targets": measured.targets,
             **({"teacher": self.teacher.settings()} if self.teacher else {}),
-            "model": told["model"],
-            "loss": told["loss"],
+            "model": named["model"],
+            "loss": named["loss"],
             "batch_norm": self.policy,
             **({} if measured.masks is None else {"dropout": {"keep": True, "seed": measured.masks}}),
             **({} if tuple(self.metrics) == self._usual else {"metrics": list(self.metrics)}),

@@ -95,7 +95,7 @@ def _samples(data: Any) -> Iterator[Any]:
     """The first and the last sample, or the first ones where there is only an order."""
     if isinstance(data, IterableDataset):
         return iter(data)
-    return (data[place] for place in sorted({0, len(data) - 1}) if len(data))
+    return (data[index] for index in sorted({0, len(data) - 1}) if len(data))
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -122,7 +122,6 @@ def _batches(source: Source, loader: DataLoader[Any]) -> Iterator[Any]:
 
 
 def _pair(batch: Any) -> tuple[Inputs, Tensor]:
-    """Inputs and targets of a batch as it was collated."""
     if isinstance(batch, Mapping):
         key = next((key for key in TARGETS if key in batch), None)
         if key is None:

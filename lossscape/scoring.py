@@ -9,7 +9,7 @@ from torch import Tensor
 from lossscape import losses, tokens
 from lossscape.errors import BadInput, one_of
 from lossscape.losses import LOSSES, Loss
-from lossscape.metrics import METRICS, RANKS, Metric, chosen, of_classes, shares_of, usual
+from lossscape.metrics import METRICS, RANKS, Metric, are_distributions, chosen, of_classes, usual
 
 PerSample = dict[str, Tensor]
 """The loss and the other metrics of each sample, [n] each, by name."""
@@ -133,7 +133,7 @@ def _check(loss: Loss, metrics: Sequence[str], targets: Tensor) -> None:
                 f"{shape}: {who} is of classes: class numbers are integers [N] (targets.long()), distributions over "
                 "classes are floats [N, C]"
             )
-        if metrics and who != "the loss" and not _are_distributions(targets):
+        if metrics and who != "the loss" and not are_distributions(targets):
             raise BadInput(f"{shape}: {who} is of classes, and these are numbers: take mae, or none")
         return
     several = tokens.are_tokens(targets)
@@ -146,12 +146,6 @@ def _check(loss: Loss, metrics: Sequence[str], targets: Tensor) -> None:
     if several and not bool((tokens.counts(targets) > 0).all()):
         where = int((tokens.counts(targets) == 0).nonzero()[0])
         raise BadInput(f"{shape}: no position of sample {where} counts; leave such samples out")
-
-
-def _are_distributions(targets: Tensor) -> bool:
-    """Whether the shares of each row [N, C], or what its logarithms stand for, make 1."""
-    sums = shares_of(targets, targets.shape[1]).sum(1)
-    return bool(((sums - 1).abs() <= 1e-3).all())
 
 
 def blank(outputs: Tensor, samples: int) -> Tensor:

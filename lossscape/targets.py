@@ -5,18 +5,14 @@ are the classes argmax ỹ: the accuracy at θ is then 1, while loss and gradien
 distribution, as log-probabilities: the Kullback–Leibler loss and its gradient at θ are then 0.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from lossscape.batches import Inputs
 from lossscape.errors import BadInput
-from lossscape.objective import Objective, Precision
+from lossscape.measured import Precision, Targets
+from lossscape.objective import Objective
 from lossscape.runs import Point, split_state
-
-Targets = Literal["labels", "hard", "soft"]
-KINDS: tuple[Targets, ...] = ("labels", "hard", "soft")
 
 
 def relabelled(

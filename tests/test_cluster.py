@@ -472,11 +472,11 @@ def test_work_of_a_gpu_arrives_on_the_workers_own() -> None:
 
 
 def test_every_worker_of_a_machine_has_a_number_of_its_own() -> None:
-    from lossscape.evaluate.cluster.deliver import _free_place
+    from lossscape.evaluate.cluster.deliver import free_number
 
     places: dict[str, int] = {}
     for address in ("tcp://10.0.0.1:1", "tcp://10.0.0.1:2", "tcp://10.0.0.2:1", "tls://[::1]:1", "tcp://10.0.0.1:3"):
-        places[address] = _free_place(address, places)
+        places[address] = free_number(address, places)
     assert list(places.values()) == [0, 1, 0, 0, 2]
     del places["tcp://10.0.0.1:2"]
-    assert _free_place("tcp://10.0.0.1:9", places) == 1
+    assert free_number("tcp://10.0.0.1:9", places) == 1

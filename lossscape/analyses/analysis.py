@@ -39,8 +39,7 @@ class Analysis:
 
     def compute(self, request: Any, execution: Any) -> Path:
         """Compute what a result lacks; returns its folder."""
-        folder: Path = self._module("compute").compute(request, execution)
-        return folder
+        return self._module("compute").compute(request, execution)
 
     def run(self, **options: Any) -> Path:
         """Compute with the options of the command, by their names with underscores; returns the result's folder.
@@ -58,32 +57,27 @@ class Analysis:
     @property
     def read(self) -> Callable[[Path], Any]:
         """Gives a finished result back, without torch."""
-        read: Callable[[Path], Any] = self._module("result").read
-        return read
+        return self._module("result").read
 
     @property
     def draw(self) -> Callable[..., dict[str, Path | str]]:
         """Draws a result's figures beside it; gives what lies where."""
-        draw: Callable[..., dict[str, Path | str]] = self._module("figure").draw
-        return draw
+        return self._module("figure").draw
 
     @property
     def section(self) -> Callable[..., Any]:
         """Makes a result's part of the report."""
-        section: Callable[..., Any] = self._module("figure").section
-        return section
+        return self._module("figure").section
 
     @property
     def runs_of(self) -> Callable[[Path], set[Path]] | None:
         """Tells the runs that a result is of, where results may lie beside several runs too; else None."""
-        found: Callable[[Path], set[Path]] | None = getattr(self._module("result"), "runs_of", None)
-        return found
+        return getattr(self._module("result"), "runs_of", None)
 
     @property
     def compare(self) -> Callable[..., list[Any]] | None:
         """Draws the results of several runs together, `compare(results by run, page)`, where that says something."""
-        found: Callable[..., list[Any]] | None = getattr(self._module("figure"), "compare", None)
-        return found
+        return getattr(self._module("figure"), "compare", None)
 
     def _module(self, name: str) -> ModuleType:
         return importlib.import_module(f"lossscape.analyses.{self.name}.{name}")

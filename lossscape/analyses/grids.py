@@ -55,7 +55,6 @@ class Ranges:
     y_range: Annotated[Span | None, Option("Of y alone.", "LO HI", word=partial(word_of, "y"))] = None
 
     def __post_init__(self) -> None:
-        """Let that of both axes be that of each."""
         object.__setattr__(self, "x_range", self.x_range or self.range)
         object.__setattr__(self, "y_range", self.y_range or self.range)
 

@@ -35,11 +35,9 @@ class Certified:
     work: "Work"
     plan: "Plan"
     values: "Mapping[Coordinates, Values]"
-    """What came out."""
     anchors: "Sequence[tuple[Point, Coordinates]]"
     """The checkpoints that lie in the subspace and where, the origin first."""
     axes: Sequence[str]
-    """Names of the coordinates."""
     direction: "Direction | None" = None
     """How the directions were made around a centre; None on a line between ends."""
     made_at: "Params | None" = None
@@ -70,9 +68,7 @@ class Check:
     kind: Kind
     name: str
     value: float
-    """Of the result."""
     reference: float
-    """What it is held against."""
     tolerance: float
     """Largest difference that passes."""
     passed: bool

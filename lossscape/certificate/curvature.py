@@ -76,7 +76,6 @@ class OfGroup:
     verdict: bool | None
     """True: they agree; False: the differences settle on another number; None: they never settle."""
     step: float
-    """The last one tried."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,6 @@ def _comparison(along: Scaled, found: Sequence[OfGroup], passed: bool) -> Compar
 
 
 def _look(along: Scaled, groups: Sequence[Objective], point: Params) -> list[OfGroup]:
-    """Both sides at a point for each group."""
     found: list[OfGroup] = []
     for group in groups:  # a step that was short enough for one group mostly is for the next
         found.append(_look_at(along, group, point, found[-1].step if found else STEPS[0]))

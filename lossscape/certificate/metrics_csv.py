@@ -62,7 +62,6 @@ def _same(own: Params, used: Params) -> bool:
 
 
 def _row(point: Point) -> Any:
-    """The row of metrics.csv of a checkpoint after an epoch, or None."""
     if point.checkpoint.epoch is None or not point.run.metrics_file.exists():
         return None
     table = read_csv(point.run.metrics_file, live=True)

@@ -132,7 +132,6 @@ class Reference:
         return groups
 
     def _chosen(self, split: str, samples: int) -> Tensor | None:
-        """The indices of a split's samples that are checked; None for all."""
         most = max(self.most, self.plan.chunk if self.plan.compiled else 0)  # only whole chunks are compiled
         number = min(max(int(PASS / self.cost / self.splits), FEWEST), most)
         return None if number >= samples else _drawn(samples, number, "samples", split)
@@ -152,7 +151,6 @@ class Remembered:
         return self.statistics.samples
 
     def __call__(self, parameters: Params, buffers: Params, done: Done | None = None) -> Params:
-        """The buffers at a point; done: called with samples as they pass."""
         key = digest(parameters)
         if key not in self.known:
             self.known[key] = self.statistics(parameters, buffers, done)
@@ -160,7 +158,6 @@ class Remembered:
 
 
 def _drawn(samples: int, number: int, *purpose: str) -> Tensor:
-    """`number` indices of `samples`, ascending, the same ones at every call."""
     order = torch.randperm(samples, generator=generator(0, "certificate", *purpose))
     return order[:number].sort().values
 
@@ -186,7 +183,6 @@ def digest(values: Mapping[str, Tensor]) -> str:
 
 
 def _part(objective: Objective, indices: Tensor | None) -> Objective:
-    """An objective on some of its samples."""
     if indices is None:
         return objective
     return objective.part(indices.to(objective.device))

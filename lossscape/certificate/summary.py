@@ -21,9 +21,9 @@ def summary(folder: Path) -> str:
     if not content:
         return ""
     checks = [check for check in content.get("checks", []) if check["passed"]]
-    told = [check for check in checks if " loss at " in check["name"] or "dᵀHd" in check["name"]]
+    shown = [check for check in checks if " loss at " in check["name"] or "dᵀHd" in check["name"]]
     errors: dict[str, float] = {}
-    for check in told:
+    for check in shown:
         if against := check.get("against", check.get("kind")):  # older certificates have the kind alone
             errors[against] = max(errors.get(against, 0.0), _relative(check))
     words = [f"{against} {error:.0e}" for against, error in errors.items()]

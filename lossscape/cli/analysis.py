@@ -45,14 +45,12 @@ def examples_of(analysis: Analysis) -> str:
 
 
 def _value(each: Field, given: Any) -> Any:
-    """A field's value from what Typer gives."""
     if isinstance(given, list):
         return tuple(given)
     return each.option.parse(given) if each.option.parse else given
 
 
 def _typer_option(each: Field) -> Any:
-    """Typer's word for a field: an argument or an option."""
     option = each.option
     limits: dict[str, Any] = {"min": option.least, "max": option.most, "metavar": option.metavar}
     needed = each.default is dataclasses.MISSING
@@ -67,7 +65,6 @@ def _typer_option(each: Field) -> Any:
 
 
 def _type(each: Field) -> Any:
-    """The type that Typer reads a field as."""
     if each.option.given is not None:
         return each.option.given | None
     if get_origin(each.type) is tuple and each.type.__args__[-1] is ...:

@@ -1,4 +1,4 @@
-"""What commands share: options, and how results are told."""
+"""What commands share: options, and where results lie."""
 
 from pathlib import Path
 

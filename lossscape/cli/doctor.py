@@ -34,7 +34,7 @@ def command() -> None:
         typer.echo(f"  {'cuda':<12} none ({built})")
     typer.echo("data (dataset.root, else $LOSSSCAPE_DATA, else ~/.cache/lossscape)")
     typer.echo(f"  {'digits':<14} is there: embedded")
-    for place in where_data_is():
-        typer.echo(f"  {place.name:<14} {'is there' if place.there else 'is not there'}: {place.folder}")
-        if not place.there:
-            typer.echo(f"  {'':<14} missing: {', '.join(place.missing)}")
+    for found in where_data_is():
+        typer.echo(f"  {found.name:<14} {'is there' if found.there else 'is not there'}: {found.folder}")
+        if not found.there:
+            typer.echo(f"  {'':<14} missing: {', '.join(found.missing)}")

@@ -28,7 +28,6 @@ class PrincipalComponents(Direction):
     """The leading components of θₖ − θ, without a mean taken away."""
 
     moments: tuple[Moment, ...] = ()
-    """The checkpoints."""
 
     name = "pca"
     help = "principal components of A's checkpoints"

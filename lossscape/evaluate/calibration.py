@@ -141,7 +141,7 @@ def agrees(work: Work, plan: Plan) -> bool:
         return True
     few = work.few(SAMPLES_CHECKED)
     (objective,) = few.objectives.values()
-    somewhere = tuple(0.37 - 0.58 * place for place in range(len(few.subspace.directions)))
+    somewhere = tuple(0.37 - 0.58 * index for index in range(len(few.subspace.directions)))
     try:
         (found,) = few.rows([somewhere], plan)
     except (RuntimeError, NotImplementedError):  # an operation of the user's net that cannot be stacked or traced
@@ -179,7 +179,7 @@ class _Trial:
         if self.done is not None:
             self.done(0)
         height = self.plan.points
-        block = [tuple(0.1 + 0.01 * place for _ in self.few.subspace.directions) for place in range(height)]
+        block = [tuple(0.1 + 0.01 * index for _ in self.few.subspace.directions) for index in range(height)]
         before = time.perf_counter()
         (found,) = self.few.per_sample(block, self.plan)[-1].values()
         found["loss"][-1].item()  # waits for a device that works on its own
@@ -263,12 +263,10 @@ def _largest(work: Work) -> Objective:
 
 
 def _in_blocks(plan: Plan, seconds: float) -> Plan:
-    """A plan whose blocks do not take too long."""
     return replace(plan, points=max(1, min(plan.points, int(BLOCK_SECONDS / max(seconds, 1e-9)))))
 
 
 def _fitting(work: Work, points: int) -> int:
-    """At most `points` points, whose parameters fit into memory together."""
     size = sum(value.numel() * value.element_size() for value in work.subspace.origin.values())
     return max(1, min(points, POINTS_BYTES // max(size, 1)))
 

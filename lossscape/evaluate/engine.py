@@ -17,7 +17,7 @@ from lossscape.evaluate.subspace import Coordinates, Subspace, completed
 from lossscape.objective import Objective, Plan
 from lossscape.scoring import PerSample
 from lossscape.vectors import Params
-from lossscape.vectors.between import Towards
+from lossscape.vectors.between import ToAnother
 
 Values = dict[str, float]
 """Metrics by the name of the split and the column: train_loss, train_accuracy, …"""
@@ -61,7 +61,6 @@ class Work:
     """All that evaluating a point needs; it can be sent to another process."""
 
     objectives: Mapping[str, Objective]
-    """By the name of their split."""
     subspace: Subspace
     statistics: Statistics | None = None
     """Gives the buffers at a point in place of the subspace's."""
@@ -82,7 +81,7 @@ class Work:
         objective = next(iter(self.objectives.values()))
         self.subspace = completed(self.subspace, objective.parameters(), objective.buffers())
         moves = self.statistics is not None or self.subspace.buffer_directions or self.subspace.frozen
-        towards = any(isinstance(direction, Towards) for direction in self.subspace.directions)
+        towards = any(isinstance(direction, ToAnother) for direction in self.subspace.directions)
         if towards and not moves and tracks_statistics(objective.model):
             raise BadInput(
                 "a direction leads to another net, whose BatchNorm statistics are its own: let them move with it, "
@@ -141,12 +140,11 @@ class Work:
         }
         found = {split: network(block, points, done, given[split]) for split, network in networks.items()}
         if self.outputs is not None:
-            for place, point in enumerate(block[:wanted]):
-                self.outputs.keep(plan, point, {s: torch.cat(each[place]) for s, each in given.items() if each})
-        return [{split: values[place] for split, values in found.items()} for place in range(wanted)]
+            for index, point in enumerate(block[:wanted]):
+                self.outputs.keep(plan, point, {s: torch.cat(each[index]) for s, each in given.items() if each})
+        return [{split: values[index] for split, values in found.items()} for index in range(wanted)]
 
     def _known(self, outputs: Mapping[str, Tensor], done: Done | None) -> dict[str, PerSample]:
-        """The values that follow from outputs that are known."""
         if done is not None:
             done(self.cost(()))
         return {

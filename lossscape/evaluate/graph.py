@@ -170,12 +170,10 @@ def _copied(module: GraphModule) -> GraphModule:
 
 
 def _calls(module: GraphModule) -> Counter[str]:
-    """How often each submodule is called."""
     return Counter(str(node.target) for node in module.graph.nodes if node.op == "call_module")
 
 
 def _owners(module: GraphModule) -> Counter[int]:
-    """In how many places each parameter is registered."""
     return Counter(id(value) for child in module.modules() for value in child._parameters.values() if value is not None)
 
 
@@ -219,7 +217,6 @@ def _first(module: GraphModule) -> tuple[FirstLayer | None, Node | None]:
 
 
 def _flattens(module: GraphModule, node: Node) -> bool:
-    """Whether a node makes [N, features] of its input."""
     if _is(module, node, (nn.Flatten,)):
         flatten = module.get_submodule(str(node.target))
         return (flatten.start_dim, flatten.end_dim) == (1, -1)
@@ -229,7 +226,6 @@ def _flattens(module: GraphModule, node: Node) -> bool:
 
 
 def _begin_after(module: GraphModule, node: Node) -> None:
-    """Make what a node gave the input of the graph."""
     (old,) = [other for other in module.graph.nodes if other.op == "placeholder"]
     with module.graph.inserting_before(old):
         new = module.graph.placeholder("first")

@@ -13,7 +13,7 @@ def coarse_to_fine(points: Sequence[Coordinates]) -> list[Coordinates]:
     """
     axes = [sorted(set(column)) for column in zip(*points, strict=True)]
     top = max(len(axis) for axis in axes).bit_length()
-    levels = [{value: _level(place, len(axis), top) for place, value in enumerate(axis)} for axis in axes]
+    levels = [{value: _level(index, len(axis), top) for index, value in enumerate(axis)} for axis in axes]
 
     def rank(point: Coordinates) -> tuple[int, Coordinates]:
         return -min(level[value] for level, value in zip(levels, point, strict=True)), point
@@ -21,8 +21,8 @@ def coarse_to_fine(points: Sequence[Coordinates]) -> list[Coordinates]:
     return sorted(points, key=rank)
 
 
-def _level(place: int, length: int, top: int) -> int:
-    """The largest k of which 2ᵏ divides a place; the first and the last belong to the coarsest lattice."""
-    if place in (0, length - 1):
+def _level(index: int, length: int, top: int) -> int:
+    """The largest k of which 2ᵏ divides an index; the first and the last belong to the coarsest lattice."""
+    if index in (0, length - 1):
         return top
-    return (place & -place).bit_length() - 1
+    return (index & -index).bit_length() - 1

@@ -90,10 +90,10 @@ class Network:
         with arithmetic(self.objective.device, self.objective.precision):
             values = [self._values(point) for point in points]
             chunks = self._stacked if self.plan.name == "stacked" else self._one_by_one
-            for place, given, targets in chunks(list(block), values):
-                parts[place].append(self.objective.per_sample(given.double(), targets))
+            for index, given, targets in chunks(list(block), values):
+                parts[index].append(self.objective.per_sample(given.double(), targets))
                 if outputs is not None:
-                    outputs[place].append(given)
+                    outputs[index].append(given)
                 if done is not None:
                     done(len(targets))
         if isinstance(self.forward, Bound):
@@ -104,22 +104,20 @@ class Network:
         feeds = self.products.feeds() if self.products else map(_same, self._inputs())
         for span, feed in zip(self.objective.spans(), feeds, strict=True):
             targets, masks = self.objective.targets[span], self.objective.masks_of(span)
-            for place, (coordinates, value) in enumerate(zip(block, values, strict=True)):
-                yield place, self.forward(value, masks, feed(coordinates)), targets
+            for index, (coordinates, value) in enumerate(zip(block, values, strict=True)):
+                yield index, self.forward(value, masks, feed(coordinates)), targets
 
     def _stacked(self, block: list[Coordinates], values: list[Params]) -> Iterator[tuple[int, Tensor, Tensor]]:
         stack = {name: torch.stack([value[name] for value in values]) for name in values[0]}
         batches = self.products.stacks(block) if self.products else self._inputs()
         for span, batch in zip(self.objective.spans(), batches, strict=True):
             outputs = self.forward(stack, self.objective.masks_of(span), batch)
-            yield from ((place, z, self.objective.targets[span]) for place, z in enumerate(outputs))
+            yield from ((index, z, self.objective.targets[span]) for index, z in enumerate(outputs))
 
     def _inputs(self) -> Iterator[Inputs]:
-        """The inputs, chunk by chunk."""
         return (self.objective.laid_out(self.objective.inputs[span]) for span in self.objective.spans())
 
     def _values(self, point: Params) -> Params:
-        """The values of the rewritten net at a point."""
         needed = {name: value for name, value in point.items() if name not in self.unused}
         values = self.net.values(self.objective.prepared(needed, None))
         return {

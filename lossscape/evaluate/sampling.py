@@ -6,6 +6,7 @@ from torch import Tensor
 from lossscape.data.labels import stratified
 from lossscape.errors import BadInput
 from lossscape.estimates import Sample
+from lossscape.metrics import are_distributions
 
 PURPOSE = 4
 """Second seed, so that the choice shares no random stream with those of a data set."""
@@ -39,11 +40,5 @@ def _labels(targets: Tensor) -> Tensor:
     """The classes by which a split is divided; one for all where samples have no class."""
     if targets.ndim == 1 and not targets.is_floating_point():
         return targets
-    distribution = targets.ndim == 2 and targets.is_floating_point() and _sums_to_one(targets)
-    return targets.argmax(1) if distribution else torch.zeros(len(targets), dtype=torch.int64)
-
-
-def _sums_to_one(targets: Tensor) -> bool:
-    """Whether rows are distributions, or their logarithms."""
-    sums = (targets.exp() if bool((targets < 0).any()) else targets).sum(1)
-    return bool(torch.allclose(sums, torch.ones_like(sums), atol=1e-3)) and targets.shape[1] > 1
+    shares = targets.ndim == 2 and targets.is_floating_point() and are_distributions(targets)
+    return targets.argmax(1) if shares else torch.zeros(len(targets), dtype=torch.int64)

@@ -11,7 +11,7 @@ from lossscape.vectors import Params, combine
 
 Coordinates = tuple[float, ...]
 FARTHEST = 1e9
-"""Coordinates beyond this are a slip of the keyboard, and figures cannot show them."""
+"""Coordinates beyond this are mistakes at the keyboard, and figures cannot show them."""
 
 
 @dataclass(frozen=True)

@@ -28,5 +28,5 @@ def table(objective: Objective, subspace: Subspace, points: Iterable[Coordinates
         for coordinates, values in evaluate({"data": objective}, subspace, points, plan=plan)
     ]
     count = len(subspace.directions)
-    names = AXES[:count] if count <= len(AXES) else [f"c{place}" for place in range(count)]
+    names = AXES[:count] if count <= len(AXES) else [f"c{number}" for number in range(count)]
     return pd.DataFrame(rows, columns=[*names, *objective.columns])

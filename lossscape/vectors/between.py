@@ -5,7 +5,7 @@ from torch import Tensor
 from lossscape.vectors import Params, subtract
 
 
-class Towards(dict[str, Tensor]):
+class ToAnother(dict[str, Tensor]):
     """A direction that leads to another net, whose buffers are not those of its start."""
 
 
@@ -14,7 +14,7 @@ def between(start: Params, end: Params) -> Params:
 
     The line of Goodfellow et al. (arXiv:1412.6544). Integers (a counter among buffers) have no direction.
     """
-    return Towards(
+    return ToAnother(
         subtract(
             {name: value.double() for name, value in end.items() if value.is_floating_point()},
             {name: value.double() for name, value in start.items() if value.is_floating_point()},

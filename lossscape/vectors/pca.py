@@ -23,7 +23,7 @@ Piece = tuple[str, int, int]
 
 
 def nobody(loaded: int) -> None:
-    """Is told of loadings where nobody waits for them."""
+    """Is given loadings where nobody waits for them."""
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,10 @@ def random_directions(
 
 
 def _filters(value: Tensor) -> Tensor:
-    """A tensor as [filters, numbers of a filter]."""
     return value.flatten(1) if value.ndim > 1 else value.reshape(1, -1)
 
 
 def _without(value: Tensor, other: Tensor) -> Tensor:
-    """value minus its component along other, filter by filter."""
     a, b = _filters(value), _filters(other)
     if a.shape[1] == 1:  # filters of a single number have nothing orthogonal to them
         a, b = a.reshape(1, -1), b.reshape(1, -1)

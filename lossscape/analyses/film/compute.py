@@ -72,7 +72,7 @@ def compute(request: Request, execution: Execution) -> Path:
     folder = centre.run.results("film") / label(settings, words(request, problem, centre, settings))
     check_writable(folder)
     split = request.measured.split
-    metrics = problem.objectives()[split].columns  # what does not fit is told before there is a folder
+    metrics = problem.objectives()[split].columns  # refuses what does not fit before there is a folder
     frames = Frames(request, execution, centre, problem, folder, shown, ranges, metrics)
     begun = {} if execution.overwrite or not (folder / SETTINGS).exists() else read_settings(folder)
     with open_folder(folder, settings, overwrite=execution.overwrite):
@@ -103,7 +103,6 @@ class Frames:
     folder: Path
     shown: Sequence[Moment]
     ranges: dict[str, Limits]
-    """By film."""
     metrics: Sequence[str]
     _planes: dict[str, Plane] = field(default_factory=dict, init=False)
     """By the directions' name."""
@@ -142,7 +141,6 @@ class Frames:
         return self._planes[asked.name]
 
     def _landscape(self, film: str, at: Point, path: bool = False) -> Path:
-        """The landscape around a point in the directions of the centre."""
         request = landscape.Request(
             at,
             grid=self.request.grid,
@@ -173,7 +171,6 @@ class Frames:
 
     @functools.cached_property
     def _surface(self) -> Path:
-        """That of the descent."""
         return self._landscape("descent", self.centre, path=True)
 
     def _row(self, number: int, surface: Path, values: Any, known: Sequence[str]) -> Row:

@@ -8,7 +8,7 @@ from lossscape.analyses.drawing import Log, listed
 from lossscape.analyses.grids import Span, grid_of, grid_word
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, one_of
-from lossscape.measured import POINT_HELP, Measured, Place
+from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
 
 EXAMPLES = (
@@ -30,7 +30,7 @@ class Request:
     lack, and draws the films anew.
     """
 
-    centre: Annotated[Place, Option(POINT_HELP, "A", argument=True)]
+    centre: Annotated[PointLike, Option(POINT_HELP, "A", argument=True)]
     grid: Annotated[tuple[int, ...], Option("Points an axis.", "N|NxM", given=str, word=grid_word, always=True)] = (
         25,
         25,
@@ -63,7 +63,6 @@ class Request:
     ] = Measured()
 
     def __post_init__(self) -> None:
-        """Raise BadInput for what is no film."""
         if self.kind not in ("both", *USUAL):
             raise BadInput(one_of("--kind", self.kind, ("both", *USUAL)))
         if self.measured.split == "both":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from lossscape.analyses.drawing import Curves
 from lossscape.analyses.grids import MAX_POINTS, Span
-from lossscape.measured import POINT_HELP, Measured, Place
+from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
 
 EXAMPLES = (
@@ -24,9 +24,9 @@ class Request:
     Writes curve.csv, curve.png and the curve's measures; a second call completes or redraws the same result.
     """
 
-    start: Annotated[Place, Option(POINT_HELP, "A", argument=True)]
+    start: Annotated[PointLike, Option(POINT_HELP, "A", argument=True)]
     end: Annotated[
-        Place | None, Option("The same; without it the line is A@first to A@last.", "[B]", argument=True)
+        PointLike | None, Option("The same; without it the line is A@first to A@last.", "[B]", argument=True)
     ] = None
     points: Annotated[int, Option("Values of α.", least=2, most=MAX_POINTS, word="{}-points")] = 1001
     range: Annotated[

@@ -44,7 +44,6 @@ class Shared:
 
     problem: Problem | None = None
     plane: Callable[[], Plane] | None = None
-    """Gives the directions."""
     outputs: Outputs | None = None
     """Of surfaces of the same points and samples under other targets."""
 
@@ -99,7 +98,6 @@ class Around:
     request: Request
     centre: Point
     runs: list[Run]
-    """Whose paths are drawn."""
     direction: Direction
     problem: Problem
     execution: Execution

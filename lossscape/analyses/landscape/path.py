@@ -42,7 +42,6 @@ class Projected:
     moments: Sequence[Moment]
     work: Work
     products: np.ndarray
-    """Of the directions."""
     model: nn.Module = field(repr=False)
     """A scratch copy."""
 
@@ -145,14 +144,14 @@ def _unlike(run: Run, other: Run) -> list[str]:
     ]
 
 
-def summary(places: np.ndarray, products: np.ndarray) -> dict[str, Any]:
+def summary(projected: np.ndarray, products: np.ndarray) -> dict[str, Any]:
     """How much of a path lies in a plane, from x, y, off_plane, in_plane and moved [K, 5].
 
     share_of_length: of Σ‖θₖ₊₁ − θₖ‖, that of the projections; share_of_squares: of Σ‖θₖ − θ₀‖² around the centre;
     extent: the largest distance between two projections; farthest_off: the largest distance off the plane; None where
     the path has no length.
     """
-    spots, off, inside, moved = places[:, :2], places[:, 2], places[:, 3], places[:, 4]
+    spots, off, inside, moved = projected[:, :2], projected[:, 2], projected[:, 3], projected[:, 4]
     root = np.linalg.cholesky(products)
     spots = spots @ root
     steps = np.linalg.norm(np.diff(spots, axis=0), axis=1).sum()

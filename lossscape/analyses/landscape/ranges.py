@@ -30,9 +30,7 @@ class Reach:
     reach: list[float]
     """Of each axis: the range is −reach to reach."""
     level: float
-    """The loss that is reached on every side."""
     probes: int
-    """Points that were evaluated."""
 
 
 def range_of(folder: Path, work: Work, factor: float, quiet: bool) -> dict[str, list[float]]:
@@ -49,7 +47,6 @@ def range_of(folder: Path, work: Work, factor: float, quiet: bool) -> dict[str, 
 
 
 def _loss(work: Work, split: str, done: Done) -> Callable[[Coordinates], float]:
-    """The loss of a split at a point, by plain forward passes."""
     objective = work.objectives[split]
     first = Work({split: objective}, work.subspace, work.statistics)
     return lambda point: first.rows([point], objective.plan, done)[0][f"{split}_loss"]
@@ -70,7 +67,7 @@ def find_range(loss: Callable[[Coordinates], float], axes: int, factor: float, b
     def above(axis: int, sign: int, distance: float) -> bool:
         nonlocal probes
         probes += 1
-        value = loss(tuple(sign * distance if place == axis else 0.0 for place in range(axes)))
+        value = loss(tuple(sign * distance if other == axis else 0.0 for other in range(axes)))
         return not value < level
 
     centre = loss((0.0,) * axes)
@@ -119,6 +116,5 @@ def _crossing(above: Callable[[float], bool]) -> float | None:
 
 
 def _rounded(distance: float) -> float:
-    """Two digits, rounded up."""
     digits = 1 - math.floor(math.log10(distance))
     return float(f"{math.ceil(distance * 10**digits) / 10**digits:.2g}")

@@ -7,7 +7,7 @@ from lossscape.analyses.drawing import Surfaces
 from lossscape.analyses.grids import Ranges, grid_of, grid_word
 from lossscape.directions import Asked
 from lossscape.errors import BadInput
-from lossscape.measured import POINT_HELP, Measured, Place, RunPlace
+from lossscape.measured import POINT_HELP, Measured, PointLike, RunLike
 from lossscape.options import Embedded, Option
 
 EXAMPLES = (
@@ -34,9 +34,9 @@ class Request:
     call completes or redraws the same result.
     """
 
-    centre: Annotated[Place, Option(POINT_HELP, "A", argument=True)]
+    centre: Annotated[PointLike, Option(POINT_HELP, "A", argument=True)]
     runs: Annotated[
-        tuple[RunPlace, ...],
+        tuple[RunLike, ...],
         Option("With --path: the runs whose paths are drawn, in place of A's.", "[RUN]...", argument=True),
     ] = ()
     dims: Annotated[int, Option("2: a plane; 1: a line.", least=1, most=2)] = 2
@@ -62,7 +62,6 @@ class Request:
     measured: Annotated[Measured, Embedded(leave=("dropout", "mask_seed"))] = Measured()
 
     def __post_init__(self) -> None:
-        """Raise BadInput for what does not go together."""
         if self.dims == 1 and self.ranges.y_range != self.ranges.range:
             raise BadInput("--y-range: a line has no y; leave it out, or draw a plane with --dims 2")
         if self.auto_range is not None and any(self.ranges.spans):

@@ -68,7 +68,6 @@ def compute(request: Request, execution: Execution) -> Path:
 
 
 def _surface(request: Request, execution: Execution, centre: Point, shared: landscape.Shared) -> Path:
-    """A small plane around the centre, whose lowest points are told."""
     ranges = Ranges((-float(request.reach), float(request.reach)))
     asked = Asked(seed=request.seed)
     plane = landscape.Request(centre, grid=(request.grid, request.grid), ranges=ranges, asked=asked)

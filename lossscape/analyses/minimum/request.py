@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from lossscape.analyses.drawing import Tables
 from lossscape.errors import BadInput, one_of
-from lossscape.measured import POINT_HELP, Measured, Place
+from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
 
 EXAMPLES = ("lossscape minimum runs/cifar10_dnn --targets soft", "lossscape landscape runs/cifar10_dnn --targets soft")
@@ -19,7 +19,7 @@ class Request:
     where on a small plane the loss is lower still. --targets works wherever a loss is taken: landscape, interpolate.
     """
 
-    centre: Annotated[Place, Option(POINT_HELP, "A", argument=True)]
+    centre: Annotated[PointLike, Option(POINT_HELP, "A", argument=True)]
     targets: Annotated[
         Literal["hard", "soft"],
         Option("hard: the classes that the net gives; soft: its whole outputs.", word="{}", always=True),
@@ -34,7 +34,6 @@ class Request:
     ] = Measured()
 
     def __post_init__(self) -> None:
-        """Raise BadInput for what is no true minimum."""
         if self.targets == "labels":
             raise BadInput("--targets labels: a minimum is of the net's own outputs; give hard or soft")
         if self.targets not in ("hard", "soft"):

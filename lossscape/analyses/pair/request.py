@@ -7,7 +7,7 @@ from lossscape.analyses.drawing import Surfaces
 from lossscape.analyses.grids import USUAL, Ranges, grid_of, grid_word
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, one_of
-from lossscape.measured import POINT_HELP, Measured, Place, names
+from lossscape.measured import POINT_HELP, Measured, PointLike, names
 from lossscape.options import Embedded, Option
 
 EXAMPLES = (
@@ -26,7 +26,7 @@ class Request:
     table of measures over several planes: widths, slopes, asymmetry, convexity.
     """
 
-    centres: Annotated[tuple[Place, ...], Option(POINT_HELP, "A...", argument=True)]
+    centres: Annotated[tuple[PointLike, ...], Option(POINT_HELP, "A...", argument=True)]
     targets: Annotated[
         Literal["soft", "hard"],
         Option("What the net itself says: its whole outputs, or its classes.", word="{}", always=True),
@@ -62,7 +62,6 @@ class Request:
     measured: Annotated[Measured, Embedded(leave=("split", "targets", "teacher", "dropout", "mask_seed"))] = Measured()
 
     def __post_init__(self) -> None:
-        """Raise BadInput for what does not go together."""
         if self.targets not in ("soft", "hard"):
             raise BadInput(one_of("--targets", self.targets, ("soft", "hard")))
         if self.repeats < 1 or not self.centres:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from lossscape.analyses.drawing import Tables
 from lossscape.errors import BadInput
-from lossscape.measured import RunPlace
+from lossscape.measured import RunLike
 from lossscape.options import Option
 
 EXAMPLES = (
@@ -42,7 +42,6 @@ class Rule:
     """For how many epochs i, i + 1, … in succession a definition must hold for i to be of its kind; 1: as published."""
 
     def __post_init__(self) -> None:
-        """Raise BadInput for what is no rule."""
         for name, value in (("tolerance", self.tolerance), ("zero", self.zero)):
             if not 0 <= value < math.inf:
                 raise BadInput(f"--{name} {value:g}: give a finite number of at least 0, as in --{name} 0.01")
@@ -58,7 +57,7 @@ class Request:
     also of runs under way. Runs that differ in nothing but their seed are taken together as mean ± std.
     """
 
-    runs: Annotated[tuple[RunPlace, ...], Option("Run directories.", "RUN...", argument=True)]
+    runs: Annotated[tuple[RunLike, ...], Option("Run directories.", "RUN...", argument=True)]
     rule: Rule = Rule()
 
 

@@ -171,8 +171,7 @@ class _Run:
             self._give_up_early()
             return None
         self._worked = True
-        rows: list[Row] = pickle.loads(answer)
-        return index, rows
+        return index, pickle.loads(answer)
 
     def _take_back(self, address: str) -> None:
         """A worker died: the block that it computed is done again last, the others next."""

@@ -152,7 +152,6 @@ async def _knock(address: str) -> None:
 
 
 def _first_workers(client: Client, address: str, stop: Callable[[], None]) -> dict[str, int]:
-    """The threads of each worker, once there is one."""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         try:
@@ -177,7 +176,7 @@ def _forget(cluster: Workers) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No words of Dask's on the terminal: what matters is told by us."""
+    """No words of Dask's on the terminal: we say what matters."""
     levels = {logging.getLogger(name): logging.getLogger(name).level for name in LOGGERS}
     for logger in levels:
         logger.setLevel(logging.CRITICAL + 1)

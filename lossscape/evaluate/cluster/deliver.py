@@ -57,12 +57,12 @@ class Deliverer(threading.Thread):
     def deliver_again(self, address: str) -> None:
         """A worker no longer has the work: it is not ready from now on, until it has got it."""
         with self._change:
-            self.ready = {other: place for other, place in self.ready.items() if other != address}
+            self.ready = {other: number for other, number in self.ready.items() if other != address}
 
     def _visit(self) -> None:
         here = frozenset(self._client.nthreads())
         with self._change:
-            self.ready = {address: place for address, place in self.ready.items() if address in here}
+            self.ready = {address: number for address, number in self.ready.items() if address in here}
         self.here = here
         fresh = sorted(here - self.ready.keys() - self.refused.keys())
         if fresh and (lacking := self._shake_hands(fresh)):
@@ -76,7 +76,7 @@ class Deliverer(threading.Thread):
                 text = [", ".join(f"{name} {each.get(name)}" for name in ours) for each in (theirs, ours)]
                 self._refuse(address, f"it has {text[0]}; here is {text[1]}: install the same on both")
             elif has:
-                self._welcome({address: _free_place(address, self.ready)})
+                self._welcome({address: free_number(address, self.ready)})
             else:
                 lacking.append(address)
         return lacking
@@ -84,11 +84,11 @@ class Deliverer(threading.Thread):
     def _deliver(self, addresses: list[str]) -> None:
         """To several at once: the bytes leave this process once, and the scheduler passes them on."""
         key, sizes, gpu = self._payload.key, self._payload.sizes, self._payload.gpu
-        places = dict(self.ready)
+        numbers = dict(self.ready)
         for address in addresses:
-            places[address] = _free_place(address, places)
+            numbers[address] = free_number(address, numbers)
         if self._file is not None:
-            arrived = self._run(worker.fetch, key, str(self._file), sizes, places if gpu else None, workers=addresses)
+            arrived = self._run(worker.fetch, key, str(self._file), sizes, numbers if gpu else None, workers=addresses)
         else:
             delivery = uuid.uuid4().hex
             there = list(self._run(worker.begin, key, delivery, sizes, workers=addresses))
@@ -96,18 +96,17 @@ class Deliverer(threading.Thread):
                 if self._end.is_set() or not there:
                     return
                 there = list(self._run(worker.take, key, delivery, offset, piece, workers=there))
-            arrived = self._run(worker.finish, key, delivery, sizes, places if gpu else None, workers=there)
-        self._welcome({address: places[address] for address in arrived})
+            arrived = self._run(worker.finish, key, delivery, sizes, numbers if gpu else None, workers=there)
+        self._welcome({address: numbers[address] for address in arrived})
 
-    def _welcome(self, places: Mapping[str, int]) -> None:
+    def _welcome(self, numbers: Mapping[str, int]) -> None:
         with self._change:
-            self.ready = {**self.ready, **places}
+            self.ready = {**self.ready, **numbers}
 
     def _run(self, function: Callable[..., Any], *arguments: Any, workers: list[str]) -> dict[str, Any]:
         """What each worker answers; those where it raises are refused."""
-        answers: dict[str, Any] = self._client.run(function, *arguments, workers=workers, on_error="return")
         good = {}
-        for address, answer in answers.items():
+        for address, answer in self._client.run(function, *arguments, workers=workers, on_error="return").items():
             if not isinstance(answer, Exception):
                 good[address] = answer
             elif not isinstance(answer, OSError):  # which is a worker that has left, or is asked again
@@ -132,8 +131,8 @@ class Deliverer(threading.Thread):
         return file
 
 
-def _free_place(address: str, places: Mapping[str, int]) -> int:
+def free_number(address: str, numbers: Mapping[str, int]) -> int:
     """The smallest number that no other worker of its machine has: it gets the GPU of that number."""
     host = urlsplit(address).hostname
-    taken = {place for other, place in places.items() if urlsplit(other).hostname == host}
+    taken = {number for other, number in numbers.items() if urlsplit(other).hostname == host}
     return next(number for number in itertools.count() if number not in taken)

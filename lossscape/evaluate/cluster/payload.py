@@ -112,8 +112,8 @@ class _Pickler(cloudpickle.Pickler):
         """Tensors of one storage stay so; of a view of a larger one, only the view travels."""
         if tensor.numel() * tensor.itemsize != tensor.untyped_storage().nbytes():
             tensor = tensor.clone()
-        place = (str(tensor.device), tensor.untyped_storage().data_ptr())
-        storage = self._storages.setdefault(place, _Storage(tensor))
+        memory = (str(tensor.device), tensor.untyped_storage().data_ptr())
+        storage = self._storages.setdefault(memory, _Storage(tensor))
         return _seen, (storage, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset())
 
 
@@ -140,5 +140,4 @@ def _arrived(array: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _seen(flat: Tensor, dtype: torch.dtype, shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
-    """A storage's bytes as the tensor that they were."""
     return flat.view(dtype).as_strided(shape, stride, offset)

@@ -21,7 +21,7 @@ import lossscape
 from lossscape import devices
 from lossscape.evaluate.cluster.payload import layout, unpack
 
-Places = Mapping[str, int]
+Numbers = Mapping[str, int]
 ROOT = Path(lossscape.__file__).parent
 _one_block = threading.Lock()
 _arriving: dict[tuple[str, str], Tensor] = {}
@@ -60,23 +60,23 @@ def take(key: str, delivery: str, offset: int, piece: bytes) -> None:
     _arriving[key, delivery].numpy()[offset : offset + len(piece)] = np.frombuffer(piece, np.uint8)
 
 
-async def finish(key: str, delivery: str, sizes: Sequence[int], places: Places | None, dask_worker: Any) -> None:
-    """All of it has arrived: unpack it. places: workers' numbers among those of their machine, where GPUs are used."""
-    await _keep(key, _arriving.pop((key, delivery)), sizes, places, dask_worker.address)
+async def finish(key: str, delivery: str, sizes: Sequence[int], numbers: Numbers | None, dask_worker: Any) -> None:
+    """All of it has arrived: unpack it. numbers: workers' numbers among those of their machine, where GPUs are used."""
+    await _keep(key, _arriving.pop((key, delivery)), sizes, numbers, dask_worker.address)
 
 
-async def fetch(key: str, file: str, sizes: Sequence[int], places: Places | None, dask_worker: Any) -> None:
+async def fetch(key: str, file: str, sizes: Sequence[int], numbers: Numbers | None, dask_worker: Any) -> None:
     """The payload lies in a file of this machine, whose pages all of its workers share: unpack it from there."""
     stream = torch.from_file(file, shared=False, size=layout(sizes)[1], dtype=torch.uint8)
-    await _keep(key, stream, sizes, places, dask_worker.address)
+    await _keep(key, stream, sizes, numbers, dask_worker.address)
 
 
-async def _keep(key: str, stream: Tensor, sizes: Sequence[int], places: Places | None, address: str) -> None:
+async def _keep(key: str, stream: Tensor, sizes: Sequence[int], numbers: Numbers | None, address: str) -> None:
     device = None
-    if places is not None:
+    if numbers is not None:
         if not torch.cuda.is_available():
             raise RuntimeError("the work is for a GPU and there is none here; start with --device cpu")
-        device = torch.device("cuda", places[address] % torch.cuda.device_count())
+        device = torch.device("cuda", numbers[address] % torch.cuda.device_count())
     _works[key] = await asyncio.to_thread(unpack, stream, sizes, device), device
 
 
@@ -87,8 +87,8 @@ def forget(key: str) -> None:
 
 
 def _drop_arriving(key: str) -> None:
-    for place in [place for place in _arriving if place[0] == key]:
-        del _arriving[place]
+    for arrival in [arrival for arrival in _arriving if arrival[0] == key]:
+        del _arriving[arrival]
 
 
 def evaluate(key: str, block: bytes) -> bytes | None:
