@@ -4,9 +4,10 @@ So a loss is a function of the parameters as without dropout: the same at every 
 device, and along a line every point has the same masks.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -65,10 +66,14 @@ class Masks:
         layers = _layers(model)
         self.seed, self.device = seed, inputs.device
         self.layers: dict[str, _Layer] = {}
-        with torch.no_grad(), _shapes(layers) as shapes:
+        shapes: dict[str, list[tuple[int, ...]]] = {name: [] for name in layers}
+        with torch.no_grad(), ExitStack() as hooks:
+            for name, module in layers.items():
+                hook = partial(_note, shapes[name])
+                hooks.enter_context(module.register_forward_pre_hook(hook))
             called(model, inputs)
         for name, module in layers.items():
-            seen = shapes.get(name, [])
+            seen = shapes[name]
             if len(seen) != 1 or len(shape := seen[0]) < 2 or shape[0] != len(inputs):
                 raise BadInput(
                     f"--dropout keep: layer {name} is not called once, with [samples, features, ...], as its masks need"
@@ -136,34 +141,15 @@ def _layers(model: nn.Module) -> dict[str, Any]:
     return layers
 
 
+def _note(shapes: list[tuple[int, ...]], module: nn.Module, given: Any) -> None:
+    shapes.append(tuple(given[0].shape))
+
+
 @contextmanager
 def applied(model: nn.Module, masks: Params) -> Iterator[None]:
     """Let the dropout layers of a model, in eval mode, multiply what they are given by masks of `Masks.of`."""
-
-    def hook(mask: Tensor) -> Any:
-        return lambda module, given, output: output * mask
-
-    handles = [
-        model.get_submodule(name.removesuffix(".mask")).register_forward_hook(hook(mask))
-        for name, mask in masks.items()
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, mask in masks.items():
+            layer = model.get_submodule(name.removesuffix(".mask"))
+            hooks.enter_context(layer.register_forward_hook(lambda _, given, output, mask=mask: output * mask))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _shapes(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, list[tuple[int, ...]]]]:
-    found: dict[str, list[tuple[int, ...]]] = {}
-
-    def note(name: str) -> Any:
-        return lambda module, given: found.setdefault(name, []).append(tuple(given[0].shape))
-
-    handles = [layer.register_forward_pre_hook(note(name)) for name, layer in layers.items()]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()

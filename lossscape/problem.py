@@ -21,7 +21,7 @@ from lossscape.metrics import Metric
 from lossscape.objective import Objective
 from lossscape.runs import Point, Run, load_state, point_of, split_state
 from lossscape.targets import relabelled
-from lossscape.vectors import Params
+from lossscape.vectors import Params, double
 
 SPLITS = {"train": ("train",), "test": ("test",), "both": ("train", "test")}
 AROUND = ("frozen", "recompute")
@@ -75,9 +75,7 @@ class Problem:
         """
         load_state(self.model, point.checkpoint.state(), str(point.checkpoint.path))
         parameters, buffers = split_state(self.model)
-        if self.measured.precision == "fp64":
-            parameters = {name: value.double() for name, value in parameters.items()}
-        return parameters, buffers
+        return (double(parameters) if self.measured.precision == "fp64" else parameters), buffers
 
     def held_against(self, targets: Targets, teacher: Point) -> "Problem":
         """The same problem with what a checkpoint makes of the training inputs as targets, hard or soft.

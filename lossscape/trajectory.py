@@ -1,6 +1,7 @@
 """The checkpoints of a run in the order in which they were written: after epochs, and after steps within them."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,23 +28,16 @@ def moments_of(run: Run) -> list[Moment]:
     Raises BadInput where there is none, or metrics.csv is needed to order them and has no whole epoch.
     """
     found = run.checkpoints()
-    epochs, steps = [c for c in found if c.epoch is not None], [c for c in found if c.step is not None]
+    epochs = [(c, c.epoch) for c in found if c.epoch is not None]
+    steps = [(c, c.step) for c in found if c.step is not None]
     if not epochs and not steps:
         raise BadInput(f"{run.path}: has no checkpoint of an epoch or step, so there is no path")
     length = _steps_of_an_epoch(run)
-    if steps and length is None and any(c.epoch for c in epochs):
+    if steps and length is None and any(epoch for _, epoch in epochs):
         raise BadInput(f"{run.metrics_file}: has no whole epoch, which steps and epochs are ordered by")
-    moments = [
-        Moment(c, float(c.epoch), c.epoch * length if length else 0 if c.epoch == 0 else None)
-        for c in epochs
-        if c.epoch is not None
-    ]
+    moments = [Moment(c, float(epoch), epoch * length if length else (None if epoch else 0)) for c, epoch in epochs]
     known = {moment.step for moment in moments}
-    moments += [
-        Moment(c, c.step / length if length else float("nan"), c.step)
-        for c in steps
-        if c.step is not None and c.step not in known
-    ]
+    moments += [Moment(c, step / length if length else math.nan, step) for c, step in steps if step not in known]
     return sorted(moments, key=lambda m: m.epoch if m.step is None else m.step / (length or 1))
 
 

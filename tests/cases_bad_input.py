@@ -561,7 +561,7 @@ POINTS = {
     "too_many_arguments": case("schema now", "now"),
 }
 ADOPTIONS = {
-    "nothing": case(f"adopt {UNTRAINED}", "Missing argument 'CHECKPOINT...'", files=KNOWN),
+    "nothing": case(f"adopt {UNTRAINED}", "Missing argument 'CHECKPOINT'", files=KNOWN),
     "no_file": case(f"adopt {UNTRAINED} a*.pt", "a*.pt: no such file, nor does one match", files=KNOWN),
     "folder": case(f"adopt {UNTRAINED} runs", "runs: is a folder; name its files", files=KNOWN),
     "twice": case(f"adopt {UNTRAINED} {LAST} ./{LAST}", f"{LAST}: is named twice", files=KNOWN),

@@ -20,7 +20,7 @@ from lossscape.evaluate.subspace import Coordinates
 from lossscape.models.summary import summarise
 from lossscape.objective import Objective, Plan, Precision
 from lossscape.seeds import generator
-from lossscape.vectors import Params
+from lossscape.vectors import Params, double
 
 POINTS, AGAIN = 5, 10
 """Points that are evaluated densely in fp64, and again in fp32 where the result has less."""
@@ -49,15 +49,17 @@ class Reference:
         """Told of samples that have passed through the net."""
         self.subspace = work.subspace
         # sums with an origin in float64 are float64 themselves, whatever the directions are kept in
-        self.exact = replace(
-            work.subspace, origin=_double(work.subspace.origin), buffers=_double(work.subspace.buffers)
-        )
+        whole = work.subspace
+        self.exact = replace(whole, origin=double(whole.origin), buffers=double(whole.buffers))
         self.statistics = None if work.statistics is None else Remembered(work.statistics)
         self.cost, self.chunk = _size(self.model, next(iter(work.objectives.values())).inputs)
         self.splits = len(work.objectives)
         self.indices = {split: self._chosen(split, len(part)) for split, part in work.objectives.items()}
         """Of the samples of each split that are checked; None for all."""
-        self.objectives = {split: _part(part, self.indices[split]) for split, part in work.objectives.items()}
+        self.objectives = {
+            split: part if (chosen := self.indices[split]) is None else part.part(chosen.to(part.device))
+            for split, part in work.objectives.items()
+        }
         others = sorted(set(self.stored) - set(anchors))
         order = torch.randperm(len(others), generator=generator(0, "certificate", "points"))
         self.points = [others[index] for index in order[:AGAIN].tolist()]
@@ -126,7 +128,8 @@ class Reference:
         size = -(-number // min(GROUPS, max(number // 2, 1)))
         indices = _drawn(len(part), number, "curvature", split)
         plan = Plan(size, channels_last=False)
-        groups = [_part(self.plain(split, "fp64"), few) for few in indices.split(size)]
+        exact = self.plain(split, "fp64")
+        groups = [exact.part(few.to(exact.device)) for few in indices.split(size)]
         for group in groups:
             group.plan = plan
         return groups
@@ -180,13 +183,3 @@ def digest(values: Mapping[str, Tensor]) -> str:
         found.update(name.encode())
         found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
-
-
-def _part(objective: Objective, indices: Tensor | None) -> Objective:
-    if indices is None:
-        return objective
-    return objective.part(indices.to(objective.device))
-
-
-def _double(values: Params) -> Params:
-    return {name: value.double() if value.is_floating_point() else value for name, value in values.items()}

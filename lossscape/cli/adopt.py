@@ -17,7 +17,7 @@ Examples:
 def command(
     config: Path = typer.Argument(help="YAML file that names data, model and loss."),
     checkpoints: list[str] = typer.Argument(
-        metavar="CHECKPOINT...", help="Files .pt, .pth, .ckpt, .safetensors, or patterns of such."
+        metavar="CHECKPOINT", help="Files .pt, .pth, .ckpt, .safetensors, or patterns of such."
     ),
     epochs: str | None = typer.Option(
         None, "--epochs", metavar="0,5,10", help="Of the files; else the numbers in their names, else their order."

@@ -14,7 +14,7 @@ Examples:
 
 
 def command(
-    runs: list[str] = typer.Argument(metavar="RUN...", help="Run directories."),
+    runs: list[str] = typer.Argument(metavar="RUN", help="Run directories."),
     output: Path | None = typer.Option(
         None, "--output", "-o", help="Folder of the page: RUN/report for one run, runs/reports/NAMES for several."
     ),

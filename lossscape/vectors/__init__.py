@@ -27,6 +27,11 @@ def combine(origin: Params, directions: Sequence[Params], coordinates: Sequence[
     return point
 
 
+def double(a: Mapping[str, Tensor]) -> Params:
+    """The floats in float64; integers (a counter among buffers) stay."""
+    return {name: value.double() if value.is_floating_point() else value for name, value in a.items()}
+
+
 def subtract(a: Params, b: Params) -> Params:
     """a − b, name by name."""
     return {name: value - b[name] for name, value in a.items()}

@@ -70,9 +70,7 @@ def compute(request: Request, execution: Execution) -> Path:
             found = {
                 "distance": norm(line.directions[0]),
                 "distance_moved": measures.distance_moved(line.origin, problem.values(end)[0]),
-                "gauss_length": None
-                if problem.policy == "recompute"
-                else _gauss_length(problem, line, execution.quiet),
+                "gauss_length": _gauss_length(problem, line, execution.quiet),
                 **measures_of(alphas, curve),
             }
             write_text(folder / MEASURES, json.dumps(found, indent=2) + "\n")

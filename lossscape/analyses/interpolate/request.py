@@ -26,7 +26,7 @@ class Request:
 
     start: Annotated[PointLike, Option(POINT_HELP, "A", argument=True)]
     end: Annotated[
-        PointLike | None, Option("The same; without it the line is A@first to A@last.", "[B]", argument=True)
+        PointLike | None, Option("The same; without it the line is A@first to A@last.", "B", argument=True)
     ] = None
     points: Annotated[int, Option("Values of α.", least=2, most=MAX_POINTS, word="{}-points")] = 1001
     range: Annotated[

@@ -28,7 +28,8 @@ from lossscape.results.folder import PATH, PATH_COORDINATES, PATH_FACTS, PATHS
 from lossscape.results.table import Table, fill, once
 from lossscape.runs import Run, load_state, split_state
 from lossscape.trajectory import Moment, moments_of
-from lossscape.vectors import Params, norm, subtract
+from lossscape.vectors import Params, norm
+from lossscape.vectors.between import between
 from lossscape.vectors.project import inner_products, project
 
 DIFFERENCES = "_difference_stderr"
@@ -77,7 +78,7 @@ class Projected:
         spot, off = project(subspace.origin, subspace.directions, self.products, parameters)
         inside = math.sqrt(max(float(spot @ self.products @ spot), 0.0))
         before = self._values(number - 1)[0] if number else None
-        moved = norm(subtract(_double(parameters), _double(before))) if before is not None else 0.0
+        moved = norm(between(before, parameters)) if before is not None else 0.0
         x, y = spot.tolist()
         own = {
             f"{split}_{name}": value
@@ -163,7 +164,3 @@ def summary(projected: np.ndarray, products: np.ndarray) -> dict[str, Any]:
         "extent": float(apart.max()),
         "farthest_off": float(off.max()),
     }
-
-
-def _double(values: Params) -> Params:
-    return {name: value.double() for name, value in values.items()}

@@ -37,7 +37,7 @@ class Request:
     centre: Annotated[PointLike, Option(POINT_HELP, "A", argument=True)]
     runs: Annotated[
         tuple[RunLike, ...],
-        Option("With --path: the runs whose paths are drawn, in place of A's.", "[RUN]...", argument=True),
+        Option("With --path: the runs whose paths are drawn, in place of A's.", "RUN", argument=True),
     ] = ()
     dims: Annotated[int, Option("2: a plane; 1: a line.", least=1, most=2)] = 2
     grid: Annotated[

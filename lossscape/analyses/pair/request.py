@@ -26,7 +26,7 @@ class Request:
     table of measures over several planes: widths, slopes, asymmetry, convexity.
     """
 
-    centres: Annotated[tuple[PointLike, ...], Option(POINT_HELP, "A...", argument=True)]
+    centres: Annotated[tuple[PointLike, ...], Option(POINT_HELP, "A", argument=True)]
     targets: Annotated[
         Literal["soft", "hard"],
         Option("What the net itself says: its whole outputs, or its classes.", word="{}", always=True),

@@ -57,7 +57,7 @@ class Request:
     also of runs under way. Runs that differ in nothing but their seed are taken together as mean ± std.
     """
 
-    runs: Annotated[tuple[RunLike, ...], Option("Run directories.", "RUN...", argument=True)]
+    runs: Annotated[tuple[RunLike, ...], Option("Run directories.", "RUN", argument=True)]
     rule: Rule = Rule()
 
 
