@@ -20,7 +20,7 @@ from lossscape.measured import Measured, Targets
 from lossscape.metrics import Metric
 from lossscape.objective import Objective
 from lossscape.runs import Point, Run, load_state, point_of, split_state
-from lossscape.targets import relabelled
+from lossscape.targets import outputs_of, relabelled
 from lossscape.vectors import Params, double
 
 SPLITS = {"train": ("train",), "test": ("test",), "both": ("train", "test")}
@@ -31,14 +31,19 @@ AROUND = ("frozen", "recompute")
 class Relabelling:
     """What a checkpoint makes of inputs."""
 
-    def __init__(self, teacher: Point, measured: Measured) -> None:
-        self.teacher, self.measured = teacher, measured
+    def __init__(self, teacher: Point, measured: Measured, numbers: bool = False) -> None:
+        """numbers: the outputs themselves are the soft targets, since the data's are no classes."""
+        self.teacher, self.measured, self.numbers = teacher, measured, numbers
         self._last: tuple[Inputs, Tensor] | None = None
 
     def __call__(self, inputs: Inputs) -> Tensor:
         """Targets of inputs [N, ...], as `targets.relabelled` has them; the last are kept, for they take a pass."""
         if self._last is None or self._last[0] is not inputs:
-            made = relabelled(self.teacher, inputs, self.measured.targets, self.measured.precision)
+            precision = self.measured.precision
+            if self.numbers:
+                made = outputs_of(self.teacher, inputs, precision)
+            else:
+                made = relabelled(self.teacher, inputs, self.measured.targets, precision)
             self._last = inputs, made
         return self._last[1]
 
@@ -82,12 +87,15 @@ class Problem:
 
         Raises BadInput where it tells other classes apart.
         """
-        classes = len(self.data.classes)
-        if not classes or self.data.train.targets.ndim > 1:
+        classes, labels = len(self.data.classes), self.data.train.targets
+        numbers = not classes and labels.is_floating_point()
+        if numbers and targets == "hard":
+            raise BadInput("--targets hard: are classes, and the data's targets are numbers; take soft")
+        if not numbers and (not classes or labels.ndim > 1):
             raise BadInput(f"--targets {targets}: the data has no class for each sample; take labels")
-        relabelling = Relabelling(teacher, replace(self.measured, targets=targets))
+        relabelling = Relabelling(teacher, replace(self.measured, targets=targets), numbers)
         made = relabelling(self.data.train.inputs[:1])
-        if made.ndim == 2 and made.shape[1] != classes:
+        if made.ndim == 2 and made.shape[1] != classes and not numbers:
             raise BadInput(f"--teacher {teacher}: tells {made.shape[1]} classes apart, the data has {classes}")
         return replace(self, measured=relabelling.measured, relabelled=relabelling)
 
@@ -108,7 +116,8 @@ class Problem:
                 inputs, targets, rows = inputs[chosen], targets[chosen], sample.indices.cpu()
             if name == "train" and self.relabelled is not None:
                 targets = self.relabelled(inputs)
-                made = losses.kl_divergence if self.targets == "soft" else loss
+                distributions = self.targets == "soft" and not self.relabelled.numbers
+                made = losses.kl_divergence if distributions else loss
             found[name] = Objective(
                 self.model, made, inputs, targets, metrics=self.metrics, output=self.run.output,
                 precision=measured.precision,
@@ -161,6 +170,7 @@ class Problem:
             "split": measured.split,
             "targets": measured.targets,
             **({"teacher": self.teacher.settings()} if self.teacher else {}),
+            **({"soft": "numbers"} if self.relabelled and self.relabelled.numbers else {}),
             "model": named["model"],
             "loss": named["loss"],
             "batch_norm": self.policy,

@@ -21,22 +21,26 @@ def relabelled(
     """What a checkpoint says of inputs [N, ...]: classes [N], or log-probabilities [N, C] in float64.
 
     temperature: that the outputs are divided by before they become probabilities (Hinton et al., arXiv:1503.02531).
-    In eval mode with the checkpoint's own BatchNorm statistics, on the inputs' device, by plain forward passes.
-    Raises BadInput where the checkpoint is of another model.
+    On the inputs' device, by plain forward passes. Raises BadInput where the checkpoint is of another model.
     """
-    model = teacher.run.model(teacher.checkpoint)
-    nothing = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
-    exact: Precision = "fp64" if precision == "fp64" else "fp32"
-    objective = Objective(
-        model, "cross_entropy", inputs, nothing, metrics=(), output=teacher.run.output, precision=exact
-    )
-    outputs = objective.outputs(*split_state(objective.model))
+    outputs = outputs_of(teacher, inputs, precision)
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise BadInput(
             f"{kind} targets are what a net says of classes, and {teacher} gives outputs {list(outputs.shape)}: "
             "take the data's own, --targets labels"
         )
     return targets_of(outputs, kind, temperature)
+
+
+def outputs_of(teacher: Point, inputs: Inputs, precision: Precision = "fp32") -> Tensor:
+    """A checkpoint's outputs for inputs [N, ...], in float64, in eval mode with its own BatchNorm statistics."""
+    model = teacher.run.model(teacher.checkpoint)
+    nothing = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
+    exact: Precision = "fp64" if precision == "fp64" else "fp32"
+    objective = Objective(
+        model, "cross_entropy", inputs, nothing, metrics=(), output=teacher.run.output, precision=exact
+    )
+    return objective.outputs(*split_state(objective.model))
 
 
 def targets_of(outputs: Tensor, kind: Targets, temperature: float = 1.0) -> Tensor:

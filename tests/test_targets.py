@@ -275,3 +275,20 @@ def test_teachers_that_are_refused(own_run: Run, tmp_path: Path) -> None:
                 "optimizer": {"name": "sgd", "lr": 0.1}, "training": {"epochs": 1}, "teacher": {"run": "y"},
             }
         )  # fmt: skip
+
+
+def test_numbers_are_held_against_the_nets_own_numbers(tmp_path: Path) -> None:
+    config = {
+        "name": "numbers",
+        "dataset": {"name": "synthetic_regression", "train_size": 60, "test_size": 20},
+        "model": {"name": "mlp", "hidden": [6]},
+        "loss": {"name": "mse"},
+        "optimizer": {"name": "adam", "lr": 0.01},
+        "training": {"epochs": 1},
+    }
+    run = train(experiment_from(config), tmp_path)
+    found = read_minimum(minimum(point(str(run.path)), grid=3)).table.set_index("targets")
+    assert found.loc["labels", "loss"] > 0
+    assert found.loc["soft", ["loss", "gradient_norm", "points_below"]].tolist() == [0, 0, 0]
+    with pytest.raises(BadInput, match="--targets hard: are classes"):
+        landscape(point(str(run.path)), grid=3, targets="hard")

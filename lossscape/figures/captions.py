@@ -35,7 +35,8 @@ def loss_name(settings: Settings) -> str:
     name = LOSSES.get(settings["loss"], shortened(code_name(str(settings["loss"]))))
     targets = settings.get("targets", "labels")
     if targets == "soft":
-        return "KL divergence from soft targets"
+        numbers = settings.get("soft") == "numbers"
+        return f"{name} from the net's own outputs" if numbers else "KL divergence from soft targets"
     return name if targets == "labels" else f"{name} against {targets} targets"
 
 

@@ -139,5 +139,6 @@ def loss_label(pairs: Sequence[Pair], scale: Scale) -> str:
     """What the colours of the losses mean."""
     settings = [pair.original.settings for pair in pairs]
     names = list(dict.fromkeys(captions.loss_name(each) for each in settings))
-    soft = "; KL" if any(pair.targets == "soft" for pair in pairs) else ""
+    relabelled = [pair.relabelled.settings for pair in pairs if pair.targets == "soft"]
+    soft = "; KL" if any(each.get("soft") != "numbers" for each in relabelled) else ""
     return f"train loss ({', '.join(names)}{soft}){scale.suffix}"

@@ -29,7 +29,7 @@ MEANINGS = (
     "Convex: the Hessian of second differences is positive semidefinite.",
     "Diameter: of the circle as large as the region under a level; share: of the whole grid's area.",
 )
-RELABELLED = {"hard": "its classes", "soft": "its probabilities"}
+RELABELLED = {"hard": "its classes", "soft": "its whole outputs"}
 
 
 def build_pairs(pairs: Pairs, *, log: bool = False, captioned: bool = True) -> Iterator[tuple[str, list[str], Figure]]:
