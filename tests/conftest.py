@@ -5,13 +5,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import hypothesis
 import pytest
 import torch
+from processes import Processes
 
 from lossscape.cli import main
 from lossscape.config import read_experiment
@@ -59,6 +60,14 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> C
         return Answer(code, out, err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """The command line as processes."""
+    started = Processes(tmp_path_factory.mktemp("cache"))
+    yield started
+    started.close()
 
 
 @pytest.fixture

@@ -10,12 +10,16 @@ import json
 import math
 import os
 import resource
+import runpy
 import signal
 import subprocess
 import sys
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+REPOSITORY = Path(__file__).parents[1]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -51,17 +55,28 @@ class Ended(NamedTuple):
 class Processes:
     """Runs the command line in forked processes."""
 
-    def __init__(self, cache: Path) -> None:
-        """cache: the folder that lossscape keeps plans in."""
-        own = {"PYTHONPATH": str(Path(__file__).parents[1]), "LOSSSCAPE_CACHE": str(cache)}
+    def __init__(self, cache: Path, root: Path = REPOSITORY, drawn: bool = False) -> None:
+        """cache: the folder that lossscape keeps plans in; root: where the package lies; drawn: whether figures are."""
+        paths = os.pathsep.join(map(str, dict.fromkeys([root, REPOSITORY])))
+        own = {"PYTHONPATH": paths, "LOSSSCAPE_CACHE": str(cache)}
         self._server = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, __file__, *(["drawn"] if drawn else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD | own,
         )  # fmt: skip
 
-    def start(self, *words: object, cwd: Path, room: Room | None = None, at: At | None = None) -> int:
-        """Start a command; returns its process id. room: of the disk; at: when to signal itself."""
-        return int(self._ask("start", list(map(str, words)), str(cwd), room, at))
+    def start(
+        self,
+        *words: object,
+        cwd: Path,
+        room: Room | None = None,
+        at: At | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> int:
+        """Start a command, or a script where the first word ends with .py; returns its process id.
+
+        room: of the disk; at: when to signal itself; env: variables that it has beside those of the server.
+        """
+        return int(self._ask("start", list(map(str, words)), str(cwd), room, at, dict(env or {})))
 
     def has_ended(self, process: int) -> bool:
         """Whether a process is done, however it ended; then its id is free, and it is to be waited for."""
@@ -71,9 +86,9 @@ class Processes:
         """Wait until a process ends or is stopped; what it said comes with its end."""
         return Ended(*self._ask("wait", process))
 
-    def run(self, *words: object, cwd: Path, room: Room | None = None, at: At | None = None) -> Ended:
-        """Start a command and wait for it."""
-        return self.wait(self.start(*words, cwd=cwd, room=room, at=at))
+    def run(self, *words: object, **options: Any) -> Ended:
+        """Start a command as `start` does and wait for it."""
+        return self.wait(self.start(*words, **options))
 
     def close(self) -> None:
         """End the server."""
@@ -91,7 +106,7 @@ class Processes:
         return json.loads(self._server.stdout.readline())
 
 
-def serve() -> None:
+def serve(drawn: bool) -> None:
     """Answer the requests of a Processes on stdin."""
     import scipy.spatial  # noqa: F401
 
@@ -107,11 +122,10 @@ def serve() -> None:
     for analysis in ANALYSES.values():
         for part in ("compute", "result", "figure"):
             importlib.import_module(f"lossscape.analyses.{analysis.name}.{part}")
-    rooms = [
-        module for name, module in sys.modules.items() if name.startswith(("lossscape.analyses.", "lossscape.figures."))
-    ]
-    for room in rooms:  # a second for each figure, and figures are not what is tested
-        room.__dict__.update(dict.fromkeys((name for name in vars(room) if name.startswith("draw_")), _draw))
+    if not drawn:
+        from tests.undrawn import leave_undrawn
+
+        leave_undrawn()
 
     gc.freeze()  # else the first collection in a child copies all the memory that it shares
     pipes: dict[int, tuple[int, int]] = {}
@@ -149,27 +163,31 @@ def _read(pipe: int) -> str:
         return file.read()
 
 
-def _draw(result: object, path: Path, **options: object) -> None:
-    path.write_text("a picture")
-
-
-def _be(words: list[str], cwd: str, room: list[Any] | None, at: list[Any] | None) -> None:
-    """Run a command in this process and end it."""
+def _be(words: list[str], cwd: str, room: list[Any] | None, at: list[Any] | None, environment: dict[str, str]) -> None:
+    """Run a command or a script in this process and end it."""
     from lossscape.cli import main
 
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdout, sys.stderr = os.fdopen(1, "w", encoding="utf-8"), os.fdopen(2, "w", encoding="utf-8")
     os.chdir(cwd)
+    os.environ.update(environment)
     if room is not None:
         _limit(Room(*room))
     moment = None if at is None else At(*at)
     ticks = _arm(moment) if moment else None
-    sys.argv = ["lossscape", *words]
     code = 0
     try:
-        main()
+        if words[0].endswith(".py"):
+            sys.argv = words
+            runpy.run_path(words[0], run_name="__main__")
+        else:
+            sys.argv = ["lossscape", *words]
+            main()
     except SystemExit as stop:
         code = int(stop.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
     if moment and ticks and not moment.number:
         print("ticks", next(ticks) - 1, file=sys.stderr)
     sys.stdout.flush()
@@ -260,4 +278,4 @@ def _arm(at: At) -> "itertools.count[int]":
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    serve()
+    serve("drawn" in sys.argv)

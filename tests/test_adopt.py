@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 from conftest import DIGITS, Answer
+from processes import At, Processes
 from torch import Tensor, nn
 
 from lossscape import yamlfile
@@ -82,8 +82,9 @@ def test_the_run_is_that_of_training(place: Path, trained: Run, cli: Callable[..
     assert config["model"] == trained.config.resolved()["model"]
 
 
-def test_every_command_works_on_it(place: Path, cli: Callable[..., Answer]) -> None:
+def test_every_command_works_on_it(place: Path, cli: Callable[..., Answer], processes: Processes) -> None:
     assert cli("adopt", "adopted.yaml", "ck/*.pt", "--quiet").err == ""
+    assert cli("report", "runs/digits").code == 0  # with its figure drawn; those of the others are drawn elsewhere
     for words in (
         ("interpolate", "runs/digits", "--points", 5),
         ("landscape", "runs/digits", "--grid", 3, "--directions", "pca", "--path"),
@@ -91,7 +92,7 @@ def test_every_command_works_on_it(place: Path, cli: Callable[..., Answer]) -> N
         ("film", "runs/digits", "--grid", 3),
         ("report", "runs/digits"),
     ):
-        answer = cli(*words)
+        answer = processes.run(*words, cwd=place)
         assert answer.code == 0, (words, answer.err)
     certificate = json.loads(next(Path("runs/digits/interpolate").glob("*/certificate.json")).read_text())
     assert certificate["passed"]
@@ -152,37 +153,15 @@ def test_overwrite_begins_anew(place: Path, cli: Callable[..., Answer]) -> None:
     assert [checkpoint.epoch for checkpoint in Run("runs/digits").checkpoints()] == [7]
 
 
-KILLED = """\
-import os, signal, sys
-from lossscape import files
-from lossscape.cli import main
-
-left, replace = int(sys.argv.pop(1)), os.replace
-
-def some(source, target):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-
-os.replace = some
-main()
-"""
-
-
-def test_killed_at_any_file_it_continues(place: Path, cli: Callable[..., Answer]) -> None:
-    """Each time at the next of its moves of a file into place, until it gets through."""
+def test_killed_at_any_file_it_continues(place: Path, cli: Callable[..., Answer], processes: Processes) -> None:
+    """Each time at a later one of the moments around its writes, until it gets through."""
     assert cli("adopt", "adopted.yaml", "ck/*.pt", "--name", "whole").code == 0
-    killed = 0
-    for moves in range(2, 99, 3):
-        words = [str(moves), "adopt", "adopted.yaml", "ck/*.pt", "--quiet"]
-        answer = subprocess.run([sys.executable, "-c", KILLED, *words], check=False)
-        if answer.returncode == 0:
-            break
-        assert answer.returncode == -signal.SIGKILL
-        killed += 1
-    assert killed >= 2
+    words, codes = ("adopt", "adopted.yaml", "ck/*.pt", "--quiet"), []
+    while 0 not in codes:
+        at = At("write", 1 + 3 * len(codes), signal.SIGKILL)
+        codes.append(processes.run(*words, cwd=place, at=at).code)
+    assert set(codes[:-1]) == {-signal.SIGKILL}
+    assert len(codes) > 3
     run, whole = Run("runs/digits"), Run("runs/whole")
     assert rows(run) == rows(whole)
     assert run.environment()["adopted"] == whole.environment()["adopted"]

@@ -4,14 +4,14 @@ Each test writes what a contributor would, counts what that touched, and asks th
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
+from processes import Processes
 
 import lossscape
 from lossscape import yamlfile
@@ -54,23 +54,24 @@ class Tree:
                 found[name.as_posix()] = len(new) - len(old)
         return found
 
-    def run(self, *words: object) -> str:
-        """What `python` with these words prints; it must end well."""
-        environment = os.environ | {"PYTHONPATH": str(self.root), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        command = [sys.executable, *map(str, words)]
-        answer = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=self.root, check=False)
-        assert answer.returncode == 0, answer.stderr
-        return answer.stdout
+    @cached_property
+    def processes(self) -> Processes:
+        """Processes that have imported the package as it is when the first one is asked for."""
+        return Processes(self.root / "cache", self.root, drawn=True)
 
     def ask(self, *words: object) -> str:
-        """What `lossscape` with these words prints."""
-        return self.run("-m", "lossscape", *words)
+        """What `lossscape` with these words, or a script, prints; it must end well."""
+        ended = self.processes.run(*words, cwd=self.root, env={"COLUMNS": "200"})
+        assert ended.code == 0, ended.err
+        return ended.out
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    shutil.copytree(PACKAGE, tmp_path / "tree" / "lossscape", ignore=shutil.ignore_patterns("__pycache__"))
-    return Tree(tmp_path / "tree")
+def tree(tmp_path: Path) -> Iterator[Tree]:
+    shutil.copytree(PACKAGE, tmp_path / "tree" / "lossscape")
+    copy = Tree(tmp_path / "tree")
+    yield copy
+    copy.processes.close()
 
 
 SIGN = '''\
@@ -112,28 +113,30 @@ def test_a_direction(tree: Tree, own_run: Run) -> None:
     assert tree.touched() == {"directions/sign.py": len(SIGN.splitlines()), "directions/family.py": 1}
 
     assert "sign: signs of the parameters" in " ".join(tree.ask("landscape", "--help").split())
-    for words in (("--grid", 3), ("--dims", 1, "--grid", 3), ("--grid", 3, "--directions-of", f"{own_run.path}@0")):
+    for words in (
+        ("--grid", 3),
+        ("--dims", 1, "--grid", 3),
+        ("--dims", 1, "--grid", 3, "--directions-of", f"{own_run.path}@0"),
+    ):
         out = tree.ask("landscape", own_run.path, "--directions", "sign", *words, "-q")
         assert "FAILED" not in out
     plane, line, elsewhere = sorted((own_run.path / "landscape").iterdir(), key=lambda path: path.stat().st_mtime)
 
     assert plane.name.startswith("epoch-0003-3x3-sign-")
-    assert elsewhere.name.startswith("epoch-0003-3x3-sign-directions-of-epoch-0000-")
+    assert elsewhere.name.startswith("epoch-0003-3-sign-directions-of-epoch-0000-")
     assert yamlfile.read(plane / "settings.yaml").data["directions"] == {"kind": "sign"}
     checks = {check["name"]: check for check in json.loads((plane / "certificate.json").read_text())["checks"]}
     assert all(checks[f"‖d‖ along {axis} (orthonormal)"]["reference"] == 1.0 for axis in "xy")
     assert checks["cosine between the directions"]["passed"]
-    said = tree.run(
-        "-c",
+    (tree.root / "words.py").write_text(
         "import sys; from pathlib import Path; from lossscape.figures import captions; from lossscape import results\n"
         "from lossscape.directions import axis_label\n"
         "plane, line = map(Path, sys.argv[1:])\n"
         "surface, curve = results.read_surface(plane), results.read_curve(line)\n"
         "print(axis_label(surface.settings, 'y', 2), captions.surface_caption(surface, 'train'))\n"
-        "print(captions.curve_title([curve]), captions.curve_caption([curve], [''], False))\n",
-        plane,
-        line,
+        "print(captions.curve_title([curve]), captions.curve_caption([curve], [''], False))\n"
     )
+    said = tree.ask("words.py", plane, line)
     assert "y (signs of the parameters)" in said
     assert "Signs of the parameters; orthonormal, so x and y are distances." in said
     assert "Along the signs of the parameters from digits@epoch-0003" in said

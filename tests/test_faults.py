@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,14 +30,6 @@ STEPS = 12
 PLANE = ("--grid", "6x5", "--refine", "9", "--auto-range", "3", "--quiet")
 LINE = ("--points", "150", "--quiet")
 POINTS = 39
-
-
-@pytest.fixture(scope="module")
-def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """The command line as processes."""
-    started = Processes(tmp_path_factory.mktemp("cache"))
-    yield started
-    started.close()
 
 
 @pytest.fixture(scope="module")

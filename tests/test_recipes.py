@@ -1,14 +1,12 @@
 """The recipes of docs/recipes.md, each as a script of its own, and the command line on what it recorded."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Answer
+from processes import Processes
 
 from lossscape.runs import Run
 
@@ -23,17 +21,19 @@ def test_every_recipe_is_here() -> None:
 
 @pytest.mark.parametrize("name", EPOCHS)
 def test_a_recipe_records_a_run(
-    name: str, cli: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, cli: Callable[..., Answer], processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(f"{name}.py").write_text(SCRIPTS[name])
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "CUDA_VISIBLE_DEVICES": ""}
-    start = (  # packages that import torchvision fail with a CPU build of torch, unless it is imported like this
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub"), "CUDA_VISIBLE_DEVICES": ""}
+    Path(
+        "start.py"
+    ).write_text(  # packages that import torchvision fail with a CPU build of torch, unless it is imported like this
         "import runpy; from lossscape.data.vision import torchvision; torchvision(); "
         f"runpy.run_path('{name}.py', run_name='__main__')"
     )
-    script = subprocess.run([sys.executable, "-c", start], env=environment, capture_output=True, text=True, check=False)
-    assert script.returncode == 0, script.stderr
+    script = processes.run("start.py", cwd=tmp_path, env=environment)
+    assert script.code == 0, script.err
     run = Run.open(f"runs/{name.removesuffix('_loop')}")
     assert [checkpoint.epoch for checkpoint in run.checkpoints()] == [*range(EPOCHS[name] + 1)]
     losses = [line.split(",")[3] for line in run.metrics_file.read_text().splitlines()[1:]]

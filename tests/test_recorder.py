@@ -3,8 +3,7 @@
 import csv
 import json
 import random
-import subprocess
-import sys
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Answer
+from processes import At, Processes
 from torch import Tensor, nn
 
 import lossscape
@@ -269,24 +269,14 @@ def test_overwrite_begins_anew(place: Path) -> None:
 
 
 LOOP = """\
-import os, signal, sys, torch
+import sys, torch
 from lossscape import Recorder
 from lossscape.models.mlp import mlp
 
-left, replace = int(sys.argv[1]), os.replace
-
-def some(source, target):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-
-os.replace = some
 x, y = torch.linspace(-1, 1, 24).reshape(12, 2), torch.arange(12) % 3
 torch.manual_seed(0)
 model = mlp((2,), 3, hidden=[4])
-recorder = Recorder("runs/" + sys.argv[2], model, train=(x, y), test=(x, y))
+recorder = Recorder("runs/" + sys.argv[1], model, train=(x, y), test=(x, y))
 for epoch in range(3):
     recorder.save(epoch=epoch)
     with torch.no_grad():
@@ -295,13 +285,16 @@ for epoch in range(3):
 """
 
 
-def test_killed_at_any_file_the_loop_can_be_run_again(place: Path) -> None:
-    def run(moves: int, name: str) -> int:
-        return subprocess.run([sys.executable, "-c", LOOP, str(moves), name], check=False).returncode
-
-    assert run(999, "whole") == 0
-    codes = [run(moves, "mine") for moves in (0, 1, 2, 4, 6, 9)] + [run(999, "mine")]
-    assert codes == [-9] * 6 + [0]
+def test_killed_at_any_file_the_loop_can_be_run_again(place: Path, processes: Processes) -> None:
+    """Each time at a later one of the moments around its writes, until it gets through."""
+    Path("loop.py").write_text(LOOP)
+    assert processes.run("loop.py", "whole", cwd=place).code == 0
+    codes = []
+    while 0 not in codes:
+        at = At("write", 1 + 3 * len(codes), signal.SIGKILL)
+        codes.append(processes.run("loop.py", "mine", cwd=place, at=at).code)
+    assert set(codes[:-1]) == {-signal.SIGKILL}
+    assert len(codes) > 6
     mine, whole = Run("runs/mine"), Run("runs/whole")
     assert rows(mine) == rows(whole)
     assert [c.sha256 for c in mine.checkpoints()] == [c.sha256 for c in whole.checkpoints()]

@@ -45,6 +45,8 @@ def adopt(
     with held(run.path, "adopting"):
         keep.check_place(run, subject.resolved(), overwrite)  # again: reading took its time
         if not wanted and not overwrite:
+            if run.state()["state"] in ("running", "interrupted"):  # it was stopped before its last word
+                say_state(run, keep.ADOPTED)
             return run
         keep.begin(subject, keeping=() if overwrite else None)
         sweep(run.path / "checkpoints")
