@@ -22,22 +22,17 @@ if TYPE_CHECKING:
     from lossscape.vectors.between import between as between
     from lossscape.vectors.random import random_directions as random_directions
 
-_HOMES = {
-    "BadInput": "errors",
-    "Objective": "objective",
-    "Recorder": "recorder",
-    "Run": "runs",
-    "RunFailed": "errors",
-    "Subspace": "evaluate",
-    "between": "vectors.between",
-    "calibrate": "evaluate",
-    "grid_points": "evaluate",
-    "interpolate": "library",
-    "landscape": "library",
-    "line_points": "evaluate",
-    "random_directions": "vectors.random",
-    "table": "evaluate",
+_MODULES = {
+    "errors": "BadInput RunFailed",
+    "evaluate": "Subspace calibrate grid_points line_points table",
+    "library": "interpolate landscape",
+    "objective": "Objective",
+    "recorder": "Recorder",
+    "runs": "Run",
+    "vectors.between": "between",
+    "vectors.random": "random_directions",
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 __all__ = sorted(_HOMES)
 
 

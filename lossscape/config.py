@@ -4,37 +4,45 @@
 wrong, each line as `file:line:column: key: what is wrong, allowed values`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from lossscape import data, losses, models, optimizers, schedules, trust, usercode, yamlfile
 from lossscape import metrics as measures
-from lossscape.errors import BadInput
-from lossscape.families import Component, Count, Fraction, Rate, Section, code_of, is_custom, plain
-from lossscape.files import way_to
+from lossscape.errors import BadInput, one_of
+from lossscape.families import (
+    Component,
+    Count,
+    Fraction,
+    Rate,
+    Section,
+    code_of,
+    component_data,
+    error_at,
+    named_from,
+    whole_message,
+)
 from lossscape.refusals import refusal_of
 from lossscape.runfiles import RunFiles
 from lossscape.yamlfile import Location
 
-if TYPE_CHECKING:
-    from lossscape.data import DataOptions as Dataset
-    from lossscape.losses import LossOptions as LossSpec
-    from lossscape.models import ModelOptions as Model
-    from lossscape.optimizers import OptimizerOptions as Optimizer
-    from lossscape.schedules import ScheduleOptions as Schedule
-else:  # at run time: any member of the family, with its own options
-    Dataset, LossSpec, Model = data.FAMILY.type, losses.FAMILY.type, models.FAMILY.type
-    Optimizer, Schedule = optimizers.FAMILY.type, schedules.FAMILY.type
-
 
 class EarlyStopping(Section):
-    """Stop when a metric of the test split has not improved for some epochs."""
+    """Stop when a metric has not improved for some epochs."""
 
     patience: Count
-    metric: Literal["test_loss", "test_accuracy"] = "test_loss"
+    metric: str = "test_loss"
+    """A column of metrics.csv that is measured."""
+    mode: Literal["min", "max"] | None = None
+    """Whether the least or the largest value is the best; null: what is usual for the metric."""
+
+    @property
+    def maximised(self) -> bool:
+        """Whether larger values are better."""
+        return (self.metric.partition("_")[2] in measures.MAXIMISED) if self.mode is None else self.mode == "max"
 
 
 class Training(Section):
@@ -78,11 +86,11 @@ class RunConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
-    dataset: Dataset
-    model: Model
-    loss: LossSpec = losses.LossOptions(name="cross_entropy")
-    optimizer: Optimizer | None = None
-    schedule: Schedule | None = None
+    dataset: Annotated[data.DataOptions, data.FAMILY]
+    model: Annotated[models.ModelOptions, models.FAMILY]
+    loss: Annotated[losses.LossOptions, losses.FAMILY] = losses.LossOptions(name="cross_entropy")
+    optimizer: Annotated[optimizers.OptimizerOptions, optimizers.FAMILY] | None = None
+    schedule: Annotated[schedules.ScheduleOptions, schedules.FAMILY] | None = None
     training: Training | None = None
     teacher: Teacher | None = None
     """A net whose outputs are the targets of training; null: the data's labels are."""
@@ -90,16 +98,26 @@ class RunConfig(Section):
     """What is measured beside the loss: names, or `module:function`; null: accuracy, where there are classes."""
     output: str | None = None
     """Which of the model's outputs are the logits; null: those of this name, or the only ones."""
-    _metric_files: dict[str, Path] = PrivateAttr(default_factory=dict)
-    """By what `metrics` has: the file that it names, as it was found."""
+    _metric_code: list[tuple[str, Path | None]] = PrivateAttr(default_factory=list)
+    """The user's own among the metrics, as of `metrics.code_of`."""
 
     @model_validator(mode="after")
     def _find_metrics(self, info: ValidationInfo) -> Self:
-        folder = (info.context or {}).get("folder")
-        for name in self.metrics or ():
-            file = usercode.parts(name)[0] if is_custom(name) else ""
-            if file.endswith(".py"):
-                self._metric_files[name] = usercode.found(file, folder)
+        self._metric_code += measures.code_of(self.metrics or (), (info.context or {}).get("folder"))
+        return self
+
+    @model_validator(mode="after")
+    def _check_stopping(self) -> Self:
+        stopping = None if self.training is None else self.training.early_stopping
+        if stopping is None:
+            return self
+        at = ("training", "early_stopping")
+        names = ["accuracy"] if self.metrics is None else [name.rpartition(":")[2] for name in self.metrics]
+        allowed = [f"{split}_{name}" for split in ("test", "train") for name in ("loss", *names)]
+        if stopping.metric not in allowed:
+            raise error_at((*at, "metric"), one_of("value", stopping.metric, allowed), stopping.metric)
+        if stopping.mode is None and stopping.metric.partition("_")[2] not in ("loss", *measures.METRICS):
+            raise error_at((*at, "mode"), "is required for a metric of your own; allowed: min, max", None)
         return self
 
     @field_validator("metrics")
@@ -109,14 +127,14 @@ class RunConfig(Section):
         try:
             measures.chosen(names or (), context.get("folder"), context.get("guard"))
         except BadInput as error:
-            raise PydanticCustomError("custom_function", "{why}", {"why": str(error)}) from error
+            raise whole_message(str(error)) from error
         return names
 
     def metric_functions(self) -> dict[str, measures.Metric] | None:
         """What is measured beside the loss, by column; None for what is usual for the loss and the targets."""
         if self.metrics is None:
             return None
-        files = {name: f"{file}:{usercode.parts(name)[1]}" for name, file in self._metric_files.items()}
+        files = {name: f"{file}:{usercode.parts(name)[1]}" for name, file in self._metric_code if file is not None}
         return measures.chosen([files.get(name, name) for name in self.metrics])
 
     @model_validator(mode="after")
@@ -142,24 +160,20 @@ class RunConfig(Section):
         named as they were given.
         """
         data = self.model_dump(mode="python", serialize_as_any=True)
-        data |= {key: plain(value, folder) for key, value in self if isinstance(value, Component)}
+        data |= {key: component_data(value, folder) for key, value in self if isinstance(value, Component)}
         if folder is not None and self.metrics is not None:
-            ways = {
-                name: f"{way_to(file, folder)}:{usercode.parts(name)[1]}"
-                for name, file in self._metric_files.items()
-                if not Path(usercode.parts(name)[0]).is_absolute()
-            }
-            data["metrics"] = [ways.get(name, name) for name in self.metrics]
+            found = {name: named_from(folder, name, file) for name, file in self._metric_code if file is not None}
+            data["metrics"] = [found.get(name, name) for name in self.metrics]
         sparse = ("metrics", "output")  # which configs from before there were such keys do not have
         return _listed({key: value for key, value in data.items() if key not in sparse or value is not None})
 
     def metric_code(self) -> list[tuple[str, Path | None]]:
         """The user's code that `metrics` name, as of `metrics.code_of`."""
-        return [(name, self._metric_files.get(name)) for name in self.metrics or () if is_custom(name)]
+        return self._metric_code
 
     def code(self) -> list[tuple[str, Path | None]]:
         """The user's code that it names, for `trust.remember`."""
-        return self.metric_code() + [
+        return self._metric_code + [
             code for _, value in self if isinstance(value, Component) for code in code_of(value)
         ]
 
@@ -167,8 +181,8 @@ class RunConfig(Section):
 class Experiment(RunConfig):
     """Everything that a training run is made from."""
 
-    optimizer: Optimizer
-    schedule: Schedule = schedules.ScheduleOptions(name="constant")
+    optimizer: Annotated[optimizers.OptimizerOptions, optimizers.FAMILY]
+    schedule: Annotated[schedules.ScheduleOptions, schedules.FAMILY] = schedules.ScheduleOptions(name="constant")
     training: Training
 
 
@@ -230,27 +244,18 @@ def _run_around(config: Path) -> Path | None:
     return run.path if config.name == run.config_file.name and any(sign.exists() for sign in signs) else None
 
 
-def experiment_at(data: dict[str, Any], origins: dict[Location, str], place: str, folder: Path) -> Experiment:
-    """The experiment of plain data that stands in no file.
+def config_of(
+    kind: type[Config], data: dict[str, Any], source: str, folder: Path, origins: Mapping[Location, str] | None = None
+) -> Config:
+    """The config of plain data that stands in no file.
 
-    origins: of `lay_over`; place: said in errors of all else; folder: where files are looked for first. Raises BadInput
-    that lists every error.
-    """
-    try:
-        return experiment_from(data, folder)
-    except ValidationError as error:
-        raise BadInput(refusal_of(error, Experiment, lambda location: _origin(location, origins) or place)) from None
-
-
-def config_of(kind: type[Config], data: dict[str, Any], place: str, folder: Path) -> Config:
-    """The config of plain data that a program gives.
-
-    place: said in errors; folder: where files are looked for first. Raises BadInput that lists every error.
+    source: said in errors; folder: where files are looked for first; origins: of `lay_over`, said in errors of what
+    these settings gave. Raises BadInput that lists every error.
     """
     try:
         return kind.model_validate(data, context={"folder": folder, "guard": trust.guard(None)})
     except ValidationError as error:
-        raise BadInput(refusal_of(error, Experiment, lambda _: place)) from None
+        raise BadInput(refusal_of(error, Experiment, lambda at: _origin(at, origins or {}) or source)) from None
 
 
 def experiment_from(data: dict[str, Any], folder: Path | None = None) -> Experiment:
@@ -276,7 +281,7 @@ def lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:
     return origins
 
 
-def _origin(location: Location, origins: dict[Location, str]) -> str | None:
+def _origin(location: Location, origins: Mapping[Location, str]) -> str | None:
     """Which --set gave what is at a location."""
     return next((origin for path, origin in origins.items() if location[: len(path)] == path), None)
 

@@ -1,6 +1,8 @@
 """Which device computes, and what it can do."""
 
+import contextlib
 import functools
+import os
 import platform
 import re
 from importlib import metadata
@@ -36,32 +38,29 @@ def fast_bf16(kind: str) -> bool:
     """Whether a kind of device (cpu, cuda) multiplies bf16 in hardware; elsewhere it is emulated and slow."""
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    flags = _cpu_flags()
-    return bool({"avx512_bf16", "amx_bf16", "bf16"} & flags)
+    flags = _processor("flags") or _processor("Features")
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags.split()))
 
 
-def _cpu_flags() -> set[str]:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return set()
-    for line in text.splitlines():
-        if line.startswith(("flags", "Features")):
-            return set(line.partition(":")[2].split())
-    return set()
+def _processor(key: str) -> str:
+    """What Linux says of the first processor; empty where it does not."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.partition(":")[0].strip() == key:
+                return line.partition(":")[2].strip()
+    return ""
+
+
+def memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def name_of(device: torch.device) -> str:
     """The device's name for people."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return _processor("model name") or platform.processor() or platform.machine()
 
 
 def facts(device: torch.device) -> dict[str, Any]:

@@ -5,6 +5,7 @@ config may give: `options_of` makes a pydantic model of them. The signature of a
 `package.module:function` or `path/to/file.py:function`, is checked the same way.
 """
 
+import functools
 import inspect
 import typing
 import warnings
@@ -17,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    GetCoreSchemaHandler,
     PrivateAttr,
     Tag,
     ValidationError,
@@ -26,11 +28,11 @@ from pydantic import (
     create_model,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from lossscape import usercode
 from lossscape.errors import BadInput
-from lossscape.files import way_to
+from lossscape.files import relative_path
 
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
 """A width, a number of channels, a batch: at least 1, and small enough to be meant."""
@@ -40,8 +42,6 @@ NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A dropout probability, a momentum, a decay factor: from 0 to just under 1."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -71,15 +71,26 @@ class Component(Section):
         for key, field in type(self).model_fields.items():
             if any(isinstance(each, _IsFile) for each in field.metadata):
                 try:
-                    found = usercode.found(getattr(self, key), (info.context or {}).get("folder"))
+                    found = usercode.find_file(getattr(self, key), (info.context or {}).get("folder"))
                 except BadInput as error:
-                    raise PydanticCustomError("custom_function", "{why}", {"why": str(error)}) from error
+                    raise whole_message(str(error)) from error
                 if not Path(getattr(self, key)).is_absolute():
                     self._files[key] = found
         return self
 
 
-def plain(component: Component, folder: Path | None = None) -> dict[str, Any]:
+def whole_message(why: str) -> PydanticCustomError:
+    """An error that is shown as it is."""
+    return PydanticCustomError("whole_message", "{why}", {"why": why})
+
+
+def error_at(location: tuple[str | int, ...], why: str, given: object) -> ValidationError:
+    """An error of what lies inside of what is validated, shown as it is."""
+    detail = InitErrorDetails(type=whole_message(why), loc=location, input=given)
+    return ValidationError.from_exception_data("config", [detail])
+
+
+def component_data(component: Component, folder: Path | None = None) -> dict[str, Any]:
     """A component as plain data.
 
     folder: from where the paths of files are written, by default as they were given.
@@ -87,22 +98,34 @@ def plain(component: Component, folder: Path | None = None) -> dict[str, Any]:
     data = component.model_dump(mode="python", serialize_as_any=True)
     for key, value in component:
         if isinstance(value, Component):
-            data[key] = plain(value, folder)
+            data[key] = component_data(value, folder)
     if folder is not None:
-        for key, file in component._files.items():
-            _, colon, function = data[key].rpartition(":") if is_custom(data[key]) else ("", "", "")
-            data[key] = way_to(file, folder) + colon + function
+        data |= {key: named_from(folder, data[key], file) for key, file in component._files.items()}
     return data
+
+
+def named_from(folder: Path, name: str, file: Path) -> str:
+    """The name of a file, or of a function in it, as it is found from a folder: `../mine.py:net`.
+
+    An absolute path stays.
+    """
+    if Path(name).is_absolute():
+        return name
+    function = f":{usercode.parts(name)[1]}" if is_custom(name) else ""
+    return relative_path(file, folder) + function
+
+
+def named_code(name: str, found: Path | None) -> tuple[str, Path | None]:
+    """A name of the user's code with its file, None for a module; found: the file, where its path is not absolute."""
+    path = usercode.parts(name)[0]
+    return name, (found or Path(path).resolve()) if path.endswith(".py") else None
 
 
 def code_of(component: Component) -> list[tuple[str, Path | None]]:
     """The user's code that a component and the components in it name: (name, file), the file None for a module."""
     found = [code for _, value in component if isinstance(value, Component) for code in code_of(value)]
-    if is_custom(component.name):
-        path = usercode.parts(component.name)[0]
-        file = component._files.get("name", Path(path).resolve()) if path.endswith(".py") else None
-        found.append((component.name, file))
-    return found
+    own = [named_code(component.name, component._files.get("name"))] if is_custom(component.name) else []
+    return found + own
 
 
 def options_of(name: str, function: Callable[..., Any], base: type[Component]) -> type[Component]:
@@ -138,20 +161,11 @@ def _checked_custom(base: type[Component], skip: tuple[str, ...]) -> Any:
         try:
             model = own_options(usercode.load(name, folder, context.get("guard")), base, skip)
         except BadInput as error:
-            raise ValidationError.from_exception_data(
-                "custom",
-                [
-                    InitErrorDetails(
-                        type=PydanticCustomError("custom_function", "{why}", {"why": str(error)}),
-                        loc=("name",),
-                        input=value["name"],
-                    )
-                ],
-            ) from error
+            raise error_at(("name",), str(error), value["name"]) from error
         component = model.model_validate(value, context=info.context)
         file = usercode.parts(name)[0]
         if file.endswith(".py") and not Path(file).is_absolute():
-            component._files["name"] = usercode.found(file, folder)
+            component._files["name"] = usercode.find_file(file, folder)
         return component
 
     return WrapValidator(check)
@@ -220,7 +234,10 @@ class Family:
     def __init__(
         self, members: Mapping[str, Callable[..., Any]], base: type[Component], *, given: tuple[str, ...] = ()
     ) -> None:
-        """members: the functions by name; base: the keys that all share; given: what user functions are handed."""
+        """members: the functions by name; base: the keys that all share; given: what user functions are handed.
+
+        As an annotation, Annotated[base, family], it is the type of a config's field that takes any member.
+        """
         self.members = members
         self.base = base
         self.models = {name: options_of(name, function, base) for name, function in members.items()}
@@ -231,6 +248,17 @@ class Family:
             )
         ]
         self.type: Any = Annotated[choices, Discriminator(_tag)]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(self.type)
+
+    def bound(self, spec: Component, **handed: Any) -> Callable[..., Any]:
+        """The function that a spec names, with the options that it gives; handed: others, where it takes such."""
+        function = self.function(spec)
+        if handed:
+            taken = inspect.signature(function).parameters
+            handed = {key: value for key, value in handed.items() if key in taken}
+        return functools.partial(function, **handed, **self.arguments(spec))
 
     def function(self, spec: Component) -> Callable[..., Any]:
         """The member that a spec names, or the user's own function."""

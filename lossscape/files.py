@@ -250,6 +250,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def way_to(target: Path, place: Path) -> str:
-    """The way from a folder to another, as it stays true where both are moved together."""
-    return Path(os.path.relpath(target.resolve(), place.resolve())).as_posix()
+def relative_path(target: Path, folder: Path) -> str:
+    """The path of a target from a folder, which stays true where both are moved together."""
+    return Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()

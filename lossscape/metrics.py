@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lossscape.errors import BadInput, one_of
 from lossscape.families import is_custom
 from lossscape.losses import OF_CLASSES, Loss, aligned, plain
-from lossscape.usercode import Guard, found, load, parts
+from lossscape.usercode import Guard, find_file, load, parts
 
 Metric = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> [n]"""
@@ -79,6 +79,8 @@ def mae(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 METRICS: dict[str, Metric] = {each.__name__: each for each in (accuracy, top5, error, margin, entropy, brier, mae)}
+MAXIMISED = ("accuracy", "top5", "margin")
+"""Metrics of which larger values are better."""
 RANKS = {"accuracy": 1, "error": 1, "top5": 5}
 """Metrics that say yes or no, by whether the right output is among this many largest."""
 _OF_CLASSES = tuple(metric for name, metric in METRICS.items() if name != "mae")
@@ -117,7 +119,7 @@ def chosen(
 def code_of(metrics: Iterable[str], folder: Path | None = None) -> list[tuple[str, Path | None]]:
     """The user's code that names of metrics point to: (name, file), the file None for a module. Raises BadInput."""
     files = {name: parts(name)[0] for name in metrics if is_custom(name)}
-    return [(name, found(file, folder) if file.endswith(".py") else None) for name, file in files.items()]
+    return [(name, find_file(file, folder) if file.endswith(".py") else None) for name, file in files.items()]
 
 
 def of_classes(metrics: Mapping[str, Metric]) -> list[str]:

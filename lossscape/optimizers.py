@@ -7,7 +7,7 @@ v ← αv + g, θ ← θ − ηv, so a schedule acts on past gradients too.
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -16,6 +16,7 @@ from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from lossscape.errors import BadInput
 from lossscape.families import Component, Family, Fraction, NonNegative, Rate, is_custom
+from lossscape.usercode import blamed
 
 Parameters = Iterable[nn.Parameter]
 Betas = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
@@ -64,15 +65,14 @@ def adagrad(
     eps: NonNegative = 1e-10,
 ) -> Optimizer:
     """h ← h + g², θ ← θ − η_t g / (√h + ε) with η_t = η / (1 + (t − 1) lr_decay)."""
-    parameters = list(parameters)
-    return Adagrad(
+    return _fused(
+        Adagrad,
         parameters,
         lr=lr,
         lr_decay=lr_decay,
         weight_decay=weight_decay,
         initial_accumulator_value=initial_accumulator_value,
         eps=eps,
-        fused=_fusible(parameters),
     )
 
 
@@ -117,16 +117,8 @@ def adam(
     amsgrad: bool = False,
 ) -> Optimizer:
     """m ← β₁ m + (1 − β₁) g, h ← β₂ h + (1 − β₂) g², θ ← θ − η m̂ / (√ĥ + ε) (arXiv:1412.6980)."""
-    parameters, (beta1, beta2) = list(parameters), betas
-    return Adam(
-        parameters,
-        lr=lr,
-        betas=(beta1, beta2),
-        eps=eps,
-        weight_decay=weight_decay,
-        amsgrad=amsgrad,
-        fused=_fusible(parameters),
-    )
+    options = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+    return _fused(Adam, parameters, **options)
 
 
 def adamw(
@@ -139,16 +131,8 @@ def adamw(
     amsgrad: bool = False,
 ) -> Optimizer:
     """θ ← θ − η λ θ in front of Adam's step (arXiv:1711.05101)."""
-    parameters, (beta1, beta2) = list(parameters), betas
-    return AdamW(
-        parameters,
-        lr=lr,
-        betas=(beta1, beta2),
-        eps=eps,
-        weight_decay=weight_decay,
-        amsgrad=amsgrad,
-        fused=_fusible(parameters),
-    )
+    options = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+    return _fused(AdamW, parameters, **options)
 
 
 def _fusible(parameters: list[nn.Parameter]) -> bool | None:
@@ -159,6 +143,11 @@ def _fusible(parameters: list[nn.Parameter]) -> bool | None:
     """
     plain = (p.device.type == "cpu" and p.is_floating_point() and p.is_contiguous() for p in parameters)
     return True if all(plain) else None
+
+
+def _fused(kind: Callable[..., Optimizer], parameters: Parameters, **options: Any) -> Optimizer:
+    parameters = list(parameters)
+    return kind(parameters, fused=_fusible(parameters), **options)
 
 
 def _sgd(parameters: Parameters, *, lr: float, dampening: float = 0.0, **options: float) -> Optimizer:
@@ -192,13 +181,8 @@ def build(spec: Component, parameters: Parameters) -> Optimizer:
     and whose step needs no closure; a class such as `torch.optim:RAdam` is such a function.
     Raises BadInput where it fails or returns something else.
     """
-    function, arguments = FAMILY.function(spec), FAMILY.arguments(spec)
-    if not is_custom(spec.name):
-        return function(parameters, **arguments)
-    try:
-        optimizer = function(parameters, **arguments)
-    except Exception as error:  # whatever the user's function raises is the user's to read
-        raise BadInput(f"optimizer {spec.name!r} failed: {type(error).__name__}: {error}") from error
+    with blamed(f"optimizer {spec.name!r} failed:", is_custom(spec.name)):
+        optimizer: Any = FAMILY.bound(spec)(parameters)
     if not isinstance(optimizer, Optimizer):
         what = type(optimizer).__name__
         raise BadInput(f"optimizer {spec.name!r} returned {what}, not a torch.optim.Optimizer")

@@ -156,7 +156,7 @@ class Problem:
 
     def settings(self) -> dict[str, Any]:
         """What is computed, apart from the points: data, split, samples, loss, dropout, policy, precision."""
-        named, measured = self.run.told(), self.measured
+        named, measured = self.run.settings(), self.measured
         population = {name: len(getattr(self.data, name)) for name in SPLITS[measured.split]}
         taken: dict[str, Any] = {"samples": population}
         if measured.samples is not None:

@@ -84,7 +84,7 @@ def _check_twice(source: Source, loader: DataLoader[Any]) -> None:
     """Read two samples twice. Raises BadInput where they differ, as with random transforms."""
     data = loader.dataset
     readings = [list(islice(iter(_samples(data)), 2)) for _ in range(2)]
-    if not _equal(*readings):
+    if not same(*readings):
         raise BadInput(
             f"{_name(source)}: a sample read twice is not the same; a loss over data needs fixed samples: leave random "
             "transforms (crops, flips, noise) out, as for a test split"
@@ -98,13 +98,15 @@ def _samples(data: Any) -> Iterator[Any]:
     return (data[index] for index in sorted({0, len(data) - 1}) if len(data))
 
 
-def _equal(one: Any, other: Any) -> bool:
+def same(one: Any, other: Any) -> bool:
+    """Whether two samples, or mappings or lists of such, hold the same values."""
     if isinstance(one, Tensor):
-        return isinstance(other, Tensor) and torch.equal(one.nan_to_num(), other.nan_to_num())
+        alike = isinstance(other, Tensor) and one.dtype == other.dtype
+        return alike and torch.equal(one.nan_to_num(), other.nan_to_num())
     if isinstance(one, Mapping):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
+        return len(one) == len(other) and all(map(same, one, other))
     if hasattr(one, "__array__"):
         return np.array_equal(np.asarray(one), np.asarray(other))
     return bool(one == other)

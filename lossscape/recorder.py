@@ -15,13 +15,13 @@ from lossscape.adopt.fit import fitted
 from lossscape.batches import Batch, Inputs, called, tensors_of, unwrapped
 from lossscape.config import RunConfig, config_of
 from lossscape.errors import BadInput
-from lossscape.files import held, save_tensors, sweep
+from lossscape.files import held, save_tensors
 from lossscape.models.recognised import section_of
 from lossscape.outputs import logits_of
-from lossscape.reading import samples_of
+from lossscape.reading import same, samples_of
 from lossscape.runs import Run
+from lossscape.tokens import are_tokens, by_position
 from lossscape.train.checks import DATA_FILE
-from lossscape.train.state import say_state
 
 Samples = tuple[Any, Tensor] | Dataset[Any] | DataLoader[Any]
 """(inputs, targets), the inputs a tensor or a mapping of tensors; or a data set of torch's."""
@@ -54,53 +54,54 @@ class Recorder:
         of train and test.
         Raises BadInput where these do not fit together, or the folder holds another run.
         """
-        run = Run(folder)
+        self.run = Run(folder)
+        """The run."""
         self._model = unwrapped(model)
-        self._device = next((value.device for value in self._model.parameters()), torch.device("cpu"))
+        self._subject: keep.Subject | None = None
+        if _is_replica():
+            return
+        device = next((value.device for value in self._model.parameters()), torch.device("cpu"))
         if named is None:
-            named = section_of(self._model) or (None if overwrite else _named_before(run))
-        model_section = {"name": named} if isinstance(named, str) else named
+            named = section_of(self._model) or (None if overwrite else _named_before(self.run))
         keys = {"loss": {"name": loss} if isinstance(loss, str) else loss, **(config or {})}
-        output = keys.get("output")
-        content = None if "dataset" in keys else _content(self._model, train, test, output)
-        with held(run.path, "recording"):
-            continued = keep.check_folder(run, overwrite)
+        keys["model"] = {"name": named} if isinstance(named, str) else named or {"name": "mlp"}
+        content = None if "dataset" in keys else _content(self._model, device, train, test, keys.get("output"))
+        with held(self.run.path, "recording"):
+            continued = keep.check_folder(self.run, overwrite)
             if content is not None:
-                keys["dataset"] = _keep_data(run, content, continued)
-            resolved = _config(run, keys | {"model": model_section or {"name": "mlp"}})
-            loaded = data.load(resolved.dataset, self._device)
-            if model_section is None:
+                keys["dataset"] = _keep_data(self.run, content, continued)
+            resolved = _config(self.run, keys)
+            loaded = data.load(resolved.dataset, device)
+            if named is None:
                 structure = copy.deepcopy(self._model)
                 structure.zero_grad(set_to_none=True)
             else:
                 structure = models.build(resolved.model, loaded.shape, loaded.outputs)
                 _check_same(self._model, structure, loaded.train.inputs[:SAMPLES], resolved)
-            self._subject = keep.subject_of(
-                run, resolved, loaded, structure, self._device, named=model_section is not None
-            )
-            keep.check_place(run, self._subject.resolved(), overwrite)
-            keep.begin(self._subject, keeping=(DATA_FILE,) if overwrite else None)
-            sweep(run.path / "checkpoints")
-            say_state(run, keep.RECORDED)
-
-    @property
-    def run(self) -> Run:
-        """The run."""
-        return self._subject.run
+            subject = keep.subject_of(self.run, resolved, loaded, structure, device, named=named is not None)
+            keep.check_config(self.run, subject.resolved(), overwrite)
+            keep.begin(subject, keep.RECORDED, overwrite=overwrite, keeping=(DATA_FILE,))
+        self._subject = subject
 
     def save(self, *, epoch: int) -> dict[str, float]:
         """Keep the model's present weights as the checkpoint of an epoch, in place of one that is there.
 
         Both splits are evaluated, in eval mode on a copy. Returns the metrics, as train_loss, test_accuracy, …. In the
-        processes of data-parallel training only the first does this; the others return nothing.
+        processes of data-parallel training only the first keeps anything; in the others nothing is returned.
         """
-        if torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank():
+        if self._subject is None:
             return {}
         if epoch < 0:
             raise BadInput(f"epoch {epoch}: epochs count from 0")
         state = fitted(self._model.state_dict(), self._subject.model, f"{self.run.path}, epoch {epoch}").state
         with held(self.run.path, "recording"):
             return keep.add(self._subject, epoch, state, {"recorded": True})
+
+
+def _is_replica() -> bool:
+    """Whether this is one of the processes of data-parallel training that write nothing."""
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_rank() > 0
 
 
 def _named_before(run: Run) -> dict[str, Any] | None:
@@ -112,7 +113,9 @@ def _named_before(run: Run) -> dict[str, Any] | None:
     return named
 
 
-def _content(model: nn.Module, train: Samples | None, test: Samples | None, output: str | None) -> dict[str, Any]:
+def _content(
+    model: nn.Module, device: torch.device, train: Samples | None, test: Samples | None, output: str | None
+) -> dict[str, Any]:
     """What the file of the data holds. Raises BadInput where a split is missing or is no data."""
     if train is None or test is None:
         raise BadInput("a recorder needs train=(inputs, targets) and test=(inputs, targets), or a dataset in config")
@@ -123,21 +126,25 @@ def _content(model: nn.Module, train: Samples | None, test: Samples | None, outp
         content[f"{split}_inputs"] = kept if isinstance(inputs, Batch) else kept["inputs"]
         content[f"{split}_targets"] = _kept(targets)
         if split == "train" and not targets.is_floating_point():
-            with torch.random.fork_rng(devices=[]), torch.no_grad():
-                logits = logits_of(called(copy.deepcopy(model).eval(), _like(model, inputs[:2])), 2, output)
-            content["classes"] = logits.shape[-1 if logits.shape[:-1] == targets[:2].shape else 1]
+            few = inputs[:SAMPLES]
+            models.summarise(model, few)  # refuses what does not fit
+            outputs = _outputs(model, few.to(device), output)
+            if are_tokens(targets):
+                outputs, _ = by_position(outputs, targets[:SAMPLES])
+            if outputs.ndim > 1:
+                content["classes"] = outputs.shape[1]
     return content
+
+
+def _outputs(model: nn.Module, inputs: Inputs, output: str | None) -> Tensor:
+    """What a copy of a model in eval mode gives."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        return logits_of(called(copy.deepcopy(model).eval(), inputs), len(inputs), output)
 
 
 def _kept(tensor: Tensor) -> Tensor:
     """On the CPU, with no more memory than its own."""
     return tensor.detach().cpu().contiguous().clone()
-
-
-def _like(model: nn.Module, inputs: Inputs) -> Inputs:
-    """Inputs on the device of a model."""
-    value = next(model.parameters(), None)
-    return inputs if value is None else inputs.to(value.device)
 
 
 def _keep_data(run: Run, content: dict[str, Any], continued: bool) -> dict[str, Any]:
@@ -148,22 +155,9 @@ def _keep_data(run: Run, content: dict[str, Any], continued: bool) -> dict[str, 
     file = run.path / DATA_FILE
     if not continued:
         save_tensors(file, content)
-    elif not _holds(file, content):
+    elif not file.exists() or not same(weights.read(file), content):
         raise BadInput(f"{run.path} was made with other data: choose another folder, or overwrite=True")
     return {"name": "tensors", "file": DATA_FILE, "normalize": False}
-
-
-def _holds(file: Path, content: dict[str, Any]) -> bool:
-    """Whether a file holds the same data."""
-    if not file.exists():
-        return False
-    return _equal(weights.read(file), content)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return set(one) == set(other) and all(_equal(one[key], other[key]) for key in other)
-    return torch.equal(torch.as_tensor(one), torch.as_tensor(other))
 
 
 def _config(run: Run, keys: dict[str, Any]) -> RunConfig:
@@ -176,11 +170,7 @@ def _check_same(model: nn.Module, made: nn.Module, inputs: Inputs, config: RunCo
     """Raise BadInput where a config's model does not compute what the recorded one does."""
     name = config.model.name
     state = fitted(model.state_dict(), made, f"the recorded model, as {name!r}").state
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        made.load_state_dict(state)
-        wanted, got = (
-            logits_of(called(each.eval(), inputs), len(inputs), config.output)
-            for each in (copy.deepcopy(model), made.to(inputs.device))
-        )
+    made.load_state_dict(state)
+    wanted, got = (_outputs(each, inputs, config.output) for each in (model, made.to(inputs.device)))
     if wanted.shape != got.shape or not torch.allclose(wanted.float(), got.float(), TOLERANCE, TOLERANCE):
         raise BadInput(f"{name!r} makes a model of the same parameters that gives other outputs than the recorded one")

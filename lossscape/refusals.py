@@ -1,4 +1,4 @@
-"""What a config is refused with: every error at once, each with its place and the remedy."""
+"""What a config is refused with: every error at once, each with its location and the remedy."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,9 @@ FAMILIES: dict[str, Family] = {
     "loss": losses.FAMILY,
     "optimizer": optimizers.FAMILY,
     "schedule": schedules.FAMILY,
+    "model.init": models.INITIAL_VALUES,
 }
-_KEYS = FAMILIES | {"model.init": models.INITIAL_VALUES}
-"""Every key of a config that names a member of a family."""
+"""By every key of a config that names a member of one."""
 
 
 def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Location], str]) -> str:
@@ -33,13 +33,13 @@ def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Loc
             continue
         location, section = _location_and_section(detail, root)
         key = ".".join(str(step) for step in location)
-        if detail["type"].startswith("union_tag") and key in _KEYS and isinstance(detail["input"], dict):
+        if detail["type"].startswith("union_tag") and key in FAMILIES and isinstance(detail["input"], dict):
             location += ("name",)
         elif detail["type"] == "missing":
             location = location[:-1]  # the section where it should stand
-        place = f"{where(location)}: {key}: "
-        reasons.setdefault(place, []).append(_reason(detail, key, section))
-    lines = [place + ", or ".join(dict.fromkeys(found)) for place, found in reasons.items()]
+        start = f"{where(location)}: {key}: "
+        reasons.setdefault(start, []).append(_reason(detail, key, section))
+    lines = [start + ", or ".join(dict.fromkeys(found)) for start, found in reasons.items()]
     return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])
 
 
@@ -47,8 +47,8 @@ def _says_less(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
     """Whether a mapping is only refused for not being a word, where another branch says what is wrong in it."""
     if detail["type"] != "literal_error" or not isinstance(detail["input"], dict):
         return False
-    place = detail["loc"][:-1]
-    return any(other is not detail and other["loc"][: len(place)] == place for other in others)
+    parent = detail["loc"][:-1]
+    return any(other is not detail and other["loc"][: len(parent)] == parent for other in others)
 
 
 def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> str:
@@ -62,9 +62,9 @@ def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> st
                 return f"key {last!r} is not a parameter of the function"
             return one_of("key", last, section.model_fields)
         case "union_tag_invalid":
-            return one_of(last, given.get("name"), [*_KEYS[key].members, "package.module:function"])
+            return one_of(last, given.get("name"), [*FAMILIES[key].members, "package.module:function"])
         case "union_tag_not_found":
-            return f"needs a name; allowed: {', '.join(_KEYS[key].members)}"
+            return f"needs a name; allowed: {', '.join(FAMILIES[key].members)}"
         case "model_attributes_type" | "model_type" | "dict_type":
             return f"needs a mapping, got {shown}"
         case "literal_error":
@@ -74,7 +74,7 @@ def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> st
             return f"{given!r} is not a device; allowed: auto, cpu, cuda, cuda:N"
         case "none_required":
             return f"{shown} is not possible in this version; allowed: null"
-        case "custom_function":
+        case "whole_message":
             return detail["msg"]
         case _:
             message = detail["msg"].removeprefix("Value error, ")
@@ -97,7 +97,7 @@ def _location_and_section(detail: ErrorDetails, root: type[Section]) -> tuple[Lo
         location.append(step)
         if last:
             break
-        family = _KEYS.get(".".join(map(str, location)))
+        family = FAMILIES.get(".".join(map(str, location)))
         if family is None:
             section = _subsection(section, step)
     return tuple(location), section

@@ -31,41 +31,23 @@ class RunFiles:
     def __init__(self, path: str | Path) -> None:
         """path: the run directory, which need not exist yet."""
         self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        """The resolved experiment."""
+        self.environment_file = self.path / "environment.json"
+        """Versions, device, threads, seed, git commit, command, the model's size and the data's facts."""
+        self.metrics_file = self.path / "metrics.csv"
+        """One row per epoch, epoch 0 first."""
+        self.resume_file = self.path / "resume.pt"
+        """What an exact continuation needs."""
+        self.state_file = self.path / "state.json"
+        """Where the run stands: {state, epoch, step, message}."""
+        self.tensorboard_folder = self.path / "tensorboard"
+        self.report_folder = self.path / "report"
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return self.path.resolve().name
-
-    @property
-    def config_file(self) -> Path:
-        """The resolved experiment."""
-        return self.path / "config.yaml"
-
-    @property
-    def environment_file(self) -> Path:
-        """Versions, device, threads, seed, git commit, command, the model's size and the data's facts."""
-        return self.path / "environment.json"
-
-    @property
-    def metrics_file(self) -> Path:
-        """One row per epoch, epoch 0 first."""
-        return self.path / "metrics.csv"
-
-    @property
-    def resume_file(self) -> Path:
-        """What an exact continuation needs."""
-        return self.path / "resume.pt"
-
-    @property
-    def state_file(self) -> Path:
-        """Where the run stands: {state, epoch, step, message}."""
-        return self.path / "state.json"
-
-    @property
-    def tensorboard_folder(self) -> Path:
-        """Event files, where TensorBoard is asked for."""
-        return self.path / "tensorboard"
 
     def epoch_file(self, epoch: int) -> Path:
         """The checkpoint after an epoch; 0: the initial values."""
@@ -82,11 +64,6 @@ class RunFiles:
     def results(self, kind: str) -> Path:
         """The folder of an analysis' results."""
         return self.path / kind
-
-    @property
-    def report_folder(self) -> Path:
-        """Where `lossscape report` writes."""
-        return self.path / "report"
 
     def environment(self) -> dict[str, Any]:
         """What environment.json says; empty where it is missing or torn."""

@@ -4,7 +4,6 @@
 `point("runs/a@12")` reads the command line's notation RUN[@CHECKPOINT].
 """
 
-import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -122,8 +121,7 @@ class Run(RunFiles):
     @property
     def loss(self) -> losses.Loss:
         """What the net's outputs and the targets give for each sample."""
-        spec = self.config.loss
-        return functools.partial(losses.FAMILY.function(spec), **losses.FAMILY.arguments(spec))
+        return losses.FAMILY.bound(self.config.loss)
 
     @property
     def metrics(self) -> dict[str, Metric] | None:
@@ -143,7 +141,7 @@ class Run(RunFiles):
         """What was trained on what, by the sections of a config: dataset, model, loss, teacher; as plain data."""
         return self.config.resolved()
 
-    def told(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """What the settings of a result say of the run's data, net and loss."""
         sections = self.sections()
         dataset = {key: value for key, value in sections["dataset"].items() if key != "root"}
@@ -200,7 +198,7 @@ class Run(RunFiles):
 
 @dataclass(frozen=True)
 class Point:
-    """RUN@CHECKPOINT: a place in the space of a model's parameters."""
+    """RUN@CHECKPOINT: a model's parameters."""
 
     run: Run
     checkpoint: Checkpoint
@@ -214,14 +212,13 @@ class Point:
         return {"run": self.run.name, "checkpoint": self.checkpoint.label, "sha256": self.checkpoint.sha256}
 
 
-def point_of(place: "str | Point", default: str = "last") -> Point:
+def point_of(given: "str | Point", default: str = "last") -> Point:
     """The point that `RUN[@CHECKPOINT]` names, or one that is open already. Raises BadInput."""
-    if isinstance(place, Point):
-        return place
-    text = str(place)
-    path, checkpoint = text, default
-    if "@" in text.rpartition("/")[2]:
-        path, _, checkpoint = text.rpartition("@")
+    if isinstance(given, Point):
+        return given
+    path, checkpoint = str(given), default
+    if "@" in path.rpartition("/")[2]:
+        path, _, checkpoint = path.rpartition("@")
     run = Run.open(path)
     return Point(run, run.checkpoint(checkpoint))
 
@@ -268,10 +265,8 @@ def summary(run: Run) -> tuple[str, ...]:
     except (BadInput, KeyError, TypeError, AttributeError):
         return (run.name, *["?"] * 8, "config.yaml cannot be read")
     rows = last_metrics(run)
-    numbers = [
-        "-" if not rows.get(key) else f"{float(rows[key]):{'.1%' if key.endswith('accuracy') else '.4f'}}"
-        for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-    ]
+    shown = {"train_loss": ".4f", "train_accuracy": ".1%", "test_loss": ".4f", "test_accuracy": ".1%"}
+    numbers = [f"{float(rows[key]):{form}}" if rows.get(key) else "-" for key, form in shown.items()]
     done = rows.get("epoch", "0") + ("" if epochs is None else f"/{epochs}")
     return (run.name, *names, done, *numbers, standing(run))
 

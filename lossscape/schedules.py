@@ -69,9 +69,8 @@ def factor(spec: ScheduleOptions, step: int, steps_per_epoch: int, epochs: int) 
     if step < warmup:
         return (step + 1) / warmup
     epoch = (step - warmup) / steps_per_epoch
-    function, remaining = FAMILY.function(spec), epochs - warmup / steps_per_epoch
     try:
-        value = float(function(epoch, remaining, **FAMILY.arguments(spec)))
+        value = float(FAMILY.bound(spec)(epoch, epochs - warmup / steps_per_epoch))
     except Exception as error:  # whatever a user's function raises is the user's to read
         raise RunFailed(f"schedule {spec.name!r} failed at epoch {epoch:g}: {type(error).__name__}: {error}") from error
     if not (math.isfinite(value) and value >= 0):

@@ -28,15 +28,15 @@ def parts(name: str) -> tuple[str, str]:
     return module, function
 
 
-def found(path: str, folder: Path | None) -> Path:
+def find_file(path: str, folder: Path | None) -> Path:
     """A file that a config names, looked for from `folder` (the config's) first, then from the working directory.
 
     Raises BadInput that names both.
     """
     looked = dict.fromkeys([(folder or Path()).resolve(), Path.cwd()])
-    for place in looked:
-        if (place / path).is_file():
-            return (place / path).resolve()
+    for start in looked:
+        if (start / path).is_file():
+            return (start / path).resolve()
     raise BadInput(f"there is no file {path!r} (looked from {' and '.join(map(str, looked))})")
 
 
@@ -47,7 +47,7 @@ def load(name: str, folder: Path | None = None, guard: Guard | None = None) -> C
     was tried: a missing file or module, an error while importing it, no such name.
     """
     module_name, function_name = parts(name)
-    file = found(module_name, folder) if module_name.endswith(".py") else None
+    file = find_file(module_name, folder) if module_name.endswith(".py") else None
     if guard is not None:
         guard(name, file)
     try:
@@ -59,6 +59,20 @@ def load(name: str, folder: Path | None = None, guard: Guard | None = None) -> C
         names = [key for key, value in vars(module).items() if inspect.isfunction(value)]
         raise BadInput(f"{module_name!r} has no function {function_name!r}; it has: {', '.join(names) or 'none'}")
     return function
+
+
+@contextmanager
+def blamed(what: str, own: bool = True) -> Iterator[None]:
+    """Whatever the user's own code raises is the user's to read: BadInput that begins with `what`.
+
+    own: False where the code is of this package, whose errors are passed on.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not own or isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{what} {type(error).__name__}: {error}") from error
 
 
 def loaded() -> list[ModuleType]:

@@ -18,10 +18,12 @@ from processes import At, Processes
 from torch import Tensor, nn
 
 from lossscape import yamlfile
+from lossscape.adopt import adopt
 from lossscape.adopt.files import gather, numbers_of
 from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
 from lossscape.runs import Run
+from lossscape.train.state import say_state
 from lossscape.usercode import load
 
 ADOPTED = "".join(line for line in DIGITS.splitlines(keepends=True) if not line.startswith(("optimizer", "training")))
@@ -170,7 +172,7 @@ def test_killed_at_any_file_it_continues(place: Path, cli: Callable[..., Answer]
 
 
 def test_a_signal_stops_after_a_checkpoint(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lossscape.adopt import adopt, keep
+    from lossscape.adopt import keep
     from lossscape.signals import Interrupted
 
     add = keep.add
@@ -186,6 +188,14 @@ def test_a_signal_stops_after_a_checkpoint(place: Path, monkeypatch: pytest.Monk
         adopt(config, gather(["ck/*.pt"]))
     assert [row["epoch"] for row in rows(Run("runs/digits"))] == ["0"]
     assert Run("runs/digits").state()["state"] == "interrupted"
+
+
+def test_adopted_is_said_where_only_that_was_left(place: Path) -> None:
+    config, files = read_config(RunConfig, "adopted.yaml"), gather(["ck/*.pt"])
+    run = adopt(config, files)
+    for left in ("interrupted", "running"):  # a signal, or a kill, after the last checkpoint
+        say_state(run, left)
+        assert adopt(config, files).state()["state"] == "adopted"
 
 
 # --- what files hold ----------------------------------------------------------------------------------------

@@ -242,7 +242,7 @@ def test_settings_are_laid_over(tmp_path: Path) -> None:
     resolved = laid.resolved()
     assert resolved["optimizer"]["lr"] == 0.001
     assert resolved["model"]["hidden"] == [3, 4]
-    assert resolved["training"]["early_stopping"] == {"patience": 3, "metric": "test_loss"}
+    assert resolved["training"]["early_stopping"] == {"patience": 3, "metric": "test_loss", "mode": None}
     assert resolved["seed"] == 2
     assert resolved["dataset"]["root"] == "a=b"
     assert resolved["schedule"] == {"name": "step", "warmup_epochs": 0.0, "every": 2, "gamma": 0.5}
@@ -313,9 +313,9 @@ def test_every_error_has_its_place(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, "model.init"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_an_unknown_name_gets_the_nearest_of_its_family(family: str, tmp_path: Path) -> None:
-    members = (FAMILIES | {"model.init": INITIAL_VALUES})[family].members
+    members = FAMILIES[family].members
     for member in members:
         (_, line) = errors(tmp_path, DIGITS, f"{family}={{name: {member}_}}")
         near = re.search(r"did you mean '(\w+)'\?", line)

@@ -22,9 +22,9 @@ from lossscape.config import RunConfig, read_config
 from lossscape.data import DATASETS, FAMILY, Data, RawData, Split
 from lossscape.data.augment import augment
 from lossscape.data.digits import digits
+from lossscape.data.folders import data_root
 from lossscape.data.labels import noisy, proportional, stratified
 from lossscape.data.options import Augment, DataOptions
-from lossscape.data.places import data_root
 from lossscape.data.prepare import prepare, statistics
 from lossscape.data.synthetic import synthetic
 from lossscape.errors import BadInput
@@ -46,7 +46,7 @@ def load(name: str, **options: Any) -> Data:
 def own(returned: Any, **options: Any) -> Data:
     """A user's function that returns something, under the shared options."""
     spec = DataOptions.model_validate({"name": "mine.py:f", **options})
-    return prepare(lambda: returned, {}, spec, torch.device("cpu"))
+    return prepare(lambda: returned, spec, torch.device("cpu"))
 
 
 def four(train: int = 30, test: int = 12, classes: int = 3, shape: tuple[int, ...] = (4,)) -> tuple[Tensor, ...]:
@@ -349,7 +349,7 @@ def test_own_function_that_fails() -> None:
         raise KeyError("label")
 
     with pytest.raises(BadInput, match="dataset a:b: it raised KeyError: 'label'") as caught:
-        prepare(broken, {}, DataOptions(name="a:b"), torch.device("cpu"))
+        prepare(broken, DataOptions(name="a:b"), torch.device("cpu"))
     assert isinstance(caught.value.__cause__, KeyError)
 
 

@@ -133,7 +133,7 @@ def test_grey_stays_grey(tmp_path: Path) -> None:
 @pytest.mark.skipif("LOSSSCAPE_TEST_DATA" not in os.environ, reason="LOSSSCAPE_TEST_DATA is not set: no real data")
 def test_real_pictures(tmp_path: Path) -> None:
     whole = Path(os.environ["LOSSSCAPE_TEST_DATA"]) / "cifar10-jpeg"
-    assert [len(image_folder._list(whole / split).paths) for split in ("train", "test")] == [50_000, 10_000]
+    assert [len(image_folder.listing(whole / split).paths) for split in ("train", "test")] == [50_000, 10_000]
     for path in [*whole.glob("train/*/00[01]?.jpg"), *whole.glob("test/*/000?.jpg")]:
         copy = tmp_path / "few" / path.relative_to(whole)
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 import lossscape
 from lossscape import Recorder
+from lossscape.adopt import adopt
+from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
 from lossscape.models.cnn import cnn
 from lossscape.models.mlp import mlp
@@ -271,6 +273,8 @@ def test_overwrite_begins_anew(place: Path) -> None:
 LOOP = """\
 import sys, torch
 from lossscape import Recorder
+from lossscape.adopt import adopt
+from lossscape.config import RunConfig, read_config
 from lossscape.models.mlp import mlp
 
 x, y = torch.linspace(-1, 1, 24).reshape(12, 2), torch.arange(12) % 3
@@ -300,6 +304,46 @@ def test_killed_at_any_file_the_loop_can_be_run_again(place: Path, processes: Pr
     assert [c.sha256 for c in mine.checkpoints()] == [c.sha256 for c in whole.checkpoints()]
 
 
+RANKS = """\
+import sys, torch
+from lossscape import Recorder
+from lossscape.adopt import adopt
+from lossscape.config import RunConfig, read_config
+from lossscape.models.mlp import mlp
+
+torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=int(sys.argv[2]), world_size=2)
+x, y = torch.linspace(-1, 1, 24).reshape(12, 2), torch.arange(12) % 3
+recorder = Recorder("runs/mine", mlp((2,), 3, hidden=[4]), train=(x, y), test=(x, y))
+print(recorder.run.name, sorted(recorder.save(epoch=0)))
+torch.distributed.barrier()
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_the_first_of_several_processes_records(place: Path) -> None:
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-c", RANKS, str(place / "meet"), str(rank)], stdout=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate()[0].strip() for process in begun]
+    assert [process.returncode for process in begun] == [0, 0]
+    assert said == ["mine ['test_accuracy', 'test_loss', 'train_accuracy', 'train_loss']", "mine []"]
+    assert [row["epoch"] for row in rows(Run("runs/mine"))] == ["0"]
+
+
+def test_weights_are_adopted_beside_recorded_ones(place: Path) -> None:
+    recorder = Recorder("runs/mine", own(), train=TRAIN, test=TEST, named="nets.py:net")
+    recorder.save(epoch=0)
+    torch.save(own().state_dict(), "more.pt")
+    config = read_config(RunConfig, recorder.run.config_file)
+    with pytest.raises(BadInput, match="epoch 0 of runs/mine was recorded; say its own with --epochs"):
+        adopt(config, [Path("more.pt")], epochs=[0])
+    adopt(config, [Path("more.pt")])
+    assert [row["epoch"] for row in rows(recorder.run)] == ["0", "1"]
+
+
 # --- what is refused ----------------------------------------------------------------------------------------
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -309,6 +353,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "the same parameters, another net": ({"named": "nets.py:other"}, "gives other outputs than the recorded one"),
     "options": ({"named": {"name": "nets.py:net", "widht": 5}}, "model.widht: key 'widht' is not a parameter"),
     "no such file": ({"named": "nowhere.py:net"}, "there is no file 'nowhere.py'"),
+    "inputs of another shape": ({"train": (TRAIN[0][:, :, :5], TRAIN[1])}, "does not take inputs of shape"),
     "class numbers beyond": ({"train": (TRAIN[0], TRAIN[1] + 7)}, "beyond"),
 }
 

@@ -277,6 +277,8 @@ def test_summary_and_last_metrics(own_run: Run) -> None:
     own_run.metrics_file.write_text(",".join(COLUMNS) + "\n")
     assert last_metrics(own_run) == {}
     assert summary(own_run) == (*described, "0/3", "-", "-", "-", "-", "finished")
+    own_run.metrics_file.write_text("epoch,train_loss,test_loss\n3,0.5,0.25\n")  # of numbers, which have no accuracy
+    assert summary(own_run) == (*described, "3/3", "0.5000", "-", "0.2500", "-", "finished")
     own_run.metrics_file.unlink()
     assert summary(own_run) == (*described, "0/3", "-", "-", "-", "-", "finished")
     own_run.metrics_file.write_text("epoch,train_loss,test_loss\n3,0.5,0.25\n")  # as of numbers

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from lossscape import devices, yamlfile
-from lossscape.config import Experiment, experiment_from
+from lossscape.config import Experiment, config_of, experiment_from
 from lossscape.errors import BadInput, RunFailed
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, StopRequest
@@ -286,6 +287,46 @@ def test_early_stopping_and_the_best_checkpoint(tmp_path: Path) -> None:
     assert rows(run) == found
 
 
+@pytest.mark.parametrize(
+    ("watched", "best"),
+    [
+        ({"metric": "train_margin"}, max),
+        ({"metric": "test_brier"}, min),
+        ({"metric": "test_margin", "mode": "min"}, min),
+        ({"metric": "test_own", "mode": "max"}, max),
+    ],
+    ids=lambda value: str(value),
+)
+def test_early_stopping_of_any_metric(watched: dict[str, str], best: Callable[..., float], tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("def own(outputs, targets):\n    return -outputs.square().sum(1)\n")
+    config = experiment(
+        metrics=["margin", "brier", f"{own}:own"],
+        optimizer={"name": "sgd", "lr": 3.0},
+        training={"epochs": 100, "batch_size": 32, "early_stopping": {"patience": 2, **watched}},
+    )
+    found = [float(row[watched["metric"]]) for row in rows(train(config, tmp_path))[1:]]
+    assert len(found) < 100
+    assert found.index(best(found)) == len(found) - 3
+
+
+@pytest.mark.parametrize(
+    ("watched", "says"),
+    [
+        ({"metric": "test_margin"}, r"early_stopping.metric: value 'test_margin' is not known.*allowed: test_loss"),
+        ({"metric": "loss"}, r"early_stopping.metric: value 'loss' is not known \(did you mean"),
+        ({"metric": "test_own"}, "early_stopping.mode: is required for a metric of your own; allowed: min, max"),
+    ],
+)
+def test_what_cannot_be_watched(watched: dict[str, str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def own(outputs, targets):\n    return outputs.sum(1)\n")
+    data = experiment(metrics=["accuracy", "top5"]).resolved()
+    data["metrics"] += [f"{tmp_path / 'own.py'}:own"]
+    data["training"]["early_stopping"] = {"patience": 2, **watched}
+    with pytest.raises(BadInput, match=says):
+        config_of(Experiment, data, "here", tmp_path)
+
+
 def test_a_diverging_run_stops_and_stays_readable(tmp_path: Path) -> None:
     config = experiment(
         optimizer={"name": "sgd", "lr": 1e30}, loss={"name": "mse"}, training={"epochs": 50, "batch_size": 32}
@@ -301,7 +342,7 @@ def test_a_diverging_run_stops_and_stays_readable(tmp_path: Path) -> None:
 def test_the_last_steps_share_of_the_mean_is_its_samples(tmp_path: Path) -> None:
     setup, _ = prepared(tmp_path)  # 110 samples in steps of 32, 32, 32, 14
     means = torch.tensor([1.0, 2.0, 3.0, 10.0])
-    assert loop._mean_over_samples(setup, means) == pytest.approx((32 * 6 + 14 * 10) / 110)
+    assert loop.mean_over_samples(setup, means) == pytest.approx((32 * 6 + 14 * 10) / 110)
 
 
 def test_bf16_trains_and_keeps_fp32_weights(tmp_path: Path) -> None:

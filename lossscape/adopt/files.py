@@ -38,11 +38,11 @@ def numbers_of(files: Sequence[Path]) -> list[int] | None:
     parts = [re.split(r"([0-9]+)", str(file)) for file in files]
     if len({tuple(each[::2]) for each in parts}) > 1:
         return None
-    places = range(1, len(parts[0]), 2)
-    labelled = [place for place in places if _EPOCH.search(parts[0][place - 1])]
+    numbered = range(1, len(parts[0]), 2)
+    labelled = [index for index in numbered if _EPOCH.search(parts[0][index - 1])]
     if len(files) > 1:
-        varying = [place for place in places if len({each[place] for each in parts}) > 1]
-        labelled = [place for place in labelled if place in varying] or varying
+        varying = [index for index in numbered if len({each[index] for each in parts}) > 1]
+        labelled = [index for index in labelled if index in varying] or varying
     if len(labelled) != 1:
         return None
     numbers = [int(each[labelled[0]]) for each in parts]

@@ -28,7 +28,7 @@ class Fitted:
     """The prefixes that were stripped from all of its keys; empty where none was."""
 
     @property
-    def told(self) -> dict[str, str | None]:
+    def facts(self) -> dict[str, str | None]:
         """What was done, for environment.json."""
         return {"taken_from": self.taken_from, "without": self.without}
 

@@ -1,7 +1,6 @@
 """A run directory of weights that were trained elsewhere: checkpoints, and what training would have measured."""
 
 import dataclasses
-import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,21 +12,21 @@ from lossscape import models, trust, yamlfile
 from lossscape.config import RunConfig
 from lossscape.data import Data
 from lossscape.errors import BadInput
-from lossscape.files import read_rows, save_tensors, write_text
-from lossscape.losses import FAMILY, Loss
+from lossscape.files import read_rows, save_tensors, sweep, write_text
+from lossscape.losses import FAMILY
 from lossscape.objective import Objective
 from lossscape.results.tables import write_csv
 from lossscape.runs import Run, metrics_columns, split_state
-from lossscape.train.checks import check_outputs, differences, holds_run
+from lossscape.train.checks import ADOPTED, check_outputs, differences, holds_run, refuse_different
 from lossscape.train.environment import record
 from lossscape.train.objectives import columns_of, objectives_of
 from lossscape.train.parallel import World
 from lossscape.train.start import empty
-from lossscape.train.state import plain
+from lossscape.train.state import on_cpu, say_state
 from lossscape.train.teacher import lesson_of
 
-ADOPTED, RECORDED = "adopted", "recorded"
-"""States of such runs; the first is also what environment.json calls its list of checkpoints."""
+RECORDED = "recorded"
+"""State of a run that a recorder writes; of others it is ADOPTED."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +57,7 @@ def subject_of(
     run: Run, config: RunConfig, data: Data, model: nn.Module, device: torch.device, *, named: bool = True
 ) -> Subject:
     """Objectives as training has them. Raises BadInput where data, model and loss do not fit together."""
-    loss: Loss = functools.partial(FAMILY.function(config.loss), **FAMILY.arguments(config.loss))
+    loss = FAMILY.bound(config.loss)
     check_outputs(model, loss, config, data)
     lesson = lesson_of(config.teacher, data, loss)
     objectives = objectives_of(model, config, data, loss, lesson, World())
@@ -74,7 +73,7 @@ def check_folder(run: Run, overwrite: bool) -> bool:
     return True
 
 
-def check_place(run: Run, resolved: dict[str, Any], overwrite: bool) -> None:
+def check_config(run: Run, resolved: dict[str, Any], overwrite: bool) -> None:
     """Raise BadInput where the folder holds a trained run, one of another config, or something else."""
     if not check_folder(run, overwrite):
         return
@@ -83,12 +82,7 @@ def check_place(run: Run, resolved: dict[str, Any], overwrite: bool) -> None:
         before |= {"model": resolved["model"]}  # which may be named later
     else:
         before = Run(run.path).config.resolved(run.path)
-    different = differences(before, resolved)
-    if different:
-        raise BadInput(
-            f"{run.path} was made with another config ({'; '.join(different[:4])}): choose another --name, or "
-            "--overwrite to delete that run"
-        )
+    refuse_different(run, differences(before, resolved))
 
 
 def entries(run: Run) -> dict[int, dict[str, Any]]:
@@ -103,19 +97,21 @@ def complete(subject: Subject, epoch: int) -> bool:
     return run.epoch_file(epoch).exists() and any(row["epoch"] == str(epoch) for row in rows)
 
 
-def begin(subject: Subject, *, keeping: tuple[str, ...] | None = None) -> None:
-    """Write what says that this is a run. The caller holds the folder.
+def begin(subject: Subject, state: str, *, overwrite: bool, keeping: tuple[str, ...] = ()) -> None:
+    """Write what says that this is a run, and its state. The caller holds the folder.
 
-    keeping: the files that are not deleted before; None deletes nothing.
+    overwrite: delete what was there, except the files of `keeping`.
     """
     run = subject.run
-    if keeping is not None:
+    if overwrite:
         empty(run, keeping)
     summary = models.summarise(subject.model, subject.data.train.inputs)
     facts = {"seed": subject.config.seed, "model": dataclasses.asdict(summary), "data": subject.data.facts, ADOPTED: []}
     trust.remember(subject.config.code())
     write_text(run.config_file, yamlfile.dump(subject.resolved()))
     record(run, subject.device, facts)
+    sweep(run.path / "checkpoints")
+    say_state(run, state)
 
 
 def add(
@@ -142,7 +138,7 @@ def add(
     rows = {int(row["epoch"]): row for row in read_rows(run.metrics_file, subject.columns)}
     if rows.pop(epoch, None):
         _write_rows(subject, rows)
-    save_tensors(run.epoch_file(epoch), plain(subject.model.state_dict()))
+    save_tensors(run.epoch_file(epoch), on_cpu(subject.model.state_dict()))
     environment = run.environment()
     known = entries(run) | {epoch: {"epoch": epoch, **origin}}
     environment[ADOPTED] = [known[number] for number in sorted(known)]

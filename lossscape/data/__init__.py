@@ -1,11 +1,11 @@
 """Data sets by name. A new one is a function that returns RawData and a line in DATASETS."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from lossscape.data.digits import digits
+from lossscape.data.folders import data_root
 from lossscape.data.image_folder import image_folder
 from lossscape.data.options import DataOptions
 from lossscape.data.prepare import prepare, where_data_is
@@ -36,5 +36,5 @@ def load(spec: DataOptions, device: torch.device | str = "cpu") -> Data:
 
     Raises BadInput where files are missing or corrupt, or a user's function returns something else.
     """
-    function: Callable[..., Any] = FAMILY.function(spec)
-    return prepare(function, FAMILY.arguments(spec), spec, torch.device(device))
+    read = FAMILY.bound(spec, root=data_root(spec.root), seed=spec.seed)
+    return prepare(read, spec, torch.device(device))

@@ -1,6 +1,5 @@
 """Whether what a data-set function returned is a data set."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +8,11 @@ from torch import Tensor
 
 from lossscape.batches import Batch, Inputs, batch_of, tensors_of
 from lossscape.data.split import RawData, Split
+from lossscape.devices import memory
 from lossscape.errors import BadInput
 from lossscape.tokens import IGNORED
 
+TENSORS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
 FORM = "RawData or (train_inputs, train_targets, test_inputs, test_targets)"
 
 
@@ -26,13 +27,12 @@ def checked(returned: Any, name: str) -> RawData:
         parts = tuple(returned)
     else:
         raise BadInput(f"dataset {name}: it must return {FORM}, not {_kind(returned)}")
-    names = ("train_inputs", "train_targets", "test_inputs", "test_targets")
-    for part, label in zip(parts, names, strict=True):
+    for part, label in zip(parts, TENSORS, strict=True):
         named = label.endswith("inputs") and isinstance(part, Mapping | Batch)
         if not isinstance(part, Tensor) and not named:
             raise BadInput(f"dataset {name}: {label} is {_kind(part)}, not a torch.Tensor")
-    train_inputs, test_inputs = (_inputs(parts[i], f"dataset {name}: {names[i]}") for i in (0, 2))
-    train_targets, test_targets = (_targets(parts[i], f"dataset {name}: {names[i]}") for i in (1, 3))
+    train_inputs, test_inputs = (_inputs(parts[i], f"dataset {name}: {TENSORS[i]}") for i in (0, 2))
+    train_targets, test_targets = (_targets(parts[i], f"dataset {name}: {TENSORS[i]}") for i in (1, 3))
     train, test = Split(train_inputs, train_targets), Split(test_inputs, test_targets)
     _check_together(train, test, name)
     numbers = train_targets.is_floating_point()
@@ -122,6 +122,5 @@ def _forms(inputs: Inputs) -> str:
 
 def check_memory(needed: int, what: str) -> None:
     """Refuse what this machine's memory cannot hold, before the system ends the process for it."""
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > available:
-        raise BadInput(f"{what} need {needed / 1e9:.3g} GB, and this machine has {available / 1e9:.3g} GB of memory")
+    if needed > memory():
+        raise BadInput(f"{what} need {needed / 1e9:.3g} GB, and this machine has {memory() / 1e9:.3g} GB of memory")

@@ -14,11 +14,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.progress import Progress
 
 from lossscape.data.check import check_memory
 from lossscape.errors import BadInput, RunFailed
+from lossscape.progress import Progress
 
 Pixels = NDArray[np.uint8]
 
@@ -43,15 +42,16 @@ def decode(paths: list[str], what: str) -> Pixels:
     pictures = np.frombuffer(mmap.mmap(-1, size), np.uint8).reshape(len(paths), 3, height, width)
     blocks = [range(start, min(start + BLOCK, len(paths))) for start in range(0, len(paths), BLOCK)]
     grey = True
-    with _progress(len(paths)) as advance, _pool(partial(_decode_block, paths, pictures, what)) as run:
+    progress = Progress("decoding pictures", len(paths), "pictures", quiet=not sys.stderr.isatty())
+    with progress, _pool(partial(_decode_block, paths, pictures, what)) as run:
         for block, all_grey in zip(blocks, run(blocks), strict=True):
             grey = grey and all_grey
-            advance(len(block))
+            progress.advance(len(block))
     return np.ascontiguousarray(pictures[:, :1]) if grey else pictures
 
 
 def _decode_block(paths: list[str], pictures: Pixels, what: str, block: range) -> bool:
-    """Decode some of the files into their places, and say whether all of them were grey."""
+    """Decode some of the files into the array, and say whether all of them were grey."""
     grey = True
     for index in block:
         picture, is_grey = _decode_one(paths[index], what)
@@ -119,11 +119,3 @@ def _pool(job: "partial[bool]") -> Iterator[Callable[[Iterable[range]], Iterator
             raise RunFailed("a process that decoded pictures was ended from outside (out of memory?)") from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("decoding pictures", total=total)
-        yield lambda done: progress.advance(task, done)

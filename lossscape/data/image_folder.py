@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from lossscape.data.decode import decode
-from lossscape.data.places import Place
+from lossscape.data.folders import DataFolder
 from lossscape.data.split import RawData, Split
 from lossscape.errors import BadInput
 from lossscape.files import cache_folder
@@ -39,7 +39,7 @@ def image_folder(root: Path, *, note: str = "") -> RawData:
     Raises BadInput for a missing folder, an empty class, other classes in test than in train, a picture that
     cannot be decoded, or pictures of unequal size.
     """
-    train, test = (_list(root / split) for split in SPLITS)
+    train, test = (listing(root / split) for split in SPLITS)
     if train.classes != test.classes:
         differing = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
         raise BadInput(f"{WHAT}: {root}/train and /test must have the same classes; only in one: {differing}")
@@ -58,12 +58,12 @@ def image_folder(root: Path, *, note: str = "") -> RawData:
     )
 
 
-def place_of_pictures(root: Path) -> Place:
+def folder_of_pictures(root: Path) -> DataFolder:
     """The folder that image_folder looks at when a config gives no root, and what it lacks."""
-    return Place("image_folder", root, [split for split in SPLITS if not (root / split).is_dir()])
+    return DataFolder("image_folder", root, [split for split in SPLITS if not (root / split).is_dir()])
 
 
-def _list(folder: Path) -> Listing:
+def listing(folder: Path) -> Listing:
     if not folder.is_dir():
         raise BadInput(f"{WHAT}: there is no folder {folder}; dataset.root must hold train/CLASS/ and test/CLASS/")
     found, start = Listing([], [], [], []), len(str(folder))
@@ -106,9 +106,9 @@ def _files(folder: str) -> list[tuple[str, str, int, int]]:
 
 def _cache_file(root: Path) -> Path:
     """One file per folder of pictures, so that a changed folder replaces its old tensors."""
-    place = root.resolve()
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "_", place.name)[:40]
-    return cache_folder() / "image_folder" / f"{slug}-{_sha256(str(place))[:12]}.pt"
+    folder = root.resolve()
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "_", folder.name)[:40]
+    return cache_folder() / "image_folder" / f"{slug}-{_sha256(str(folder))[:12]}.pt"
 
 
 def _sha256(text: str) -> str:

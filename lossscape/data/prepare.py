@@ -1,8 +1,7 @@
 """From a data set as it was read to the tensors that a net sees: checked, subset, noised, normalised."""
 
 import hashlib
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ from torch import Tensor
 
 from lossscape.batches import Batch, Inputs, tensors_of
 from lossscape.data.check import checked
-from lossscape.data.image_folder import place_of_pictures
+from lossscape.data.folders import DataFolder, data_root
+from lossscape.data.image_folder import folder_of_pictures
 from lossscape.data.labels import noisy, stratified
 from lossscape.data.options import DataOptions
-from lossscape.data.places import Place, data_root
 from lossscape.data.split import Data, RawData, Split
-from lossscape.data.torchvision_sets import STORED, place_of
+from lossscape.data.torchvision_sets import STORED, folder_of
 from lossscape.errors import BadInput
 from lossscape.families import is_custom
+from lossscape.usercode import blamed
 
 TRAIN_SUBSET, TEST_SUBSET, LABEL_NOISE = 1, 2, 3
 """Second seeds, so that no two choices share a random stream."""
@@ -29,16 +29,15 @@ CHUNK = 1 << 19
 """Numbers turned into 64 bits at a time: 4 MB, which stay in the cache."""
 
 
-def prepare(
-    function: Callable[..., Any], arguments: Mapping[str, Any], spec: DataOptions, device: torch.device
-) -> Data:
-    """The data set that `function(**arguments)` reads, as the options of `spec` want it, on `device`.
+def prepare(read: Callable[[], Any], spec: DataOptions, device: torch.device) -> Data:
+    """The data set that `read` returns, as the options of `spec` want it, on `device`.
 
-    function: returns RawData or (train_inputs, train_targets, test_inputs, test_targets); it is handed `root`
-    (the folder of the files) and `seed` where its signature names them.
+    read: returns RawData or (train_inputs, train_targets, test_inputs, test_targets).
     Raises BadInput where files are missing or corrupt, they are no data set, or an option does not fit.
     """
-    raw = checked(_call(function, arguments, spec), spec.name)
+    with blamed(f"dataset {spec.name}: it raised", is_custom(spec.name)):
+        returned = read()
+    raw = checked(returned, spec.name)
     _check_augmentation(raw, spec)
     train = _subset(raw.train, spec.train_size, "train_size", spec, TRAIN_SUBSET)
     test = _subset(raw.test, spec.test_size, "test_size", spec, TEST_SUBSET)
@@ -74,10 +73,10 @@ def prepare(
     )
 
 
-def where_data_is(root: str | None = None) -> list[Place]:
+def where_data_is(root: str | None = None) -> list[DataFolder]:
     """For each data set of files: the folder looked at, and what is missing there. Nothing is downloaded."""
     folder = data_root(root)
-    return [place_of(name, folder) for name in STORED] + [place_of_pictures(folder)]
+    return [folder_of(name, folder) for name in STORED] + [folder_of_pictures(folder)]
 
 
 def statistics(inputs: Tensor) -> tuple[list[float], list[float]]:
@@ -131,20 +130,6 @@ def _as_seen(inputs: Inputs, mean: list[float] | None, std: list[float] | None, 
     return seen
 
 
-def _call(function: Callable[..., Any], arguments: Mapping[str, Any], spec: DataOptions) -> Any:
-    handed = {"root": data_root(spec.root), "seed": spec.seed}
-    wanted = inspect.signature(function).parameters
-    keywords = {key: value for key, value in handed.items() if key in wanted} | dict(arguments)
-    if not is_custom(spec.name):
-        return function(**keywords)
-    try:
-        return function(**keywords)
-    except BadInput:
-        raise
-    except Exception as error:  # whatever the user's function raises is the user's to read
-        raise BadInput(f"dataset {spec.name}: it raised {type(error).__name__}: {error}") from error
-
-
 def _subset(split: Split, size: int | None, key: str, spec: DataOptions, stream: int) -> Split:
     if size is None:
         return split
@@ -163,6 +148,8 @@ def _check_augmentation(raw: RawData, spec: DataOptions) -> None:
     if spec.augment == "none":
         return
     shape = list(raw.train.inputs.shape[1:])
+    if isinstance(raw.train.inputs, Batch):
+        raise BadInput("dataset.augment: needs pictures, and the inputs are several tensors by name; leave it out")
     if len(shape) != 3:
         raise BadInput(f"dataset.augment: needs pictures [C, H, W]; inputs of {spec.name} are {shape}")
     if spec.augment.crop >= min(shape[1:]):

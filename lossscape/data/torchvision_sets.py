@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lossscape.data.download import Archive, NotFetched, corrupt, fetch, md5
-from lossscape.data.places import Place
+from lossscape.data.folders import DataFolder
 from lossscape.data.split import RawData, Split
 from lossscape.data.vision import torchvision
 from lossscape.errors import BadInput
@@ -58,10 +58,10 @@ def cifar100(root: Path) -> RawData:
     return _cifar_set("cifar100", root)
 
 
-def place_of(name: str, root: Path) -> Place:
+def folder_of(name: str, root: Path) -> DataFolder:
     """The folder that a data set is looked for in, and the files it lacks."""
     folder, files = root / STORED[name].folder, STORED[name].files
-    return Place(name, folder, [file for file in files if not (folder / file).is_file()])
+    return DataFolder(name, folder, [file for file in files if not (folder / file).is_file()])
 
 
 def _idx_set(name: str, root: Path, classes: list[str]) -> RawData:
@@ -112,20 +112,20 @@ def _cifar_set(name: str, root: Path) -> RawData:
 
 def _fetched(name: str, root: Path) -> Path:
     """The folder of a data set, all files in place; they are fetched where one is missing."""
-    place = place_of(name, root)
-    if place.there:
-        return place.folder
-    needed = [archive for archive in _archives(name, root) if set(archive.files) & set(place.missing)]
+    looked = folder_of(name, root)
+    if looked.there:
+        return looked.folder
+    needed = [archive for archive in _archives(name, root) if set(archive.files) & set(looked.missing)]
     try:
         fetch(needed, f"dataset {name}")
     except NotFetched as error:
         packed = ", ".join(archive.path.name for archive in needed if not archive.path.is_file())
         raise BadInput(
-            f"dataset {name}: {place.folder} lacks {', '.join(place.missing)}, and downloading failed "
+            f"dataset {name}: {looked.folder} lacks {', '.join(looked.missing)}, and downloading failed "
             f"({error}); put them there, or as published {packed} into {needed[0].path.parent}, "
             f"or give the folder that holds {STORED[name].folder} as dataset.root or LOSSSCAPE_DATA"
         ) from error
-    return place.folder
+    return looked.folder
 
 
 def _archives(name: str, root: Path) -> list[Archive]:

@@ -95,4 +95,4 @@ def initialise(model: nn.Module, spec: Component) -> None:
     if lazy:
         raise BadInput(f"the parameters {', '.join(lazy)} have no size yet; give lazy layers their sizes")
     with torch.no_grad():
-        FAMILY.function(spec)(model, **FAMILY.arguments(spec))
+        FAMILY.bound(spec)(model)

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.batches import Batch, Inputs, called, tensors_of
+from lossscape.devices import memory
 from lossscape.errors import BadInput
 
 COPIES = 4
@@ -54,12 +54,11 @@ def check_size(build: Callable[[], Any], name: str) -> None:
         return
     values = [value for value in model.parameters() if not nn.parameter.is_lazy(value)]
     needed = COPIES * sum(value.numel() * value.element_size() for value in values)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
+    if needed > memory():
         count = sum(value.numel() for value in values)
         raise BadInput(
             f"model {name!r} would have {count:,} parameters; with gradients "
-            f"and optimizer state they take {needed / 1e9:,.0f} GB, this machine has {memory / 1e9:,.0f} GB: "
+            f"and optimizer state they take {needed / 1e9:,.0f} GB, this machine has {memory() / 1e9:,.0f} GB: "
             "choose smaller sizes"
         )
 

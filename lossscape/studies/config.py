@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from lossscape import yamlfile
-from lossscape.config import Experiment, experiment_at, lay_over
+from lossscape.config import Experiment, config_of, lay_over
 from lossscape.errors import BadInput, one_of
 from lossscape.families import Count, Rate, Section
 from lossscape.runs import Run
@@ -144,8 +144,8 @@ class Opened:
         """The experiment of a net with `more` laid over it, last. Raises BadInput."""
         data = copy.deepcopy(self.configs[net])
         origins = lay_over(data, self.settings)
-        where = f"{self.path}, scale {self.scale}, net {net}"
-        return experiment_at(merged(data, more), origins, where, self._file(net).parent)
+        source = f"{self.path}, scale {self.scale}, net {net}"
+        return config_of(Experiment, merged(data, more), source, self._file(net).parent, origins)
 
     def begun(self, net: str, more: dict[str, Any], home: Path, device: str) -> Experiment:
         """The same for a run in `home`, on the device that the run has if it exists, else on `device`."""

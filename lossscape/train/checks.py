@@ -4,24 +4,26 @@ import copy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lossscape import data, losses, models, schedules
-from lossscape.batches import Batch, called
+from lossscape import data, losses, models, schedules, usercode
+from lossscape.batches import called
 from lossscape.config import Experiment, RunConfig
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import check_writable
 from lossscape.losses import OF_CLASSES, Loss, plain, smooth
-from lossscape.metrics import of_classes, usual
+from lossscape.metrics import of_classes
 from lossscape.objective import Objective
 from lossscape.runs import Run
 from lossscape.train.loop import Setup
 from lossscape.train.state import STOPPED_EARLY
 
+ADOPTED = "adopted"
+"""State of a run whose weights were trained elsewhere, and what environment.json calls their list."""
 DATA_FILE = "recorded.pt"
 """The data of a run that was recorded with tensors."""
 STEPS_COMPARED, MOST_COMPARED = 32, 20_000
-"""Places in an epoch, and in all epochs, at which schedules of two lengths are compared."""
+"""Steps of an epoch, and of all epochs, at which schedules of two lengths are compared."""
 
 
 def holds_run(run: Run) -> bool:
@@ -35,11 +37,11 @@ def holds_run(run: Run) -> bool:
     return False
 
 
-def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
+def check_folder(run: Run, experiment: Experiment, overwrite: bool) -> None:
     """Raise BadInput where the run's folder holds another experiment, something else, or cannot be written."""
     if not holds_run(run) or overwrite:
         return
-    if "adopted" in run.environment():
+    if ADOPTED in run.environment():
         raise BadInput(
             f"{run.path} was adopted or recorded, not trained: choose another --name, or --overwrite to delete it"
         )
@@ -48,14 +50,16 @@ def check_place(run: Run, experiment: Experiment, overwrite: bool) -> None:
     old, new = before.training, experiment.training
     if len(different) == 1 and old is not None and new.epochs > old.epochs:
         check_extension(run, old.epochs, experiment)
-    elif different:
+    else:
+        refuse_different(run, different)
+
+
+def refuse_different(run: Run, different: list[str]) -> None:
+    """Raise BadInput where the config of a run that exists has `differences`."""
+    if different:
         raise BadInput(
-            f"{run.path} was made with another config ({'; '.join(different[:4])}): "
-            "choose another --name, or --overwrite to delete that run"
-        )
-    if "adopted" in run.environment():
-        raise BadInput(
-            f"{run.path} was adopted or recorded, not trained: choose another --name, or --overwrite to delete it"
+            f"{run.path} was made with another config ({'; '.join(different[:4])}): choose another --name, or "
+            "--overwrite to delete that run"
         )
 
 
@@ -94,11 +98,6 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> l
 def check_outputs(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.Data) -> None:
     """Raise BadInput where model and loss do not give one output per class or number, and one loss per sample."""
     smoothing, classes = config.loss.label_smoothing, len(loaded.classes)
-    stopping = None if config.training is None else config.training.early_stopping
-    if stopping is not None and stopping.metric == "test_accuracy":
-        named = config.metrics if config.metrics is not None else usual(loss, loaded.test.targets)
-        if "accuracy" not in named:
-            raise BadInput("training.early_stopping.metric: test_accuracy is not measured; take test_loss")
     measured = of_classes(config.metric_functions() or {})
     needed = ["the loss"] * (plain(loss) in OF_CLASSES) + measured
     if needed and not classes:
@@ -108,43 +107,39 @@ def check_outputs(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.
     one_class = classes and loaded.train.targets.ndim == 1
     if smoothing and not one_class:
         raise BadInput("loss.label_smoothing: the data has no class for each sample to smooth; leave it out")
-    if config.dataset.augment != "none" and isinstance(loaded.train.inputs, Batch):
-        raise BadInput("dataset.augment: needs pictures, and the inputs are several tensors by name; leave it out")
-    if not one_class or isinstance(loaded.train.inputs, Batch) or config.output:
-        return check_pass(model, loss, config, loaded)
-    outputs = models.summarise(model, loaded.train.inputs).outputs
-    if not outputs:  # no tensor, in which the logits have to be found
-        return check_pass(model, loss, config, loaded)
-    if outputs != (classes,):
+    outputs = models.summarise(model, loaded.train.inputs).outputs if one_class and config.output is None else ()
+    if not outputs:  # no tensor, in which the logits have to be found; or not one number for each class
+        _check_pass(model, loss, config, loaded)
+    elif outputs != (classes,):
         raise BadInput(
             f"the model gives outputs of shape {['N', *outputs]}; "
             f"the data has {classes} classes, so [N, {classes}] is needed"
         )
-    targets = loaded.train.targets[:2]
-    if smoothing:
-        targets = smooth(targets, classes, smoothing)
+    else:
+        targets = loaded.train.targets[:2]
+        _check_loss(loss, smooth(targets, classes, smoothing) if smoothing else targets, classes)
+
+
+def _check_loss(loss: Loss, targets: Tensor, classes: int) -> None:
+    """Raise BadInput where a loss of classes does not give each sample a number with a gradient."""
     zeros = torch.zeros(len(targets), classes, device=targets.device, requires_grad=True)
-    try:
+    with usercode.blamed(f"the loss fails on outputs {list(zeros.shape)} and targets {list(targets.shape)}:"):
         value = loss(zeros, targets)
         shape, has_gradient = tuple(value.shape), value.requires_grad
-    except Exception as error:  # whatever a user's loss raises is the user's to read
-        raise BadInput(
-            f"the loss fails on outputs {list(zeros.shape)} and targets {list(targets.shape)}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
     if shape != (len(targets),):
         raise BadInput(f"the loss gives shape {list(shape)} for {len(targets)} samples; one loss each is needed")
     if not has_gradient:
         raise BadInput("the loss has no gradient: it must be computed from the outputs by torch's functions")
 
 
-def check_pass(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.Data) -> None:
+def _check_pass(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.Data) -> None:
     """Raise BadInput where two samples cannot pass through model and loss."""
+    inputs, targets = loaded.train
     Objective(
         model,
-        losses.over(loss, losses.positions(loss, loaded.train.targets)),
-        loaded.train.inputs[:2],
-        loaded.train.targets[:2],
+        losses.over(loss, losses.positions(loss, targets)),
+        inputs[:2],
+        targets[:2],
         metrics=config.metric_functions(),
         output=config.output,
     ).metrics()
@@ -175,8 +170,13 @@ def smallest_part(setup: Setup) -> int:
     return min({min(setup.micro_batch, share) for share in shares} | {s % setup.micro_batch for s in shares} - {0})
 
 
-def check_schedule(setup: Setup) -> None:
-    """Raise BadInput where the schedule fails at the first step."""
+def check_session(setup: Setup) -> None:
+    """Raise BadInput where early stopping watches what is not measured, or the schedule fails at the first step."""
+    stopping = setup.experiment.training.early_stopping
+    if stopping is not None and stopping.metric not in setup.columns:
+        raise BadInput(
+            f"training.early_stopping.metric: {stopping.metric} is not measured; take {' or '.join(setup.columns)}"
+        )
     _factor(setup.experiment, 0, setup.steps_per_epoch, setup.experiment.training.epochs)
 
 

@@ -126,8 +126,8 @@ def take_step(setup: Setup, state: State, batch: Tensor) -> None:
     if state.averaged is not None:
         state.averaged.update_parameters(state.model)
 
-    place = state.step % setup.steps_per_epoch
-    state.losses[place], state.norms[place] = loss, norm
+    index = state.step % setup.steps_per_epoch
+    state.losses[index], state.norms[index] = loss, norm
     state.step += 1
     every = training.checkpoint_every_steps
     keep = every is not None and state.step % every == 0
@@ -150,11 +150,8 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
     targets = setup.data.train.targets.index_select(0, mine)
     options = setup.experiment.dataset.augment
     if options != "none" and isinstance(inputs, Tensor):
-        inputs = augment(
-            inputs,
-            options,
-            generator(setup.experiment.seed, "augment", state.step, setup.world.rank, device=setup.device),
-        )
+        draws = generator(setup.experiment.seed, "augment", state.step, setup.world.rank, device=setup.device)
+        inputs = augment(inputs, options, draws)
     if setup.experiment.loss.label_smoothing:
         targets = smooth(targets, setup.data.outputs, setup.experiment.loss.label_smoothing)
     if isinstance(inputs, Tensor) and inputs.ndim == 4 and setup.device.type == "cpu":
@@ -178,15 +175,15 @@ def check_finite(setup: Setup, state: State) -> None:
     recent = state.losses[:done] if setup.device.type != "cpu" else state.losses[done - 1 : done]
     if bool(torch.isfinite(recent).all()):
         return
-    place = int(torch.nonzero(~torch.isfinite(state.losses[:done]))[0])
-    step = state.epoch * setup.steps_per_epoch + place
+    index = int(torch.nonzero(~torch.isfinite(state.losses[:done]))[0])
+    step = state.epoch * setup.steps_per_epoch + index
     rate = state.optimizer.param_groups[0]["initial_lr"] * schedules.factor(
         setup.experiment.schedule, step, setup.steps_per_epoch, setup.experiment.training.epochs
     )
     raise RunFailed(
-        f"the loss is {float(state.losses[place])} in epoch {state.epoch + 1}, step {step + 1} "
-        f"(learning rate {rate:g}, gradient norm {float(state.norms[place]):g}, "
-        f"a step earlier {float(state.norms[max(place - 1, 0)]):g}); lower optimizer.lr, clip with "
+        f"the loss is {float(state.losses[index])} in epoch {state.epoch + 1}, step {step + 1} "
+        f"(learning rate {rate:g}, gradient norm {float(state.norms[index]):g}, "
+        f"a step earlier {float(state.norms[max(index - 1, 0)]):g}); lower optimizer.lr, clip with "
         f"training.clip_norm or add schedule.warmup_epochs. All up to epoch {state.epoch} is kept in {setup.run.path}"
     )
 
@@ -209,7 +206,7 @@ def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, c
     keep_best(setup, state, values)
     watched = training.early_stopping
     if watched is not None and trained:
-        value = -test if watched.metric == "test_loss" else values["test_accuracy"]
+        value = values[watched.metric] * (1 if watched.maximised else -1)
         improved = state.watched is None or value > state.watched
         state.watched, state.stale = (value, 0) if improved else (state.watched, state.stale + 1)
         state.stopped_early = state.stale >= watched.patience
@@ -217,7 +214,7 @@ def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, c
     row = {
         "epoch": state.epoch, "step": state.step, "lr": state.optimizer.param_groups[0]["lr"],
         **values,
-        "batch_loss": _mean_over_samples(setup, state.losses) if trained else None,
+        "batch_loss": mean_over_samples(setup, state.losses) if trained else None,
         "grad_norm": float(state.norms.double().mean()) if trained else None, "seconds": state.seconds,
     }  # fmt: skip
     if log is not None:  # this process writes
@@ -248,7 +245,7 @@ def keep_best(setup: Setup, state: State, values: dict[str, float]) -> None:
             save_checkpoint(setup.run.named_file("best"), state)
 
 
-def _mean_over_samples(setup: Setup, losses: Tensor) -> float:
+def mean_over_samples(setup: Setup, losses: Tensor) -> float:
     """The mean over samples of the steps' mean losses: the last step may hold fewer samples."""
     samples, size = len(setup.data.train), setup.step_size
     weights = torch.full((len(losses),), float(size), dtype=torch.float64)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,16 @@ from lossscape.config import Experiment
 from lossscape.data import Split
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import held, sweep, write_text
-from lossscape.losses import Loss
 from lossscape.objective import cache_chunk, has_convolutions
 from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
-from lossscape.train.checks import check_batches, check_outputs, check_place, check_schedule
+from lossscape.train.checks import check_batches, check_folder, check_outputs, check_session
 from lossscape.train.environment import record
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.objectives import objectives_of
-from lossscape.train.state import STOPPED_EARLY, State, average_of, is_finished, load_resume, open_metrics, say_state
+from lossscape.train.state import State, average_of, is_finished, load_resume, open_metrics, say_state
 from lossscape.train.teacher import check_teacher, lesson_of
 from lossscape.train.watch import Watch, summary_writer
 
@@ -52,24 +50,25 @@ def train(
     with parallel.world(device.type) as world:
         if device.type == "cuda" and world.size > 1:
             device = devices.pick(f"cuda:{world.local_rank}")
-        check_place(run, experiment, overwrite)
-        setup, state = prepare(experiment, run, device, world)
-        setup = dataclasses.replace(setup, until=until)
+        check_folder(run, experiment, overwrite)
+        setup, state = prepare(experiment, run, device, world, until)
         if not world.writes:
-            return follow(setup, state)
+            return train_as_replica(setup, state)
         with held(run.path, "training"):
-            check_place(run, experiment, overwrite)  # again: loading the data took its time
-            return lead(setup, state, overwrite=overwrite, quiet=quiet, writer=writer)
+            check_folder(run, experiment, overwrite)  # again: loading the data took its time
+            return train_as_writer(setup, state, overwrite=overwrite, quiet=quiet, writer=writer)
 
 
-def prepare(experiment: Experiment, run: Run, device: torch.device, world: parallel.World) -> tuple[Setup, State]:
+def prepare(
+    experiment: Experiment, run: Run, device: torch.device, world: parallel.World, until: int | None = None
+) -> tuple[Setup, State]:
     """Load the data and build model, loss and optimizer. Raises BadInput where they do not fit together."""
     loaded = data.load(experiment.dataset, device)
     model = models.build(experiment.model, loaded.shape, loaded.outputs, experiment.seed).to(device)
     conv = has_convolutions(model)
     if conv:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loss: Loss = functools.partial(losses.FAMILY.function(experiment.loss), **losses.FAMILY.arguments(experiment.loss))
+    loss = losses.FAMILY.bound(experiment.loss)
     check_outputs(model, loss, experiment, loaded)
     lesson = lesson_of(experiment.teacher, loaded, loss)
     optimizer = optimizers.build(experiment.optimizer, model.parameters())
@@ -86,9 +85,10 @@ def prepare(experiment: Experiment, run: Run, device: torch.device, world: paral
         device=device,
         world=world,
         micro_batch=micro_batch(experiment, model, loaded.train.inputs),
+        until=until,
     )
     check_batches(setup, model)
-    check_schedule(setup)
+    check_session(setup)
     return setup, state
 
 
@@ -107,7 +107,7 @@ def micro_batch(experiment: Experiment, model: nn.Module, inputs: Inputs) -> int
     return min(cache_chunk(model, inputs), training.batch_size)
 
 
-def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: Any) -> Run:
+def train_as_writer(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: Any) -> Run:
     """Train as the process that writes. writer: TensorBoard's SummaryWriter, the class, or None."""
     run, experiment = setup.run, setup.experiment
     teacher = check_teacher(run, experiment, overwrite=overwrite)
@@ -117,24 +117,9 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     sweep(run.path / "checkpoints")
     if begin_or_continue(setup, state):
         if run.state().get("state") != "finished":  # killed when only this was left to be said
-            say_state(run, "finished", state, STOPPED_EARLY if state.stopped_early else "")
+            say_state(run, "finished", state)
         return run
-    summary = models.summarise(state.model, setup.data.train.inputs)
-    write_text(run.config_file, yamlfile.dump(experiment.resolved(run.path)))
-    record(
-        run,
-        setup.device,
-        {
-            "seed": experiment.seed,
-            "model": dataclasses.asdict(summary),
-            "data": setup.data.facts,
-            "micro_batch": setup.micro_batch,
-            "processes": setup.world.size,
-            **teacher,
-        },
-    )
-    say_state(run, "running", state)
-    progress = announce(setup, state, summary, quiet)
+    progress = begin(setup, state, teacher, quiet)
     log = open_metrics(run, state, setup.columns)
     if state.step and not (log.rows and int(log.rows[-1]["epoch"]) == state.epoch):
         progress.announce(f"note: {run.metrics_file} has lost its rows up to epoch {state.epoch}")
@@ -142,8 +127,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     try:
         with stop_on_signals() as stop, progress:
             run_epochs(setup, state, log, Watch(progress, board), stop)
-        done = is_finished(experiment, state)
-        say_state(run, "finished" if done else "interrupted", state, STOPPED_EARLY if state.stopped_early else "")
+        say_state(run, "finished" if is_finished(experiment, state) else "interrupted", state)
     except Interrupted:
         say_state(run, "interrupted", state)
         raise
@@ -158,7 +142,7 @@ def lead(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: An
     return run
 
 
-def follow(setup: Setup, state: State) -> Run:
+def train_as_replica(setup: Setup, state: State) -> Run:
     """Train as one of the other processes of a data parallel run, which write nothing."""
     if not begin_or_continue(setup, state):
         with stop_on_signals() as stop:
@@ -195,19 +179,20 @@ def empty(run: Run, keeping: tuple[str, ...] = ()) -> None:
     run.config_file.unlink(missing_ok=True)
 
 
-def announce(setup: Setup, state: State, summary: models.Summary, quiet: bool) -> Progress:
-    """Say what is about to happen, and make the progress display."""
-    experiment = setup.experiment
+def begin(setup: Setup, state: State, teacher: dict[str, Any], quiet: bool) -> Progress:
+    """Write what is trained and where, say it, and make the progress display."""
+    run, experiment = setup.run, setup.experiment
+    summary = models.summarise(state.model, setup.data.train.inputs)
+    write_text(run.config_file, yamlfile.dump(experiment.resolved(run.path)))
+    facts = {"seed": experiment.seed, "model": dataclasses.asdict(summary), "data": setup.data.facts}
+    facts |= {"micro_batch": setup.micro_batch, "processes": setup.world.size, **teacher}
+    record(run, setup.device, facts)
+    say_state(run, "running", state)
     samples = len(setup.data.train)
-    progress = Progress(
-        setup.run.name,
-        experiment.training.epochs * samples,
-        "samples",
-        done=min(state.step * setup.step_size, experiment.training.epochs * samples),
-        quiet=quiet,
-    )
+    total = experiment.training.epochs * samples
+    progress = Progress(run.name, total, "samples", done=min(state.step * setup.step_size, total), quiet=quiet)
     progress.announce(
-        f"{setup.run.path}: {experiment.dataset.name} ({samples:,} train, {len(setup.data.test):,} test), "
+        f"{run.path}: {experiment.dataset.name} ({samples:,} train, {len(setup.data.test):,} test), "
         f"{experiment.model.name} ({summary.parameters:,} parameters, {summary.layers} layers, "
         f"{summary.multiply_adds:,} multiply-adds a sample), {experiment.optimizer.name}, "
         f"{devices.name_of(setup.device)}, {experiment.precision}, {torch.get_num_threads()} threads"

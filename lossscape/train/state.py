@@ -50,7 +50,7 @@ def average_of(model: nn.Module, ema: float | str | None) -> AveragedModel | Non
     return AveragedModel(model, multi_avg_fn=None if ema == "polyak" else get_ema_multi_avg_fn(float(ema)))
 
 
-def plain(state: dict[str, Any]) -> dict[str, Tensor]:
+def on_cpu(state: dict[str, Any]) -> dict[str, Tensor]:
     """A state_dict as contiguous CPU tensors, so that its bytes depend on the values only."""
     return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
@@ -58,9 +58,9 @@ def plain(state: dict[str, Any]) -> dict[str, Tensor]:
 def save_resume(run: Run, state: State) -> None:
     """Write what an exact continuation needs, as tensors and plain values only."""
     content = {
-        "model": plain(state.model.state_dict()),
+        "model": on_cpu(state.model.state_dict()),
         "optimizer": state.optimizer.state_dict(),
-        "averaged": None if state.averaged is None else plain(state.averaged.state_dict()),
+        "averaged": None if state.averaged is None else on_cpu(state.averaged.state_dict()),
         "losses": state.losses.cpu(),
         "norms": state.norms.cpu(),
         **{key: getattr(state, key) for key in _PLAIN},
@@ -89,13 +89,13 @@ _PLAIN = ("epoch", "step", "best", "watched", "stale", "seconds", "stopped_early
 
 def save_checkpoint(file: Path, state: State) -> None:
     """Write the weights as a checkpoint: a plain state_dict, the same bytes for the same values."""
-    save_tensors(file, plain(state.model.state_dict()))
+    save_tensors(file, on_cpu(state.model.state_dict()))
 
 
 def save_average(file: Path, state: State) -> None:
     """Write the averaged weights, where an average is kept, as a checkpoint of the same form."""
     if state.averaged is not None:
-        save_tensors(file, plain(state.averaged.module.state_dict()))
+        save_tensors(file, on_cpu(state.averaged.module.state_dict()))
 
 
 def open_metrics(run: Run, state: State, measured: Sequence[str]) -> CsvLog:
@@ -107,7 +107,9 @@ def open_metrics(run: Run, state: State, measured: Sequence[str]) -> CsvLog:
 
 
 def say_state(run: Run, word: str, state: State | None = None, message: str = "") -> None:
-    """Write state.json: running, interrupted, failed or finished."""
+    """Write state.json: running, interrupted, failed or finished; by default with the message of early stopping."""
+    if state is not None and state.stopped_early:
+        message = message or STOPPED_EARLY
     where = {} if state is None else {"epoch": state.epoch, "step": state.step}
     write_text(run.state_file, json.dumps({"state": word, **where, "message": message}, ensure_ascii=False) + "\n")
 

@@ -4,6 +4,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lossscape.errors import BadInput
+from lossscape.metrics import RANKS
 from lossscape.progress import Progress
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ class Watch:
 def _words(row: dict[str, Any], split: str) -> str:
     """The loss and the other metrics of a split."""
     found = {key.removeprefix(f"{split}_"): value for key, value in row.items() if key.startswith(f"{split}_")}
-    shares = ("accuracy", "error", "top5")
-    words = [f"{name} {value:{'.2%' if name in shares else '.4f'}}" for name, value in found.items()]
-    return ", ".join(words)
+    return ", ".join(f"{name} {value:{'.2%' if name in RANKS else '.4f'}}" for name, value in found.items())
 
 
 def summary_writer() -> Any:

@@ -23,7 +23,7 @@ from lossscape.directions.plane import AXES, fitted
 from lossscape.errors import BadInput
 from lossscape.evaluate.rows import Done, Key, Row
 from lossscape.execution import Execution
-from lossscape.files import check_writable, share, way_to
+from lossscape.files import check_writable, relative_path, share
 from lossscape.objective import Plan
 from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
@@ -180,7 +180,7 @@ class Frames:
             "epoch": None if math.isnan(moment.epoch) else moment.epoch,
             "step": moment.step,
             "checkpoint": moment.checkpoint.label,
-            "landscape": way_to(surface, self.folder),
+            "landscape": relative_path(surface, self.folder),
         }
 
 

@@ -20,7 +20,7 @@ from lossscape.directions import choose
 from lossscape.directions.plane import AXES
 from lossscape.evaluate import Outputs
 from lossscape.execution import Execution
-from lossscape.files import check_writable, way_to
+from lossscape.files import check_writable, relative_path
 from lossscape.options import words_of
 from lossscape.problem import problem_of
 from lossscape.results import Surface, read_surface, write_csv
@@ -111,7 +111,7 @@ def write(folder: Path, made: Sequence[Made], levels: Sequence[str]) -> None:
     ]
     names = list(rows[0])
     listed = [
-        [each.net, each.targets, each.seed, way_to(each.surface.folder, folder), *row.values()]
+        [each.net, each.targets, each.seed, relative_path(each.surface.folder, folder), *row.values()]
         for each, row in zip(made, rows, strict=True)
     ]
     write_csv(folder / MEASURES_CSV, ["net", "targets", "seed", "surface", *names], listed)

@@ -21,7 +21,7 @@ from lossscape.analyses.solutions.request import Request, Rule
 from lossscape.analyses.solutions.result import RUNS
 from lossscape.errors import BadInput
 from lossscape.execution import Execution
-from lossscape.files import check_writable, way_to, write_text
+from lossscape.files import check_writable, relative_path, write_text
 from lossscape.options import settings_of, words_of
 from lossscape.results import read_csv, write_csv
 from lossscape.results.folder import joined, label, open_folder
@@ -54,7 +54,7 @@ def compute(request: Request, execution: Execution) -> Path:
             groups = _by_config(solved)
             write_csv(folder / "configs.csv", CONFIGS, map(_config_row, groups))
             pairs = product(KINDS[1:], permutations(groups, 2))
-            ways = {name: way_to(run.path, home) for run, name in zip(runs, names, strict=True)}
+            ways = {name: relative_path(run.path, home) for run, name in zip(runs, names, strict=True)}
             write_text(folder / RUNS, json.dumps(ways, indent=2, ensure_ascii=False) + "\n")
             write_csv(folder / "ratios.csv", RATIOS, (_ratio_row(kind, a, b) for kind, (a, b) in pairs))
     return folder

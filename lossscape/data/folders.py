@@ -1,4 +1,4 @@
-"""Where data lie."""
+"""Where data sets lie."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from lossscape.files import CACHE
 
 
-class Place(NamedTuple):
+class DataFolder(NamedTuple):
     """The folder that a data set is looked for in, and the files it lacks."""
 
     name: str
