@@ -290,10 +290,8 @@ def _where(location: Location, document: yamlfile.Document, origins: dict[Locati
     if origin := _origin(location, origins):
         return origin
     section = location[:-1] or location
-    if section not in document:  # a --set made it
-        for path, origin in origins.items():
-            if path[: len(section)] == section:
-                return origin
+    if section not in document and (made := [o for path, o in origins.items() if path[: len(section)] == section]):
+        return made[0]  # a --set that made the section
     return document.position(location)
 
 

@@ -162,14 +162,7 @@ def _sgd(parameters: Parameters, *, lr: float, dampening: float = 0.0, **options
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    "sgd": sgd,
-    "momentum": momentum,
-    "nesterov": nesterov,
-    "adagrad": adagrad,
-    "adadelta": adadelta,
-    "rmsprop": rmsprop,
-    "adam": adam,
-    "adamw": adamw,
+    each.__name__: each for each in (sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam, adamw)
 }
 FAMILY = Family(OPTIMIZERS, OptimizerOptions, given=("parameters", "params"))
 

@@ -50,11 +50,14 @@ class Progress:
             from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
 
-            self._bar = Bar(
-                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-                TextColumn("{task.fields[text]}"), TimeElapsedColumn(),
-                console=Console(stderr=True), refresh_per_second=4, transient=True,
-            )  # fmt: skip
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.fields[text]}"),
+                TimeElapsedColumn(),
+            )
+            self._bar = Bar(*columns, console=Console(stderr=True), refresh_per_second=4, transient=True)
             text = self._summary() if self._expected else ""
             self._task = self._bar.add_task(self.title, total=self.total, completed=self.done, text=text)
             self._bar.start()

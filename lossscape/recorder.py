@@ -63,14 +63,13 @@ class Recorder:
         device = next((value.device for value in self._model.parameters()), torch.device("cpu"))
         if named is None:
             named = section_of(self._model) or (None if overwrite else _named_before(self.run))
-        keys = {"loss": {"name": loss} if isinstance(loss, str) else loss, **(config or {})}
-        keys["model"] = {"name": named} if isinstance(named, str) else named or {"name": "mlp"}
+        keys: dict[str, Any] = {"name": self.run.name, "loss": loss, **(config or {}), "model": named or "mlp"}
         content = None if "dataset" in keys else _content(self._model, device, train, test, keys.get("output"))
         with held(self.run.path, "recording"):
             continued = keep.check_folder(self.run, overwrite)
             if content is not None:
                 keys["dataset"] = _keep_data(self.run, content, continued)
-            resolved = _config(self.run, keys)
+            resolved = _config(self.run.path, keys)
             loaded = data.load(resolved.dataset, device)
             if named is None:
                 structure = copy.deepcopy(self._model)
@@ -160,10 +159,11 @@ def _keep_data(run: Run, content: dict[str, Any], continued: bool) -> dict[str, 
     return {"name": "tensors", "file": DATA_FILE, "normalize": False}
 
 
-def _config(run: Run, keys: dict[str, Any]) -> RunConfig:
-    """The config of the run. Raises BadInput."""
-    sections = {"name": run.name} | {key: dict(v) if isinstance(v, Mapping) else v for key, v in keys.items()}
-    return config_of(RunConfig, sections, str(run.path), run.path)
+def _config(folder: Path, keys: dict[str, Any]) -> RunConfig:
+    """The config of the run; loss and model may be names alone. Raises BadInput."""
+    sections = {key: dict(value) if isinstance(value, Mapping) else value for key, value in keys.items()}
+    sections |= {key: {"name": keys[key]} for key in ("loss", "model") if isinstance(keys[key], str)}
+    return config_of(RunConfig, sections, str(folder), folder)
 
 
 def _check_same(model: nn.Module, made: nn.Module, inputs: Inputs, config: RunConfig) -> None:

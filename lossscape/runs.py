@@ -162,12 +162,13 @@ class Run(RunFiles):
         """first, last, best, ema, an epoch's number, or step-N. Raises BadInput that lists what is there."""
         known = self.checkpoints()
         epochs = [checkpoint for checkpoint in known if checkpoint.epoch is not None]
-        if name in ("first", "last") and epochs:
-            return epochs[0] if name == "first" else epochs[-1]
-        for checkpoint in known:
-            wanted = {checkpoint.label, str(checkpoint.epoch), f"step-{checkpoint.step}"}
-            if name in wanted - {"None", "step-None"}:
-                return checkpoint
+        named = {checkpoint.label: checkpoint for checkpoint in known}
+        named |= {str(checkpoint.epoch): checkpoint for checkpoint in epochs}
+        named |= {f"step-{checkpoint.step}": checkpoint for checkpoint in known if checkpoint.step is not None}
+        if epochs:
+            named |= {"first": epochs[0], "last": epochs[-1]}
+        if name in named:
+            return named[name]
         have = [str(c.epoch) if c.epoch is not None else c.label for c in known]
         shown = have if len(have) <= 12 else [*have[:5], "…", *have[-5:]]
         raise BadInput(f"{self.path} has no checkpoint {name!r}; it has: {', '.join(shown) or 'none'} (or first, last)")

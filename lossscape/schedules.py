@@ -49,11 +49,7 @@ def cosine(epoch: float, epochs: float, *, final: Probability = 0.0) -> float:
 
 
 SCHEDULES: dict[str, Callable[..., float]] = {
-    "constant": constant,
-    "step": step,
-    "multistep": multistep,
-    "exponential": exponential,
-    "cosine": cosine,
+    each.__name__: each for each in (constant, step, multistep, exponential, cosine)
 }
 FAMILY = Family(SCHEDULES, ScheduleOptions, given=("epoch", "epochs"))
 

@@ -18,15 +18,18 @@ from lossscape.families import Family
 __all__ = ["DATASETS", "FAMILY", "Data", "DataOptions", "RawData", "Split", "load", "where_data_is"]
 
 DATASETS: dict[str, Callable[..., RawData]] = {
-    "digits": digits,
-    "mnist": mnist,
-    "fashion_mnist": fashion_mnist,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "image_folder": image_folder,
-    "synthetic": synthetic,
-    "synthetic_regression": synthetic_regression,
-    "tensors": tensors,
+    each.__name__: each
+    for each in (
+        digits,
+        mnist,
+        fashion_mnist,
+        cifar10,
+        cifar100,
+        image_folder,
+        synthetic,
+        synthetic_regression,
+        tensors,
+    )
 }
 FAMILY = Family(DATASETS, DataOptions, given=("root",))
 

@@ -57,7 +57,7 @@ def fetch(archives: list[Archive], what: str) -> None:
     if absent and (reason := unreachable(absent[0].urls)):
         raise NotFetched(reason)
     for archive in archives:
-        with _workplace(archive.path.parent, what) as work:
+        with _work_folder(archive.path.parent, what) as work:
             packed = archive.path
             if archive in absent:
                 packed = work / archive.path.name
@@ -136,19 +136,17 @@ def _timeout(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _workplace(folder: Path, what: str) -> Iterator[Path]:
+def _work_folder(folder: Path, what: str) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder))
+        work = tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder, ignore_cleanup_errors=True)
     except OSError as error:
         raise BadInput(
             f"{what}: {folder} cannot be written ({error.strerror}); give another folder as dataset.root or "
             "LOSSSCAPE_DATA"
         ) from None
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with work:
+        yield Path(work.name)
 
 
 def _unpack(packed: Path, files: tuple[str, ...], work: Path) -> list[Path]:

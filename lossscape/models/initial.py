@@ -76,12 +76,7 @@ def _fans(layer: Layer) -> tuple[int, int]:
 
 
 INITIAL: dict[str, Callable[..., None]] = {
-    "default": default,
-    "constant": constant,
-    "normal": normal,
-    "xavier": xavier,
-    "he": he,
-    "lecun": lecun,
+    each.__name__: each for each in (default, constant, normal, xavier, he, lecun)
 }
 FAMILY = Family(INITIAL, InitOptions, given=("module",))
 
