@@ -3,6 +3,8 @@
 import csv
 import json
 import random
+import subprocess
+import sys
 import signal
 from collections.abc import Callable
 from pathlib import Path
