@@ -3,9 +3,9 @@
 import csv
 import json
 import random
+import signal
 import subprocess
 import sys
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
