@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +174,15 @@ class Circle(nn.Module):
         return x[:, :1] * torch.stack([torch.cos(angle), torch.sin(angle)])
 
 
+class Shaped(nn.Module):
+    def __init__(self, shape: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.shape(z)
+
+
 def test_gauss_length_of_a_circle_and_of_a_straight_path() -> None:
     circle = Objective(Circle(), "cross_entropy", torch.tensor([[1.0], [3.0]]), torch.tensor([0, 1]), precision="fp64")
     path = Subspace({"angle": torch.zeros(())}, [{"angle": torch.ones((), dtype=torch.float64)}])
@@ -185,6 +196,18 @@ def test_gauss_length_of_a_circle_and_of_a_straight_path() -> None:
         objective.parameters(), [{name: torch.ones_like(p) for name, p in objective.parameters().items()}]
     )
     assert gauss_length(objective, straight) < 1e-6
+
+
+def test_gauss_length_of_one_number_and_of_several_positions() -> None:
+    path = Subspace({"angle": torch.zeros(())}, [{"angle": torch.ones((), dtype=torch.float64)}])
+    inputs = torch.tensor([[1.0], [3.0]])
+    number = nn.Sequential(Circle(), Shaped(lambda z: z[:, 0]))
+    cosine = Objective(number, "mse", inputs, torch.zeros(2), precision="fp64")
+    along = replace(path, origin={"0.angle": path.origin["angle"]}, directions=[{"0.angle": torch.ones(()).double()}])
+    assert gauss_length(cosine, along) == pytest.approx(math.pi, rel=1e-9)  # it turns back once, at the half
+    twice = nn.Sequential(Circle(), Shaped(lambda z: torch.stack([z, z], 1)))
+    tokens = Objective(twice, "cross_entropy", inputs, torch.zeros(2, 2, dtype=torch.int64), precision="fp64")
+    assert gauss_length(tokens, along) == pytest.approx(2 * math.pi * 49 / 50, rel=1e-9)
 
 
 def test_grid_values_are_exact_where_they_matter() -> None:

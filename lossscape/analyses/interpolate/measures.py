@@ -78,6 +78,7 @@ def gauss_length(
     (Lucas et al., §4). Compute it in float64, where close points do not drown in rounding.
     """
     paths = torch.stack([objective.outputs(*subspace.at((alpha,)), done) for alpha in axis(points, 0.0, 1.0)])
+    paths = paths.reshape(points, len(objective), -1)  # of one number, and of several positions
     edges = paths.diff(dim=0)
     a, b = edges[:-1], edges[1:]
     lengths = a.norm(dim=2) * b.norm(dim=2)
