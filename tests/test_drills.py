@@ -151,7 +151,7 @@ NORMS = {
 from dataclasses import dataclass
 from typing import Annotated
 
-from lossscape.measured import RunPlace
+from lossscape.measured import RunLike
 from lossscape.options import Option
 
 EXAMPLES = ("lossscape norms runs/a --power 1",)
@@ -161,7 +161,7 @@ EXAMPLES = ("lossscape norms runs/a --power 1",)
 class Request:
     """The length of the weights at every checkpoint."""
 
-    run: Annotated[RunPlace, Option("A run.", "RUN", argument=True)]
+    run: Annotated[RunLike, Option("A run.", "RUN", argument=True)]
     power: Annotated[float, Option("p of the norm.", least=1, word="power-{:g}")] = 2.0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -130,9 +131,12 @@ def test_numbers_have_no_accuracy_and_everything_works_on_them(metrics: list[str
     plane = ANALYSES["landscape"].run(centre=str(run.path), grid=(3, 3), device="cpu", samples=20)
     assert "accuracy" not in (plane / "surface.csv").read_text()
     certified(plane)
-    for targets in ("soft", "hard"):
-        with pytest.raises(BadInput, match="no class for each sample"):
-            ANALYSES["landscape"].run(centre=str(run.path), grid=(3, 3), device="cpu", targets=targets)
+    with pytest.raises(BadInput, match="--targets hard: are classes, and the data's targets are numbers"):
+        ANALYSES["landscape"].run(centre=str(run.path), grid=(3, 3), device="cpu", targets="hard")
+    soft = ANALYSES["landscape"].run(centre=str(run.path), grid=(3, 3), device="cpu", targets="soft")
+    certified(soft)
+    losses = pd.read_csv(soft / "surface.csv").set_index(["x", "y"])["train_loss"]
+    assert losses[0, 0] == 0 < losses.drop((0, 0)).min()
     adopted = adopt(
         RunConfig.model_validate(
             {key: NUMBERS[key] for key in ("device", "dataset", "model", "loss")} | {"name": "again"}
