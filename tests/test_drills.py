@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 from processes import Processes
 
 import lossscape
@@ -36,10 +38,14 @@ class Tree:
 
     def add_line(self, name: str, behind: str, line: str) -> None:
         """A line behind another one of a file."""
+        self.change(name, behind, f"{behind}\n{line}")
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Text of a file that stands there once."""
         path = self.root / "lossscape" / name
         text = path.read_text(encoding="utf-8")
-        assert text.count(behind) == 1
-        path.write_text(text.replace(behind, f"{behind}\n{line}"), encoding="utf-8")
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new), encoding="utf-8")
 
     def touched(self) -> dict[str, int]:
         """By file: the lines that it has more than in the package; of a new file all."""
@@ -141,6 +147,32 @@ def test_a_direction(tree: Tree, own_run: Run) -> None:
     assert "Signs of the parameters; orthonormal, so x and y are distances." in said
     assert "Along the signs of the parameters from digits@epoch-0003" in said
     assert "Signs of the parameters; of length 1, so x is a distance." in said
+
+
+CONFIDENCE = '''
+
+def confidence(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The largest of softmax(outputs)."""
+    return torch.softmax(outputs, 1).amax(1)'''
+
+
+@pytest.mark.timeout(240)
+def test_a_metric_is_a_function_and_its_name_in_a_line(tree: Tree, own_run: Run) -> None:
+    tree.add_line("metrics.py", "    return (outputs - wanted).abs().mean(1)", CONFIDENCE)
+    tree.change("metrics.py", "entropy, brier, mae)}", "entropy, brier, mae, confidence)}")
+    assert tree.touched() == {"metrics.py": len(CONFIDENCE.splitlines())}
+
+    words = ("--grid", 3, "--metrics", "accuracy", "--metrics", "confidence", "--workers", 2, "--precision", "fp64")
+    assert "FAILED" not in tree.ask("landscape", own_run.path, "--directions", "random", *words, "-q")
+    (folder,) = (own_run.path / "landscape").iterdir()
+    table = pd.read_csv(folder / "surface.csv")
+    model = own_run.model("last").double()
+    with torch.no_grad():
+        expected = torch.softmax(model(own_run.tensors("train").inputs.double()), 1).amax(1).mean().item()
+    (centre,) = table.query("x == 0 and y == 0")["train_confidence"]
+    assert centre == pytest.approx(expected, rel=1e-9)
+    tree.ask("report", own_run.path)
+    assert "confidence" in Page(own_run.report_folder / "index.html").text
 
 
 NORMS = {
