@@ -14,10 +14,10 @@ from lossscape.models.initial import FAMILY as INITIAL_VALUES
 from lossscape.models.initial import InitOptions, initialise
 from lossscape.models.mlp import mlp
 from lossscape.models.resnet import resnet18, resnet50
-from lossscape.models.summary import Summary, check_size, summarise
+from lossscape.models.summary import Summary, check_size, has_batch_norm, summarise
 from lossscape.usercode import blamed
 
-__all__ = ["FAMILY", "MODELS", "ModelOptions", "Summary", "build", "summarise"]
+__all__ = ["FAMILY", "MODELS", "ModelOptions", "Summary", "build", "has_batch_norm", "summarise"]
 
 
 def _named(value: Any) -> Any:

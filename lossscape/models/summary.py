@@ -63,6 +63,11 @@ def check_size(build: Callable[[], Any], name: str) -> None:
         )
 
 
+def has_batch_norm(model: nn.Module) -> bool:
+    """Whether the samples of a batch pass through a model together, in training."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
 def summarise(model: nn.Module, example: tuple[int, ...] | Inputs) -> Summary:
     """Count a model's parameters, layers and work by passing two samples through a copy of it in eval mode.
 
@@ -87,7 +92,7 @@ def summarise(model: nn.Module, example: tuple[int, ...] | Inputs) -> Summary:
         multiply_adds=work.multiply_adds,
         largest_activation=work.largest,
         outputs=tuple(output.shape[1:]) if isinstance(output, Tensor) else (),
-        has_batch_norm=any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules),
+        has_batch_norm=has_batch_norm(model),
         has_dropout=any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in modules),
     )
 

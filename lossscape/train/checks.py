@@ -147,8 +147,7 @@ def _check_pass(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.Da
 
 def check_batches(setup: Setup, model: nn.Module) -> None:
     """Raise BadInput where BatchNorm would be given one value per channel, of which it has no variance."""
-    batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
-    if not batch_norm or smallest_part(setup) > 1:
+    if not models.has_batch_norm(model) or smallest_part(setup) > 1:
         return
     try:
         called(copy.deepcopy(model).to("meta").train(), setup.data.train.inputs[:1].to("meta"))

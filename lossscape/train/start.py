@@ -101,8 +101,7 @@ def micro_batch(experiment: Experiment, model: nn.Module, inputs: Inputs) -> int
     training = experiment.training
     if training.micro_batch is not None:
         return min(training.micro_batch, training.batch_size)
-    batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
-    if inputs.device.type != "cpu" or batch_norm or not has_convolutions(model):
+    if inputs.device.type != "cpu" or models.has_batch_norm(model) or not has_convolutions(model):
         return training.batch_size
     return min(cache_chunk(model, inputs), training.batch_size)
 
