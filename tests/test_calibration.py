@@ -1,6 +1,7 @@
 """The choice of a plan: within its budget, kept for the next time, forced, and never of other values."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +13,8 @@ from cases_models import MODEL_CASES
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
-from lossscape.evaluate import Subspace, Work, calibrate, calibration, evaluate
-from lossscape.evaluate.calibration import NAMES, agrees, by_rule
+from lossscape.evaluate import Subspace, Work, calibrate, evaluate
+from lossscape.evaluate.calibration import NAMES, Budget, agrees, by_rule, compiler, in_blocks
 from lossscape.objective import Objective, Plan
 
 
@@ -46,36 +47,35 @@ def test_short_work_gets_its_plan_by_rule(name: str, cache: Path) -> None:
     assert replace(calibrate({"data": objective}, line, 3).plan, points=1) == replace(found.plan, points=1)
 
 
-def test_longer_work_is_timed_within_its_share_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "MOMENT", 0.005)
-    monkeypatch.setattr(calibration, "SHORTEST", 0.0)
+def test_longer_work_is_timed_within_its_share_and_kept(cache: Path) -> None:
+    budget = Budget(moment=0.005, shortest=0.0)
     objective = objective_of("mlp", 5_000)
     line = line_of(objective)
     points = 20_000
+    assert calibrate({"data": objective}, line, points, budget=replace(budget, shortest=math.inf)).source == "rule"
     begin = time.perf_counter()
-    found = calibrate({"data": objective}, line, points)
+    found = calibrate({"data": objective}, line, points, budget=budget)
     took = time.perf_counter() - begin
     assert found.source == "timed"
     assert len(found.tried) > 2
     best = min(trial["seconds"] for trial in found.tried)
-    assert took < 2 * calibration.SHARE * points * found.tried[0]["seconds"] + 1.0, (took, best)
+    assert took < 2 * budget.share * points * found.tried[0]["seconds"] + 1.0, (took, best)
     (file,) = cache.iterdir()
     assert Plan(**json.loads(file.read_text())["plan"]) == found.plan
 
-    again = calibrate({"data": objective}, line, points)
+    again = calibrate({"data": objective}, line, points, budget=budget)
     assert (again.source, again.plan) == ("cached", found.plan)
     assert again.seconds == pytest.approx(found.seconds)
     two = Subspace(line.origin, [*line.directions, *line.directions], line.buffers)
-    assert calibrate({"data": objective}, two, 1).source == "rule"  # of a plane nothing is known yet
+    assert calibrate({"data": objective}, two, 1, budget=budget).source == "rule"  # of a plane nothing is known yet
 
     file.write_text("{torn")
-    assert calibrate({"data": objective}, line, points).source == "timed"
+    assert calibrate({"data": objective}, line, points, budget=budget).source == "timed"
 
 
-def test_nothing_is_timed_beyond_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "SHORTEST", 0.0)
+def test_nothing_is_timed_beyond_the_budget() -> None:
     objective = objective_of("mlp")
-    found = calibrate({"data": objective}, line_of(objective), 2)
+    found = calibrate({"data": objective}, line_of(objective), 2, budget=Budget(shortest=0.0))
     assert len(found.tried) == 1
 
 
@@ -130,17 +130,17 @@ def test_a_rewritten_net_that_gives_other_values_is_not_used() -> None:
         calibrate({"data": objective}, line, 3, plan="folded")
 
 
-def test_blocks_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_are_short() -> None:
     objective = objective_of("mlp")
-    long = calibration._in_blocks(by_rule(Work({"data": objective}, line_of(objective)), ["factored"]), 0.2)
+    long = in_blocks(by_rule(Work({"data": objective}, line_of(objective)), ["factored"]), 0.2)
     assert long.points == 2
     stacked = Plan(8, channels_last=False, name="stacked", points=32)
-    assert calibration._in_blocks(stacked, 0.1).points == 5
+    assert in_blocks(stacked, 0.1).points == 5
 
 
 @pytest.mark.parametrize("kind", [nn.GELU, nn.ReLU])
 def test_compiled_forward_passes_give_the_same(kind: Callable[[], nn.Module]) -> None:
-    if not calibration.compiler(torch.device("cpu")):
+    if not compiler(torch.device("cpu")):
         pytest.skip("no C++ compiler on this machine")
     model = nn.Sequential(nn.Linear(12, 6), kind(), nn.Linear(6, 5))
     case = MODEL_CASES["mlp"]

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
-from lossscape.evaluate import Subspace, Work, calibration
+from lossscape.evaluate import Subspace, Work
+from lossscape.evaluate.calibration import Budget
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.execution import Execution
@@ -24,6 +25,8 @@ from lossscape.results.table import Table, fill, once
 LOSSES = [0.0, -3.5, math.inf, math.nan, -math.inf, 5e-324, 1e300, 0.1]
 POINTS = [(float(place),) for place in range(20)]
 BLOCK = 8
+BY_RULE = Budget(shortest=math.inf, block=1e6)
+"""Plans that are chosen by rule, of eight points."""
 
 
 @dataclass
@@ -58,7 +61,7 @@ def work(dies_in: int | None = None) -> Dying:
 def filled(
     folder: Path, work: Work, plan: str | None = None, points: list[Coordinates] = POINTS
 ) -> tuple[dict[Coordinates, Values], Plan]:
-    engine = PlannedEngine(folder, work, Execution(plan=plan, quiet=True))
+    engine = PlannedEngine(folder, work, Execution(plan=plan, quiet=True), BY_RULE)
     table = Table(folder, "curve.csv", ["alpha"])
     values = fill(table, work, once(points), total=len(points), execution=engine.execution, engine=engine)
     return values, engine.taken
@@ -67,13 +70,6 @@ def filled(
 def engine(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "engine.json").read_text())
     return content
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plans that are chosen by rule, of eight points."""
-    monkeypatch.setattr(calibration, "SHORTEST", math.inf)
-    monkeypatch.setattr(calibration, "BLOCK_SECONDS", 1e6)
 
 
 @pytest.mark.parametrize("plan", ["dense", "factored", "stacked"])
@@ -138,7 +134,7 @@ def test_every_round_is_found_once(tmp_path: Path) -> None:
         asked.append(len(known))
         return POINTS[len(known) : len(known) + 5]
 
-    engine = PlannedEngine(tmp_path, work(), Execution(quiet=True))
+    engine = PlannedEngine(tmp_path, work(), Execution(quiet=True), BY_RULE)
     table = Table(tmp_path, "curve.csv", ["alpha"])
     fill(table, engine.work, more, total=len(POINTS), execution=engine.execution, engine=engine)
     assert asked == [0, 5, 10, 15, 20]

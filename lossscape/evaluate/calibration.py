@@ -31,27 +31,35 @@ from lossscape.evaluate.subspace import Subspace
 from lossscape.files import cache_folder, read_json, write_text
 from lossscape.objective import CACHE_BYTES, Objective, Plan, PlanName, has_convolutions
 
-SHARE = 0.05
-"""Of the predicted work, the most that timing may take."""
-SHORTEST = 4.0
-"""Seconds of predicted work below which nothing is timed."""
-MOMENT = 0.1
-"""Seconds that one timing should take at least, to mean something."""
 GAIN = 0.97
 """A plan is better where it takes less than this share of the best one's time: timings differ by a few per cent."""
 TURNS = 3
 """Times that each of two plans is timed."""
 BLOCK_SECONDS = 0.5
-"""Longest a block of points may take: what a kill loses, and how late a point is written."""
+"""Longest that a block of points may take: what a kill loses, and how late a point is written."""
 POINTS_BYTES = 2**28
 """Memory for the parameters of the points of a block."""
-COMPILING = 20.0
-"""Seconds that torch.compile may need."""
 SAMPLES_CHECKED = 16
 STACKS = (8, 32, 128)
 NAMES: tuple[PlanName, ...] = ("dense", "folded", "factored", "stacked")
 TOLERANCE = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 5e-2, "bf16": 1e-1}
 """For the comparison of a plan with plain forward passes on a few samples, relative to the loss."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What timing plans may take; times are in seconds."""
+
+    share: float = 0.05
+    """Of the predicted work, the most that timing may take."""
+    shortest: float = 4.0
+    """Predicted work up to which nothing is timed."""
+    moment: float = 0.1
+    """That one timing should take at least, to mean something."""
+    compiling: float = 20.0
+    """That torch.compile may need."""
+    block: float = BLOCK_SECONDS
+    """Longest that a block of points of the plan may take."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,12 @@ def calibrate(
     *,
     plan: str | None = None,
     done: Done | None = None,
+    budget: Budget = Budget(),
 ) -> Calibration:
     """Choose the plan for `points` points of a subspace.
 
     objectives: by split; plan: a name of NAMES to force; done: called with 0 now and then, so that an interruption
-    is noticed. Raises BadInput where the forced plan does not fit the net.
+    is noticed; budget: what timing may take. Raises BadInput where the forced plan does not fit the net.
     """
     work = Work(objectives, replace(subspace, frozen=True))  # which statistics there are does not matter to speed
     if plan is not None and plan not in NAMES:
@@ -101,12 +110,12 @@ def calibrate(
                 "out, or take dense"
             )
         best, names = replace(objective.plan, name="dense", points=1), ["dense"]
-    race = _Race(work, best, points, done)
-    if points * race.seconds <= SHORTEST:
+    race = _Race(work, best, points, budget, done)
+    if points * race.seconds <= budget.shortest:
         source = "asked for" if plan else "rule"
-        return Calibration(_in_blocks(best, race.seconds), race.seconds, source, race.tried)
+        return Calibration(in_blocks(best, race.seconds, budget.block), race.seconds, source, race.tried)
     _search(race, names)
-    best = _in_blocks(race.plan, race.seconds)
+    best = in_blocks(race.plan, race.seconds, budget.block)
     if len(race.tried) == 1:  # there was time for none but the first
         return Calibration(best, race.seconds, "asked for" if plan else "rule", race.tried)
     kept = {"plan": asdict(best), "seconds": race.seconds / work.samples, "tried": race.tried}
@@ -156,13 +165,14 @@ def agrees(work: Work, plan: Plan) -> bool:
 class _Trial:
     """One plan on the first samples of the largest split, to be timed."""
 
-    def __init__(self, work: Work, plan: Plan, done: Done | None) -> None:
+    def __init__(self, work: Work, plan: Plan, moment: float, done: Done | None) -> None:
+        """moment: seconds that a timing should take at least."""
         self.work, self.plan, self.done = work, plan, done
         self.longest = len(_largest(work))
         self.least = math.inf
         self._take(min(plan.chunk, self.longest))
-        if (took := self._block()) < MOMENT and self.samples < self.longest:  # too short to mean something
-            chunks = math.ceil(self.samples / plan.chunk * min(MOMENT / took, 64))
+        if (took := self._block()) < moment and self.samples < self.longest:  # too short to mean something
+            chunks = math.ceil(self.samples / plan.chunk * min(moment / took, 64))
             self._take(min(chunks * plan.chunk, self.longest))
 
     def seconds(self) -> float:
@@ -192,10 +202,10 @@ class _Race:
     In turns, because other work on the machine slows both alike then.
     """
 
-    def __init__(self, work: Work, best: Plan, points: int, done: Done | None) -> None:
+    def __init__(self, work: Work, best: Plan, points: int, budget: Budget, done: Done | None) -> None:
         self.begin = time.perf_counter()
-        self.work, self.done = work, done
-        self.best = _Trial(work, best, done)
+        self.work, self.budget, self.done = work, budget, done
+        self.best = _Trial(work, best, budget.moment, done)
         self.seconds = self.best.seconds()
         self.points = points
         self.tried: list[dict[str, Any]] = [asdict(best) | {"seconds": self.seconds}]
@@ -211,11 +221,11 @@ class _Race:
         extra: seconds that it needs before it can run.
         """
         share = min(plan.chunk, self.best.longest) / self.work.samples
-        cost = (2 * TURNS + 3) * max(MOMENT, self.seconds * plan.points * share) + extra
-        left = SHARE * self.points * self.seconds - (time.perf_counter() - self.begin)
+        cost = (2 * TURNS + 3) * max(self.budget.moment, self.seconds * plan.points * share) + extra
+        left = self.budget.share * self.points * self.seconds - (time.perf_counter() - self.begin)
         if cost > left or not agrees(self.work, plan):
             return False
-        other, best = _Trial(self.work, plan, self.done), self.best
+        other, best = _Trial(self.work, plan, self.budget.moment, self.done), self.best
         best.least = math.inf
         for _ in range(TURNS):
             found, self.seconds = other.seconds(), best.seconds()
@@ -243,7 +253,12 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
         if name not in (race.plan.name, "stacked"):
             race.against(replace(by_rule(race.work, [name]), channels_last=race.plan.channels_last))
     if compiler(objective.device):
-        race.against(replace(race.plan, compiled=True), extra=COMPILING)
+        race.against(replace(race.plan, compiled=True), extra=race.budget.compiling)
+
+
+def in_blocks(plan: Plan, seconds: float, longest: float = BLOCK_SECONDS) -> Plan:
+    """The plan with no more points in a block than are evaluated in `longest` seconds, `seconds` each."""
+    return replace(plan, points=max(1, min(plan.points, int(longest / max(seconds, 1e-9)))))
 
 
 def compiler(device: torch.device) -> bool:
@@ -260,10 +275,6 @@ def _stackable(objective: Objective) -> bool:
 
 def _largest(work: Work) -> Objective:
     return max(work.objectives.values(), key=len)
-
-
-def _in_blocks(plan: Plan, seconds: float) -> Plan:
-    return replace(plan, points=max(1, min(plan.points, int(BLOCK_SECONDS / max(seconds, 1e-9)))))
 
 
 def _fitting(work: Work, points: int) -> int:

@@ -1,14 +1,14 @@
 """How a result's points are evaluated: the plan that was chosen for it, kept in engine.json and taken up again."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lossscape import devices
 from lossscape.errors import BadInput
 from lossscape.evaluate import Work, calibrate
-from lossscape.evaluate.calibration import compiler
+from lossscape.evaluate.calibration import Budget, compiler
 from lossscape.execution import Execution
 from lossscape.files import read_json, write_text
 from lossscape.objective import Plan
@@ -24,6 +24,8 @@ class PlannedEngine:
     folder: Path
     work: Work
     execution: Execution
+    budget: Budget = field(default_factory=Budget)
+    """What choosing the plan may take."""
 
     @property
     def plan(self) -> Plan | None:
@@ -74,7 +76,12 @@ class PlannedEngine:
         work = self.work
         with stop_on_signals() as stop:
             found = calibrate(
-                work.objectives, work.subspace, missing, plan=self.execution.plan, done=lambda _: raise_if_stopped(stop)
+                work.objectives,
+                work.subspace,
+                missing,
+                plan=self.execution.plan,
+                done=lambda _: raise_if_stopped(stop),
+                budget=self.budget,
             )
         seconds = found.seconds * work.cost(()) / work.samples
         engine = {
