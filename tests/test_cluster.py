@@ -183,23 +183,25 @@ def test_what_a_killed_worker_had_is_done_again(shared: Cluster) -> None:
 
 def test_a_worker_that_lost_the_work_gets_it_again(shared: Cluster) -> None:
     found: dict[int, Any] = {}
-    for index, values in shared.evaluate(Answers(0.02), singles(30)):
+    work, client = Answers(0.02), shared.workers.client
+    key = payload.pack(work).key
+    for index, values in shared.evaluate(work, singles(30)):
         assert index not in found
         found[index] = values
         if len(found) == 10:
-            shared.workers.client.run(lambda: worker._works.clear())
+            assert any(has for _, has in client.run(worker.handshake, key).values())
+            client.run(worker.forget, key)
     assert sorted(found) == list(range(30))
 
 
-def test_a_block_that_kills_and_one_that_raises_fail_alone(shared: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "MOST_DEATHS", 2)
+def test_a_block_that_kills_and_one_that_raises_fail_alone(shared: Cluster) -> None:
     found: dict[int, Any] = {}
     work = Answers(0.01, kills={5.0}, raises={7.0})
     with pytest.raises(RunFailed) as raised:
         found.update(shared.evaluate(work, singles(12)))
     assert sorted(found) == [n for n in range(12) if n not in (5, 7)]
     assert "2 of 12 blocks failed, all others are done and kept" in str(raised.value)
-    assert "at (5): 2 workers died over it; at (7): ArithmeticError: odd. " in str(raised.value)
+    assert "at (5): 3 workers died over it; at (7): ArithmeticError: odd. " in str(raised.value)
 
 
 def test_where_every_block_fails_the_first_few_suffice(shared: Cluster) -> None:
@@ -344,33 +346,47 @@ def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_a_scheduler_of_the_user(scheduler_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload, "PIECE_BYTES", 1000)  # several pieces
+def test_a_scheduler_of_the_user(scheduler_file: Path) -> None:
     wait_for(scheduler_file.exists)
     case = MODEL_CASES["mlp_batch_norm_prelu"]
     work = work_of(case.model(), case.shape, case.classes)
     places = blocks_of(POINTS, PLANS[0])
+    key = payload.pack(work).key
     with open_workers(scheduler=str(scheduler_file)) as cluster:
         found = dict(cluster.evaluate(work, PLANS[0], places))
+        assert [has for _, has in cluster.client.run(worker.handshake, key).values()] == [True]
     assert [found[index] for index in range(len(places))] == [work.rows(b, PLANS[0]) for b in places]
     with open_workers(scheduler=connect.address_of(str(scheduler_file))) as cluster:
         assert cluster.threads == 1
-        assert cluster.client.run(lambda: len(worker._works)) == dict.fromkeys(cluster.client.nthreads(), 0)
+        assert [has for _, has in cluster.client.run(worker.handshake, key).values()] == [False]  # it was dropped
 
 
-def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert connect.CONNECT_SECONDS <= 10
-    monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.5)
+def test_work_of_several_pieces_travels_whole(scheduler_file: Path) -> None:
+    class Long:
+        def __init__(self) -> None:
+            self.numbers = torch.arange(payload.PIECE_BYTES // 4 + 1000, dtype=torch.int32)
+
+        def rows(self, keys: Any, plan: Any) -> Any:
+            return [self.numbers.equal(torch.arange(len(self.numbers), dtype=torch.int32))]
+
+    wait_for(scheduler_file.exists)
+    assert len(list(payload.pack(Long()).pieces())) == 2
+    with open_workers(scheduler=str(scheduler_file)) as cluster:
+        assert list(cluster.evaluate(Long(), PLANS[0], singles(1))) == [(0, [True])]
+
+
+def test_a_scheduler_that_does_not_answer() -> None:
+    assert cluster.CONNECT_SECONDS <= 10
     with socket.create_server(("127.0.0.1", 0)) as silent:
         for port in (silent.getsockname()[1], 1):
             with (
                 pytest.raises(BadInput, match=f"tcp://127.0.0.1:{port}: cannot be reached"),
-                open_workers(scheduler=f"tcp://127.0.0.1:{port}"),
+                open_workers(scheduler=f"tcp://127.0.0.1:{port}", connect_seconds=0.5),
             ):
                 pass
 
 
-def test_tls_without_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_without_certificates() -> None:
     with pytest.raises(BadInput, match="certificates"), open_workers(scheduler="tls://127.0.0.1:1"):
         pass
 
@@ -391,11 +407,10 @@ def test_one_or_the_other() -> None:
 
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "CPU_COUNT", 8)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which this process was started with
-    assert connect.threads_each(2) == torch.get_num_threads()
+    assert connect.threads_each(2, cores=8) == torch.get_num_threads()
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert [connect.threads_each(workers) for workers in (2, 3, 9)] == [4, 2, 1]
+    assert [connect.threads_each(workers, cores=8) for workers in (2, 3, 9)] == [4, 2, 1]
 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,18 +425,17 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- payloads ------------------------------------------------------------------------------------------------
 
 
-def sent(content: Any, device: torch.device | None = None) -> Any:
-    """What arrives of something that is sent in small pieces."""
+def sent(content: Any, most: int = 10_000, device: torch.device | None = None) -> Any:
+    """What arrives of something that is sent in pieces of at most so many bytes."""
     packed = payload.pack(content)
     stream = torch.full((payload.layout(packed.sizes)[1],), 255, dtype=torch.uint8)
-    for offset, piece in packed.pieces():
+    for offset, piece in packed.pieces(most):
         stream.numpy()[offset : offset + len(piece)] = list(piece)
     return payload.unpack(stream, packed.sizes, device)
 
 
 @pytest.mark.parametrize("piece", [1, 100, 10_000])
-def test_tensors_arrive_as_they_are(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload, "PIECE_BYTES", piece)
+def test_tensors_arrive_as_they_are(piece: int) -> None:
     base = torch.arange(24.0).reshape(2, 3, 2, 2)
     tensors = {
         "plain": base,
@@ -437,7 +451,7 @@ def test_tensors_arrive_as_they_are(piece: int, monkeypatch: pytest.MonkeyPatch)
         "expanded_end": torch.arange(4.0)[2:].expand(2, 2),
         "conjugate": torch.complex(base, base).conj(),
     }
-    arrived = sent(tensors)
+    arrived = sent(tensors, piece)
     for name, tensor in tensors.items():
         assert torch.equal(arrived[name], tensor), name
         assert arrived[name].dtype == tensor.dtype
@@ -468,7 +482,8 @@ def test_work_of_a_gpu_arrives_on_the_workers_own() -> None:
     packed = payload.pack({"device": torch.device("cuda", 3)})
     assert packed.gpu
     assert not payload.pack({"device": torch.device("cpu"), "x": torch.ones(2)}).gpu
-    assert sent({"device": torch.device("cuda", 3)}, torch.device("cuda", 1)) == {"device": torch.device("cuda", 1)}
+    own = torch.device("cuda", 1)
+    assert sent({"device": torch.device("cuda", 3)}, device=own) == {"device": own}
 
 
 def test_every_worker_of_a_machine_has_a_number_of_its_own() -> None:

@@ -181,7 +181,7 @@ class _Run:
         if self._deaths[computed] < MOST_DEATHS:
             self._todo.append(computed)
         else:
-            self._failed[computed] = f"{MOST_DEATHS} workers died over it"
+            self._failed[computed] = f"{self._deaths[computed]} workers died over it"
         if self._cluster.processes is None:
             self._cluster.tell(f"worker {address} is lost; what it had begun is done again")
         self._give_up_early()

@@ -25,7 +25,6 @@ from lossscape.evaluate.cluster.blocks import PATIENCE_SECONDS, Workers, first_l
 from lossscape.evaluate.cluster.processes import Processes
 
 T = TypeVar("T")
-CONNECT_SECONDS = 8.0
 CLOSE_SECONDS = 3.0
 LOOPBACK = "127.0.0.1"
 LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "asyncio")
@@ -33,7 +32,7 @@ LOGGERS = ("distributed", "distributed.client", "distributed.gc", "tornado", "to
 
 @contextmanager
 def local(
-    workers: int, threads: int | None, stop: Callable[[], None], tell: Callable[[str], None]
+    workers: int, threads: int | None, connect_seconds: float, stop: Callable[[], None], tell: Callable[[str], None]
 ) -> Iterator[Workers]:
     """Worker processes of this machine, whose scheduler is a thread of this process."""
     threads = threads or threads_each(workers)
@@ -50,27 +49,27 @@ def local(
             )  # fmt: skip
         closing.callback(_close, cluster)
         address = cluster.scheduler_address
-        client = Client(address, set_as_default=False, security=security, timeout=CONNECT_SECONDS)
+        client = Client(address, set_as_default=False, security=security, timeout=connect_seconds)
         closing.callback(_close, client)
         processes = Processes(workers, address, threads, folder)
         closing.callback(processes.kill)
         yield Workers(client, threads, stop, tell, processes)
 
 
-def threads_each(workers: int) -> int:
+def threads_each(workers: int, cores: int = CPU_COUNT) -> int:
     """What OMP_NUM_THREADS says, as for one process, so that the bits are the same; else a share of the cores."""
-    return torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else max(1, CPU_COUNT // workers)
+    return torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else max(1, cores // workers)
 
 
 @contextmanager
 def remote(
-    scheduler: str, threads: int | None, stop: Callable[[], None], tell: Callable[[str], None]
+    scheduler: str, threads: int | None, connect_seconds: float, stop: Callable[[], None], tell: Callable[[str], None]
 ) -> Iterator[Workers]:
     """The workers of a scheduler that runs. Raises BadInput where it cannot be reached or has no workers."""
     address = address_of(scheduler)
     with ExitStack() as closing:
         closing.enter_context(_quiet())
-        client = _client(address, stop)
+        client = _client(address, connect_seconds, stop)
         closing.callback(_close, client)
         cluster = Workers(client, threads or min(_first_workers(client, address, stop).values()), stop, tell)
         closing.callback(_forget, cluster)
@@ -121,20 +120,20 @@ def patiently(act: Callable[[], T], stop: Callable[[], None], seconds: float = f
     return results[0]
 
 
-def _client(address: str, stop: Callable[[], None]) -> Client:
+def _client(address: str, seconds: float, stop: Callable[[], None]) -> Client:
     """A client of a scheduler; one that cannot connect would hang when it is collected, so knock first."""
 
     def connect() -> Client:
         try:
-            asyncio.run(_knock(address))
+            asyncio.run(_knock(address, seconds))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of versions, which every worker is asked for
-                return Client(address, set_as_default=False, timeout=CONNECT_SECONDS)
+                return Client(address, set_as_default=False, timeout=seconds)
         except Exception as error:  # whatever listens there, and whatever its certificates
             raise _unreachable(address, error) from None
 
     try:
-        return patiently(connect, stop, CONNECT_SECONDS + 1)
+        return patiently(connect, stop, seconds + 1)
     except TimeoutError as error:
         raise _unreachable(address, error) from None
 
@@ -146,8 +145,8 @@ def _unreachable(address: str, error: Exception) -> BadInput:
     )
 
 
-async def _knock(address: str) -> None:
-    comm = await comm_connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+async def _knock(address: str, seconds: float) -> None:
+    comm = await comm_connect(address, timeout=seconds, **Security().get_connection_args("client"))
     await comm.close()
 
 

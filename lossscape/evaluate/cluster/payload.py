@@ -41,11 +41,11 @@ class Payload:
         """Bytes of each buffer."""
         return [len(buffer) for buffer in self.buffers]
 
-    def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """The stream in pieces of at most PIECE_BYTES: (offset, bytes)."""
+    def pieces(self, most: int = PIECE_BYTES) -> Iterator[tuple[int, bytes]]:
+        """The stream in pieces of at most so many bytes: (offset, bytes)."""
         starts, total = layout(self.sizes)
-        for begin in range(0, total, PIECE_BYTES):
-            end = min(begin + PIECE_BYTES, total)
+        for begin in range(0, total, most):
+            end = min(begin + most, total)
             yield begin, b"".join(self._between(starts, begin, end)).ljust(end - begin, b"\0")
 
     def _between(self, starts: Sequence[int], begin: int, end: int) -> Iterator[bytes | memoryview]:
