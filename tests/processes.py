@@ -223,7 +223,7 @@ def _arm(at: At) -> "itertools.count[int]":
     """Have this process send itself a signal; returns what counts the moments."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
-    from lossscape.evaluate.calibration import Budget, calibrate
+    from lossscape.evaluate import Budget, calibrate
     from lossscape.files import CsvLog
     from lossscape.progress import Progress
     from lossscape.results import engine

@@ -13,8 +13,8 @@ from cases_models import MODEL_CASES
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
-from lossscape.evaluate import Subspace, Work, calibrate, evaluate
-from lossscape.evaluate.calibration import NAMES, Budget, agrees, by_rule, compiler, in_blocks
+from lossscape.evaluate import Budget, Subspace, Work, calibrate, evaluate
+from lossscape.evaluate.calibration import NAMES, agrees, by_rule, compiler, in_blocks
 from lossscape.objective import Objective, Plan
 
 

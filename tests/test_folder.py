@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
-from lossscape.evaluate import Subspace, Work
-from lossscape.evaluate.calibration import Budget
+from lossscape.evaluate import Budget, Subspace, Work
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.execution import Execution

@@ -7,8 +7,8 @@ from typing import Any
 
 from lossscape import devices
 from lossscape.errors import BadInput
-from lossscape.evaluate import Work, calibrate
-from lossscape.evaluate.calibration import Budget, compiler
+from lossscape.evaluate import Budget, Work, calibrate
+from lossscape.evaluate.calibration import compiler
 from lossscape.execution import Execution
 from lossscape.files import read_json, write_text
 from lossscape.objective import Plan
