@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from typing import Any
 
 import torch
@@ -58,13 +57,14 @@ class Masked(nn.Module):
 class Masks:
     """The masks of a model's dropout layers."""
 
-    def __init__(self, model: nn.Module, inputs: Inputs, seed: int) -> None:
+    def __init__(self, model: nn.Module, inputs: Inputs, seed: int, room: int = KEPT_BYTES) -> None:
         """Put Masked layers into `model`, in its place; inputs: of a few samples, which it takes.
 
-        Raises BadInput where the model has no dropout, or one whose masks do not go by samples.
+        room: bytes of masks that may be kept. Raises BadInput where the model has no dropout, or one whose masks do
+        not go by samples.
         """
         layers = _layers(model)
-        self.seed, self.device = seed, inputs.device
+        self.seed, self.room, self.device = seed, room, inputs.device
         self.layers: dict[str, _Layer] = {}
         shapes: dict[str, list[tuple[int, ...]]] = {name: [] for name in layers}
         with torch.no_grad(), ExitStack() as hooks:
@@ -84,7 +84,11 @@ class Masks:
             parent, _, key = name.rpartition(".")
             setattr(model.get_submodule(parent), key, Masked())
         self._kept: dict[tuple[str, int], Tensor] = {}
-        self._room = KEPT_BYTES
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the masks that are kept now."""
+        return sum(block.numel() for block in self._kept.values())
 
     def of(self, rows: Tensor, dtype: torch.dtype) -> Params:
         """The buffers for samples of these numbers [n], ascending: 0 or 1/(1 − p)."""
@@ -106,21 +110,18 @@ class Masks:
             layer = self.layers[name]
             # by the CPU's generator, which draws the same numbers for all devices
             numbers = torch.rand(BLOCK, *layer.shape, generator=generator(self.seed, "kept dropout", name, block))
-            size = BLOCK * prod(layer.shape)
-            if size > self._room:
+            if self.kept_bytes + numbers.numel() > self.room:
                 self._forget(name)
             self._kept[name, block] = (numbers >= layer.probability).to(self.device)
-            self._room -= size
         return self._kept[name, block]
 
     def _forget(self, name: str) -> None:
         """Make room by the blocks of a layer, which a pass over the samples needs once each."""
-        for key in [key for key in self._kept if key[0] == name]:
-            self._room += self._kept.pop(key).numel()
+        self._kept = {key: block for key, block in self._kept.items() if key[0] != name}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what can be drawn again."""
-        return self.__dict__ | {"_kept": {}, "_room": KEPT_BYTES}
+        return self.__dict__ | {"_kept": {}}
 
 
 def _layers(model: nn.Module) -> dict[str, Any]:

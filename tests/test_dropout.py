@@ -11,10 +11,9 @@ from computing import interpolate
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lossscape import dropout as room
 from lossscape.config import experiment_from
 from lossscape.derivatives import gradient
-from lossscape.dropout import Dropout, Masks
+from lossscape.dropout import Dropout, Masks, applied
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work
 from lossscape.evaluate.calibration import NAMES
@@ -130,16 +129,21 @@ def test_masks_go_by_the_sample_and_not_by_its_place() -> None:
     assert whole.metrics()["loss"] != moved.metrics()["loss"]
 
 
-def test_masks_are_drawn_again_where_there_is_no_room_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masks_are_drawn_again_where_there_is_no_room_for_them() -> None:
     rows = torch.arange(0, 5000, 3)
     inputs = torch.zeros(2, 12)
-    expected = Masks(flat(), inputs, 0).of(rows, torch.float32)
-    monkeypatch.setattr(room, "KEPT_BYTES", 20_000)  # two blocks of the first layer
-    for masks in (made := Masks(flat(), inputs, 0), pickle.loads(pickle.dumps(made))):
+    expected_masks = Masks(flat(), inputs, 0)
+    expected = expected_masks.of(rows, torch.float32)
+    assert expected_masks.kept_bytes > 40_000
+    room = 20_000  # two blocks of the first layer
+    made = Masks(flat(), inputs, 0, room)
+    for masks in (made, pickle.loads(pickle.dumps(made))):
+        assert masks.kept_bytes == 0
         for _ in range(2):
             found = masks.of(rows, torch.float32)
             assert all(torch.equal(found[name], expected[name]) for name in expected)
-            assert sum(block.numel() for block in masks._kept.values()) <= 20_000
+            assert 0 < masks.kept_bytes <= room
+    assert pickle.loads(pickle.dumps(made)).kept_bytes == 0
 
 
 def test_the_gradient_is_that_of_the_kept_loss() -> None:
@@ -208,6 +212,6 @@ def test_interpolate_with_dropout_on(tmp_path: Path) -> None:
     inputs, targets = run.tensors("train")
     model = run.model("last").double().eval()
     masks = Masks(run.model("last"), inputs[:2], 0).of(torch.arange(200), torch.float64)
-    with room.applied(model, masks):
+    with applied(model, masks):
         loss = float(cross_entropy(model(inputs.double()), targets).detach())
     assert curves["keep"][-1] == pytest.approx(loss, rel=1e-5)

@@ -59,7 +59,7 @@ def test_every_plan_equals_dense(name: str, case: ModelCase, precision: str) -> 
         if plan in against or (plan == "stacked" and name.startswith("resnet")):
             continue  # stacks of so many convolutions take a CPU half a minute; other nets have them too
         for keep in (True, False) if plan == "factored" and points is POINTS else (None,):
-            work = replace(work, keep=keep, _networks={})
+            work = replace(work, keep=keep)
             how = Plan(4, channels_last=plan != "dense" and case.shape == (2, 8, 8), name=plan, points=3)
             counted: list[int] = []
             found = [
@@ -223,17 +223,16 @@ def test_small_differences_of_large_numbers_are_not_factored() -> None:
     assert "factored" not in reasons_against(objective, plane_of(objective))
 
 
-def test_products_that_do_not_fit_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_that_do_not_fit_are_not_kept() -> None:
     objective = objective_of(MODEL_CASES["mlp"])
     work = Work({"data": objective}, plane_of(objective))
     needed = 4 * SAMPLES * 3 * 10  # bytes, samples, origin and two directions, outputs of the first layer
     first = first_layer(objective.model)
     assert first is not None
     assert products.products_bytes(objective, work.subspace, first) == needed
-    monkeypatch.setattr("lossscape.evaluate.engine.KEPT_BYTES", needed)
     assert work.keeps_products()
-    monkeypatch.setattr("lossscape.evaluate.engine.KEPT_BYTES", needed - 1)
-    assert not work.keeps_products()
+    assert replace(work, room=needed).keeps_products()
+    assert not replace(work, room=needed - 1).keeps_products()
 
 
 def test_batch_norm_is_folded_and_activations_write_over_what_they_read() -> None:

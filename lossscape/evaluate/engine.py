@@ -68,8 +68,10 @@ class Work:
     """Whether the first layer's products stay in memory; by default where they fit."""
     outputs: Outputs | None = None
     """Shared with works of other targets."""
-    _networks: dict[Plan, dict[str, Network]] = field(default_factory=dict, repr=False)
-    _references: dict[Plan, dict[str, PerSample]] = field(default_factory=dict, repr=False)
+    room: int = KEPT_BYTES
+    """Bytes that the first layer's products of all objectives may take to stay in memory by default."""
+    _networks: dict[Plan, dict[str, Network]] = field(default_factory=dict, init=False, repr=False)
+    _references: dict[Plan, dict[str, PerSample]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take what the subspace leaves out from the model.
@@ -162,10 +164,7 @@ class Work:
         split = max(self.objectives, key=lambda name: len(self.objectives[name]))
         objective = self.objectives[split].part(slice(samples))
         still = replace(self.subspace, frozen=True)
-        return replace(
-            self, objectives={split: objective}, subspace=still, statistics=None, outputs=None, _networks={},
-            _references={},
-        )  # fmt: skip
+        return replace(self, objectives={split: objective}, subspace=still, statistics=None, outputs=None)
 
     def keeps_products(self) -> bool:
         """Whether the first layer's products of all objectives fit into the memory that they may take."""
@@ -173,7 +172,7 @@ class Work:
         for objective in self.objectives.values():
             first = first_layer(objective.model) if isinstance(objective.inputs, Tensor) else None
             needed += products_bytes(objective, self.subspace, first) if first else 0
-        return needed <= KEPT_BYTES
+        return needed <= self.room
 
     def _networks_of(self, plan: Plan) -> dict[str, Network]:
         if plan not in self._networks:
