@@ -37,7 +37,7 @@ def place(own_run: Run, other: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("LOSSSCAPE_CACHE", "cache")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # of the user's own.py
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("lossscape.data.download.unreachable", lambda urls: "no network")
+    monkeypatch.setattr("lossscape.data.download.unreachable", lambda urls, patience: "no network")
     return tmp_path
 
 

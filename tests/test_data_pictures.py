@@ -59,14 +59,29 @@ def single_cache(folder: Path) -> Path:
 # what is read
 
 
-@pytest.mark.parametrize("processes_from", [1, 10**9], ids=["processes", "threads"])
-def test_same_as_torchvision(root: Path, processes_from: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "PROCESSES_FROM", processes_from)
-    monkeypatch.setattr(decode, "BLOCK", 5)
+def in_processes(root: Path) -> Any:
+    """The pictures of train and test, decoded by processes."""
+    return decoded(root, processes_from=1)
+
+
+def in_threads(root: Path) -> Any:
+    """The pictures of train and test, decoded by threads."""
+    return decoded(root, processes_from=10**9)
+
+
+def decoded(root: Path, **options: int) -> Any:
+    paths = [path for split in image_folder.SPLITS for path in image_folder.listing(root / split).paths]
+    return torch.from_numpy(decode.decode(paths, image_folder.WHAT, block=5, **options))
+
+
+@pytest.mark.parametrize("decoded_in", [in_processes, in_threads])
+def test_same_as_torchvision(root: Path, decoded_in: Callable[[Path], torch.Tensor]) -> None:
     deeper = root / "train/ant/more"
     shutil.copytree(root / "train/cat", deeper)
     shutil.move(deeper / "1.png", root / "train/ant/Z.PNG")
     result = read(root)
+    pictures = decoded_in(root)
+    assert torch.equal(pictures, torch.cat([result.train.inputs, result.test.inputs]))
     for split, folder in ((result.train, "train"), (result.test, "test")):
         theirs = torchvision().datasets.ImageFolder(root / folder)
         assert result.classes == theirs.classes
@@ -231,12 +246,15 @@ def replace(path: Path, picture: Image.Image) -> None:
     picture.save(path)
 
 
-WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+Wrong = dict[str, tuple[Callable[[Path], object], str]]
+WRONG_FOLDERS: Wrong = {
     "no train": (lambda root: shutil.rmtree(root / "train"), r"there is no folder .*/train; dataset.root must"),
     "no test": (lambda root: shutil.rmtree(root / "test"), r"there is no folder .*/test"),
     "no classes": (lambda root: [shutil.rmtree(p) for p in (root / "train").iterdir()], "has no class folders"),
     "empty class": (lambda root: [p.unlink() for p in (root / "test/cat").iterdir()], "test/cat has no pictures"),
     "other classes": (lambda root: (root / "test/cat").rename(root / "test/dog"), "only in one: cat, dog"),
+}
+WRONG_PICTURES: Wrong = {
     "no picture": (lambda root: (root / "train/bee/1.png").write_bytes(b"?" * 99), "bee/1.png cannot be decoded"),
     "truncated": (
         lambda root: (root / "test/ant/1.png").write_bytes((root / "test/ant/1.png").read_bytes()[:-30]),
@@ -252,11 +270,9 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("processes_from", [1, 10**9], ids=["processes", "threads"])
-@pytest.mark.parametrize("key", WRONG)
-def test_refused(key: str, processes_from: int, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "PROCESSES_FROM", processes_from)
-    harm, message = WRONG[key]
+@pytest.mark.parametrize("key", [*WRONG_FOLDERS, *WRONG_PICTURES])
+def test_refused(key: str, root: Path, cache: Path) -> None:
+    harm, message = (WRONG_FOLDERS | WRONG_PICTURES)[key]
     harm(root)
     with pytest.raises(BadInput, match=message) as caught:
         read(root)
@@ -265,11 +281,28 @@ def test_refused(key: str, processes_from: int, root: Path, cache: Path, monkeyp
     assert not cache.exists()
 
 
-def test_unreadable_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: str) -> None:
-        raise PermissionError(13, "Permission denied", path)
+@pytest.mark.parametrize("decoded_in", [in_processes, in_threads])
+@pytest.mark.parametrize("key", WRONG_PICTURES)
+def test_pictures_are_refused_wherever_they_are_decoded(
+    key: str, decoded_in: Callable[[Path], object], root: Path
+) -> None:
+    harm, message = WRONG_PICTURES[key]
+    harm(root)
+    with pytest.raises(BadInput, match=message) as caught:
+        decoded_in(root)
+    assert str(caught.value).startswith("dataset image_folder: ")
+    assert "\n" not in str(caught.value)
 
-    monkeypatch.setattr(image_folder, "_files", refuse)
+
+def test_unreadable_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("train/ant"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(BadInput, match="train/ant cannot be read: Permission denied"):
         read(root)
 
@@ -281,14 +314,13 @@ def test_more_pictures_than_memory(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_worker_that_is_killed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parent, original = os.getpid(), decode._decode_one
+    parent, original = os.getpid(), Image.open
 
-    def die(path: str, what: str) -> Any:
+    def die(path: str) -> Any:
         if os.getpid() != parent:
             os.kill(os.getpid(), 9)
-        return original(path, what)
+        return original(path)
 
-    monkeypatch.setattr(decode, "PROCESSES_FROM", 1)
-    monkeypatch.setattr(decode, "_decode_one", die)
+    monkeypatch.setattr(Image, "open", die)
     with pytest.raises(RunFailed, match="out of memory"):
-        read(root)
+        in_processes(root)

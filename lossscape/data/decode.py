@@ -24,29 +24,31 @@ Pixels = NDArray[np.uint8]
 GREY = ("1", "L", "LA")
 DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 BLOCK = 250
+"""Files that a worker is given at once."""
 PROCESSES_FROM = 2000
 """Files from which processes pay: a small one costs more Python than decoding, which holds threads up."""
 
 
-def decode(paths: list[str], what: str) -> Pixels:
+def decode(paths: list[str], what: str, *, processes_from: int = PROCESSES_FROM, block: int = BLOCK) -> Pixels:
     """Pictures [N, C, H, W] in the order of `paths`: grey (C = 1) where all of them are, else RGB (C = 3).
 
     Transparency is dropped, palettes are resolved, the first frame is taken, rotation tags are not followed.
-    what: the name that errors begin with. Raises BadInput that names the file which cannot be decoded, has
-    more than 8 bits per channel, or has another size than the first.
+    what: the name that errors begin with; processes_from: files from which they are decoded in processes, else in
+    threads; block: files that each of these is given at once. Raises BadInput that names the file which cannot be
+    decoded, has more than 8 bits per channel, or has another size than the first.
     """
     height, width = _decode_one(paths[0], what)[0].shape[:2]
     size = len(paths) * 3 * height * width
     check_memory(size, f"{what}: {len(paths)} pictures of {width}×{height} pixels")
     # shared with forked processes, and not held to the size of /dev/shm
     pictures = np.frombuffer(mmap.mmap(-1, size), np.uint8).reshape(len(paths), 3, height, width)
-    blocks = [range(start, min(start + BLOCK, len(paths))) for start in range(0, len(paths), BLOCK)]
+    blocks = [range(start, min(start + block, len(paths))) for start in range(0, len(paths), block)]
     grey = True
     progress = Progress("decoding pictures", len(paths), "pictures", quiet=not sys.stderr.isatty())
-    with progress, _pool(partial(_decode_block, paths, pictures, what)) as run:
-        for block, all_grey in zip(blocks, run(blocks), strict=True):
+    with progress, _pool(partial(_decode_block, paths, pictures, what), len(paths) >= processes_from) as run:
+        for indices, all_grey in zip(blocks, run(blocks), strict=True):
             grey = grey and all_grey
-            progress.advance(len(block))
+            progress.advance(len(indices))
     return np.ascontiguousarray(pictures[:, :1]) if grey else pictures
 
 
@@ -99,11 +101,11 @@ def _run_inherited(block: range) -> bool:
 
 
 @contextmanager
-def _pool(job: "partial[bool]") -> Iterator[Callable[[Iterable[range]], Iterator[bool]]]:
-    """Something that maps a job over blocks, in order, on all cores."""
+def _pool(job: Job, processes: bool) -> Iterator[Callable[[Iterable[range]], Iterator[bool]]]:
+    """Something that maps a job over blocks, in order, on all cores; processes: in place of threads, on Linux."""
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     pool: Executor
-    if sys.platform == "linux" and workers > 1 and len(job.args[0]) >= PROCESSES_FROM:
+    if sys.platform == "linux" and workers > 1 and processes:
         # fork: a spawned process would import torch, and run the script of a caller without a main guard
         context = multiprocessing.get_context("fork")
         pool = ProcessPoolExecutor(workers, context, initializer=_inherit, initargs=(job,))

@@ -42,11 +42,12 @@ class Archive:
     files: tuple[str, ...]
 
 
-def fetch(archives: list[Archive], what: str) -> None:
+def fetch(archives: list[Archive], what: str, patience: float = PATIENCE) -> None:
     """Put the files of all archives in their folders; an archive that is not there is downloaded.
 
     Work is done in a folder beside the data that is gone afterwards, and whole files are moved from there, so
-    nothing half-written is ever taken for whole. what: the name that errors begin with.
+    nothing half-written is ever taken for whole. what: the name that errors begin with; patience: seconds for a
+    server's first answer, and for each piece of a download.
     Raises NotFetched where no server gives a file, BadInput where an archive is corrupt or the folder is not
     writable, RunFailed where the disk is full.
     """
@@ -54,14 +55,14 @@ def fetch(archives: list[Archive], what: str) -> None:
         if archive.path.is_file() and md5(archive.path) != archive.md5:
             raise corrupt(what, archive.path, "its MD5 sum is not the published one")
     absent = [archive for archive in archives if not archive.path.is_file()]
-    if absent and (reason := unreachable(absent[0].urls)):
+    if absent and (reason := unreachable(absent[0].urls, patience)):
         raise NotFetched(reason)
     for archive in archives:
         with _work_folder(archive.path.parent, what) as work:
             packed = archive.path
             if archive in absent:
                 packed = work / archive.path.name
-                _download(archive, work)
+                _download(archive, work, patience)
             for file in _unpack(packed, archive.files, work):
                 archive.folder.mkdir(parents=True, exist_ok=True)
                 os.replace(file, archive.folder / file.name)
@@ -78,30 +79,30 @@ def corrupt(what: str, path: Path, why: str) -> BadInput:
     return BadInput(f"{what}: {path} is corrupt ({why}); remove it to have it fetched again, or put a whole copy there")
 
 
-def unreachable(urls: list[str]) -> str | None:
-    """Why none of the servers answers within PATIENCE seconds; None where one does.
+def unreachable(urls: list[str], patience: float) -> str | None:
+    """Why none of the servers answers within so many seconds; None where one does.
 
     All are asked at once, in threads, so that a hanging look-up of a name cannot hold the program.
     """
     answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     for url in urls:
-        threading.Thread(target=_ask, args=(url, answers), daemon=True).start()
+        threading.Thread(target=_ask, args=(url, patience, answers), daemon=True).start()
     reasons = []
     try:
         for _ in urls:
-            reason = answers.get(timeout=PATIENCE)
+            reason = answers.get(timeout=patience)
             if reason is None:
                 return None
             reasons.append(reason)
     except queue.Empty:
-        reasons.append(f"no answer within {PATIENCE:g} s")
+        reasons.append(f"no answer within {patience:g} s")
     return "; ".join(reasons)
 
 
-def _ask(url: str, answers: "queue.SimpleQueue[str | None]") -> None:
+def _ask(url: str, patience: float, answers: "queue.SimpleQueue[str | None]") -> None:
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "lossscape"})
     try:
-        urllib.request.urlopen(request, timeout=PATIENCE).close()
+        urllib.request.urlopen(request, timeout=patience).close()
         answers.put(None)
     except urllib.error.HTTPError:
         answers.put(None)  # it answers; whether it gives the file is seen when asked for it
@@ -109,10 +110,10 @@ def _ask(url: str, answers: "queue.SimpleQueue[str | None]") -> None:
         answers.put(f"{urlsplit(url).netloc}: {getattr(error, 'reason', error)}")
 
 
-def _download(archive: Archive, folder: Path) -> None:
+def _download(archive: Archive, folder: Path, patience: float) -> None:
     """Fetch an archive from the first of its mirrors that gives it whole, with a progress bar on stderr."""
     reasons = []
-    with _timeout(PATIENCE), contextlib.redirect_stdout(sys.stderr):
+    with _timeout(patience), contextlib.redirect_stdout(sys.stderr):
         for url in archive.urls:
             print(f"lossscape: downloading {url}", file=sys.stderr)
             try:
