@@ -121,10 +121,11 @@ def test_finite_losses_without_neighbours_are_told_not_drawn(tmp_path: Path) -> 
         meshes.triangulation(Surface(surface.folder, surface.settings, line), np.ones(len(line)))
 
 
-def test_a_refined_result_of_many_points_is_no_black_mass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meshes, "MANY_FACES", 100)
-    _, _, solid = refined(tmp_path, lambda x, y: x * x)
-    assert solid.findobj(Poly3DCollection)[-1].get_linewidth() == [0]
+def test_a_refined_result_of_many_points_is_no_black_mass(tmp_path: Path) -> None:
+    for side, edges in ((9, True), (79, False)):
+        _, _, solid = refined(tmp_path / str(side), lambda x, y: x * x, grid=(side, side), added=[(0.001, 0.001)])
+        assert (len(faces_of(solid)) < meshes.MANY_FACES) == edges
+        assert (solid.findobj(Poly3DCollection)[-1].get_linewidth()[0] > 0) == edges
 
 
 def test_a_point_that_is_there_twice_is_refused(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ import itertools
 import json
 import math
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -173,21 +175,15 @@ def test_numpy_numbers_are_written_like_pythons() -> None:
     assert text_of(torch.tensor(0.1, dtype=torch.float64).numpy()[()]) == "0.1"
 
 
-class FullDisk:
-    """A file that takes some more bytes and then no more."""
-
-    def __init__(self, file: Any, room: int) -> None:
-        self._file, self._room = file, room
-
-    def write(self, content: bytes) -> int:
-        part = content[: min(self._room, 7)]  # a disk may take a part of what it is given
-        if not part:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self._room -= len(part)
-        return int(self._file.write(part))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may have more bytes than that: as on a full disk, a part of what is written may be taken."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_leaves_whole_rows(tmp_path: Path, whole: bytes) -> None:
@@ -196,14 +192,12 @@ def test_a_full_disk_leaves_whole_rows(tmp_path: Path, whole: bytes) -> None:
         path.unlink(missing_ok=True)
         write_log(path, ROWS[:2])
         log = CsvLog(path, COLUMNS)
-        file = log._file
-        log._file = FullDisk(file, room)  # type: ignore[assignment]
-        with pytest.raises(OSError, match="No space left") as error:
+        size = path.stat().st_size
+        with room_for(size + room), pytest.raises(OSError, match="File too large") as error:
             log.append(ROWS[2])
         assert error.value.filename == str(path)
         assert texts_of(read_rows(path, COLUMNS)) == TEXTS[:2]
         assert path.read_bytes().endswith(b"\n")
-        log._file = file  # there is room again
         for row in ROWS[2:]:
             log.append(row)
         log.close()

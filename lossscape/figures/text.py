@@ -32,15 +32,16 @@ def fonts() -> list[str]:
 
 
 @functools.cache
-def _has_glyph(character: str) -> bool:
-    return any(get_font(findfont(family)).get_char_index(ord(character)) for family in fonts())
+def _has_glyph(character: str, families: tuple[str, ...]) -> bool:
+    return any(get_font(findfont(family)).get_char_index(ord(character)) for family in families)
 
 
 def drawable(text: str) -> str:
     r"""`text` with every character that no installed font can draw as its Python escape, as in \u5b9f."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() and _has_glyph(c) else ascii(c)[1:-1] for c in text)
+    families = tuple(fonts())
+    return "".join(c if c.isprintable() and _has_glyph(c, families) else ascii(c)[1:-1] for c in text)
 
 
 def shortened(text: str, columns: int = 44) -> str:
