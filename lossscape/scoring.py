@@ -1,5 +1,6 @@
 """From a net's outputs and the targets to the loss and the metrics of each sample."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +40,11 @@ class Scoring:
         self.floats, self.several = floats, tokens.are_tokens(targets)
 
     def per_sample(self, outputs: Tensor, targets: Tensor) -> PerSample:
-        """Loss (float64) and metrics of each sample, from outputs [n, …] in float64."""
+        """Loss (float64) and metrics of each sample, from outputs [n, …] in float64.
+
+        Metrics of a sample with an output that is NaN are NaN: an argmax would call it of the class 0. So are yes and
+        no where that rests on which of several infinite outputs is the larger.
+        """
         if self.floats or self.several or outputs.ndim != 2 or outputs.shape[1] <= self.highest:
             self._check_outputs(outputs, targets)
         loss = self.loss(outputs, targets)
@@ -52,6 +57,7 @@ class Scoring:
         samples = outputs, targets
         if self.several and self.metrics:
             samples = tokens.by_position(outputs, targets)
+        finite = not self.metrics or math.isfinite(float(outputs.sum()))  # a mask takes ten times the time
         for name, metric in self.metrics.items():
             values = metric(*samples)
             if values.shape != samples[1].shape[:1]:
@@ -59,6 +65,8 @@ class Scoring:
                     f"metric {name} gives shape {list(values.shape)} for {len(samples[1])} samples; one value each is "
                     "needed"
                 )
+            if not finite:
+                values = torch.where(_undefined(samples[0], self._rank(name)), torch.nan, values.double())
             found[name] = tokens.by_sample(values, targets, self.positions) if self.several else values
         return found
 
@@ -69,16 +77,20 @@ class Scoring:
         outputs compared are the last that would be right and the first that would not. Of several positions, the share
         of them.
         """
-        if name not in RANKS or self.metrics[name] is not METRICS[name]:
+        rank = self._rank(name)
+        if rank is None:
             return None
         if self.several:
             outputs, _ = tokens.by_position(outputs, targets)
-        rank = RANKS[name]
         unsure = torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
         if outputs.shape[1] > rank:
             largest = outputs.topk(rank + 1, dim=1).values
             unsure = ~(largest[:, -2] - largest[:, -1] > lead * outputs.abs().amax(1))
         return tokens.by_sample(unsure, targets, self.positions) if self.several else unsure
+
+    def _rank(self, name: str) -> int | None:
+        """Of a metric that says yes or no: RANKS'; None for others, and for functions that have taken its name."""
+        return RANKS.get(name) if self.metrics.get(name) is METRICS.get(name) else None
 
     def _check_outputs(self, outputs: Tensor, targets: Tensor) -> None:
         """Raise BadInput where outputs are not a number for each class, and the loss or a metric needs that."""
@@ -146,6 +158,15 @@ def _check(loss: Loss, metrics: Sequence[str], targets: Tensor) -> None:
     if several and not bool((tokens.counts(targets) > 0).all()):
         where = int((tokens.counts(targets) == 0).nonzero()[0])
         raise BadInput(f"{shape}: no position of sample {where} counts; leave such samples out")
+
+
+def _undefined(outputs: Tensor, rank: int | None) -> Tensor:
+    """Of which samples a metric says nothing, [n]; rank: as `Scoring._rank` has it."""
+    undefined = outputs.reshape(len(outputs), -1).isnan().any(1)
+    if rank is not None and outputs.shape[1] > rank:
+        last, first = outputs.topk(rank + 1, dim=1).values[:, -2:].unbind(1)
+        undefined |= (last == first) & last.isinf()
+    return undefined
 
 
 def blank(outputs: Tensor, samples: int) -> Tensor:

@@ -21,7 +21,8 @@ def relabelled(
     """What a checkpoint says of inputs [N, ...]: classes [N], or log-probabilities [N, C] in float64.
 
     temperature: that the outputs are divided by before they become probabilities (Hinton et al., arXiv:1503.02531).
-    On the inputs' device, by plain forward passes. Raises BadInput where the checkpoint is of another model.
+    On the inputs' device, by plain forward passes. Raises BadInput where the checkpoint is of another model or its
+    outputs are NaN.
     """
     outputs = outputs_of(teacher, inputs, precision)
     if outputs.ndim != 2 or outputs.shape[1] < 2:
@@ -33,14 +34,24 @@ def relabelled(
 
 
 def outputs_of(teacher: Point, inputs: Inputs, precision: Precision = "fp32") -> Tensor:
-    """A checkpoint's outputs for inputs [N, ...], in float64, in eval mode with its own BatchNorm statistics."""
+    """A checkpoint's outputs for inputs [N, ...], in float64, in eval mode with its own BatchNorm statistics.
+
+    Raises BadInput where one is NaN.
+    """
     model = teacher.run.model(teacher.checkpoint)
     nothing = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
     exact: Precision = "fp64" if precision == "fp64" else "fp32"
     objective = Objective(
         model, "cross_entropy", inputs, nothing, metrics=(), output=teacher.run.output, precision=exact
     )
-    return objective.outputs(*split_state(objective.model))
+    outputs = objective.outputs(*split_state(objective.model))
+    lost = outputs.reshape(len(outputs), -1).isnan().any(1)
+    if bool(lost.any()):
+        raise BadInput(
+            f"{teacher}: its outputs for sample {int(lost.nonzero()[0])} are NaN, so they are no targets; take another "
+            "checkpoint, or the data's own, --targets labels"
+        )
+    return outputs
 
 
 def targets_of(outputs: Tensor, kind: Targets, temperature: float = 1.0) -> Tensor:

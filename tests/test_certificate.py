@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lossscape.certificate import curvature, dense, directions
 from lossscape.certificate.certify import certify, fingerprint
-from lossscape.certificate.check import Certified, compare
+from lossscape.certificate.check import Certified, allowed, compare, worst
 from lossscape.certificate.curvature import Comparison, compare_along
 from lossscape.certificate.reference import Reference, Remembered
 from lossscape.certificate.summary import is_done, summary
@@ -239,19 +239,30 @@ def test_a_model_that_was_changed(result: Result) -> None:
     assert not content_of(result.folder)["model_unchanged"]
 
 
-def test_losses_that_are_not_finite_on_both_sides(own_run: Run, tmp_path: Path) -> None:
-    state = torch.load(own_run.epoch_file(0), weights_only=True)
+def test_losses_that_are_not_finite_on_both_sides_are_named(own_run: Run, tmp_path: Path) -> None:
+    state = torch.load(own_run.epoch_file(3), weights_only=True)
     next(iter(state.values()))[0] = math.nan
-    torch.save(state, own_run.epoch_file(0))
-    lines = own_run.metrics_file.read_text().splitlines(keepends=True)
-    row = lines[1].split(",")
+    torch.save(state, own_run.epoch_file(3))
+    lines = own_run.metrics_file.read_text().splitlines()
+    row = lines[4].split(",")
     row[3] = "nan"
-    own_run.metrics_file.write_text("".join([lines[0], ",".join(row), *lines[2:]]))
+    own_run.metrics_file.write_text("\n".join([*lines[:4], ",".join(row), ""]))
     diverged = result_of(own_run, tmp_path / "nan")
-    assert math.isnan(diverged.values[(0.0,)]["train_loss"])
+    assert [point for point in sorted(diverged.values) if math.isnan(diverged.values[point]["train_loss"])] == [
+        (0.25,), (0.5,), (1.0,)
+    ]  # fmt: skip
     diverged.certify()
-    diverged.values[(0.0,)] |= {"train_loss": 1.0}
-    diverged.fails("train loss at digits@epoch-0000")
+    content = content_of(diverged.folder)
+    passed = {check["name"]: check["passed"] for check in content["checks"]}
+    assert passed["train loss at digits@epoch-0000, against metrics.csv"] is True
+    assert passed["train loss at digits@epoch-0003, against metrics.csv"] is None
+    assert passed["train loss at (0.5), against dense fp64"] is None
+    assert content["not_finite"]["points"] == 3
+    assert content["not_finite"]["finite_in_float64"] == 0
+    said = "not finite in fp32 at 3 of 4 points, nor in float64: nothing is certified there"
+    assert said in summary(diverged.folder)
+    diverged.values[(1.0,)] |= {"train_loss": 1.0}
+    diverged.fails("train loss at digits@epoch-0003")
 
 
 def test_the_same_samples_and_points_every_time(result: Result) -> None:
@@ -283,19 +294,37 @@ def test_statistics_are_taken_once_a_point(run: Run) -> None:
     [
         (1.0, 1.0 + 1e-6, None, True),
         (1.0, 1.1, None, False),
-        (math.nan, math.nan, None, True),
-        (math.inf, math.nan, None, True),
+        (math.nan, math.nan, None, None),  # nothing can be said: neither agrees with anything
+        (math.inf, math.nan, None, None),
+        (math.inf, math.inf, None, None),
         (math.nan, 1.0, None, False),
         (1.0, math.inf, None, False),
+        (1.0, math.inf, 1.0, False),
+        (1.0, math.nan, math.nan, False),
+        (math.nan, 1.0, 1.0, False),  # the plan's own fault
         (1.0, 1.1, 1.01, True),  # plain arithmetic in the same precision is off as much
         (1.0, 1.1, 1.0999, False),
-        (math.inf, 1.0, math.inf, True),  # the precision cannot hold the point
+        (math.inf, 1.0, math.inf, None),  # the precision cannot hold the point
+        (math.nan, 1e43, math.inf, None),
         (2.0, 1.0, math.inf, False),
     ],
 )
-def test_when_two_numbers_agree(value: float, reference: float, rough: float | None, passed: bool) -> None:
-    check = compare(dense.KIND, "loss", value, reference, 1e-5, None if rough is None else lambda: rough)
-    assert check.passed == passed
+def test_when_two_numbers_agree(value: float, reference: float, rough: float | None, passed: bool | None) -> None:
+    check = compare(
+        dense.KIND, "loss", value, reference, allowed(1.0, "fp32"), None if rough is None else lambda: rough
+    )
+    assert check.passed is passed
+    beyond = compare(dense.KIND, "loss", value, reference, allowed(reference, "fp32"))
+    assert beyond.passed is not True or math.isfinite(reference)
+
+
+def test_the_worst_of_several_checks() -> None:
+    cases = [(math.nan, math.nan, 1.0), (1.0, 1.5, 1.0), (1.0, 1.1, 1.0), (1.0, 9.0, 1.0), (math.nan, 2.0, 1.0)]
+    silent, near, agreeing, failing, lost = (compare(dense.KIND, "loss", *case) for case in cases)
+    assert worst([silent, agreeing, near]) is near
+    assert worst([silent, near, failing, agreeing]) is failing
+    assert worst([silent, near, lost]) is lost
+    assert worst([silent, silent]) is silent
 
 
 def test_directions_that_are_not_what_they_should_be(result: Result, tmp_path: Path) -> None:

@@ -196,6 +196,8 @@ def test_gauss_length_of_a_circle_and_of_a_straight_path() -> None:
         objective.parameters(), [{name: torch.ones_like(p) for name, p in objective.parameters().items()}]
     )
     assert gauss_length(objective, straight) < 1e-6
+    beyond = replace(straight, directions=[{name: torch.full_like(p, 1e308) for name, p in straight.origin.items()}])
+    assert math.isnan(gauss_length(objective, beyond))
 
 
 def test_gauss_length_of_one_number_and_of_several_positions() -> None:

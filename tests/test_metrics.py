@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from lossscape.analyses import ANALYSES
 from lossscape.config import RunConfig, experiment_from, read_experiment
 from lossscape.errors import BadInput
 from lossscape.metrics import METRICS
-from lossscape.objective import Objective
+from lossscape.objective import Objective, Plan
 from lossscape.runs import Run
+from lossscape.scoring import Scoring
 from lossscape.train import train
 
 N, C = 40, 8
@@ -83,6 +85,56 @@ def test_means_of_all_metrics_and_of_ones_own() -> None:
         assert found[name] == pytest.approx(truth(OUTPUTS.numpy(), np.eye(C)[CLASSES]).mean(), rel=1e-12)
     own = Objective(nn.Identity(), "cross_entropy", OUTPUTS, CLASSES, metrics={"largest": lambda z, t: z.amax(1)})
     assert own.metrics()["largest"] == pytest.approx(float(OUTPUTS.amax(1).mean()), rel=1e-6)
+
+
+INF, NAN = float("inf"), float("nan")
+
+
+def scored(outputs: Any, targets: Any, metrics: Any = ("accuracy", "error", "top5", "margin")) -> dict[str, Any]:
+    """Of each sample, from outputs as a net gives them."""
+    outputs, targets = torch.tensor(outputs, dtype=torch.float64), torch.tensor(targets)
+    found = Scoring("cross_entropy", metrics, targets).per_sample(outputs, targets)
+    return {name: each.tolist() for name, each in found.items()}
+
+
+def test_nobody_is_of_the_class_0_for_outputs_that_are_not_a_number() -> None:
+    of_zero = scored([[NAN] * 3, [3.0, 2.0, 1.0]], [0, 0])
+    for name, right in {"loss": None, "accuracy": 1, "error": 0, "top5": 1, "margin": 1}.items():
+        lost, known = of_zero[name]
+        assert math.isnan(lost)
+        assert right is None or known == right
+    one = scored([[0.0, NAN, 1.0]], [2])
+    assert all(math.isnan(value) for (value,) in one.values())
+    own = scored([[NAN, 1.0], [2.0, 1.0]], [0, 0], {"accuracy": lambda z, t: z.argmax(1) == t})  # a function of a user
+    assert own["accuracy"][1] == 1
+    assert math.isnan(own["accuracy"][0])
+
+
+def test_which_of_two_infinite_outputs_is_larger_is_not_known() -> None:
+    found = scored([[INF, 1.0, 0.0], [INF, INF, 0.0], [-INF, -INF, -INF], [-INF, 2.0, 1.0]], [0, 0, 0, 1])
+    assert found["accuracy"][::3] == [1, 1]  # of one alone it is
+    assert found["error"][::3] == [0, 0]
+    assert found["top5"] == [1, 1, 1, 1]  # of three classes
+    assert all(math.isnan(each) for name in ("accuracy", "error") for each in found[name][1:3])
+    many = torch.zeros(1, 8, dtype=torch.float64)
+    many[0, :6] = INF
+    assert math.isnan(scored(many.tolist(), [0])["top5"][0])
+    many[0, 5] = 0
+    assert scored(many.tolist(), [0])["top5"] == [1]
+
+
+def test_positions_that_are_not_a_number() -> None:
+    outputs = [[[NAN, 1.0], [2.0, 1.0]], [[NAN, 1.0], [2.0, 1.0]]]
+    found = scored(outputs, [[0, 0], [-100, 0]], ["accuracy"])
+    assert math.isnan(found["accuracy"][0])
+    assert found["accuracy"][1] == 1  # where the position does not count
+
+
+def test_a_mean_over_outputs_that_are_not_a_number_is_none() -> None:
+    inputs = OUTPUTS.clone()
+    inputs[7, 3] = NAN
+    objective = Objective(nn.Identity(), "cross_entropy", inputs, CLASSES, metrics=[*METRICS], plan=Plan(8, False))
+    assert all(math.isnan(value) for value in objective.metrics().values())
 
 
 # --- from a config to results -----------------------------------------------------------------------------------

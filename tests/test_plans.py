@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from math import isnan
 
 import pytest
 import torch
@@ -76,6 +77,17 @@ def test_every_plan_equals_dense(name: str, case: ModelCase, precision: str) -> 
                 assert one["data_accuracy"] == other["accuracy"], (plan, point)
             height = 6 if plan == "stacked" else len(points)  # a stack is always as high as its plan says
             assert sum(counted) == SAMPLES * height
+
+
+@pytest.mark.parametrize("name", ["mlp", "mlp_batch_norm_prelu", "cnn"])
+def test_no_plan_has_an_accuracy_beyond_what_fp32_holds(name: str) -> None:
+    objective = objective_of(MODEL_CASES[name], "fp32", Plan(chunk=4, channels_last=False))
+    plane = plane_of(objective)
+    work = Work({"data": objective}, plane)
+    for plan in NAMES:
+        (row,) = work.rows([(1e30, 1e30)], Plan(4, False, plan))
+        assert all(isnan(value) for value in row.values()), plan
+    assert all(map(isnan, objective.metrics(*plane.at((1e30, 1e30))).values()))
 
 
 def test_a_point_has_the_same_bits_in_every_block() -> None:

@@ -1,6 +1,7 @@
 """Relabelled data: a true minimum at the net itself, wherever a loss is taken, and training towards it."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -186,6 +187,12 @@ def test_minima_that_are_refused(own_run: Run, tmp_path: Path) -> None:
         minimum(centre, targets="labels")
     with pytest.raises(BadInput, match="--teacher digits@epoch-0003: whose outputs are the targets"):
         landscape(centre, grid=(3, 3), teacher=centre)
+    state = torch.load(own_run.epoch_file(1), weights_only=True)
+    next(iter(state.values()))[0] = math.nan
+    torch.save(state, own_run.epoch_file(1))
+    for targets in ("hard", "soft"):
+        with pytest.raises(BadInput, match="digits@epoch-0001: its outputs for sample 0 are NaN"):
+            landscape(centre, grid=(3, 3), targets=targets, teacher=point(f"{own_run.path}@1"))
     (tmp_path / "settings.yaml").write_text("analysis: minimum\n")
     (tmp_path / "summary.csv").write_text("targets,loss\nsoft,1\n")
     with pytest.raises(BadInput, match="not the summary"):

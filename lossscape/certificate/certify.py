@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from lossscape.certificate import curvature, dense, directions, metrics_csv, module, precision
+from lossscape.certificate import curvature, dense, directions, finite, metrics_csv, module, precision
 from lossscape.certificate.check import Certified, Check
 from lossscape.certificate.reference import SAMPLES, Reference, digest
 from lossscape.errors import RunFailed
@@ -40,6 +40,7 @@ def certify(result: Certified, before: str, *, samples: int = SAMPLES, quiet: bo
             found, more = check(result, reference)
             checks += found
             facts |= more
+    facts |= finite.facts(result, checks)
     facts["samples_checked"] = {split: len(part) for split, part in reference.objectives.items()}
     _write(result.folder, checks, unchanged=fingerprint(result.problem.model) == before, **facts)
     return checks
@@ -52,7 +53,7 @@ def fingerprint(model: nn.Module) -> str:
 
 def _write(folder: Path, checks: list[Check], *, unchanged: bool, **facts: Any) -> None:
     """Write certificate.json, whatever it says. Raises RunFailed where a check fails or the model was changed."""
-    failed = [check for check in checks if not check.passed]
+    failed = [check for check in checks if check.passed is False]
     content = {
         "passed": unchanged and not failed,
         "checks": [check.row() for check in checks],

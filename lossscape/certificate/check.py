@@ -22,6 +22,9 @@ ROUGH = 10.0
 """A loss that is off by more than its tolerance is right where a forward pass in the same precision is off as much:
 then it may be off by this many times that. (A loss of 1e-4 at outputs of 1e3 has few digits in fp32 however it is
 computed.)"""
+OVERFLOW = 1e35
+"""A loss beyond this is so near the largest number of fp32, tf32 and bf16 (3.4e38) that the order of sums decides
+whether a plan overflows."""
 SMALLEST = 1e-9
 """Losses below this have no relative error."""
 
@@ -71,7 +74,8 @@ class Check:
     reference: float
     tolerance: float
     """Largest difference that passes."""
-    passed: bool
+    passed: bool | None
+    """None: what is not finite, in the precision of the result or in the reference either, agrees with nothing."""
 
     def row(self) -> dict[str, Any]:
         """As certificate.json has it."""
@@ -85,18 +89,27 @@ Findings = tuple[list[Check], dict[str, Any]]
 def compare(
     kind: Kind, name: str, value: float, reference: float, tolerance: float, rough: Callable[[], float] | None = None
 ) -> Check:
-    """A check of two numbers; what is not finite agrees with what is not finite.
+    """A check of two numbers. One that is not finite agrees with nothing, and fails where the other is finite.
 
-    rough: the reference computed in the precision of the value, asked for where the two differ: see ROUGH.
+    rough: the reference computed in the precision of the value, asked for where the two differ: see ROUGH. A value that
+    is not finite where that is not either (an overflow) is no mistake of the plan, and says nothing.
     """
     check = Check(kind, name, value, reference, tolerance, _agree(value, reference, tolerance))
-    if check.passed or rough is None:
+    if check.passed:
         return check
-    plain = rough()
-    if not (math.isfinite(plain) and math.isfinite(reference)):
-        return replace(check, passed=_agree(value, plain, tolerance))
-    tolerance += ROUGH * abs(plain - reference)
+    if not (math.isfinite(value) or math.isfinite(reference)):
+        return replace(check, passed=None)
+    plain = reference if rough is None else rough()
+    if math.isfinite(reference) and not math.isfinite(plain):
+        return replace(check, passed=False if math.isfinite(value) else None)
+    if math.isfinite(reference):
+        tolerance += ROUGH * abs(plain - reference)
     return replace(check, tolerance=tolerance, passed=_agree(value, reference, tolerance))
+
+
+def holds(precision: "Precision", exact: float, rough: float) -> bool:
+    """Whether a precision surely holds a point: from its loss there, and that in float64."""
+    return math.isfinite(rough) and (precision == "fp64" or abs(exact) <= OVERFLOW)
 
 
 def allowed(value: float, precision: "Precision") -> float:
@@ -104,7 +117,16 @@ def allowed(value: float, precision: "Precision") -> float:
     return RELATIVE[precision] * abs(value) + ABSOLUTE[precision]
 
 
+def worst(checks: Sequence[Check]) -> Check:
+    """The check that fails, or comes nearest to it; one that says nothing only where all do."""
+
+    def share(check: Check) -> float:
+        off = abs(check.value - check.reference)
+        return off / check.tolerance if check.tolerance else off
+
+    said = [check for check in checks if check.passed is not None]
+    return min(said, key=lambda check: (bool(check.passed), -share(check))) if said else checks[0]
+
+
 def _agree(value: float, reference: float, tolerance: float) -> bool:
-    if not math.isfinite(value) or not math.isfinite(reference):
-        return math.isfinite(value) == math.isfinite(reference)
-    return abs(value - reference) <= tolerance
+    return math.isfinite(value) and math.isfinite(reference) and abs(value - reference) <= tolerance

@@ -5,6 +5,7 @@ result's own plan; where it is small, they are all samples, and the engine's val
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.batches import Inputs, has_floats, tensors_of
-from lossscape.certificate.check import Certified
+from lossscape.certificate.check import Certified, holds
+from lossscape.certificate.finite import with_lost
 from lossscape.evaluate import Work
 from lossscape.evaluate.engine import Statistics, Values, blocks_of
 from lossscape.evaluate.subspace import Coordinates
@@ -64,7 +66,7 @@ class Reference:
         order = torch.randperm(len(others), generator=generator(0, "certificate", "points"))
         self.points = [others[index] for index in order[:AGAIN].tolist()]
         """Some of the points beside the checkpoints, the same ones at every call."""
-        self.few = self.points[:POINTS]
+        self.few = with_lost(self.points[:POINTS], {point: self.stored[point] for point in others})
         self.both = [*anchors, *self.few]
         self._plain: dict[tuple[str, Precision], Objective] = {}
 
@@ -106,11 +108,13 @@ class Reference:
     def rough(self, split: str, point: Coordinates, precision: Precision, loss: float) -> Callable[[], float]:
         """A loss as far off, relatively, as forward passes in a precision are at a point; computed when called.
 
-        NaN where a loss is not finite.
+        NaN where that precision may not hold the point.
         """
 
         def found() -> float:
             exact, rough = (self.metrics(split, point, which)["loss"] for which in ("fp64", precision))
+            if not holds(precision, exact, rough):
+                return math.nan
             return loss * (1 + ((rough - exact) / abs(exact) if exact else 0.0))
 
         return found

@@ -122,7 +122,7 @@ def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
         words.append(f"BatchNorm statistics {BATCH_NORM.get(policy, str(policy)).format(anchor=anchor)}.")
     if dropout := settings.get("dropout"):
         words.append(f"Dropout stays on, with masks of seed {dropout['seed']} that are the same at every point.")
-    return [*words, precision_words(result)]
+    return [*words, precision_words(result), *lost_words(result)]
 
 
 def sampled(result: Result, split: str) -> bool:
@@ -175,6 +175,12 @@ def precision_words(result: Result) -> str:
     )
     points = f"{check['points']:,} point{'s'[: check['points'] != 1]}"
     return f"Precision: {precision}; against fp32 at {points}: largest relative error {worst}, mean {mean}."
+
+
+def lost_words(result: Result) -> list[str]:
+    """A sentence where the certificate says that losses are not finite."""
+    lost = str(result.certificate.get("not_finite", {}).get("words", ""))
+    return [f"{lost[:1].upper()}{lost[1:]}."] if lost else []
 
 
 def failure_words(result: Result) -> list[str]:

@@ -9,6 +9,7 @@ from lossscape.progress import duration
 from lossscape.text import number
 
 OUTCOMES = {True: "passed", False: "FAILED", None: "for comparison only: other BatchNorm statistics"}
+UNDEFINED = "not compared: not finite"
 PLANS = {
     "dense": "a forward pass of the module as it is",
     "folded": "BatchNorm folded into the layers in front of it",
@@ -23,7 +24,7 @@ CHOSEN = {
 }
 SHOWN = (
     "passed", "checks", "model_unchanged", "samples_checked", "centre_norm", "direction_norms", "cosine",
-    "precision_check", "points_checked", "not_checked", "explained_variance",
+    "precision_check", "points_checked", "not_checked", "not_finite", "explained_variance",
 )  # fmt: skip
 """Keys of a certificate that have rows and words of their own."""
 CHECK_HEAD = ("check", "value", "reference", "relative difference", "difference", "tolerance", "outcome")
@@ -47,9 +48,10 @@ def verdict(certificate: Mapping[str, Any]) -> str:
     if not certificate.get("passed"):
         return "FAILED"
     count = sum(1 for check in certificate.get("checks", []) if check.get("passed"))
+    lost = f"; {found['words']}" if (found := certificate.get("not_finite")) else ""
     if not count:
-        return "passed: the model is unchanged; there was nothing to compare the losses with"
-    return f"passed: {count:,} {'check' if count == 1 else 'checks'}, and the model is unchanged"
+        return "passed: the model is unchanged; there was nothing to compare the losses with" + lost
+    return f"passed: {count:,} {'check' if count == 1 else 'checks'}, and the model is unchanged" + lost
 
 
 def failures(certificate: Mapping[str, Any]) -> list[str]:
@@ -72,6 +74,9 @@ def check_table(certificate: Mapping[str, Any]) -> Table:
         difference, relative = _differences(check["value"], check["reference"])
         tolerance = _value(check["tolerance"], 3) if "tolerance" in check else ""
         outcome = OUTCOMES.get(check["passed"], str(check["passed"]))
+        value = check["value"]
+        if check["passed"] is None and isinstance(value, float) and not math.isfinite(value):
+            outcome = UNDEFINED
         numbers = [_value(check["value"]), _value(check["reference"]), relative, difference, tolerance]
         rows.append([str(check["name"]), *numbers, outcome])
     failed = [index for index, check in enumerate(checks) if check["passed"] is False]

@@ -137,6 +137,8 @@ def _mark(axes: Axes, curves: Sequence[Curve]) -> None:
     settings = [curve.settings for curve in curves]
     low = min(float(curve.positions[0]) for curve in curves)
     high = max(float(curve.positions[-1]) for curve in curves)
+    axes.update_datalim([(low, 0.0), (high, 0.0)], updatey=False)  # gaps at the ends too
+    axes.autoscale_view(scaley=False)
     if curves[0].coordinate == "alpha":
         axes.set_xlabel("α")
         names = [_checkpoint(settings, "start"), _checkpoint(settings, "end")]

@@ -102,9 +102,18 @@ class Curve(Result):
         """Its values, ascending."""
         return self.table[self.coordinate].to_numpy()
 
+    def without_measures(self) -> list[str]:
+        """Why splits of a line between two points have no measures: losses between these are not finite."""
+        if self.coordinate == "x":
+            return []
+        inside = self.table[(self.positions >= 0) & (self.positions <= 1)]
+        lost = {split: int((~np.isfinite(inside[f"{split}_loss"])).sum()) for split in self.splits}
+        of = f"of {len(inside):,} points between the ends, so it has no measures"
+        return [f"{split} loss is not finite at {number:,} {of}" for split, number in lost.items() if number]
+
     def lines(self) -> list[str]:
         """The measures of each split's losses, where there are any."""
-        lines = []
+        lines = self.without_measures()
         for split in self.splits:
             if found := self.measures.get(split):
                 shape = "falls or stays everywhere" if found["monotone"] else "is not monotone"

@@ -8,7 +8,7 @@ from lossscape.analyses.interpolate.request import Drawing
 from lossscape.certificate.summary import summary
 from lossscape.figures import captions, certificates
 from lossscape.figures.curves import build_curve, curve_picture
-from lossscape.figures.section import Page, Picture, Section, Table, value_text
+from lossscape.figures.section import Page, Picture, Section, Sentences, Table, value_text
 from lossscape.figures.style import save
 from lossscape.results import Curve
 from lossscape.text import number
@@ -59,9 +59,11 @@ def draw(result: Curve, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
 
 def section(result: Curve, page: Page) -> Section:
     """Its part of the page: the figure, the measures, the certificate, and its files."""
+    picture = curve_picture([result], page, "curve.png", captions.curve_alt(result))
+    lost = [Sentences([f"The {why}." for why in found])] if (found := result.without_measures()) else []
     return Section(
         title=_title(result.settings),
-        parts=[curve_picture([result], page, "curve.png", captions.curve_alt(result)), *measure_tables(result)],
+        parts=[picture, *measure_tables(result), *lost],
         files=page.copy_result(result.folder),
         failures=certificates.failures(result.certificate),
         certificate=certificates.certificate_of(result.certificate, result.engine),

@@ -85,7 +85,7 @@ def gauss_length(
     # 2·atan2(|â − b̂|, |â + b̂|) keeps its digits at small angles, where acos of a cosine loses half of them
     a_hat, b_hat = torch.nn.functional.normalize(a, dim=2), torch.nn.functional.normalize(b, dim=2)
     angles = 2 * torch.atan2((a_hat - b_hat).norm(dim=2), (a_hat + b_hat).norm(dim=2))
-    return float(torch.where(lengths > 0, angles, 0.0).sum(0).mean())
+    return float(torch.where(lengths == 0, 0.0, angles).sum(0).mean())  # NaN of outputs that are not finite
 
 
 def distance_moved(start: Params, end: Params) -> float:

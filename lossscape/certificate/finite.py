@@ -1,0 +1,56 @@
+"""Points of a result at which a number is not finite: how many, and whether float64 has numbers there."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from lossscape.certificate.check import Certified, Check
+from lossscape.evaluate.engine import Values
+from lossscape.evaluate.subspace import Coordinates
+from lossscape.seeds import generator
+
+LOOKED_AT = 2
+"""Such points that are among the points compared with float64, at least, where there are as many."""
+
+
+def lost(values: Mapping[Coordinates, Values]) -> list[Coordinates]:
+    """The points with a loss or another metric that is not finite, in order; a standard error may be undefined."""
+    return sorted(
+        point
+        for point, row in values.items()
+        if not all(math.isfinite(value) for name, value in row.items() if not name.endswith("_stderr"))
+    )
+
+
+def with_lost(few: Sequence[Coordinates], values: Mapping[Coordinates, Values]) -> list[Coordinates]:
+    """Some points of a result, and LOOKED_AT of those that are not finite among them."""
+    gone = lost(values)
+    order = torch.randperm(len(gone), generator=generator(0, "certificate", "not finite")).tolist()
+    missing = [point for index in order if (point := gone[index]) not in few]
+    return [*few, *missing[: max(LOOKED_AT - sum(point in gone for point in few), 0)]]
+
+
+def facts(result: Certified, checks: Sequence[Check]) -> dict[str, Any]:
+    """What certificate.json says of such points; nothing where there are none."""
+    gone = len(lost(result.values))
+    if not gone:
+        return {}
+    compared = [check for check in checks if check.passed is None and check.kind.name != "stored"]  # a row is not exact
+    known = [check for check in compared if math.isfinite(check.reference)]
+    found = {"points": gone, "of": len(result.values), "compared": len(compared), "finite_in_float64": len(known)}
+    return {"not_finite": found | {"words": _words(found, result.precision)}}
+
+
+def _words(found: Mapping[str, int], precision: str) -> str:
+    where = f"at {found['points']:,} of {found['of']:,} points"
+    known, compared = found["finite_in_float64"], found["compared"]
+    if not known:
+        neither = ", nor in float64" if compared and precision != "fp64" else ""
+        return f"not finite in {precision} {where}{neither}: nothing is certified there; --range can leave them out"
+    some = "" if known == compared else f" for {known} of {compared} values looked at"
+    return (
+        f"overflow in {precision} {where}: nothing is certified there, but float64 has numbers{some}; take "
+        "--precision fp64"
+    )
