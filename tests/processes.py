@@ -17,6 +17,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,12 +73,14 @@ class Processes:
         room: Room | None = None,
         at: At | None = None,
         env: Mapping[str, str] | None = None,
+        first: tuple[str, Mapping[str, Any]] | None = None,
     ) -> int:
         """Start a command, or a script where the first word ends with .py; returns its process id.
 
-        room: of the disk; at: when to signal itself; env: variables that it has beside those of the server.
+        room: of the disk; at: when to signal itself; env: variables that it has beside those of the server; first: a
+        function, as in "module:function", that it calls before the command, with what options.
         """
-        return int(self._ask("start", list(map(str, words)), str(cwd), room, at, dict(env or {})))
+        return int(self._ask("start", list(map(str, words)), str(cwd), room, at, dict(env or {}), first))
 
     def has_ended(self, process: int) -> bool:
         """Whether a process is done, however it ended; then its id is free, and it is to be waited for."""
@@ -138,6 +141,8 @@ def serve(drawn: bool) -> None:
             (out, child_out), (err, child_err) = os.pipe(), os.pipe()
             answer = os.fork()
             if not answer:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(number, signal.SIG_IGN)  # there is no command yet that could take it
                 os.dup2(child_out, 1)
                 os.dup2(child_err, 2)
                 os.closerange(3, 100)
@@ -146,9 +151,10 @@ def serve(drawn: bool) -> None:
             os.close(child_err)
             pipes[answer] = (out, err)
         elif what == "look":
-            found, status = os.waitpid(request[0], os.WNOHANG)
-            if answer := bool(found):
+            found, status = (0, 0) if request[0] in ended else os.waitpid(request[0], os.WNOHANG)
+            if found:
                 ended[found] = status
+            answer = request[0] in ended
         else:
             (process,) = request
             status = ended.pop(process) if process in ended else os.waitpid(process, os.WUNTRACED)[1]
@@ -164,7 +170,10 @@ def _read(pipe: int) -> str:
         return file.read()
 
 
-def _be(words: list[str], cwd: str, room: list[Any] | None, at: list[Any] | None, environment: dict[str, str]) -> None:
+def _be(
+    words: list[str], cwd: str, room: list[Any] | None, at: list[Any] | None, environment: dict[str, str],
+    first: tuple[str, dict[str, Any]] | None,
+) -> None:  # fmt: skip
     """Run a command or a script in this process and end it."""
     from lossscape.cli import main
 
@@ -174,9 +183,14 @@ def _be(words: list[str], cwd: str, room: list[Any] | None, at: list[Any] | None
     os.environ.update(environment)
     if room is not None:
         _limit(Room(*room))
+    if first is not None:
+        module, _, function = first[0].partition(":")
+        getattr(importlib.import_module(module), function)(**first[1])
     moment = None if at is None else At(*at)
     ticks = _arm(moment) if moment else None
     code = 0
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if words[0].endswith(".py"):
             sys.argv = words
@@ -191,8 +205,9 @@ def _be(words: list[str], cwd: str, room: list[Any] | None, at: list[Any] | None
         code = 1
     if moment and ticks and not moment.number:
         print("ticks", next(ticks) - 1, file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # what the command could not write, it has said
+            stream.flush()
     os._exit(code)
 
 

@@ -63,13 +63,29 @@ def main() -> None:
     sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word not in ("--debug", "--trust-code"))]
     try:
         with granted(trusting):
-            app()
+            try:
+                app()
+            finally:
+                _flush()
     except Exception as error:  # the last stop: every error becomes a message and an exit code
         if debug:
             traceback.print_exc()
         code, message = outcome_of(error)
         print(f"lossscape: {message}", file=sys.stderr, flush=True)
         sys.exit(code)
+
+
+def _flush() -> None:
+    """Write out what stdout holds: where Python does it, an error comes after the exit code. No reader, no words."""
+    if sys.stdout is None:  # it was closed when the program began
+        return
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            sys.exit(1)
+        raise
 
 
 def outcome_of(error: Exception) -> tuple[int, str]:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from lossscape.files import CACHE
+from lossscape.files import CACHE, expanded
 
 
 class DataFolder(NamedTuple):
@@ -22,4 +22,4 @@ class DataFolder(NamedTuple):
 
 def data_root(root: str | None) -> Path:
     """The folder of data files: `root` of the config, else $LOSSSCAPE_DATA, else ~/.cache/lossscape."""
-    return Path(root or os.environ.get("LOSSSCAPE_DATA") or CACHE).expanduser()
+    return expanded(root or os.environ.get("LOSSSCAPE_DATA") or CACHE, "LOSSSCAPE_DATA")

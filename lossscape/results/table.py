@@ -95,7 +95,7 @@ def fill(
         known |= dict(map(table.parsed, log.rows))
         if engine:
             plan, seconds = engine.choose(total - len(known), bool(known))
-        cost = source.cost((rounds.missing(known) or [()])[0])
+        cost = source.cost(next(iter(rounds.missing(known) or known), ()))
         with (
             watched(
                 table.title or table.folder.parent.name, total, cost, quiet=execution.quiet, unit=table.unit,

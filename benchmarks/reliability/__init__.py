@@ -1,0 +1,1 @@
+"""Campaigns that look for what is lost, silently wrong, or said badly: `make faults`, `make fuzz`, `make load`."""

@@ -1,0 +1,88 @@
+"""Folders compared byte by byte, apart from what belongs to the machine or to one call of a command."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Tree = dict[str, bytes | None]
+"""Content by path; None of a folder, and of a lock, which says who tried last."""
+DURATION = re.compile(r"\d[\d.,e+-]*\s?(?:µs|ms|s|min|h)\b")
+
+
+def tree(folder: Path) -> Tree:
+    """Every file and folder below one."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() and path.name != ".lock" else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def differences(found: Tree, wanted: Tree) -> list[str]:
+    """What differs between two trees of the same work, in words."""
+    said = [f"{name} is missing" for name in wanted if name not in found]
+    said += [f"{name} is left over" for name in found if name not in wanted]
+    for name, content in wanted.items():
+        if name in found and normal(name, found[name]) != normal(name, content):
+            said.append(f"{name} differs{_where(normal(name, found[name]), normal(name, content))}")
+    return said
+
+
+def normal(name: str, content: bytes | None) -> Any:
+    """A file without what belongs to the machine or the call: times, who was called, how points were timed."""
+    read = OWN_TO_A_CALL.get(name.rpartition("/")[2])
+    return content if content is None or read is None else read(content)
+
+
+def _without(*keys: str) -> Callable[[bytes], Any]:
+    def read(content: bytes) -> Any:
+        try:
+            return {key: value for key, value in json.loads(content).items() if key not in keys}
+        except (ValueError, AttributeError):
+            return content
+
+    return read
+
+
+def _metrics(content: bytes) -> Any:
+    rows = list(csv.DictReader(io.StringIO(content.decode(errors="replace"))))
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def _resume(content: bytes) -> Any:
+    import torch
+
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+        state.pop("seconds")
+    except Exception:  # damaged, it is compared as it is
+        return content
+    return repr(sorted(state.items(), key=str))
+
+
+def _page(content: bytes) -> bytes:
+    return DURATION.sub("", content.decode(errors="replace")).encode()
+
+
+OWN_TO_A_CALL: dict[str, Callable[[bytes], Any]] = {
+    "environment.json": _without("started", "command", "resumed"),
+    "engine.json": _without("seconds_per_point", "predicted_seconds", "tried", "chosen"),
+    "metrics.csv": _metrics,
+    "resume.pt": _resume,
+    "index.html": _page,
+}
+"""By a file's name."""
+
+
+def _where(found: Any, wanted: Any) -> str:
+    """Where the texts of two files begin to differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
+        return f" in {', '.join(map(str, keys[:4]))}"
+    if not isinstance(found, bytes) or not isinstance(wanted, bytes) or b"\0" in found[:4096]:
+        return ""
+    at = next((i for i, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), 0)
+    return f" at byte {at}: {found[at : at + 40]!r}, not {wanted[at : at + 40]!r}"

@@ -1,0 +1,160 @@
+"""Every command of the program as a piece of work that a campaign disturbs, and the folders that it begins in."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.processes import Processes
+
+CONFIG = """\
+name: {name}
+dataset: {{name: digits, train_size: 120, test_size: 40}}
+model: {{name: mlp, hidden: [8]{model}}}
+optimizer: {{name: momentum, lr: 0.05}}
+schedule: {{name: cosine}}
+training: {{epochs: 3, batch_size: 32{training}}}
+"""
+CONFIGS = {
+    "a": CONFIG.format(name="a", model=", dropout: 0.2", training=", checkpoint_every_steps: 3"),
+    "b": CONFIG.format(name="b", model=", dropout: 0.2", training="").replace("cosine", "constant") + "seed: 1\n",
+    "norm": CONFIG.format(name="norm", model=", batch_norm: true", training=""),
+    "ema": CONFIG.format(name="ema", model="", training=", ema: 0.9, early_stopping: {patience: 9}"),
+    "micro": CONFIG.format(name="micro", model="", training=", micro_batch: 8, clip_norm: 1.0"),
+    "own": CONFIG.format(name="own", model="", training="").replace(
+        "name: mlp, hidden: [8]", "name: 'own.py:net', hidden: 6"
+    ),
+    "two": CONFIG.format(name="two", model="", training=""),
+}
+OWN = """\
+from torch import nn
+def net(shape, classes, *, hidden: int):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+"""
+ADOPTED = """\
+name: adopted
+dataset: {name: digits, train_size: 120, test_size: 40}
+model: {name: mlp, hidden: [8], dropout: 0.2}
+"""
+INTERPOLATION = """\
+study: interpolation
+nets: {a: a.yaml}
+seeds: [0]
+starts: ["1"]
+points: 5
+scales: {tiny: {experiment: {training: {epochs: 2, checkpoint_every_steps: null}}}}
+"""
+MINIMUM = """\
+study: minimum
+nets: {a: b.yaml}
+learning_rates: [0.05]
+planes: 1
+grid: 3
+window: 1
+scales: {tiny: {experiment: {training: {epochs: 2}}}}
+"""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command."""
+
+    words: str
+    base: str = "trained"
+    """The folder that it begins in: fresh, trained, or analysed."""
+    ranks: int = 1
+    """Processes that train together."""
+    share: float = 1.0
+    """Of the cases that fall to it, against 1 of the others: less of what takes long."""
+    table: bool = False
+    """Whether it tells how many points of one table it evaluates."""
+    workers: bool = False
+
+    @property
+    def command(self) -> str:
+        """The name of the command."""
+        return self.words.split()[0]
+
+    def in_words(self) -> list[str]:
+        """The words of a command line."""
+        return self.words.split()
+
+
+WORKS = {
+    "train": Work("train a.yaml", "fresh", share=2),
+    "train ema": Work("train ema.yaml", "fresh", share=2),
+    "train micro-batch": Work("train micro.yaml", "fresh"),
+    "train batch norm": Work("train norm.yaml", "fresh"),
+    "train own net": Work("train own.yaml", "fresh"),
+    "train two processes": Work("train two.yaml", "fresh", ranks=2, share=0.5),
+    "train more epochs": Work("train b.yaml --resume --set training.epochs=5"),
+    "train anew": Work("train b.yaml --overwrite --set seed=2"),
+    "adopt": Work("adopt adopted.yaml outside/epoch-0000.pt outside/epoch-0002.pt --epochs 0,2"),
+    "interpolate": Work("interpolate runs/a --points 40", table=True),
+    "interpolate two runs": Work("interpolate runs/a runs/b --points 9 --dropout keep"),
+    "interpolate samples": Work("interpolate runs/norm --points 9 --samples 30"),
+    "landscape": Work("landscape runs/a --grid 6x5 --auto-range 3 --refine 9", table=True, share=2),
+    "landscape line": Work("landscape runs/norm --dims 1 --grid 21 --split both", table=True),
+    "landscape stacked": Work("landscape runs/a --grid 7 --plan stacked --targets soft", table=True),
+    "landscape pca path": Work("landscape runs/a --grid 5 --directions pca --path"),
+    "landscape through": Work("landscape runs/a --through runs/b runs/a@first --grid 4 --export vts,npz"),
+    "landscape anew": Work("landscape runs/a --grid 3 --overwrite", "analysed"),
+    "landscape workers": Work("landscape runs/a --grid 5 --workers 2", workers=True, share=0.25),
+    "film": Work("film runs/b --grid 3", share=0.5),
+    "minimum": Work("minimum runs/a --grid 3"),
+    "pair": Work("pair runs/a --grid 3 --repeats 2"),
+    "solutions": Work("solutions runs/a"),
+    "solutions of runs": Work("solutions runs/a runs/b"),
+    "report": Work("report runs/a", "analysed", share=0.5),
+    "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),
+    "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
+    "study minimum": Work("study minimum.yaml --scale tiny", "fresh", share=0.25),
+    "runs": Work("runs", share=0.25),
+    "doctor": Work("doctor", share=0.25),
+    "new": Work("new made.yaml", "fresh", share=0.25),
+    "schema": Work("schema", "fresh", share=0.25),
+}
+ANALYSED = ("landscape", "interpolate", "film", "minimum", "pair", "solutions")
+"""What a page is then made of; of each command the first work."""
+
+
+def commands() -> set[str]:
+    """The commands that the program has."""
+    import typer
+
+    from lossscape.cli import app
+
+    return set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def missed() -> set[str]:
+    """Commands of the program that no work of the table calls."""
+    return commands() - {work.command for work in WORKS.values()}
+
+
+def prepare(folder: Path, processes: Processes) -> dict[str, Path]:
+    """Make the folders that works begin in; returns them by name."""
+    fresh, trained, analysed = (folder / name for name in ("fresh", "trained", "analysed"))
+    fresh.mkdir(parents=True)
+    texts: dict[str, Any] = {f"{name}.yaml": text for name, text in CONFIGS.items()}
+    texts |= {"own.py": OWN, "adopted.yaml": ADOPTED, "interpolation.yaml": INTERPOLATION, "minimum.yaml": MINIMUM}
+    for name, text in texts.items():
+        (fresh / name).write_text(text)
+    shutil.copytree(fresh, trained)
+    for name in ("a", "b", "norm"):
+        must(processes, "train", f"{name}.yaml", "--quiet", cwd=trained)
+    (trained / "outside").mkdir()
+    for file in (trained / "runs" / "b" / "checkpoints").glob("epoch-*.pt"):
+        shutil.copy(file, trained / "outside")
+    shutil.copytree(trained, analysed)
+    must(processes, "landscape", "runs/a", "--grid", "3", "--quiet", cwd=analysed)
+    for name in ANALYSED:
+        must(processes, *WORKS[name].in_words(), "--quiet", cwd=analysed)
+    return {"fresh": fresh, "trained": trained, "analysed": analysed}
+
+
+def must(processes: Processes, *words: str, cwd: Path) -> None:
+    """Run a command that has to succeed."""
+    ended = processes.run(*words, cwd=cwd)
+    if ended.code:
+        raise RuntimeError(f"lossscape {' '.join(words)} ended with exit code {ended.code}: {ended.err}")
