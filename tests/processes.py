@@ -110,8 +110,8 @@ class Processes:
         return json.loads(self._server.stdout.readline())
 
 
-def serve(drawn: bool) -> None:
-    """Answer the requests of a Processes on stdin."""
+def import_all(drawn: bool) -> None:
+    """Import what commands import, so that a child of this process need not; drawn: whether figures are drawn."""
     import scipy.spatial  # noqa: F401
 
     import lossscape.cli
@@ -131,6 +131,10 @@ def serve(drawn: bool) -> None:
 
         leave_undrawn()
 
+
+def serve(drawn: bool) -> None:
+    """Answer the requests of a Processes on stdin."""
+    import_all(drawn)
     gc.freeze()  # else the first collection in a child copies all the memory that it shares
     pipes: dict[int, tuple[int, int]] = {}
     ended: dict[int, int] = {}

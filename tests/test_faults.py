@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import pytest
-from faults import Kill, Victim, Work, kill_all
 from processes import At, Ended, Processes, Room
 
 from lossscape.runs import Run, standing
@@ -546,23 +545,3 @@ def test_full_disk_while_evaluating(
     assert again.code == 0, again
     assert set(kept) <= set(rows(folder / file))
     assert_same_result(finished, undisturbed, kind, file)
-
-
-def test_the_fifty_kills_in_small(processes: Processes, finished: Path, tmp_path: Path) -> None:
-    """`make faults` notices what is lost, and here nothing is."""
-    work = Work(("landscape", "runs/faulty", *PLANE[:-1]))
-    victim = Victim(processes, tmp_path / "victim", "landscape", work)
-    shutil.copytree(finished / "runs", tmp_path / "victim" / "trained" / "runs")
-    victim.measure()
-    kills = [kill for _, kill in kill_all([victim], 3, seed=0)]
-    assert len(kills) == 3
-    assert not victim.wrong
-    assert [kill.lost for kill in kills] == [0, 0, 0]
-
-    (whole,) = victim.whole.values()
-    line, *rest = (whole / "surface.csv").read_text().splitlines(keepends=True)
-    (whole / "surface.csv").write_text(line + "".join(rest[1:]))
-    kill = Kill(0.5, 1, "points", [rest[0].strip(), "0.5,0.25,1.0,0.5"])
-    victim.complete(victim.place, [kill])
-    assert kill.lost == 1
-    assert victim.wrong == ["landscape: surface.csv differs from the undisturbed one"]

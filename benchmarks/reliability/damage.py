@@ -187,7 +187,7 @@ def _tensors(draw: random.Random, content: bytes, others: Sequence[Path]) -> byt
         lambda: tensor.long(),
         lambda: tensor.T if tensor.ndim == 2 else tensor,
         lambda: torch.stack([tensor, tensor])[1],
-        lambda: tensor.flatten()[:1].expand(tensor.shape) if tensor.numel() else tensor,
+        lambda: tensor.flatten()[:1].expand(tensor.shape) if tensor.ndim else tensor,
         lambda: tensor.clone().requires_grad_() if tensor.is_floating_point() else tensor,
         lambda: torch.nn.Parameter(tensor) if tensor.is_floating_point() else tensor,
         lambda: draw.choice(holders)[0][key],
@@ -209,9 +209,9 @@ def _tensors(draw: random.Random, content: bytes, others: Sequence[Path]) -> byt
 
 def _changed(draw: random.Random, tree: Any) -> Any:
     """A tree with a value changed, taken away, or put elsewhere."""
-    from benchmarks.reliability.inputs import _places
+    from benchmarks.reliability.inputs import places_of
 
-    places = list(_places(tree)) if isinstance(tree, dict | list) and tree else []
+    places = list(places_of(tree)) if isinstance(tree, dict | list) and tree else []
     if not places:
         return draw.choice(STRANGE)
     holder, key = draw.choice(places)

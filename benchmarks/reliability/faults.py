@@ -1,8 +1,9 @@
 """Kills, signals and faults of the disk over all commands: what is lost? `make faults` tells.
 
-Every case begins a command, has it struck one to three times in a row (at a seeded moment, or at a seeded one of its own
-file operations), runs it to the end, and compares every byte of every file with an undisturbed run; `trees` says what
-belongs to the machine or the call and is left out of it. Exit code 1 where anything was lost, differs, or was said badly.
+Every case begins a command, has it struck one to three times in a row (at a seeded moment, or at a seeded one of its
+own file operations), runs it to the end, and compares every byte of every file with an undisturbed run; `trees` says
+what belongs to the machine or the call and is left out of it. Exit code 1 where anything was lost, differs, or was said
+badly.
 """
 
 import argparse
@@ -25,8 +26,8 @@ from benchmarks.reliability.works import WORKS, Work, missed, prepare
 from tests.processes import Ended, Processes
 
 COLUMNS = ("missed", "refused", "told", "healed", "wrong")
-"""missed: it ended before it was struck; refused: it ended with a clear message; told: and said how to go on; healed: it
-was killed; in the three latter cases the rerun then gave the undisturbed bytes."""
+"""missed: it ended before it was struck; refused: it ended with a clear message; told: and said how to go on; healed:
+it was killed; in the three latter cases the rerun then gave the undisturbed bytes."""
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES")
 SECONDS = 60.0
@@ -301,7 +302,7 @@ def main(words: list[str] | None = None) -> int:
     if lacking := missed():
         print(f"no work of benchmarks/reliability/works.py calls {', '.join(sorted(lacking))}: add one")
         return 1
-    outcomes = Outcomes(COLUMNS, f"make faults ARGS=\"--seed {given.seed}\"")
+    outcomes = Outcomes(COLUMNS, f'make faults ARGS="--seed {given.seed}"')
     if given.only:
         given.works = [given.only.rpartition(":")[0]]
     begin = time.perf_counter()
@@ -313,7 +314,8 @@ def main(words: list[str] | None = None) -> int:
             processes.close()
     print("\n".join(outcomes.lines()))
     landed = outcomes.total() - outcomes.total("missed")
-    print(f"\n{landed} landed on {len(given.works)} pieces of work; seed {given.seed}; {time.perf_counter() - begin:.0f} s")
+    took = time.perf_counter() - begin
+    print(f"\n{landed:,} landed on {len(given.works)} pieces of work; seed {given.seed}; {took:.0f} s")
     return 1 if outcomes.wrong else 0
 
 

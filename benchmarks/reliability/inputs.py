@@ -1,15 +1,17 @@
 """Bad input, drawn by seed: configs, --set texts, options and points that people, scripts and accidents might give."""
 
+import inspect
 import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
-import click
-import typer
 import yaml
+
+from benchmarks.reliability.works import commands
 
 SCALARS = (
     "0", "1", "-1", "2", "3", "0.5", "-0.0", "1e-3", "1e3", "1_0", "0x1F", "0o17", "010", "1e400", "-1e400", "1e39",
@@ -40,17 +42,23 @@ POINTS = (
     "@", "@1", "runs/a@ 1", "runs/a@first ", "runs/A", "runs/norm", "runs/norm@2", "runs/a@99999999999999999999",
 )  # fmt: skip
 WORDS = ("accuracy", "top5", "mae", "bias", "norm", "none", "gif", "x2", "+0.1", "vts", "a:b", ",", "filter", "unit")
+SIGNS = (b" ", b"\t", b"\n", b":", b"- ", b"'", b"{", b"]", b"\0", b"\xff", b"#", b"\r")
+MISPRINTS = ((b": ", b":"), (b"\n", b"\r\n"), (b"  ", b"\t"))
+SETTINGS = (
+    "", "=", "seed", "seed=", "=1", ".=1", "a..b=1", "seed.x=1", "training=5", "model=null", "é=1", "seed=1\n",
+    "model={", "optimizer.lr=0.1=2", "\x1b[31m=1", "training.epochs=[", "x" * 9999,
+)  # fmt: skip
 LONG = 200_000
-NEVER = {"--workers": NUMBERS[5:6] + ("x", "", "1.5", "nan"), "--scheduler": ("nowhere", "tcp://", "tcp://127.0.0.1:1",
+NEVER = {"--workers": ("-1", "0", "x", "", "1.5", "nan"), "--scheduler": ("nowhere", "tcp://", "tcp://127.0.0.1:1",
          "x://y", "a.yaml", "", "tls://127.0.0.1:1")}  # fmt: skip
 """Options that begin processes or look for them: what they are given in place of the rest."""
-LEAVE = {"--help", "-h", "--install-completion", "--show-completion"}
+SMALLEST = {"landscape": ("--grid", "2"), "interpolate": ("--points", "3"), "film": ("--grid", "3")}
 RICH = """\
 name: rich
 seed: 3
 precision: fp32
 device: cpu
-dataset: {name: digits, train_size: 60, test_size: 20, normalize: true, label_noise: 0.1, augment: {crop: 1, flip: true}}
+dataset: {name: digits, train_size: 60, test_size: 20, label_noise: 0.1, augment: {crop: 1, flip: true}}
 model: {name: mlp, hidden: [6, 4], activation: relu, dropout: 0.1, batch_norm: true, init: {name: normal, std: 0.1}}
 loss: {name: cross_entropy, label_smoothing: 0.1}
 optimizer: {name: adam, lr: 0.01, betas: [0.9, 0.99], weight_decay: 0.0001}
@@ -99,21 +107,17 @@ def setting(draw: random.Random) -> Input:
 
 def option(draw: random.Random) -> Input:
     """Any command with any of its options, right ones and wrong ones."""
-    name = draw.choice([name for name in _commands() for _ in range(3 if name in ANALYSES else 1)])
-    words: list[str] = []
-    for parameter in _commands()[name].params:
-        if isinstance(parameter, click.Argument) or not getattr(parameter, "opts", [""])[0].startswith("-"):
-            words += _arguments(draw, name, parameter)
-    options = [each for each in _commands()[name].params if each.opts[0].startswith("-") and not LEAVE & {*each.opts}]
+    name = draw.choice([name for name in commands() for _ in range(3 if name in ANALYSES else 1)])
+    every = parameters(name)
+    words = [word for each in every if not each.flags for word in _arguments(draw, name, each)]
+    options = [each for each in every if each.flags]
     for each in draw.sample(options, min(len(options), draw.choice((1, 1, 2, 3)))):
         for _ in range(draw.choice((1, 1, 1, 1, 2))):
             words += _option(draw, each)
     if draw.random() < 0.05:
         words.insert(draw.randint(0, len(words)), draw.choice(("--nmae", "-x", "--", "extra", "--quiet=1", "--seed")))
-    small = {"landscape": ["--grid", "2"], "interpolate": ["--points", "3"], "film": ["--grid", "3"]}.get(name, [])
-    if small and small[0] not in words:
-        words += small
-    return Input((name, *words), {"base.yaml": RICH.encode()})
+    small = SMALLEST.get(name, ())
+    return Input((name, *words, *(small if small and small[0] not in words else ())), {"base.yaml": RICH.encode()})
 
 
 def points(draw: random.Random) -> Input:
@@ -126,8 +130,7 @@ def points(draw: random.Random) -> Input:
             draw.choice(("--towards", "--through", "--directions-of", "--teacher", "--path")),
             *(_point(draw) for _ in range(draw.choice((0, 1, 2)))),
         ]
-    small = {"landscape": ["--grid", "2"], "interpolate": ["--points", "3"], "film": ["--grid", "3"]}.get(name, [])
-    return Input((name, *found, *small, *more), {})
+    return Input((name, *found, *SMALLEST.get(name, ()), *more), {})
 
 
 KINDS: dict[str, tuple[float, Callable[[random.Random], Input]]] = {
@@ -142,11 +145,39 @@ def drawn(kind: str, seed: int, number: int) -> Input:
     return KINDS[kind][1](random.Random(f"{seed}/{kind}/{number}"))
 
 
-@cache
-def _commands() -> dict[str, Any]:
-    from lossscape.cli import app
+@dataclass(frozen=True)
+class Parameter:
+    """An option or argument of a command."""
 
-    return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    name: str
+    flags: tuple[str, ...]
+    """None of an argument."""
+    type: Any
+    required: bool
+
+    @property
+    def numbers(self) -> int:
+        """Values that one use of it takes."""
+        if self.type is bool:
+            return 0
+        return len(get_args(self.type)) if get_origin(self.type) is tuple else 1
+
+
+@cache
+def parameters(command: str) -> list[Parameter]:
+    """What a command takes, as it tells typer."""
+    from typer.models import OptionInfo
+
+    found = []
+    for name, each in inspect.signature(commands()[command]).parameters.items():
+        info, kind = each.default, each.annotation
+        if get_origin(kind) in (UnionType, Union):
+            (kind,) = [part for part in get_args(kind) if part is not type(None)]
+        flags: tuple[str, ...] = ()
+        if isinstance(info, OptionInfo):
+            flags = tuple(info.param_decls or ()) or (f"--{name.replace('_', '-')}",)
+        found.append(Parameter(name, flags, kind, info.default is ...))
+    return found
 
 
 def _scalar(draw: random.Random) -> str:
@@ -158,7 +189,7 @@ def _scalar(draw: random.Random) -> str:
 
 
 def _number(draw: random.Random) -> str:
-    value = draw.choice((draw.uniform(-2, 2), 10 ** draw.uniform(-330, 330) if draw.random() < 0.9 else 0.0))
+    value = draw.choice((draw.uniform(-2, 2), 10 ** draw.uniform(-330, 308)))
     return draw.choice((repr(value), repr(-value), str(int(min(abs(value), 1e30))), f"{value:.3e}"))
 
 
@@ -173,7 +204,7 @@ def _text(draw: random.Random, text: str) -> bytes:
         elif kind == 1:
             del content[at : at + draw.choice((1, 1, 5, 50))]
         elif kind == 2:
-            content[at:at] = draw.choice((b" ", b"\t", b"\n", b":", b"- ", b"'", b"{", b"]", b"\0", b"\xff", b"#", b"\r"))
+            content[at:at] = draw.choice(SIGNS)
         elif kind == 3:
             found = list(re.finditer(rb"[\w.]+", bytes(content)))
             word = draw.choice(found) if found else None
@@ -190,7 +221,7 @@ def _text(draw: random.Random, text: str) -> bytes:
         elif kind == 6:
             del content[at:]
         else:
-            content = bytearray(bytes(content).replace(*draw.choice(((b": ", b":"), (b"\n", b"\r\n"), (b"  ", b"\t"))), 1))
+            content = bytearray(bytes(content).replace(*draw.choice(MISPRINTS), 1))
         if not content:
             break
     return bytes(content)
@@ -201,7 +232,7 @@ def _tree(draw: random.Random, text: str) -> bytes:
     marks: dict[str, str] = {}
     tree = yaml.safe_load(text)
     for number in range(draw.choice((1, 1, 2, 3))):
-        places = list(_places(tree))
+        places = list(places_of(tree))
         holder, key = draw.choice(places)
         kind = draw.randrange(6)
         if kind <= 2:
@@ -212,7 +243,8 @@ def _tree(draw: random.Random, text: str) -> bytes:
         elif kind == 4 and isinstance(holder, dict):
             holder[draw.choice((f"{key}s", str(key)[:-1], str(key).upper(), "name", "x", ""))] = holder.pop(key)
         else:
-            holder[key] = draw.choice(([holder[key]], {"name": holder[key]}, {str(key): holder[key]}, [holder[key]] * 2))
+            old = holder[key]
+            holder[key] = draw.choice(([old], {"name": old}, {str(key): old}, [old] * 2))
     written = yaml.safe_dump(tree, sort_keys=False, default_flow_style=draw.choice((True, False, None)), width=10**6)
     for mark, value in marks.items():
         written = written.replace(mark, value)
@@ -222,12 +254,13 @@ def _tree(draw: random.Random, text: str) -> bytes:
 def _grown(draw: random.Random, text: str) -> bytes:
     """A section replaced by a tree of hypothesis's, which knows strange texts, numbers and nestings."""
     tree = yaml.safe_load(text)
-    tree[draw.choice([*tree, "name", "training"])] = strange(draw.randrange(20), draw.randrange(100))
+    tree[draw.choice([*tree, "name", "training"])] = draw.choice(make_strange())
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).encode(errors="replace")
 
 
 @cache
-def _strange(chunk: int) -> list[Any]:
+def make_strange() -> list[Any]:
+    """Values of hypothesis's, the same ones every time."""
     import hypothesis
     from hypothesis import strategies as st
 
@@ -236,9 +269,9 @@ def _strange(chunk: int) -> list[Any]:
     trees = st.recursive(leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4))
     found: list[Any] = []
 
-    @hypothesis.seed(chunk)
+    @hypothesis.seed(0)
     @hypothesis.settings(
-        max_examples=100, database=None, deadline=None, phases=[hypothesis.Phase.generate],
+        max_examples=500, database=None, deadline=None, phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )  # fmt: skip
     @hypothesis.given(trees)
@@ -249,23 +282,17 @@ def _strange(chunk: int) -> list[Any]:
     return found
 
 
-def strange(chunk: int, number: int) -> Any:
-    """A value of hypothesis's, one of some thousands."""
-    found = _strange(chunk)
-    return found[number % len(found)]
-
-
-def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
+def places_of(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a tree: what holds it, and its key there."""
     for key in tree if isinstance(tree, dict) else range(len(tree)):
         yield tree, key
         if isinstance(tree[key], dict | list):
-            yield from _places(tree[key])
+            yield from places_of(tree[key])
 
 
 def _setting(draw: random.Random) -> str:
     if draw.random() < 0.1:
-        return draw.choice(("", "=", "seed", "seed=", "=1", ".=1", "a..b=1", "seed.x=1", "training=5", "model=null", "é=1",
-                            "optimizer.lr=0.1=2", "seed=1\n", "\x1b[31m=1", "training.epochs=[", "model={", "x" * 9999))  # fmt: skip
+        return draw.choice(SETTINGS)
     keys = [key for key in _paths(yaml.safe_load(RICH)) if draw.random() < 0.9 or "." not in key]
     key = draw.choice(keys or ["seed"])
     if draw.random() < 0.1:
@@ -292,9 +319,9 @@ def _point(draw: random.Random) -> str:
     return point.lstrip("/") if point.startswith("/") else point
 
 
-def _arguments(draw: random.Random, name: str, parameter: Any) -> list[str]:
+def _arguments(draw: random.Random, command: str, parameter: Parameter) -> list[str]:
     """What stands where a command takes files, runs and points."""
-    if name in ("train", "adopt") and parameter.name == "config":
+    if command in ("train", "adopt") and parameter.name == "config":
         return [draw.choice(("base.yaml", "base.yaml", "a.yaml", "adopted.yaml", draw.choice(PATHS)))]
     if parameter.name == "checkpoints":
         return [draw.choice(("outside/*.pt", "outside/epoch-0001.pt", "*", draw.choice(PATHS)))]
@@ -307,25 +334,24 @@ def _arguments(draw: random.Random, name: str, parameter: Any) -> list[str]:
     return [_point(draw) if draw.random() < 0.4 else draw.choice(("runs/a", "runs/b"))]
 
 
-def _option(draw: random.Random, parameter: Any) -> list[str]:
-    flag = draw.choice(parameter.opts)
-    if getattr(parameter, "is_flag", False):
-        return [flag]
+def _option(draw: random.Random, parameter: Parameter) -> list[str]:
+    flag = draw.choice(parameter.flags)
     if flag in NEVER:
         return [flag, draw.choice(NEVER[flag])]
-    return [flag, *(_value(draw, parameter) for _ in range(max(parameter.nargs, 1) - (draw.random() < 0.02)))]
+    count = parameter.numbers - (draw.random() < 0.02)
+    return [flag, *(_value(draw, parameter) for _ in range(count))]
 
 
-def _value(draw: random.Random, parameter: Any) -> str:
-    choices = [str(getattr(each, "value", each)) for each in getattr(parameter.type, "choices", ())]
-    kind = parameter.type.name
+def _value(draw: random.Random, parameter: Parameter) -> str:
+    choices = [str(each) for each in get_args(parameter.type)] if get_origin(parameter.type) is Literal else []
+    numeric = parameter.type in (int, float) or get_origin(parameter.type) is tuple
     lucky = draw.random()
     if lucky < 0.04:
-        return draw.choice(("x" * LONG, "\x1b[2J", "a\nb", "é" * 300, "\x00"[:0], "'", "<script>", "%s%n", "{}", "\u202e"))
+        return draw.choice(("x" * LONG, "\x1b[2J", "a\nb", "é" * 300, "'", "<script>", "%s%n", "{}", "\u202e"))
     if choices and lucky < 0.6:
         return draw.choice(choices)
-    if "path" in kind or "file" in kind or "dir" in kind or parameter.name in ("runs", "output", "name"):
+    if parameter.name in ("runs", "folder", "output", "name", "path"):
         return draw.choice(PATHS)
-    if kind in ("integer", "float", "integer range", "float range") or lucky < 0.4:
+    if numeric or lucky < 0.4:
         return draw.choice(NUMBERS) if lucky < 0.9 else _number(draw)
     return draw.choice((*WORDS, *POINTS[:8], *choices, f"{draw.choice(WORDS)},{draw.choice(WORDS)}", "3x", "3x3", "0"))

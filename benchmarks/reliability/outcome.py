@@ -61,8 +61,8 @@ class Outcomes:
 
 
 def class_of(why: str) -> str:
-    """The reason without what differs from case to case."""
-    return re.sub(r"'[^']*'|\"[^\"]*\"|\S*[/\d]\S*", "…", why)[:160]
+    """The reason without what differs from case to case: what stands behind a bar, numbers, names."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\S*[/\d]\S*", "…", why.partition(" | ")[0])[:120]
 
 
 def complaint(code: int, err: str, allowed: Iterable[int]) -> str | None:

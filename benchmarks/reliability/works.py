@@ -118,18 +118,16 @@ ANALYSED = ("landscape", "interpolate", "film", "minimum", "pair", "solutions")
 """What a page is then made of; of each command the first work."""
 
 
-def commands() -> set[str]:
-    """The commands that the program has."""
-    import typer
-
+def commands() -> dict[str, Any]:
+    """The commands that the program has, by name: the functions that typer makes them of."""
     from lossscape.cli import app
 
-    return set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    return {str(each.name): each.callback for each in app.registered_commands}
 
 
 def missed() -> set[str]:
     """Commands of the program that no work of the table calls."""
-    return commands() - {work.command for work in WORKS.values()}
+    return commands().keys() - {work.command for work in WORKS.values()}
 
 
 def prepare(folder: Path, processes: Processes) -> dict[str, Path]:

@@ -1,0 +1,256 @@
+"""The campaigns see what is wrong: what they strike, what they compare, what they draw, what they say of it."""
+
+import io
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from processes import Ended, Processes
+
+from benchmarks.reliability import inputs, works
+from benchmarks.reliability.damage import damage, same_meaning
+from benchmarks.reliability.faults import ARM, Fault, Victim, schedule
+from benchmarks.reliability.fuzz import Answer, Place, ended_badly
+from benchmarks.reliability.outcome import Outcomes, Verdict, class_of, complaint
+from benchmarks.reliability.trees import differences, tree
+
+SCRIPT = """\
+import os
+from pathlib import Path
+with open("a", "w") as file:
+    file.write("12345678")
+    file.flush()
+    os.fsync(file.fileno())
+os.replace("a", "b")
+Path("made").mkdir()
+Path("b").unlink()
+"""
+OPERATIONS = ["open", "before the write", "half of the write", "fsync", "replace", "mkdir", "unlink"]
+
+
+def test_every_command_is_struck(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not works.missed()
+    monkeypatch.delitem(works.WORKS, "minimum")
+    assert works.missed() == {"minimum"}
+
+
+# --- the disk -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """A folder with a script that touches files in it."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    return tmp_path
+
+
+def struck(processes: Processes, folder: Path, **options: Any) -> tuple[Ended, set[str]]:
+    """How the script ended when it was struck, and what it left."""
+    ended = processes.run("script.py", cwd=folder, first=(ARM, {"below": str(folder), **options}))
+    return ended, {path.name for path in folder.iterdir()} - {"script.py"}
+
+
+def test_operations_are_counted(processes: Processes, script: Path) -> None:
+    ended, left = struck(processes, script)
+    assert ended.err == f"operations {len(OPERATIONS)}\n"
+    assert left == {"made"}
+
+
+@pytest.mark.parametrize(
+    ("number", "left"), [(1, set()), (2, {"a"}), (3, {"a"}), (5, {"a"}), (6, {"b"}), (7, {"b", "made"})]
+)
+def test_a_process_dies_at_an_operation(processes: Processes, script: Path, number: int, left: set[str]) -> None:
+    ended, found = struck(processes, script, number=number, signal=9)
+    assert ended.code == -9
+    assert found == left
+    if number in (2, 3):
+        assert (script / "a").read_text() == ("" if number == 2 else "1234")
+
+
+def test_a_disk_that_is_full_at_an_operation_and_on(processes: Processes, script: Path) -> None:
+    ended, left = struck(processes, script, number=3, error="ENOSPC", lasting=True)
+    assert ended.code == 1
+    assert "[Errno 28] No space left on device" in ended.err
+    assert left == {"a"}
+    assert (script / "a").read_text() == "1234"
+    ended, left = struck(processes, script, number=5, error="EROFS")
+    assert "[Errno 30]" in ended.err
+
+
+# --- kills --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def victim(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Victim:
+    """Training of a small net, undisturbed once."""
+    folder = tmp_path_factory.mktemp("victim")
+    (folder / "fresh").mkdir()
+    (folder / "fresh" / "micro.yaml").write_text(works.CONFIGS["micro"])
+    found = Victim(
+        processes, "train micro-batch", works.WORKS["train micro-batch"], folder / "fresh", folder / "place", 0
+    )
+    found.measure()
+    return found
+
+
+def test_a_killed_training_is_healed_and_what_differs_is_told(victim: Victim) -> None:
+    assert victim.operations > 50
+    results = [victim.case(0, number) for number in range(3)]
+    assert all(verdict.column != "wrong" or "word" in verdict.why for case in results for _, verdict in case)
+    name = "runs/micro/checkpoints/epoch-0001.pt"
+    whole = dict(victim.whole)
+    victim.whole[name] = b"other bytes"
+    ((_, last),) = victim.case(0, 4)[-1:]
+    assert last.column == "wrong"
+    assert f"after the rerun of train, {name} differs" in last.why
+    victim.whole = whole
+
+
+def test_what_is_drawn_of_a_case_is_drawn_again(victim: Victim) -> None:
+    drawn = [[fault for fault, _ in victim.case(7, 1)] for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert isinstance(drawn[0][0], Fault)
+
+
+def test_works_come_as_often_as_their_shares() -> None:
+    names = list(works.WORKS)
+    order = schedule(names, 0)
+    drawn = [next(order) for _ in range(400)]
+    assert drawn.count("train") == pytest.approx(4 * drawn.count("film"), abs=2)
+
+
+# --- comparing ----------------------------------------------------------------------------------------------
+
+
+def test_trees_differ_in_all_but_what_belongs_to_a_call(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("epoch,loss,seconds\n0,0.5,1.25\n")
+    (tmp_path / "environment.json").write_text('{"started": "now", "seed": 1}')
+    (tmp_path / ".lock").write_text("process 5")
+    (tmp_path / "a.csv").write_text("1")
+    whole = tree(tmp_path)
+    (tmp_path / "metrics.csv").write_text("epoch,loss,seconds\n0,0.5,7.0\n")
+    (tmp_path / "environment.json").write_text('{"started": "then", "seed": 1}')
+    (tmp_path / ".lock").write_text("process 6")
+    assert differences(tree(tmp_path), whole) == []
+    (tmp_path / "metrics.csv").write_text("epoch,loss,seconds\n0,0.6,1.25\n")
+    (tmp_path / "environment.json").write_text('{"started": "now", "seed": 2}')
+    (tmp_path / "a.csv").unlink()
+    (tmp_path / ".a.csv.12.part").write_text("")
+    said = " ".join(differences(tree(tmp_path), whole))
+    for words in ("metrics.csv differs", "environment.json differs in seed", "a.csv is missing", "part is left over"):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("code", "err", "why"),
+    [
+        (0, "", None),
+        (2, "lossscape: no such run\n", None),
+        (2, "", "exit code 2 without a word"),
+        (1, "lossscape: KeyError: 'x' (unexpected; --debug shows where)\n", "unexpected"),
+        (1, "Traceback (most recent call last):\nKeyError\n", "traceback"),
+        (1, "lossscape: disk\n", "exit code 1"),
+        (2, "lossscape: \x1b[31m\n", "control character"),
+        (2, "lossscape: " + "x" * 9000 + "\n", "a line of"),
+        (0, "x.py:3: UserWarning: TypedStorage is deprecated\n", "a warning"),
+    ],
+)
+def test_how_commands_may_end(code: int, err: str, why: str | None) -> None:
+    found = ended_badly(Answer(code, "", err, cut=False))
+    assert found is None if why is None else why in (found or "")
+
+
+def test_the_table_counts_and_names_what_is_wrong() -> None:
+    outcomes = Outcomes(("refused", "wrong"), "make fuzz")
+    outcomes.add("a", "a:1", Verdict("refused"))
+    outcomes.add("a", "a:2", Verdict("wrong", "exit code 1: runs/3 | one"))
+    outcomes.add("b", "b:7", Verdict("wrong", "exit code 5: runs/4 | other"))
+    text = "\n".join(outcomes.lines())
+    assert outcomes.total() == 3
+    assert "wrong, 2 times" in text
+    assert "make fuzz --only 'b:7'" in text
+    assert class_of("exit code 1: x") == class_of("exit code 2: x") != class_of("exit code 2: y")
+    assert complaint(130, "", (130,)) == "exit code 130 without a word"
+
+
+# --- what is drawn ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", inputs.KINDS)
+def test_bad_input_is_drawn_by_seed_and_of_many_kinds(kind: str) -> None:
+    cases = [inputs.drawn(kind, 3, number) for number in range(200)]
+    assert cases == [inputs.drawn(kind, 3, number) for number in range(200)]
+    assert cases != [inputs.drawn(kind, 4, number) for number in range(200)]
+    assert len({(case.words, *case.files.values()) for case in cases}) > 150
+    if kind == "options":
+        assert len({case.words[0] for case in cases}) == len(works.commands())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "same"),
+    [
+        ("a.json", b'{"a": 1.50, "b": [1, 2, {"c": null}]}', b'{"b": [1, 2, {"c": null}],  "a": 1.5}'),
+        ("a.yaml", b"a: 1\nb: [x, y]\nc: {d: 2.5}\n", b"c:\n  d: 2.5\nb: [x, y]\na: 1\n"),
+        ("a.csv", b"x,loss\n0,0.50\n1,0.25\n2,0.125\n", b"x,loss\n0.0,0.5\n1,0.25\n2,0.125\n"),
+    ],
+)
+def test_damage_changes_a_file_and_is_told_from_other_blanks(
+    name: str, content: bytes, same: bytes, tmp_path: Path
+) -> None:
+    path, other = tmp_path / name, tmp_path / f"b{Path(name).suffix}"
+    other.write_bytes(content[:-2])
+    kinds = set()
+    for number in range(200):
+        path.write_bytes(content)
+        kinds.add(damage(random.Random(number), path, [path, other]))
+        assert path.read_bytes() != content
+    assert {"flip", "cut", "digit", "swap", "zero"} <= kinds
+    assert len(kinds) > 5
+    assert same_meaning(name, same, content)
+    assert not same_meaning(name, content.replace(b"2", b"3"), content)
+
+
+def test_damaged_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    state = {"weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3)}
+    torch.save(state, path)
+    content = path.read_bytes()
+    for number in range(100):
+        path.write_bytes(content)
+        damage(random.Random(number), path, [path])
+        assert path.read_bytes() != content
+    buffer = io.BytesIO()
+    torch.save(state, buffer, _use_new_zipfile_serialization=False)
+    assert same_meaning("a.pt", buffer.getvalue(), content)
+    torch.save(state | {"count": torch.tensor(4)}, path)
+    assert not same_meaning("a.pt", path.read_bytes(), content)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A folder with a few files."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a").write_text("1")
+    (tmp_path / "b.json").write_text(json.dumps({}))
+    kept = Place(tmp_path)
+    kept.keep()
+    return kept
+
+
+def test_a_place_is_put_back(place: Place) -> None:
+    before = tree(place.folder)
+    assert place.changed() == []
+    (place.folder / "sub" / "a").unlink()
+    (place.folder / "b.json").write_text("[]")
+    (place.folder / "new" / "er").mkdir(parents=True)
+    (place.folder / "sub" / ".lock").write_text("")
+    found = place.changed()
+    assert sorted(found) == ["b.json", "new", "new/er", "sub/.lock", "sub/a"]
+    place.put_back(found)
+    assert tree(place.folder) == before
+    assert place.changed() == []
+    (place.folder / "b.json").write_text("{}")  # the same bytes, written again
+    assert place.changed() == []
