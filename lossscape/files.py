@@ -21,15 +21,15 @@ CACHE = "~/.cache/lossscape"
 
 def cache_folder() -> Path:
     """Where decoded pictures, the fastest plans and what code is trusted are kept: $LOSSSCAPE_CACHE, else CACHE."""
-    return expanded(os.environ.get("LOSSSCAPE_CACHE") or CACHE, "LOSSSCAPE_CACHE")
+    return expanded(os.environ.get("LOSSSCAPE_CACHE") or CACHE)
 
 
-def expanded(path: str, variable: str) -> Path:
-    """A path with ~ as the home folder. Raises BadInput where there is none, which names the variable to set."""
+def expanded(path: str) -> Path:
+    """A path with ~ as the home folder. Raises BadInput where there is none, which names what to set."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise BadInput(f"{path}: there is no home folder; set {variable} to a folder of yours") from None
+        raise BadInput(f"{path}: there is no home folder; set LOSSSCAPE_CACHE and LOSSSCAPE_DATA") from None
 
 
 def check_writable(path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from processes import At, Ended, Processes, Room
 
+from benchmarks.reliability.faults import STAND
 from lossscape.runs import Run, standing
 
 CONFIG = """\
@@ -545,3 +546,39 @@ def test_full_disk_while_evaluating(
     assert again.code == 0, again
     assert set(kept) <= set(rows(folder / file))
     assert_same_result(finished, undisturbed, kind, file)
+
+
+# --- where the program stands -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [
+        (">&-", 0, ""),
+        ("> /dev/full", 1, "lossscape: No space left on device; what was written before stays readable, "),
+        ("| true", 1, ""),
+    ],
+    ids=["closed", "full", "without_a_reader"],
+)
+def test_stdout_that_takes_nothing(place: Path, where: str, code: int, said: str) -> None:
+    """The installed program: what Python itself does with stdout as it ends belongs to it."""
+    program = f"{shlex.quote(sys.executable)} -m lossscape schema"
+    root = str(Path(__file__).parents[1])
+    answer = subprocess.run(
+        ["bash", "-c", f"{program} {where}; exit ${{PIPESTATUS[0]}}"],
+        cwd=place, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert answer.returncode == code
+    assert answer.stderr.startswith(said)
+    assert answer.stderr.count("\n") == bool(said)
+
+
+def test_without_a_home(processes: Processes, place: Path) -> None:
+    """Nobody knows where plans are kept: it is said what to set."""
+    words = ("interpolate", "runs/faulty", *LINE)
+    assert processes.run("train", "faulty.yaml", "--quiet", cwd=place).code == 0
+    answer = processes.run(*words, cwd=place, first=(STAND, {"home": False}))
+    assert answer.code == 2
+    assert (
+        answer.err == "lossscape: ~/.cache/lossscape: there is no home folder; set LOSSSCAPE_CACHE and LOSSSCAPE_DATA\n"
+    )

@@ -1,7 +1,9 @@
 """The one reader and the one writer of CSV: exact, and never wrong about what is torn."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lossscape.errors import BadInput
+from lossscape.execution import Execution
 from lossscape.results import read_csv, write_csv
+from lossscape.results.table import Table, fill, once
 
 WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=8)
 
@@ -58,3 +62,24 @@ def test_what_is_no_table_is_refused_with_the_remedy(tmp_path: Path, content: by
         path.write_bytes(content)
     with pytest.raises(BadInput, match=rf"table\.csv.*{told}.*run the command again"):
         read_csv(path)
+
+
+class Squares:
+    """Rows by number, of a kind that has to know which one a cost is asked of."""
+
+    columns = ("square",)
+
+    def cost(self, key: tuple[Any, ...]) -> int:
+        return int(key[0])
+
+    def rows(self, keys: Sequence[tuple[Any, ...]], plan: object, done: object = None) -> list[dict[str, float]]:
+        raise AssertionError("all rows are there")
+
+
+def test_a_table_whose_rows_are_all_there_is_written(tmp_path: Path) -> None:
+    """As a process leaves it that was killed between the last row and the table."""
+    (tmp_path / "points.csv").write_text("number,square\n2,4.0\n1,1.0\n")
+    keys: list[tuple[Any, ...]] = [(1.0,), (2.0,)]
+    fill(Table(tmp_path, "squares.csv", ["number"]), Squares(), once(keys), total=2, execution=Execution(quiet=True))
+    assert (tmp_path / "squares.csv").read_text() == "number,square\n1.0,1.0\n2.0,4.0\n"
+    assert not (tmp_path / "points.csv").exists()

@@ -22,4 +22,4 @@ class DataFolder(NamedTuple):
 
 def data_root(root: str | None) -> Path:
     """The folder of data files: `root` of the config, else $LOSSSCAPE_DATA, else ~/.cache/lossscape."""
-    return expanded(root or os.environ.get("LOSSSCAPE_DATA") or CACHE, "LOSSSCAPE_DATA")
+    return expanded(root or os.environ.get("LOSSSCAPE_DATA") or CACHE)
