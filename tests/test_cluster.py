@@ -1,6 +1,8 @@
 """Blocks on worker processes: the same bits as in one process, whatever is killed on the way."""
 
+import asyncio
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -16,6 +18,8 @@ from typing import Any
 import pytest
 import torch
 from cases_models import MODEL_CASES
+from distributed import Security
+from distributed.comm import connect as comm_connect
 from torch import nn
 
 from lossscape.errors import BadInput, RunFailed
@@ -151,6 +155,50 @@ def test_a_loop_that_is_left_leaves_the_cluster_usable(shared: Cluster) -> None:
     assert dict(shared.evaluate(work, singles(5))) == dict(enumerate(singles(5)))
 
 
+# --- who may connect ----------------------------------------------------------------------------------------
+
+
+class Sprung:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize(("whom", "op"), [("scheduler", "run_function"), ("worker", "run")])
+def test_who_does_not_know_the_key_is_turned_away(shared: Cluster, whom: str, op: str, tmp_path: Path) -> None:
+    """As another user of the machine would: plainly, by TLS without a key, and with another; then as we ourselves."""
+    wait_for(lambda: len(shared.workers.client.nthreads()) == 2)
+    scheduler = shared.workers.client.scheduler
+    address = {"scheduler": scheduler.address, "worker": next(iter(shared.workers.client.nthreads()))}[whom]
+    assert address.startswith("tls://127.0.0.1:")
+    sprung = tmp_path / "sprung"
+    message = {"op": op, "function": pickle.dumps(Sprung(sprung)), "wait": True, "reply": True}
+    for stranger, port in (
+        (Security(require_encryption=False), address.replace("tls:", "tcp:")),
+        (Security(require_encryption=True), address),
+        (Security.temporary(), address),
+    ):
+        with pytest.raises((OSError, TypeError)):
+            asyncio.run(send(port, stranger, message))
+        assert not sprung.exists()
+    asyncio.run(send(address, shared.workers.client.security, message))
+    assert sprung.exists()
+
+
+async def send(address: str, security: Security, message: dict[str, Any]) -> None:
+    """Say something to a part of a cluster, and be answered."""
+    comm = await comm_connect(address, timeout=1, **security.get_connection_args("client"))
+    try:
+        await comm.write(message)
+        await asyncio.wait_for(comm.read(), 5)
+    finally:
+        comm.abort()
+
+
 # --- deaths and errors --------------------------------------------------------------------------------------
 
 
@@ -219,7 +267,7 @@ def test_errors_of_the_user_are_told_as_in_one_process(shared: Cluster) -> None:
 
 def test_other_versions_are_refused(shared: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "versions", lambda: {"torch": "2.0.1", "lossscape": "0.0.9"})
-    with pytest.raises(BadInput, match=r"of tcp://.*: it has torch .*; here is torch 2\.0\.1, lossscape 0\.0\.9"):
+    with pytest.raises(BadInput, match=r"of tls://.*: it has torch .*; here is torch 2\.0\.1, lossscape 0\.0\.9"):
         list(shared.evaluate(Answers(0.0), singles(3)))
 
 

@@ -485,12 +485,15 @@ def main(words: list[str] | None = None) -> int:
         place = prepared(Path(folder))
         ready(place.folder)
         place.keep()
-        for (kind, number), verdict in run_cases(cases_of(given), place, given.seed):
-            outcomes.add(kind, f"{kind}:{number}", verdict)
-            if given.only:
-                print(verdict.column, verdict.why, sep="\n")
-            if time.monotonic() - begin > given.seconds:
-                break
+        with suppress(KeyboardInterrupt):  # the table of what was tried comes all the same
+            for (kind, number), verdict in run_cases(cases_of(given), place, given.seed):
+                outcomes.add(kind, f"{kind}:{number}", verdict)
+                if given.only:
+                    print(verdict.column, verdict.why, sep="\n")
+                if outcomes.total() % 500 == 0:
+                    print(f"{outcomes.total():,} cases, {outcomes.total('wrong'):,} wrong", file=sys.stderr, flush=True)
+                if time.monotonic() - begin > given.seconds:
+                    break
     print("\n".join(outcomes.lines()))
     print(f"\n{outcomes.total():,} cases; seed {given.seed}; {time.monotonic() - begin:.0f} s;")
     return 1 if outcomes.wrong else 0

@@ -36,14 +36,14 @@ def local(
 ) -> Iterator[Workers]:
     """Worker processes of this machine, whose scheduler is a thread of this process."""
     threads = threads or threads_each(workers)
-    security = Security(require_encryption=False)
+    security = _secret()
     folder = Path(tempfile.mkdtemp(prefix="lossscape-workers-"))
     with ExitStack() as closing:
         closing.callback(shutil.rmtree, folder, ignore_errors=True)
         closing.enter_context(_quiet())
         with dask.config.set({"distributed.scheduler.http.routes": [], "temporary-directory": str(folder)}):
             cluster = LocalCluster(
-                n_workers=0, processes=True, host=LOOPBACK, protocol="tcp", scheduler_port=0, security=security,
+                n_workers=0, processes=True, host=LOOPBACK, protocol="tls", scheduler_port=0, security=security,
                 dashboard_address=None, silence_logs=logging.CRITICAL + 1,
                 scheduler_kwargs={"dashboard_address": f"{LOOPBACK}:0"},
             )  # fmt: skip
@@ -51,9 +51,26 @@ def local(
         address = cluster.scheduler_address
         client = Client(address, set_as_default=False, security=security, timeout=connect_seconds)
         closing.callback(_close, client)
-        processes = Processes(workers, address, threads, folder)
+        processes = Processes(workers, address, threads, folder, _told(security))
         closing.callback(processes.kill)
         yield Workers(client, threads, stop, tell, processes)
+
+
+def _secret() -> Security:
+    """A key of this call alone: whoever does not know it is turned away, also on this machine.
+
+    Dask runs what whoever connects sends it. Raises BadInput where the key cannot be made.
+    """
+    try:
+        return Security.temporary()
+    except ImportError:
+        raise BadInput("--workers needs cryptography for a key: pip install lossscape[cluster]") from None
+
+
+def _told(security: Security) -> str:
+    """The key as a line for a worker's stdin."""
+    names = ("tls_ca_file", "tls_worker_key", "tls_worker_cert")
+    return json.dumps({name: getattr(security, name) for name in names})
 
 
 def threads_each(workers: int, cores: int = CPU_COUNT) -> int:

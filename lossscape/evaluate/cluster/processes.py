@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from lossscape.errors import RunFailed
@@ -15,9 +16,9 @@ MOST_FAILED_STARTS = 3
 class Processes:
     """Worker processes, each in a session of its own, so that the terminal's Ctrl-C reaches the driver alone."""
 
-    def __init__(self, count: int, address: str, threads: int, folder: Path) -> None:
-        """folder: theirs alone, for their files and what they say."""
-        self._address, self.folder = address, folder
+    def __init__(self, count: int, address: str, threads: int, folder: Path, secret: str) -> None:
+        """folder: theirs alone, for their files and what they say; secret: what each is told on its stdin, a line."""
+        self._address, self.folder, self._secret = address, folder, secret
         numbers = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
         path = os.pathsep.join(path or os.getcwd() for path in sys.path)  # of a script's own modules too
         self._environment = os.environ | numbers | {"PYTHONPATH": path}
@@ -54,10 +55,15 @@ class Processes:
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         with self._log(number).open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-P", "-c", SERVE, self._address, str(number), str(self.folder)],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, env=self._environment, start_new_session=True,
             )  # fmt: skip
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it died at once, and is mended
+            process.stdin.write(self._secret.encode() + b"\n")
+            process.stdin.flush()
+        return process
 
     def _log(self, number: int) -> Path:
         return self.folder / f"worker-{number}.log"
@@ -69,4 +75,5 @@ class Processes:
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
-    process.stdin.close()
+    with suppress(BrokenPipeError):
+        process.stdin.close()

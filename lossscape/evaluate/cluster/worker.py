@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import hashlib
+import json
 import os
 import pickle
 import shutil
@@ -108,20 +109,21 @@ def evaluate(key: str, block: bytes) -> bytes | None:
 
 
 def serve() -> None:
-    """Be a worker process of this machine: ADDRESS NAME FOLDER."""
+    """Be a worker process of this machine: ADDRESS NAME FOLDER, and on stdin a line with the key."""
     address, name, folder = sys.argv[1:]
+    secret = json.loads(sys.stdin.buffer.readline())  # before the thread, which reads on
     threading.Thread(target=_leave_with_driver, args=(folder,), daemon=True).start()
-    asyncio.run(_serve(address, name, folder))
+    asyncio.run(_serve(address, name, folder, secret))
 
 
-async def _serve(address: str, name: str, folder: str) -> None:
+async def _serve(address: str, name: str, folder: str, secret: dict[str, str]) -> None:
     import dask.config
     from distributed import Security, Worker
 
     dask.config.set({"distributed.worker.profile.enabled": False, "distributed.worker.http.routes": []})
     worker = Worker(
         address, name=name, nthreads=1, host="127.0.0.1", local_directory=folder, memory_limit=0,
-        security=Security(require_encryption=False), death_timeout=60,
+        security=Security(require_encryption=True, **secret), death_timeout=60,
     )  # fmt: skip
     async with worker:
         Path(folder, f"{os.getpid()}.up").touch()
