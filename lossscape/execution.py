@@ -1,5 +1,6 @@
 """How a result is computed: beyond rounding nothing of it changes what comes out."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -22,6 +23,11 @@ class Execution:
     ] = None
     overwrite: Annotated[bool, Option("Delete what is there and begin anew.")] = False
     quiet: Annotated[bool, Option("No progress; only where the results lie.", flag="--quiet,-q")] = False
+
+    @property
+    def processes(self) -> float:
+        """How many compute; infinitely many where that is a scheduler's matter."""
+        return math.inf if self.scheduler is not None else self.workers or 1
 
     @property
     def here(self) -> "Execution":

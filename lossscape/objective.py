@@ -218,7 +218,7 @@ class Objective:
 
         done: called after each chunk with its number of samples. A loss that is not finite is returned as it is.
         """
-        passes = self._passes(parameters, buffers, done)
+        passes = self.passes(parameters, buffers, done)
         return self.means(joined([self.per_sample(outputs, targets) for outputs, targets in passes]))
 
     def per_sample(self, outputs: Tensor, targets: Tensor) -> PerSample:
@@ -250,9 +250,9 @@ class Objective:
         self, parameters: Params | None = None, buffers: Params | None = None, done: Callable[[int], None] | None = None
     ) -> Tensor:
         """The net's outputs for all samples, [N, C] in float64."""
-        return torch.cat([outputs for outputs, _ in self._passes(parameters, buffers, done)])
+        return torch.cat([outputs for outputs, _ in self.passes(parameters, buffers, done)])
 
-    def _passes(
+    def passes(
         self, parameters: Params | None, buffers: Params | None, done: Callable[[int], None] | None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Outputs and targets, chunk by chunk."""

@@ -31,6 +31,7 @@ from lossscape.measured import Measured
 from lossscape.objective import Objective, Plan
 from lossscape.problem import Problem, problem_of
 from lossscape.results.folder import DIRECTIONS
+from lossscape.results.table import Table
 from lossscape.runs import Run, point, split_state
 from lossscape.vectors import Params, scale
 from lossscape.vectors.between import between
@@ -41,6 +42,10 @@ from lossscape.vectors.random import random_directions
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A briefly trained run of each kind of net."""
     return train_briefly(request.param, tmp_path_factory.mktemp("runs"))
+
+
+BOTH = {"rows": 4, "neighbours": 4}
+"""Checks of rows: of loss and accuracy on both splits."""
 
 
 def content_of(folder: Path) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def kinds(folder: Path) -> dict[str, int]:
 @pytest.mark.parametrize("batch_norm", ["recompute", "interpolated", "frozen"])
 def test_lines_under_every_policy_pass(run: Run, batch_norm: str) -> None:
     folder = interpolate(*ends_of(run), points=9, batch_norm=batch_norm)
-    assert kinds(folder) == {"stored": 4, "module": 4, "dense": 12, "curvature": 1}
+    assert kinds(folder) == {"stored": 4, "module": 4, "dense": 12, **BOTH, "curvature": 1}
     content = content_of(folder)
     assert content["samples_checked"] == {"train": 200, "test": 40}
     assert "precision_check" not in content
@@ -77,7 +82,9 @@ def certified_plane(run: Run, precision: Any, folder: Path, samples: int) -> Pat
     points, plan = grid_points((4, 3), (-1.0, 1.0), (-1.0, 1.0)), Plan(16, False)
     values = dict(zip(points, work.rows(points, plan), strict=True))
     anchors = [(centre, (0.0, 0.0))]
-    result = Certified(problem, folder, work, plan, values, anchors, "xy", direction)
+    table = Table(folder, "surface.csv", ["x", "y"])
+    table.write(table.file, work.columns, values)
+    result = Certified(problem, table, work, plan, anchors, direction)
     certify(result, fingerprint(problem.model), samples=samples)
     return folder
 
@@ -89,7 +96,7 @@ def test_planes_in_every_precision_pass(run: Run, precision: str, large: bool, t
         folder = certified_plane(run, precision, tmp_path, samples=30)
     else:
         folder = landscape(point(str(run.path)), grid=(4, 3), split="both", precision=precision, overwrite=True)
-    assert kinds(folder) == {"stored": 2, "module": 2, "dense": 12, "directions": 5, "curvature": 2}
+    assert kinds(folder) == {"stored": 2, "module": 2, "dense": 12, **BOTH, "directions": 5, "curvature": 2}
     content = content_of(folder)
     assert content["samples_checked"] == {"train": 30 if large else 200, "test": 30 if large else 40}
     if precision == "bf16":
@@ -106,7 +113,7 @@ def test_sampled_and_recomputed_results_pass(run: Run) -> None:
     centre = point(str(run.path))
     found = kinds(landscape(centre, grid=(5, 5), samples=60, normalize="global", ignore=[]))
     # a pass over the whole split, for its row of metrics.csv, is too much beside 25 points of 60 samples
-    assert found == {"module": 1, "dense": 6, "directions": 5, "curvature": 2}
+    assert found == {"module": 1, "dense": 6, "rows": 2, "neighbours": 2, "directions": 5, "curvature": 2}
     assert kinds(landscape(centre, grid=(9, 9), samples=60))["stored"] == 1
     if run.name in WITH_STATISTICS:
         assert kinds(landscape(centre, grid=(3, 3), batch_norm="recompute"))["module"] == 1
@@ -114,7 +121,7 @@ def test_sampled_and_recomputed_results_pass(run: Run) -> None:
 
 def test_other_targets_than_labels_are_not_held_against_metrics(run: Run) -> None:
     folder = landscape(point(str(run.path)), grid=(3, 3), split="both", targets="soft")
-    assert kinds(folder) == {"stored": 1, "module": 2, "dense": 12, "directions": 5, "curvature": 2}
+    assert kinds(folder) == {"stored": 1, "module": 2, "dense": 12, **BOTH, "directions": 5, "curvature": 2}
     names = [check["name"] for check in content_of(folder)["checks"] if check["kind"] == "stored"]
     assert names == [f"test loss at {run.name}@epoch-0001, against metrics.csv"]
 
@@ -134,8 +141,9 @@ class Result:
 
     @property
     def certified(self) -> Certified:
-        plan = Plan(64, False)
-        return Certified(self.problem, self.folder, self.work, plan, self.values, self.anchors, ["alpha"])
+        table = Table(self.folder, "curve.csv", ["alpha"])
+        table.write(table.file, self.work.columns, self.values)
+        return Certified(self.problem, table, self.work, Plan(64, False), self.anchors)
 
     def certify(self) -> None:
         certify(self.certified, self.before or fingerprint(self.problem.model), samples=self.samples)
@@ -174,9 +182,9 @@ def off(values: Values, loss: float = 0.0, accuracy: float = 0.0) -> Values:
 
 def test_a_sound_result_passes_and_says_so(result: Result) -> None:
     result.certify()
-    assert kinds(result.folder) == {"stored": 2, "module": 2, "dense": 3, "curvature": 1}
+    assert kinds(result.folder) == {"stored": 2, "module": 2, "dense": 3, "rows": 2, "neighbours": 2, "curvature": 1}
     words = summary(result.folder)
-    assert words.startswith("8 checks passed; largest relative differences: metrics.csv ")
+    assert words.startswith("12 checks passed; largest relative differences: metrics.csv ")
     assert "\n" not in words
     assert summary(result.folder.parent) == ""
     check = {"name": "train loss", "value": 1.0, "reference": 1.0, "passed": True}  # as older versions wrote it
@@ -336,9 +344,8 @@ def test_directions_that_are_not_what_they_should_be(result: Result, tmp_path: P
 
     def failed(plane: Subspace, normalize: str = "filter") -> list[str]:
         direction = Random({"normalize": normalize})
-        given = replace(
-            result.certified, folder=tmp_path, work=Work({"train": objective}, plane), axes="xy", direction=direction
-        )
+        table = Table(tmp_path, "surface.csv", ["x", "y"])
+        given = replace(result.certified, table=table, work=Work({"train": objective}, plane), direction=direction)
         checks, _ = directions.check(given, Reference(result.certified))
         return [check.name.split(" (")[0] for check in checks if not check.passed]
 

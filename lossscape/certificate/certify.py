@@ -1,17 +1,19 @@
 """Certifying a result.
 
 Each way to be wrong has its own check: the data or library of the training (metrics.csv), the checkpoint and the
-BatchNorm policy (the checkpoint's own module), the engine's plan and precision (dense float64), the directions
-(lengths, cosine), the derivatives (dᵀH d), and a model that was changed (its bytes).
+BatchNorm policy (the checkpoint's own module), the engine's plan and precision (dense float64), what is stored (rows
+recomputed whole, drawn or because they stand out), the directions (lengths, cosine), the derivatives (dᵀH d), and a
+model that was changed (its bytes).
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from lossscape.certificate import curvature, dense, directions, finite, metrics_csv, module, precision
+from lossscape.certificate import curvature, dense, directions, finite, metrics_csv, module, rows
 from lossscape.certificate.check import Certified, Check
 from lossscape.certificate.reference import SAMPLES, Reference, digest
 from lossscape.errors import RunFailed
@@ -19,7 +21,7 @@ from lossscape.files import write_text
 from lossscape.results.folder import CERTIFICATE
 from lossscape.results.table import watched
 
-CHECKS = (metrics_csv.check, module.check, dense.check, directions.check, curvature.check, precision.check)
+CHECKS = (metrics_csv.check, module.check, dense.check, rows.check, directions.check, curvature.check)
 
 
 def certify(result: Certified, before: str, *, samples: int = SAMPLES, quiet: bool = True, **facts: Any) -> list[Check]:
@@ -32,9 +34,11 @@ def certify(result: Certified, before: str, *, samples: int = SAMPLES, quiet: bo
     Raises RunFailed where a check fails (the certificate is written all the same), or Interrupted.
     """
     reference = Reference(result, samples)
-    cost = reference.samples + result.work.cost(()) - result.work.samples
+    whole = result.work.cost(())
+    cost = reference.samples + whole - result.work.samples
+    points = 2 * len(reference.both) + math.ceil(rows.most(result) * whole / cost)
     checks: list[Check] = []
-    with watched("certificate", 2 * len(reference.both), cost, quiet=quiet) as done:
+    with watched("certificate", points, cost, quiet=quiet) as done:
         reference.done = done
         for check in CHECKS:
             found, more = check(result, reference)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from lossscape.evaluate.subspace import Coordinates
     from lossscape.objective import Plan, Precision
     from lossscape.problem import Problem
+    from lossscape.results.table import Table
     from lossscape.runs import Point
     from lossscape.vectors import Params
 
@@ -34,17 +36,33 @@ class Certified:
     """A finished result, as its checks need it."""
 
     problem: "Problem"
-    folder: Path
+    table: "Table"
+    """Whose CSV is written."""
     work: "Work"
     plan: "Plan"
-    values: "Mapping[Coordinates, Values]"
     anchors: "Sequence[tuple[Point, Coordinates]]"
     """The checkpoints that lie in the subspace and where, the origin first."""
-    axes: Sequence[str]
     direction: "Direction | None" = None
     """How the directions were made around a centre; None on a line between ends."""
     made_at: "Params | None" = None
     """The parameters where they were made; None: the origin."""
+    processes: float = 1
+    """That the work was spread over; infinitely many where they are not known."""
+
+    @cached_property
+    def values(self) -> "Mapping[Coordinates, Values]":
+        """The rows as they lie in the file, whatever the process that wrote it still knows of them."""
+        return self.table.read(self.table.file, self.work.columns)
+
+    @property
+    def folder(self) -> Path:
+        """Of the result."""
+        return self.table.folder
+
+    @property
+    def axes(self) -> Sequence[str]:
+        """The names of the coordinates."""
+        return self.table.keys
 
     @property
     def precision(self) -> "Precision":

@@ -43,7 +43,7 @@ def check(result: Certified, reference: Reference) -> Findings:
         for split, objective in reference.objectives.items():
             loss, plain = reference.engine[coordinates][f"{split}_loss"], _loss(module, objective, reference)
             rough = reference.rough(split, coordinates, result.precision, plain)
-            name = f"{split} loss at {point}, against its own module"
+            name = f"{split} loss at {point}, against its own module{reference.subset(split)}"
             checks.append(compare(KIND, name, loss, plain, allowed(plain, result.precision), rough))
     return checks, {}
 

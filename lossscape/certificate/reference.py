@@ -1,31 +1,35 @@
 """What a result is held against: its engine's values at some points, and plain float64 arithmetic on the same samples.
 
 Where a split is large, or its net costly, the samples are a seeded subset, and the engine is run on that with the
-result's own plan; where it is small, they are all samples, and the engine's values are those that were stored.
+result's own plan; where it is small, they are all samples, and the engine's values are those that were stored. What
+is stored of a large split is recomputed whole elsewhere, at fewer points: see `rows`.
 """
 
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from lossscape.batches import Inputs, has_floats, tensors_of
-from lossscape.certificate.check import Certified, holds
+from lossscape.certificate.check import Certified, allowed, holds
 from lossscape.certificate.finite import with_lost
 from lossscape.evaluate import Work
 from lossscape.evaluate.engine import Statistics, Values, blocks_of
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.models.summary import summarise
 from lossscape.objective import Objective, Plan, Precision
+from lossscape.scoring import PerSample, joined
 from lossscape.seeds import generator
 from lossscape.vectors import Params, double
 
-POINTS, AGAIN = 5, 10
-"""Points that are evaluated densely in fp64, and again in fp32 where the result has less."""
+POINTS = 5
+"""Points that are evaluated densely in fp64."""
+DECIDED: dict[Precision, float] = {"fp64": 1e-10, "fp32": 1e-4, "tf32": 5e-2, "bf16": 5e-2}
+"""Lead of the largest output over the next, relative to the largest in size, that rounding cannot turn."""
 SAMPLES, FEWEST = 2_000, 8
 """Samples of a split that are checked: at most, and with the costliest net."""
 PASS = 2e9
@@ -37,6 +41,16 @@ GROUPS, GROUP = 8, 8
 ELEMENTS, CHUNK = 2**23, 256
 """Numbers in the largest activation of a chunk, and samples of a chunk, at most."""
 Done = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What forward passes of an objective give at a point."""
+
+    means: dict[str, float]
+    """By column, standard errors of a subset among them."""
+    tolerances: dict[str, float]
+    """Largest differences that the precision of a result explains, of the loss and each metric."""
 
 
 class Reference:
@@ -64,11 +78,13 @@ class Reference:
         }
         others = sorted(set(self.stored) - set(anchors))
         order = torch.randperm(len(others), generator=generator(0, "certificate", "points"))
-        self.points = [others[index] for index in order[:AGAIN].tolist()]
-        """Some of the points beside the checkpoints, the same ones at every call."""
+        self.points = [others[index] for index in order.tolist()]
+        """The points beside the checkpoints, in a random order that is the same at every call."""
         self.few = with_lost(self.points[:POINTS], {point: self.stored[point] for point in others})
         self.both = [*anchors, *self.few]
         self._plain: dict[tuple[str, Precision], Objective] = {}
+        self._known: dict[tuple[str, Coordinates, Precision], Plain] = {}
+        self._origins: dict[Objective, PerSample] = {}
 
     @cached_property
     def engine(self) -> dict[Coordinates, Values]:
@@ -93,29 +109,66 @@ class Reference:
             self._plain[split, precision] = self.objectives[split].again(self.model, precision, plan)
         return self._plain[split, precision]
 
-    def outputs(self, split: str, point: Coordinates, precision: Precision) -> Tensor:
-        """What the net gives for the checked samples of a split, by forward passes in a precision, [n, C]."""
+    def at(self, split: str, point: Coordinates, precision: Precision) -> Plain:
+        """What that objective gives at a point, computed once."""
+        if (split, point, precision) not in self._known:
+            self._known[split, point, precision] = self.plainly(self.plain(split, precision), point, precision)
+        return self._known[split, point, precision]
+
+    def subset(self, split: str) -> str:
+        """What names of checks say where it is not the stored values that they look at."""
+        samples = len(self.objectives[split])
+        return "" if self.indices[split] is None else f" (the plan on a subset of {samples:,} samples)"
+
+    def plainly(self, objective: Objective, point: Coordinates, precision: Precision) -> Plain:
+        """The loss and metrics at a point by forward passes of an objective, chunk by chunk.
+
+        precision: of the objective, and of θ(c).
+        """
+        values, unsure = self._values(objective, point, precision)
+        origin = None
+        if objective.sample is not None:
+            if objective not in self._origins:
+                zero = (0.0,) * len(self.subspace.directions)
+                self._origins[objective], _ = self._values(objective, zero, precision)
+            origin = self._origins[objective]
+        means = objective.means(values, origin)
+        tolerances = {"loss": allowed(means["loss"], self.precision)}
+        for name in objective.scoring.metrics:
+            if name in unsure:  # rounding turns the answers of some samples
+                tolerances[name] = objective.means(values | unsure)[name] + 1e-12
+            else:  # values may cancel
+                tolerances[name] = allowed(objective.means(values | {name: values[name].abs()})[name], self.precision)
+        return Plain(means, tolerances)
+
+    def _values(self, objective: Objective, point: Coordinates, precision: Precision) -> tuple[PerSample, PerSample]:
+        """The loss and metrics of each sample, and of those that say yes or no whether rounding may turn that."""
         parameters, buffers = (self.exact if precision == "fp64" else self.subspace).at(point)
         if self.statistics is not None:
             buffers = self.statistics(*self.subspace.at(point), self.done)
-        return self.plain(split, precision).outputs(parameters, buffers, self.done)
+        parts: list[PerSample] = []
+        turned: list[PerSample] = []
+        lead = DECIDED[self.precision]
+        for outputs, targets in objective.passes(parameters, buffers, self.done):
+            parts.append(objective.per_sample(outputs, targets))
+            unsure = {name: objective.scoring.undecided(name, outputs, targets, lead) for name in parts[-1]}
+            turned.append({name: each for name, each in unsure.items() if each is not None})
+        return joined(parts), joined(turned)
 
-    def metrics(self, split: str, point: Coordinates, precision: Precision) -> dict[str, float]:
-        """The metrics that follow from these outputs."""
-        plain = self.plain(split, precision)
-        return plain.means(plain.per_sample(self.outputs(split, point, precision), plain.targets))
+    def rough(
+        self, split: str, point: Coordinates, precision: Precision, value: float, name: str = "loss"
+    ) -> Callable[[], float]:
+        """A value as far off, relatively, as forward passes in a precision are at a point; computed when called.
 
-    def rough(self, split: str, point: Coordinates, precision: Precision, loss: float) -> Callable[[], float]:
-        """A loss as far off, relatively, as forward passes in a precision are at a point; computed when called.
-
-        NaN where that precision may not hold the point.
+        name: of the loss, or of the metric. NaN where that precision may not hold the point.
         """
 
         def found() -> float:
-            exact, rough = (self.metrics(split, point, which)["loss"] for which in ("fp64", precision))
-            if not holds(precision, exact, rough):
+            exact, rough = (self.at(split, point, which).means for which in ("fp64", precision))
+            if not holds(precision, exact["loss"], rough["loss"]):
                 return math.nan
-            return loss * (1 + ((rough - exact) / abs(exact) if exact else 0.0))
+            off, size = rough[name] - exact[name], abs(exact[name])
+            return value + off * (abs(value) / size if size else 1.0)
 
         return found
 
@@ -178,6 +231,11 @@ def _size(model: nn.Module, inputs: Inputs) -> tuple[int, int]:
     summary = summarise(model, inputs)
     largest = max(summary.largest_activation, numbers)
     return max(summary.multiply_adds, parameters, largest), min(max(ELEMENTS // largest, 1), CHUNK)
+
+
+def words(point: Coordinates) -> str:
+    """A point for people."""
+    return f"({', '.join(f'{coordinate:g}' for coordinate in point)})"
 
 
 def digest(values: Mapping[str, Tensor]) -> str:

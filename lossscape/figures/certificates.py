@@ -24,7 +24,7 @@ CHOSEN = {
 }
 SHOWN = (
     "passed", "checks", "model_unchanged", "samples_checked", "centre_norm", "direction_norms", "cosine",
-    "precision_check", "points_checked", "not_checked", "not_finite", "explained_variance",
+    "precision_check", "points_checked", "rows_checked", "not_checked", "not_finite", "explained_variance",
 )  # fmt: skip
 """Keys of a certificate that have rows and words of their own."""
 CHECK_HEAD = ("check", "value", "reference", "relative difference", "difference", "tolerance", "outcome")
@@ -108,6 +108,11 @@ def fact_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
         rows.append(["samples checked, the same on both sides", counts])
     if "points_checked" in certificate:
         rows.append(["points checked by dense forward passes in fp64", value_text(certificate["points_checked"])])
+    if checked := certificate.get("rows_checked"):
+        rows.append(["stored rows recomputed whole, drawn by chance", value_text(checked.get("drawn"))])
+        if (many := checked.get("standing_out")) is not None:
+            text = f"{value_text(many)}, {value_text(checked.get('of_these'))} of them recomputed"
+            rows.append(["stored rows that stand out from their neighbours", text])
     rows += [[f"not checked: {name}", str(why)] for name, why in (certificate.get("not_checked") or {}).items()]
     if "centre_norm" in certificate:
         rows.append(["‖θ‖ of the centre", number(certificate["centre_norm"], 6)])

@@ -61,10 +61,8 @@ def compute(request: Request, execution: Execution) -> Path:
     with open_folder(folder, settings, overwrite=execution.overwrite):
         ordered = coarse_to_fine(alphas)
         engine = PlannedEngine(folder, work, execution)
-        values = fill(
-            Table(folder, "curve.csv", ["alpha"]), work, once(ordered),
-            total=len(ordered), execution=execution, engine=engine,
-        )  # fmt: skip
+        table = Table(folder, "curve.csv", ["alpha"])
+        values = fill(table, work, once(ordered), total=len(ordered), execution=execution, engine=engine)
         if not is_done(folder):
             curve = {split: [values[alpha][f"{split}_loss"] for alpha in alphas] for split in work.objectives}
             found = {
@@ -75,7 +73,7 @@ def compute(request: Request, execution: Execution) -> Path:
             }
             write_text(folder / MEASURES, json.dumps(found, indent=2) + "\n")
             anchors = [(start, (0.0,)), (end, (1.0,))]
-            result = Certified(problem, folder, work, engine.taken, values, anchors, ["alpha"])
+            result = Certified(problem, table, work, engine.taken, anchors, processes=execution.processes)
             certify(result, before, quiet=execution.quiet)
     return folder
 

@@ -73,7 +73,7 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
         engine = PlannedEngine(folder, work, execution)
         table = Table(folder, "surface.csv" if request.dims == 2 else "line.csv", AXES[: request.dims])
         rounds, column = refined(points, request.refine), work.columns[0]
-        values = fill(
+        fill(
             table,
             work,
             lambda known: rounds({point: row[column] for point, row in known.items()}),
@@ -84,7 +84,7 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
         if not is_done(folder):
             anchors = [(around.centre, (0.0,) * request.dims), *direction.ends()]
             plan = engine.taken
-            result = Certified(around.problem, folder, work, plan, values, anchors, table.keys, direction, around.base)
+            result = Certified(around.problem, table, work, plan, anchors, direction, around.base, execution.processes)
             certify(result, before, quiet=execution.quiet, **direction.facts())
         if request.path:
             trace(around.problem, folder, work, engine.taken, around.runs, execution)
