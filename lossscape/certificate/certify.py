@@ -21,7 +21,8 @@ from lossscape.files import write_text
 from lossscape.results.folder import CERTIFICATE
 from lossscape.results.table import watched
 
-CHECKS = (metrics_csv.check, module.check, dense.check, rows.check, directions.check, curvature.check)
+CHECKS = (rows.check, metrics_csv.check, module.check, dense.check, directions.check, curvature.check)
+"""What is stored comes first, for what fails first is told: a wrong row is no fault of the training's data."""
 
 
 def certify(result: Certified, before: str, *, samples: int = SAMPLES, quiet: bool = True, **facts: Any) -> list[Check]:

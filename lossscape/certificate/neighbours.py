@@ -24,9 +24,9 @@ class Standing:
     """How far each of P values stands out from its neighbours; NaN where it has too few."""
 
     spread: np.ndarray
-    """In units of the residuals around it."""
+    """In units of the residuals around it, on all axes together."""
     size: np.ndarray
-    """In units of the values beside it."""
+    """In units of the values beside it, on the axis where it stands out least: of a ridge, hardly at all."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Neighbours:
         return found
 
     def _of_finite(self, values: np.ndarray, noise: np.ndarray) -> Standing:
-        spread, size, known = (np.zeros(len(values)) for _ in range(3))
+        spread, size, known = np.zeros(len(values)), np.full(len(values), np.inf), np.zeros(len(values), dtype=bool)
         for stencils in self._stencils:
             residual, rounding, beside = (np.full(len(values), np.nan) for _ in range(3))
             for mine, stencil, weights in stencils:
@@ -95,12 +95,13 @@ class Neighbours:
                 rounding[mine] = np.sqrt(np.square(weights * noise[stencil]).sum(1))
                 beside[mine] = np.abs(around).mean(1)
             here = residual > 0  # which leaves NaN out
-            known += ~np.isnan(residual)
+            known |= ~np.isnan(residual)
             usual = _medians(residual, self._cells)[here] + rounding[here]
             with np.errstate(divide="ignore"):
                 spread[here] += residual[here] / usual
-                size[here] += residual[here] / beside[here]
-        return Standing(np.where(known > 0, spread, np.nan), np.where(known > 0, size, np.nan))
+            part = np.where(here, residual / np.where(here, beside, 1.0), residual)
+            size = np.fmin(size, part)
+        return Standing(np.where(known, spread, np.nan), np.where(known, size, np.nan))
 
     @cached_property
     def _stencils(self) -> list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
