@@ -171,11 +171,15 @@ class RunConfig(Section):
         """The user's code that `metrics` name, as of `metrics.code_of`."""
         return self._metric_code
 
-    def code(self) -> list[tuple[str, Path | None]]:
-        """The user's code that it names, for `trust.remember`."""
-        return self._metric_code + [
-            code for _, value in self if isinstance(value, Component) for code in code_of(value)
-        ]
+    def code(self) -> dict[str, list[tuple[str, Path | None]]]:
+        """The user's code that it names, by section: (name, file), the file None for a module."""
+        found = {key: code_of(value) for key, value in self if isinstance(value, Component)}
+        found["metrics"] = self._metric_code
+        return {key: codes for key, codes in found.items() if codes}
+
+    def code_digests(self) -> dict[str, str]:
+        """SHA-256 of that code as it is now, by section."""
+        return {key: trust.digest_of(codes) for key, codes in self.code().items()}
 
 
 class Experiment(RunConfig):

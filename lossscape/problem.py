@@ -141,7 +141,14 @@ class Problem:
         """SHA-256 of the code of the user's own metrics, by column."""
         asked = self.measured.metrics
         code = self.run.metric_code() if asked is None else metrics.code_of(asked, self.run.path)
-        return {name.rpartition(":")[2]: trust.digest_of(name, file) for name, file in code}
+        return {name.rpartition(":")[2]: trust.digest_of([(name, file)]) for name, file in code}
+
+    def _code(self) -> dict[str, str]:
+        """SHA-256 of the user's code that data, net and loss are made by, and another run's net that is the teacher."""
+        code = self.run.code_digests()
+        if self.teacher is not None and self.teacher.run is not self.run:
+            code |= {f"teacher_{key}": each for key, each in self.teacher.run.code_digests().items() if key == "model"}
+        return code
 
     def work(self, subspace: Subspace, **given: Any) -> Work:
         """All that evaluating points of a subspace needs; given: see `Work`."""
@@ -176,6 +183,7 @@ class Problem:
             "batch_norm": self.policy,
             **({} if measured.masks is None else {"dropout": {"keep": True, "seed": measured.masks}}),
             **({} if tuple(self.metrics) == self._usual else {"metrics": list(self.metrics)}),
+            **({"code": code} if (code := self._code()) else {}),
             **({"metric_code": code} if (code := self._metric_code()) else {}),
             "precision": measured.precision,
         }

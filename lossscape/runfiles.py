@@ -7,6 +7,9 @@ from typing import Any, Literal
 from lossscape.errors import BadInput
 from lossscape.files import read_json
 
+CODE = "code"
+"""What environment.json, and the settings of a result, call SHA-256 of the user's own code by section of the config."""
+
 
 def names_apart(names: Sequence[str], runs: Sequence["RunFiles"]) -> list[str]:
     """Names of things that lie in runs; with the folder of the run, or the whole path, where others have the same."""

@@ -19,7 +19,7 @@ from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
 from lossscape.files import is_held, sha256, whole_lines
 from lossscape.metrics import Metric
-from lossscape.runfiles import RunFiles
+from lossscape.runfiles import CODE, RunFiles
 from lossscape.text import code_name
 from lossscape.vectors import Params
 
@@ -131,6 +131,15 @@ class Run(RunFiles):
     def metric_code(self) -> list[tuple[str, Path | None]]:
         """The user's own among them, as of `metrics.code_of`."""
         return self.config.metric_code()
+
+    def code_digests(self) -> dict[str, str]:
+        """SHA-256 of the user's code that its data, net and loss are made by, as it is now, by section.
+
+        None where it was not noted yet when the run was begun, so that its results stay what they were called.
+        """
+        if CODE not in self.environment():
+            return {}
+        return {key: each for key, each in self.config.code_digests().items() if key in ("dataset", "model", "loss")}
 
     @property
     def output(self) -> str | None:

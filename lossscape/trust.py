@@ -96,16 +96,16 @@ def _store() -> set[tuple[str, str]]:
 
 def _identity(name: str, file: Path | None) -> tuple[str, str]:
     """A file by its path, a function of a module by its name, and the SHA-256 of what an import would run."""
-    return (name if file is None else str(file)), digest_of(name, file)
+    return (name if file is None else str(file)), digest_of([(name, file)])
 
 
-def digest_of(name: str, file: Path | None) -> str:
-    """SHA-256 of what an import of a file, or of the function of a module (None), would run."""
-    files = [file] if file is not None else _files_of(usercode.parts(name)[0])
+def digest_of(codes: Iterable[tuple[str, Path | None]]) -> str:
+    """SHA-256 of what imports of files, or of the functions of modules (None), would run; not of what those import."""
     digest = hashlib.sha256()
-    for each in files:
-        with suppress(OSError):  # its import will tell
-            digest.update(each.read_bytes())
+    for name, file in codes:
+        for each in [file] if file is not None else _files_of(usercode.parts(name)[0]):
+            with suppress(OSError):  # its import will tell
+                digest.update(each.read_bytes())
     return digest.hexdigest()
 
 

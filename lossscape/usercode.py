@@ -92,7 +92,8 @@ def _module_named(name: str) -> ModuleType:
 
 
 def _module_at(path: Path) -> ModuleType:
-    name = f"{PREFIX}{path.stem}_{abs(hash(str(path))):x}"
+    # a file that was changed while this process runs is another module
+    name = f"{PREFIX}{path.stem}_{abs(hash((str(path), path.read_bytes()))):x}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None

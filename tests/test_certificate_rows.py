@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lossscape.analyses.landscape import compute as planes
 from lossscape.certificate.check import Certified
 from lossscape.certificate.neighbours import STANDS_OUT, Neighbours
 from lossscape.evaluate import grid_points, line_points
+from lossscape.evaluate.order import coarse_to_fine
 from lossscape.runs import Run
 
 Rows = dict[Any, dict[str, Any]]
@@ -109,12 +111,12 @@ def shifted(first: int, last: int) -> Change:
     return moved(lambda number: number - 1 if first <= number < last else number)
 
 
-def fails(answer: Answer, run: Path, file: str, names: str = "train loss at the stored row (") -> dict[str, Any]:
+def fails(answer: Any, run: Path, file: str, names: str = "train loss at the stored row (") -> dict[str, Any]:
     """The answer and the certificate name the row, and what to do; returns the check."""
     (folder,) = (file.parent for file in run.glob(f"*/*/{file}"))
     content = json.loads((folder / "certificate.json").read_text())
     assert answer.code == 1
-    assert f"{folder}: the certificate fails: {names}" in answer.err
+    assert f"{folder.name}: the certificate fails: {names}" in answer.err
     assert f") of {file}, recomputed whole, is " in answer.err
     assert "run it again with --overwrite" in answer.err
     assert not content["passed"]
@@ -189,6 +191,71 @@ def test_a_sound_plane_says_what_was_looked_at(own: Path, processes: Any) -> Non
     names = [check["name"] for check in content["checks"] if check["kind"] in ("module", "dense")]
     assert names
     assert all(name.endswith("(the plan on a subset of 2,000 samples)") for name in names)
+
+
+def begun(folder: Path, points: int) -> Path:
+    """Leave the one landscape of a run as a process that was killed does; returns its folder."""
+    (csv,) = folder.glob("runs/own/landscape/*/surface.csv")
+    whole = {line.rpartition(",")[0].rpartition(",")[0]: line for line in csv.read_text().splitlines(keepends=True)}
+    head, *keys = whole
+    order = [
+        f"{x!r},{y!r}" for x, y in coarse_to_fine([(float(k.split(",")[0]), float(k.split(",")[1])) for k in keys])
+    ]
+    csv.with_name("points.csv").write_text(whole[head] + "".join(whole[key] for key in order[:points]))
+    csv.unlink()
+    csv.with_name("certificate.json").unlink()
+    return csv.parent
+
+
+@pytest.fixture
+def copied(own: Path, tmp_path: Path) -> Path:
+    """That folder with one landscape of 81 points, of which 25 are there."""
+    folder = tmp_path / "copied"
+    shutil.copytree(own, folder, ignore=shutil.ignore_patterns("landscape"))
+    return folder
+
+
+PLANE = ("landscape", "runs/own", "--grid", 9, "--trust-code", "--quiet")
+
+
+def test_a_landscape_is_not_continued_under_other_code_of_the_net(copied: Path, processes: Any) -> None:
+    assert processes.run(*PLANE, cwd=copied).code == 0
+    folder = begun(copied, 25)
+    before = (folder / "points.csv").read_bytes()
+    (copied / "own.py").write_text(OWN.replace("activation.Used()", "nn.Sigmoid()"))
+    answer = processes.run(*PLANE, cwd=copied)
+    assert answer.code == 2
+    assert f"{folder.name} was begun before {copied}/own.py changed: put back what it was" in answer.err
+    assert "--overwrite" in answer.err
+    assert (folder / "points.csv").read_bytes() == before
+    (copied / "own.py").write_text(OWN)
+    assert processes.run(*PLANE, cwd=copied).code == 0
+    assert len((folder / "surface.csv").read_text().splitlines()) == 82
+    (copied / "own.py").write_text(OWN.replace("activation.Used()", "nn.Sigmoid()"))
+    answer = processes.run(*PLANE, "--split", "test", cwd=copied)  # a new result, which metrics.csv belies
+    assert answer.code == 1
+    assert "against metrics.csv" in answer.err
+
+
+def test_a_landscape_goes_on_under_other_code_only_with_overwrite(copied: Path, processes: Any) -> None:
+    assert processes.run(*PLANE, cwd=copied).code == 0
+    folder = begun(copied, 25)
+    (copied / "own.py").write_text(f"{OWN}\n# a remark\n")
+    assert processes.run(*PLANE, cwd=copied).code == 2
+    assert processes.run(*PLANE, "--overwrite", cwd=copied).code == 0
+    made = {file.parent for file in copied.glob("runs/own/landscape/*/surface.csv")}
+    assert folder not in made
+    assert len(made) == 1
+    assert processes.run(*PLANE, cwd=copied).code == 0
+
+
+def test_rows_of_two_versions_of_an_imported_module_fail(copied: Path, processes: Any) -> None:
+    """Whose bytes are not looked at: 25 of 81 rows are of a net with other activations than 56."""
+    assert processes.run(*PLANE, cwd=copied).code == 0
+    begun(copied, 25)
+    (copied / "activation.py").write_text(used("Sigmoid"))
+    answer = processes.run(*PLANE, cwd=copied)
+    fails(answer, copied / "runs" / "own", "surface.csv", "train ")
 
 
 def surface(points: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The user's own Python: where files are found, what they can import, and that a run finds them again."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from lossscape import usercode, yamlfile
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.runs import Run
+from lossscape.train import train
 
 NET = """\
 from torch import nn
@@ -94,3 +97,58 @@ def test_neighbours_of_files_in_two_folders_do_not_meet(tmp_path: Path) -> None:
 def test_other_forms_are_refused(name: str) -> None:
     with pytest.raises(BadInput, match=r"is not of the form package.module:function or path/to/file.py:function"):
         usercode.load(name)
+
+
+def test_a_run_is_not_continued_once_its_code_has_changed(
+    cli: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = project(tmp_path, 3, "sizes_of_changed")
+    train(read_experiment(config), until=1)
+    run, net = Run("runs/digits"), tmp_path / "net.py"
+    assert run.environment()["code"] == {"model": hashlib.sha256(net.read_bytes()).hexdigest()}
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path.name != ".lock"}
+    code = net.read_text()
+    net.write_text(f"{code}\n# a remark\n")
+    answer = cli("train", config, "--resume")
+    assert answer.code == 2
+    assert f"runs/digits was begun before {net} changed, where its model is from: put back what it was" in answer.err
+    assert "--overwrite" in answer.err
+    assert {path: path.read_bytes() for path in before} == before
+    net.write_text(code)
+    assert cli("train", config, "--resume").code == 0
+    net.write_text(f"{code}\n# a remark\n")
+    assert "already done" in cli("train", config).out
+    assert f"before {net} changed" in cli("train", config, "--set", "training.epochs=4").err
+    assert cli("train", config, "--overwrite").code == 0
+    assert run.environment()["code"] == {"model": hashlib.sha256(net.read_bytes()).hexdigest()}
+
+
+def test_results_are_named_after_the_code_of_their_run_if_it_was_noted(
+    cli: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOSSSCAPE_TRUST_CODE", "1")
+    project(tmp_path, 3, "sizes_of_named")
+    assert cli("train", "own.yaml").code == 0
+    run = Run("runs/digits")
+
+    def made() -> set[str]:
+        before = {path.name for path in run.results("landscape").glob("*")}
+        assert cli("landscape", run.path, "--dims", 1, "--grid", 5, "--quiet").code == 0
+        return {path.name for path in run.results("landscape").glob("*")} - before
+
+    (first,) = made()
+    settings = yamlfile.read(run.results("landscape") / first / "settings.yaml").data
+    assert settings["code"] == run.environment()["code"]
+    assert not made()
+    net = tmp_path / "net.py"
+    net.write_text(f"{net.read_text()}\n# a remark\n")
+    assert len(made()) == 1
+    environment = run.environment()
+    del environment["code"]  # as of a run from before it was noted
+    run.environment_file.write_text(json.dumps(environment))
+    (unknown,) = made()
+    assert "code" not in yamlfile.read(run.results("landscape") / unknown / "settings.yaml").data
+    net.write_text(f"{net.read_text()}\n# another remark\n")
+    assert not made()

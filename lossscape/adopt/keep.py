@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from lossscape.losses import FAMILY
 from lossscape.objective import Objective
 from lossscape.results.tables import write_csv
 from lossscape.runs import Run, metrics_columns, split_state
-from lossscape.train.checks import ADOPTED, check_outputs, differences, holds_run, refuse_different
-from lossscape.train.environment import record
+from lossscape.train.checks import ADOPTED, check_code, check_outputs, differences, holds_run, refuse_different
+from lossscape.train.environment import code_facts, record
 from lossscape.train.objectives import columns_of, objectives_of
 from lossscape.train.parallel import World
 from lossscape.train.start import empty
@@ -105,9 +106,11 @@ def begin(subject: Subject, state: str, *, overwrite: bool, keeping: tuple[str, 
     run = subject.run
     if overwrite:
         empty(run, keeping)
+    check_code(run, subject.config)
     summary = models.summarise(subject.model, subject.data.train.inputs)
     facts = {"seed": subject.config.seed, "model": dataclasses.asdict(summary), "data": subject.data.facts, ADOPTED: []}
-    trust.remember(subject.config.code())
+    facts |= code_facts(subject.config)
+    trust.remember(chain(*subject.config.code().values()))
     write_text(run.config_file, yamlfile.dump(subject.resolved()))
     record(run, subject.device, facts)
     sweep(run.path / "checkpoints")

@@ -1,18 +1,22 @@
 """The folder of a result: its name, its files' names, and who holds it."""
 
+import glob
 import hashlib
 import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lossscape import yamlfile
+from lossscape import usercode, yamlfile
 from lossscape.errors import BadInput
 from lossscape.files import held, write_text
+from lossscape.runfiles import CODE
 
+CODES = (CODE, "metric_code")
+"""Settings that are SHA-256 of the user's own code."""
 SETTINGS, ENGINE, CERTIFICATE = "settings.yaml", "engine.json", "certificate.json"
 POINTS = "points.csv"
 """Finished rows of a result under way, in the order of their computation."""
@@ -41,7 +45,12 @@ def joined(names: Sequence[str], most: int = 60) -> str:
 
 @contextmanager
 def open_folder(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-    """Hold a result's folder and write its settings. Raises BadInput where another process holds it."""
+    """Hold a result's folder and write its settings.
+
+    Raises BadInput where another process holds it, or where it was begun under other code of the user's.
+    """
+    if not overwrite:
+        _check_code(folder, settings)
     with held(folder, "evaluating"):
         if overwrite:
             # points first: without them, what a kill leaves of the rest is begun anew
@@ -50,6 +59,41 @@ def open_folder(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         write_settings(folder, settings)
         yield
+
+
+def _check_code(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raise BadInput where the same result was begun, and not finished, under other code, and is not begun under this.
+
+    The code is part of what a folder is named after, so that result lies in another one.
+    """
+    if not any(key in settings for key in CODES) or (folder / SETTINGS).exists():
+        return
+    bare = {key: value for key, value in json.loads(json.dumps(settings)).items() if key not in CODES}
+    name = glob.escape(folder.name.rpartition("-")[0])
+    for begun in folder.parent.glob(f"{name}-*/{POINTS}"):
+        with suppress(BadInput):  # no result
+            before = read_settings(begun.parent)
+            if all(before.get(key) == value for key, value in bare.items()):
+                break
+    else:
+        return
+    codes = [(section, digest) for key in CODES for section, digest in settings.get(key, {}).items()]
+    known = {section: digest for key in CODES for section, digest in before.get(key, {}).items()}
+    changed = dict.fromkeys(_source(section, folder, settings) for section, each in codes if known.get(section) != each)
+    raise BadInput(
+        f"{begun.parent} was begun before {' and '.join(changed)} changed: put back what it was to go on with that "
+        "result, or give --overwrite to begin one with the code as it is now"
+    )
+
+
+def _source(section: str, folder: Path, settings: Mapping[str, Any]) -> str:
+    """The file, or module, of a section of the config of the run that a result lies in; what others are in words."""
+    given = settings.get(section)
+    name = str(given["name"] if isinstance(given, dict) else given)
+    if ":" not in name:
+        return f"that of {section.replace('_', ' ')}"
+    file = usercode.parts(name)[0]
+    return str((folder.parents[1] / file).resolve()) if file.endswith(".py") else file
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:

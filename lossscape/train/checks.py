@@ -14,6 +14,7 @@ from lossscape.files import check_writable
 from lossscape.losses import OF_CLASSES, Loss, plain, smooth
 from lossscape.metrics import of_classes
 from lossscape.objective import Objective
+from lossscape.runfiles import CODE
 from lossscape.runs import Run
 from lossscape.train.loop import Setup
 from lossscape.train.state import STOPPED_EARLY
@@ -61,6 +62,18 @@ def refuse_different(run: Run, different: list[str]) -> None:
             f"{run.path} was made with another config ({'; '.join(different[:4])}): choose another --name, or "
             "--overwrite to delete that run"
         )
+
+
+def check_code(run: Run, config: RunConfig) -> None:
+    """Raise BadInput where the user's code is not what the run was begun with, as far as that was noted."""
+    before, now = run.environment().get(CODE, {}), config.code_digests()
+    for section, codes in config.code().items():
+        if before.get(section, now[section]) != now[section]:
+            files = " or ".join(str(file or usercode.parts(name)[0]) for name, file in codes)
+            raise BadInput(
+                f"{run.path} was begun before {files} changed, where its {section} is from: put back what it was to go "
+                "on, choose another --name, or give --overwrite to delete that run"
+            )
 
 
 def check_extension(run: Run, before: int, experiment: Experiment) -> None:

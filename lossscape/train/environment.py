@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from lossscape import devices
+from lossscape.config import RunConfig
 from lossscape.files import write_text
+from lossscape.runfiles import CODE
 from lossscape.runs import Run
 
 
@@ -33,6 +35,12 @@ def record(run: Run, device: torch.device, facts: dict[str, Any]) -> None:
     else:
         content = session(device) | facts
     write_text(run.environment_file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def code_facts(config: RunConfig) -> dict[str, Any]:
+    """SHA-256 of the user's code that a config names, where it names any."""
+    digests = config.code_digests()
+    return {CODE: digests} if digests else {}
 
 
 def _git_commit() -> str | None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
-from lossscape.train.checks import check_batches, check_folder, check_outputs, check_session
-from lossscape.train.environment import record
+from lossscape.train.checks import check_batches, check_code, check_folder, check_outputs, check_session
+from lossscape.train.environment import code_facts, record
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.objectives import objectives_of
 from lossscape.train.state import State, average_of, is_finished, load_resume, open_metrics, say_state
@@ -110,7 +111,7 @@ def train_as_writer(setup: Setup, state: State, *, overwrite: bool, quiet: bool,
     """Train as the process that writes. writer: TensorBoard's SummaryWriter, the class, or None."""
     run, experiment = setup.run, setup.experiment
     teacher = check_teacher(run, experiment, overwrite=overwrite)
-    trust.remember(experiment.code())
+    trust.remember(chain(*experiment.code().values()))
     if overwrite:
         empty(run)
     sweep(run.path / "checkpoints")
@@ -150,13 +151,18 @@ def train_as_replica(setup: Setup, state: State) -> Run:
 
 
 def begin_or_continue(setup: Setup, state: State) -> bool:
-    """Load what an earlier session left, in every process; returns whether the run is finished."""
+    """Load what an earlier session left, in every process; returns whether the run is finished.
+
+    Raises BadInput where there is something to continue, and the user's code has changed since.
+    """
     setup.world.wait()  # the writing process may have had something to delete
     exists = setup.run.resume_file.exists()
     if exists:
         load_resume(setup.run, state)
     setup.world.wait()
     finished = exists and is_finished(setup.experiment, state)
+    if not finished:
+        check_code(setup.run, setup.experiment)
     if finished and not setup.run.epoch_file(state.epoch).exists():
         raise BadInput(f"{setup.run.path} is finished but lacks its last checkpoint: train anew with --overwrite")
     return finished
@@ -184,6 +190,7 @@ def begin(setup: Setup, state: State, teacher: dict[str, Any], quiet: bool) -> P
     summary = models.summarise(state.model, setup.data.train.inputs)
     write_text(run.config_file, yamlfile.dump(experiment.resolved(run.path)))
     facts = {"seed": experiment.seed, "model": dataclasses.asdict(summary), "data": setup.data.facts}
+    facts |= code_facts(experiment)
     facts |= {"micro_batch": setup.micro_batch, "processes": setup.world.size, **teacher}
     record(run, setup.device, facts)
     say_state(run, "running", state)
