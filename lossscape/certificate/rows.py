@@ -11,7 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from lossscape.certificate.check import ABSOLUTE, RELATIVE, SMALLEST, Certified, Check, Findings, Kind, compare, worst
+from lossscape.certificate.check import (
+    ABSOLUTE,
+    OVERFLOW,
+    RELATIVE,
+    SMALLEST,
+    Certified,
+    Check,
+    Findings,
+    Kind,
+    compare,
+    worst,
+)
 from lossscape.certificate.neighbours import STANDS_OUT, Neighbours
 from lossscape.certificate.reference import Plain, Reference, words
 from lossscape.evaluate.subspace import Coordinates
@@ -33,9 +44,9 @@ LOW = 4
 def check(result: Certified, reference: Reference) -> Findings:
     """Compare every column at each of these rows; of each metric the one that differs most is told."""
     rows = Rows(result, reference)
-    origins = [coordinates for _, coordinates in result.anchors if coordinates in result.values][:1]
+    anchors = [coordinates for _, coordinates in result.anchors if coordinates in result.values]
     number = number_drawn(result)
-    drawn = [*origins, *reference.points[:number]]
+    drawn = [*anchors, *reference.points[:number]]
     checks = rows.compared(DRAWN, "stored rows", drawn)
     picked, standing_out = outliers(result, number // 2 + 1)
     facts: dict[str, Any] = {"rows_checked": {"drawn": len(drawn)}}
@@ -43,7 +54,7 @@ def check(result: Certified, reference: Reference) -> Findings:
         checks += rows.compared(OUTLIER, "rows that stand out from their neighbours", picked)
         facts["rows_checked"] |= {"standing_out": standing_out, "of_these": len(picked)}
     if result.precision not in ("fp32", "fp64"):
-        facts["precision_check"] = rows.errors(drawn[len(origins) :] or origins)
+        facts["precision_check"] = rows.errors(drawn[len(anchors) :] or anchors)
     return checks, facts
 
 
@@ -57,7 +68,7 @@ def number_drawn(result: Certified) -> int:
 def most(result: Certified) -> int:
     """Rows that are recomputed at most."""
     number = number_drawn(result)
-    return 1 + number + number // 2 + 1
+    return len(result.anchors) + number + number // 2 + 1
 
 
 class Rows:
@@ -115,6 +126,8 @@ class Rows:
                     value, exact = stored[f"{split}_{column}"], plain.means[column]
                     label = f"{split} {column} {where}"
                     found[name].append(compare(kind, label, value, exact, 2 * first.tolerance))
+        if not math.isfinite(plain.means["loss"]) and OVERFLOW < stored[f"{split}_loss"] < math.inf:
+            return {name: [replace(each, passed=None) for each in checks] for name, checks in found.items()}
         return found
 
     def errors(self, points: Sequence[Coordinates]) -> Mapping[str, float]:
