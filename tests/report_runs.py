@@ -213,16 +213,19 @@ def write_pairs(
             if not made.exists():
                 write_landscape(run, loss, grid=(9, 9), label=kind, targets=kind)
             surface = read_surface(made)
-            row = measure_surface(surface.x, surface.y, surface.values("train_loss"), ["+0.1"]).row()
-            measures.append([net, kind, 0, os.path.relpath(made, place), *row.values()])
-            summary += [[net, kind, key, value, None, int(np.isfinite(value))] for key, value in row.items()]
+            found = measure_surface(surface.x, surface.y, surface.values("train_loss"), ["+0.1"])
+            row, rough = found.row(), found.unresolved
+            measures.append([net, kind, 0, os.path.relpath(made, place), *row.values(), " ".join(rough)])
+            for key, value in row.items():
+                known = int(np.isfinite(value))
+                summary.append([net, kind, key, value, None, known, known * (key not in rough)])
     place.mkdir(parents=True)
     made_by = {"kind": "random", "normalize": "filter", "ignore": ["bias", "norm"]}
     settings = {"analysis": "pair", "targets": targets, "nets": nets, "grid": [9, 9], "x_range": [-1.0, 1.0],
                 "y_range": [-1.0, 1.0], "directions": made_by, "repeats": 1, "levels": ["+0.1"]}  # fmt: skip
     (place / "settings.yaml").write_text(yamlfile.dump(settings))
-    columns = ["net", "targets", "seed", "surface", *row]
+    columns = ["net", "targets", "seed", "surface", *row, "unresolved"]
     pd.DataFrame(measures, columns=columns).to_csv(place / "measures.csv", index=False)
-    columns = ["net", "targets", "measure", "mean", "std", "planes"]
+    columns = ["net", "targets", "measure", "mean", "std", "planes", "resolved"]
     pd.DataFrame(summary, columns=columns).to_csv(place / "summary.csv", index=False)
     return read(place)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lossscape.analyses.interpolate.measures import gauss_length, measure_curve
+from lossscape.analyses.interpolate.measures import CurveMeasures, gauss_length, measure_curve
 from lossscape.config import experiment_from
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Subspace, line_points
@@ -149,6 +149,58 @@ def test_measures_of_curves_with_known_answers() -> None:
     assert (parabola.bump_start, parabola.bump_peak, parabola.bump_width) == (0.5, 1.0, 0.5)
     assert parabola.barrier_chord == pytest.approx(0, abs=1e-12)
     assert measure_curve(alpha[:-1], alpha[:-1]) is None
+
+
+@pytest.mark.parametrize("points", [11, 101, 1001])
+@pytest.mark.parametrize("curvature", [1e-6, 1e-4, 1.0])
+def test_the_least_curvature_counts_at_any_number_of_points(points: int, curvature: float) -> None:
+    alpha = np.linspace(0, 1, points)
+
+    def fraction(loss: np.ndarray, precision: str = "fp64") -> float:
+        found = measure_curve(alpha, loss, precision)
+        assert found is not None
+        return found.convex_fraction
+
+    line = 2 - alpha
+    assert fraction(line + curvature * alpha**2) == 1
+    assert fraction(line - curvature * alpha**2) == 0
+    assert fraction(line + curvature * (alpha - 0.5) ** 3) == pytest.approx(np.mean(alpha[1:-1] > 0.5 - 1e-9), abs=0.02)
+    single = [(line + sign * curvature * alpha**2).astype(np.float32).astype(float) for sign in (1, -1)]
+    assert fraction(single[0], "fp32") == 1
+    # what is far below a thousandth of the greatest loss counts as none, what is far above it on any points
+    assert fraction(single[1], "fp32") == {1e-6: 1, 1e-4: (points > 11), 1.0: 0}[curvature]
+
+
+def test_curvature_beyond_rounding_is_told_from_it_on_close_points() -> None:
+    alpha = np.linspace(0, 1, 1001)
+    rounded = (2 - alpha - 0.01 * alpha**2).astype(np.float32).astype(float)
+    single, exact = (measure_curve(alpha, rounded, precision) for precision in ("fp32", "fp64"))
+    assert single is not None
+    assert exact is not None
+    assert single.convex_fraction == 0
+    assert 0.1 < exact.convex_fraction < 0.9  # the rounding of neighbours: 1e-7 beside differences of 2e-8
+    half = measure_curve(alpha, rounded, "bf16")
+    assert half is not None
+    assert half.unresolved == ("convex_fraction",)
+
+
+def test_what_the_points_of_a_curve_cannot_tell_is_named() -> None:
+    def measured(points: int) -> CurveMeasures:
+        alpha = np.linspace(0, 1, points)
+        found = measure_curve(alpha, 1 - alpha + np.exp(-(((alpha - 0.53) / 0.06) ** 2)))
+        assert found is not None
+        return found
+
+    few, many = measured(11), measured(1001)
+    assert many.unresolved == ()
+    assert {"bump_height", "bump_width", "barrier_chord"} <= set(few.unresolved)
+    assert abs(few.barrier_chord - many.barrier_chord) > 0.1 * many.barrier_chord
+    smooth = measure_curve(np.linspace(0, 1, 21), (1 - np.linspace(0, 1, 21)) ** 2)
+    assert smooth is not None
+    assert smooth.unresolved == ()
+    least = measure_curve(np.linspace(0, 1, 3), np.array([1.0, 2.0, 0.0]))
+    assert least is not None
+    assert least.unresolved == ("bump_height", "bump_width", "convex_fraction", "barrier_chord", "barrier_mean")
 
 
 @given(st.lists(st.floats(-100, 100), min_size=3, max_size=30))

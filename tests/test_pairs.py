@@ -77,12 +77,19 @@ def test_measures_and_their_spread(own_run: Run) -> None:
     for _, row in pairs.table.iterrows():
         surface = read_surface(folder / row["surface"])
         assert surface.settings["targets"] == row["targets"]
-        expected = measure_surface(surface.x, surface.y, surface.values("train_loss"), ["+0.1", "x2"]).row()
+        losses = surface.values("train_loss")
+        found = measure_surface(surface.x, surface.y, losses, ["+0.1", "x2"], precision="fp32")
+        expected = found.row()
         assert {name: row[name] for name in expected} == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
+        assert row["unresolved"].split() == list(found.unresolved)
     slopes = pairs.table[pairs.table["targets"] == "soft"]["mean_slope"]
-    mean, spread, planes = pairs.means[("digits@epoch-0003", "soft", "mean_slope")]
-    assert (mean, spread, planes) == pytest.approx((slopes.mean(), slopes.std(ddof=1), 3))
-    assert pairs.means[("digits@epoch-0003", "soft", "diameter_x2")][2] == 0  # twice a loss of 0
+    mean = pairs.means[("digits@epoch-0003", "soft", "mean_slope")]
+    rough = [row["unresolved"].split() for _, row in pairs.table.iterrows() if row["targets"] == "soft"]
+    assert mean[:3] == pytest.approx((slopes.mean(), slopes.std(ddof=1), 3))
+    for name in ("mean_slope", "max_slope", "share_+0.1"):
+        assert pairs.means[("digits@epoch-0003", "soft", name)].resolved == 3 - sum(name in names for names in rough)
+    assert 0 < sum("share_+0.1" in names for names in rough)
+    assert pairs.means[("digits@epoch-0003", "soft", "diameter_x2")].planes == 0  # twice a loss of 0
 
 
 def test_a_second_call_computes_nothing_again(own_run: Run) -> None:

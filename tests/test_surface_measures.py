@@ -16,9 +16,10 @@ def measured(
     x_range: tuple[float, float] = (-1, 1),
     y_range: tuple[float, float] = (-1, 1),
     levels: tuple[str, ...] = ("+0.25",),
+    precision: str = "fp64",
 ) -> SurfaceMeasures:
     x, y = np.linspace(*x_range, n), np.linspace(*y_range, n)
-    return measure_surface(x, y, loss(*np.meshgrid(x, y)), levels)
+    return measure_surface(x, y, loss(*np.meshgrid(x, y)), levels, precision=precision)
 
 
 def test_a_round_bowl() -> None:
@@ -131,8 +132,60 @@ def test_opposite_sides_of_a_lopsided_range() -> None:
 
 def test_rounding_of_single_precision_on_a_fine_grid_is_seen_as_such() -> None:
     generator = np.random.default_rng(0)
-    found = measured(lambda x, y: 1e6 + 1e-4 * generator.uniform(-1, 1, x.shape), n=21)
-    assert found.convex_fraction == 1
+    losses = 1e6 + 0.05 * generator.uniform(-1, 1, (21, 21))
+    assert measured(lambda x, y: losses, n=21, precision="fp32").convex_fraction == 1
+    assert measured(lambda x, y: losses, n=21).convex_fraction < 0.5
+
+
+@pytest.mark.parametrize("n", [11, 101, 1001])
+@pytest.mark.parametrize("curvature", [1e-6, 1e-3, 1.0])
+def test_the_least_curvature_counts_on_every_grid(n: int, curvature: float) -> None:
+    assert measured(lambda x, y: 2 + curvature * (x**2 + y**2), n=n).convex_fraction == 1
+    assert measured(lambda x, y: 2 - curvature * (x**2 + y**2), n=n).convex_fraction == 0
+    assert measured(lambda x, y: 2 + curvature * (x**2 - y**2), n=n).convex_fraction == 0
+    inner = np.linspace(-1, 1, n)[1:-1]  # L_xx = 6·curvature·x
+    found = measured(lambda x, y: 2 + curvature * (x**3 + y**2), n=n).convex_fraction
+    assert found == pytest.approx(np.mean(inner > -1e-9), abs=2 / n)
+
+
+BOWL_AREA = np.pi / 4
+"""Share of [−1, 1]² under a level of 1 of steepness·(x² + y²), times the steepness."""
+
+
+@pytest.mark.parametrize(("steepness", "n"), [(1.5, 17), (40.0, 61), (400.0, 161), (400.0, 160)])
+def test_what_is_resolved_is_within_a_tenth(steepness: float, n: int) -> None:
+    found = measured(lambda x, y: steepness * (x**2 + y**2), n=n, levels=("1",))
+    assert "share_1" not in found.unresolved
+    assert "mean_slope" not in found.unresolved
+    assert found.widths[0].share == pytest.approx(BOWL_AREA / steepness, rel=0.1)
+
+
+@pytest.mark.parametrize(("steepness", "n"), [(40.0, 11), (400.0, 11), (400.0, 21), (400.0, 20), (40.0, 5), (40.0, 3)])
+def test_an_area_that_the_grid_cannot_tell_is_named(steepness: float, n: int) -> None:
+    found = measured(lambda x, y: steepness * (x**2 + y**2), n=n, levels=("1",))
+    assert "share_1" in found.unresolved
+    assert abs(found.widths[0].share - BOWL_AREA / steepness) > 0.1 * BOWL_AREA / steepness
+    assert "mean_slope" in found.unresolved or n > 3
+
+
+def test_every_measure_is_held_against_that_of_every_second_point() -> None:
+    smooth = measured(lambda x, y: 3 + x + x**2 + y**2, n=41)
+    assert smooth.unresolved == ()
+    # a wave that every second point misses
+    wave = measured(lambda x, y: x**2 + np.cos(20 * np.pi * (x + 1)) / 8, n=41)
+    assert {"mean_slope", "max_slope", "convex_fraction"} <= set(wave.unresolved)
+    valley = measured(lambda x, y: 200 * (x - y) ** 2 + 0.1 * x**2, n=21, levels=("+0.1", "+500"))
+    assert "share_+0.1" in valley.unresolved  # as long as the grid, and narrower than its step
+    assert "share_+500" not in valley.unresolved
+    assert set(measured(lambda x, y: x**2, n=2, levels=("1",)).unresolved) == {
+        "mean_slope", "max_slope", "share_1", "diameter_1"
+    }  # fmt: skip
+    assert measured(lambda x, y: x + np.nan).unresolved == ()
+
+
+def test_a_constant_and_an_odd_surface_are_resolved() -> None:
+    assert measured(lambda x, y: 0 * x + 2.3).unresolved == ()
+    assert measured(lambda x, y: x**2 + y**2 + 1e-9 * x * y**2).unresolved == ()  # an asymmetry near 0
 
 
 def test_levels_are_read_and_refused() -> None:

@@ -16,9 +16,10 @@ from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.execution import Execution
 from lossscape.measured import Measured
 from lossscape.results import Curve, read_csv, read_curve
+from lossscape.results.resolution import UNRESOLVED
 from lossscape.runs import Run, point_of
 from lossscape.studies.config import InterpolationStudy, Opened
-from lossscape.studies.statements import FAILS, HOLDS, OPEN, PARTLY, Say, Statement, judged, spread
+from lossscape.studies.statements import FAILS, HOLDS, OPEN, PARTLY, Say, Statement, judged, rough_words, spread
 from lossscape.train import train
 
 ORIGINAL, REPLICATION = "Goodfellow et al.", "replication on MNIST"
@@ -60,6 +61,11 @@ class Line:
     def barrier(self) -> float:
         """Above the chord, as a share of the fall."""
         return self._share(float(self.curve.measures["train"]["barrier_chord"]))
+
+    @property
+    def unresolved(self) -> Sequence[str]:
+        """The measures that its points do not resolve."""
+        return self.curve.measures["train"].get(UNRESOLVED, ())
 
     @property
     def early_defect(self) -> float:
@@ -114,6 +120,7 @@ def _row(line: Line) -> dict[str, Any]:
         "early_convexity_defect": line.early_defect * abs(line.fall),
         "distance_moved": measures["distance_moved"],
         "gauss_length": measures["gauss_length"] if measures["gauss_length"] is not None else float("nan"),
+        UNRESOLVED: " ".join(line.unresolved),
     }  # fmt: skip
 
 
@@ -162,6 +169,8 @@ def falls(lines: Sequence[Line], source: str, claim: str) -> Statement:
     evidence += f"; holds up to {100 * RISE:g} %"
     evidence += f"; barrier against the chord {spread([100 * line.barrier for line in lines])} % of the fall"
     evidence += f"; convex fraction {spread(_convex(lines))}"
+    rough = [any(key in line.unresolved for key in ("bump_height", "barrier_chord")) for line in lines]
+    evidence += rough_words(rough, "the rise or the barrier", "lines")
     return Statement(source, claim, judged(outcomes), evidence)
 
 

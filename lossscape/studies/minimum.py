@@ -22,9 +22,10 @@ from lossscape.execution import Execution
 from lossscape.measured import Measured
 from lossscape.results import read_csv
 from lossscape.results.folder import MEASURES_CSV
+from lossscape.results.resolution import UNRESOLVED
 from lossscape.runs import Point, Run, point_of
 from lossscape.studies.config import MinimumStudy, Opened
-from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, judged, spread
+from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, judged, rough_words, spread
 from lossscape.train import train
 
 SOURCE = "Wang and Thawonmas"
@@ -159,10 +160,9 @@ def judge_surfaces(
         return []
     table = read_csv(pairs / MEASURES_CSV, TEXT)
     table = table[table["targets"] == targets]
-    values = {
-        net: {str(key): own.tolist() for key, own in table[table["net"] == name].items() if key not in TEXT}
-        for net, name in names.items()
-    }
+    rows = {net: table[table["net"] == name] for net, name in names.items()}
+    values = {net: {str(key): own[key].tolist() for key in own if key not in TEXT} for net, own in rows.items()}
+    unclear = {net: [str(words).split() for words in own.get(UNRESOLVED, [])] for net, own in rows.items()}
 
     def extreme(net: str, key: str, best: Callable[..., float], claim: str, measure: str) -> Statement:
         planes = list(zip(*(values[each][key] for each in values), strict=True))
@@ -171,6 +171,8 @@ def judge_surfaces(
         outcomes = [plane[own] == best(plane) and plane.count(plane[own]) == 1 for plane in known]
         evidence = f"{measure}: " + ", ".join(f"{each} {spread(values[each][key])}" for each in values)
         evidence += f"; so on {sum(outcomes)} of {len(planes)} planes"
+        for each, own_words in unclear.items():
+            evidence += rough_words([key in words for words in own_words], f"of {each}", "planes")
         evidence += "".join(f"; {each} did not train" for each in idle)
         return Statement(SOURCE, f"{claim} ({form})", OPEN if idle else judged(outcomes), evidence)
 

@@ -16,6 +16,7 @@ from lossscape.figures.training import shown_words, training_picture
 from lossscape.report.page import write_report
 from lossscape.results import read_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
+from lossscape.results.resolution import ROUGH, ROUGH_NOTE, UNRESOLVED
 from lossscape.runfiles import RunFiles
 from lossscape.studies.statements import STATEMENTS, STUDY, spread
 
@@ -25,7 +26,7 @@ LINE_MEASURES = {
     "bump_height": "greatest rise", "barrier_chord": "barrier against the chord",
     "barrier_mean": "barrier against the mean of the ends", "convex_fraction": "convex fraction",
 }  # fmt: skip
-TEXT = ("net", "start", "dropout", "folder", "monotone", "run", "trains")
+TEXT = ("net", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED)
 
 
 def write_study_report(home: Path) -> Path:
@@ -54,7 +55,7 @@ def _interpolation(home: Path, settings: dict[str, Any], measures: pd.DataFrame,
         alt = f"Loss and accuracy against α from {STARTS[str(start)]}, dropout {dropout}."
         pictures.append(curve_picture(curves, page, f"lines-from-{start}-dropout-{dropout}.png", alt))
     rows = [
-        [str(net), STARTS[str(start)], str(dropout), *(spread(own[key].tolist()) for key in LINE_MEASURES)]
+        [str(net), STARTS[str(start)], str(dropout), *(_cell(own, key) for key in LINE_MEASURES)]
         for (net, start, dropout), own in measures.groupby(["net", "start", "dropout"], sort=False)
     ]
     seeds = measures["seed"].nunique()
@@ -62,12 +63,21 @@ def _interpolation(home: Path, settings: dict[str, Any], measures: pd.DataFrame,
         f"Measures of the training loss along the lines, mean ± std over {seeds} seed{'s'[: seeds != 1]}, in units of "
         "the loss. The figures show the first seed."
     )
+    if any(ROUGH in cell for row in rows for cell in row[3:]):
+        caption += f" {ROUGH_NOTE}"
     table = Table(rows, ["net", "from", "dropout", *LINE_MEASURES.values()], caption, words=(1, 2))
     return Section(
         title=f"Study of linear interpolation, scale {settings['scale']}",
         parts=[_statements(home), *pictures, table],
         files=_files(home, page),
     )
+
+
+def _cell(lines: pd.DataFrame, key: str) -> str:
+    """A measure over several lines, marked where the points of one do not resolve it."""
+    words = spread(lines[key].tolist())
+    rough = any(key in names.split() for names in lines.get(UNRESOLVED, []))
+    return f"{words} {ROUGH}" if rough else words
 
 
 def _runs_tried(home: Path, measures: pd.DataFrame) -> list[RunFiles]:

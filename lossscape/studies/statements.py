@@ -45,6 +45,11 @@ def spread(values: Sequence[float], form: str = ".3g") -> str:
     return f"{mean} ± {format(known.std(ddof=1), form)}" if known.size > 1 else mean
 
 
+def rough_words(rough: Sequence[bool], measure: str, where: str) -> str:
+    """What evidence says of a measure that the points of some lines or planes do not resolve; nothing of none."""
+    return f"; {measure} not resolved on {sum(rough)} of {len(rough)} {where}" if any(rough) else ""
+
+
 def begin_study(home: Path, settings: Mapping[str, Any]) -> None:
     """Say in home/study what the study is; what was said of another one in this folder is deleted."""
     text = yamlfile.dump(dict(settings))

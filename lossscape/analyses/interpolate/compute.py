@@ -69,7 +69,7 @@ def compute(request: Request, execution: Execution) -> Path:
                 "distance": norm(line.directions[0]),
                 "distance_moved": measures.distance_moved(line.origin, problem.values(end)[0]),
                 "gauss_length": _gauss_length(problem, line, execution.quiet),
-                **measures_of(alphas, curve),
+                **measures_of(alphas, curve, problem.measured.precision),
             }
             write_text(folder / MEASURES, json.dumps(found, indent=2) + "\n")
             anchors = [(start, (0.0,)), (end, (1.0,))]
@@ -105,10 +105,10 @@ def line_of(problem: Problem, start: Point, end: Point) -> Subspace:
     return Subspace(origin, [between(origin, target)], buffers, moving, frozen=problem.policy == "frozen")
 
 
-def measures_of(alphas: Sequence[Coordinates], losses: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """The measures of the curve of each split."""
+def measures_of(alphas: Sequence[Coordinates], losses: Mapping[str, Sequence[float]], precision: str) -> dict[str, Any]:
+    """The measures of the curve of each split, whose losses were computed in this precision."""
     positions = np.array([alpha for (alpha,) in alphas])
-    found = {split: measures.measure_curve(positions, np.array(loss)) for split, loss in losses.items()}
+    found = {split: measures.measure_curve(positions, np.array(loss), precision) for split, loss in losses.items()}
     return {split: asdict(each) for split, each in found.items() if each is not None}
 
 

@@ -11,6 +11,7 @@ from lossscape.figures.curves import build_curve, curve_picture
 from lossscape.figures.section import Page, Picture, Section, Sentences, Table, value_text
 from lossscape.figures.style import save
 from lossscape.results import Curve
+from lossscape.results.resolution import ROUGH, ROUGH_NOTE, UNRESOLVED
 from lossscape.text import number
 
 CURVE_MEASURES = {
@@ -86,10 +87,11 @@ def measure_tables(curve: Curve) -> list[Table]:
     found, unit = curve.measures, captions.LOSS_UNITS.get(str(curve.settings["loss"]), "loss")
     splits = [split for split in curve.splits if isinstance(found.get(split), dict)]
     rows = [
-        [name, *(value_text(found[split][key]) for split in splits), unit if of == "loss" else of, meaning]
+        [name, *(_cell(found[split], key) for split in splits), unit if of == "loss" else of, meaning]
         for key, (name, of, meaning) in CURVE_MEASURES.items()
         if splits and all(key in found[split] for split in splits)
     ]
+    note = ROUGH_NOTE if any(found[split].get(UNRESOLVED) for split in splits) else ""
     whole = [
         [name, value_text(found[key], UNDEFINED.get(key, "none")), of, meaning]
         for key, (name, of, meaning) in LINE_MEASURES.items()
@@ -97,10 +99,16 @@ def measure_tables(curve: Curve) -> list[Table]:
     ]
     head, last = ["measure", *splits, "unit", "meaning"], len(splits) + 1
     tables = [
-        Table(rows, head, title="Measures of the curve on 0 ≤ α ≤ 1:", words=(last, last + 1)),
+        Table(rows, head, note, title="Measures of the curve on 0 ≤ α ≤ 1:", words=(last, last + 1)),
         Table(whole, ["measure", "value", "unit", "meaning"], title="Of the whole line:", words=(2, 3)),
     ]
     return [table for table in tables if table.rows]
+
+
+def _cell(measures: Mapping[str, Any], key: str) -> str:
+    """A measure of a split, marked where its points do not resolve it."""
+    words = value_text(measures[key])
+    return f"{words} {ROUGH}" if key in measures.get(UNRESOLVED, ()) else words
 
 
 def compare(results: Mapping[str, Sequence[Curve]], page: Page) -> list[Picture]:

@@ -5,14 +5,16 @@ given in both common forms, each by name.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from lossscape.evaluate.subspace import Subspace, axis
 from lossscape.objective import Objective
+from lossscape.results.resolution import ROUNDING, unresolved
 from lossscape.vectors import Params, norm, subtract
 
 
@@ -31,41 +33,88 @@ class CurveMeasures:
     bump_width: float
     """Length of the α after bump_start until L has come back to L(bump_start); to the end where it never does."""
     convex_fraction: float
-    """Fraction of the inner points whose second difference is not negative; 1 for convex samples."""
+    """Fraction of the inner points at which the second divided difference is not negative; 1 for a convex curve."""
     barrier_chord: float
     """max over α of L(α) − ((1 − α) L(0) + α L(1)) (Entezari et al., arXiv:2110.06296)."""
     barrier_mean: float
     """max over α of L(α) − (L(0) + L(1)) / 2 (Frankle et al., arXiv:1912.05671)."""
+    unresolved: tuple[str, ...] = ()
+    """Names of the measures that the points do not resolve: every second one alone tells another value."""
 
 
-def measure_curve(alpha: np.ndarray, loss: np.ndarray) -> CurveMeasures | None:
+FLAT = 1e-3
+"""Curvature, as a share of the greatest loss per unit of α², that second differences shall tell from rounding."""
+SMALL = 1e-2
+"""Share of the span of the losses: a rise or barrier that is less is held against so much."""
+_OF_STEPS = ("bump_height", "bump_width", "convex_fraction", "barrier_chord", "barrier_mean")
+
+
+def measure_curve(alpha: np.ndarray, loss: np.ndarray, precision: str = "fp64") -> CurveMeasures | None:
     """Measures of a sampled curve on [0, 1]; None where 0 or 1 is not among its points or a loss is not finite.
 
-    alpha: [P], ascending; loss: [P]. Every measure but the widths is in the units of the loss.
+    alpha: [P], ascending; loss: [P]; precision: in which the losses were computed, which says how far rounding bends
+    them. Every measure but the widths is in the units of the loss. What the points do not resolve is named.
     """
     inside = (alpha >= 0) & (alpha <= 1)
     alpha, loss = alpha[inside], loss[inside]
     if len(alpha) < 3 or alpha[0] != 0 or alpha[-1] != 1 or not np.isfinite(loss).all():
         return None
+    rounding = ROUNDING[precision]
+    found = _measures(alpha, loss, rounding)
+    second = np.unique(np.append(np.arange(0, len(alpha), 2), len(alpha) - 1))
+    halved = _measures(alpha[second], loss[second], rounding) if len(second) > 2 else None
+    values, others = ({name: getattr(each, name) for name in _OF_STEPS} if each else {} for each in (found, halved))
+    small = SMALL * float(np.ptp(loss))
+    floors = {"bump_height": small, "barrier_chord": small, "barrier_mean": small, "convex_fraction": 0.1}
+    unclear = set(unresolved(values, others, floors))
+    if stride_of(alpha, rounding) is None:
+        unclear.add("convex_fraction")
+    return replace(found, unresolved=tuple(name for name in _OF_STEPS if name in unclear))
+
+
+def _measures(alpha: np.ndarray, loss: np.ndarray, rounding: float) -> CurveMeasures:
+    """Of finite losses, at 0, 1 and points between them."""
     lowest = np.minimum.accumulate(loss)
     peak = int(np.argmax(loss - lowest))
     start = int(np.argmin(loss[: peak + 1]))
     height = float(loss[peak] - loss[start])
     back = np.nonzero(loss[peak:] <= loss[start])[0] if height > 0 else np.array([0])
     end = peak + int(back[0]) if len(back) else len(alpha) - 1
-    steps = np.diff(alpha)
-    bends = np.diff(np.diff(loss) / steps)
-    noise = 1e-9 * max(1.0, float(np.abs(loss).max())) / steps.min()
     return CurveMeasures(
         monotone=height <= 0,
         bump_height=height,
         bump_start=float(alpha[start]) if height > 0 else 0.0,
         bump_peak=float(alpha[peak]) if height > 0 else 0.0,
         bump_width=float(alpha[end] - alpha[start]) if height > 0 else 0.0,
-        convex_fraction=float(np.mean(bends >= -noise)),
+        convex_fraction=convex_fraction(alpha, loss, rounding),
         barrier_chord=float(np.max(loss - ((1 - alpha) * loss[0] + alpha * loss[-1]))),
         barrier_mean=float(np.max(loss - (loss[0] + loss[-1]) / 2)),
     )
+
+
+def convex_fraction(alpha: np.ndarray, loss: np.ndarray, rounding: float) -> float:
+    """Fraction of the inner points at which L[α₋, α, α₊] ≥ −τ, twice which is the curvature there.
+
+    L[α₋, α, α₊] = ((L₊ − L)/h₊ − (L − L₋)/h₋) / (h₋ + h₊), of neighbours far enough apart for rounding to hide no
+    curvature of FLAT · max|L| (`stride_of`); τ = 2·rounding·max|L| / h₋h₊ is what rounding moves it by.
+    """
+    stride = stride_of(alpha, rounding) or (len(alpha) - 1) // 2
+    before, after = (alpha[stride:-stride] - alpha[: -2 * stride], alpha[2 * stride :] - alpha[stride:-stride])
+    falls, rises = (loss[stride:-stride] - loss[: -2 * stride], loss[2 * stride :] - loss[stride:-stride])
+    bends = (rises / after - falls / before) / (before + after)
+    noise = 2 * rounding * float(np.abs(loss).max()) / (before * after)
+    return float(np.mean(bends >= -noise))
+
+
+def stride_of(alpha: np.ndarray, rounding: float) -> int | None:
+    """How many points away the neighbours of a second difference are, 1 where rounding lets them be the nearest.
+
+    The least number at which they lie √(4·rounding / FLAT) apart from every point, so that a curvature of FLAT times
+    the greatest loss is more than rounding. None where the line is too short for that.
+    """
+    apart, strides = math.sqrt(4 * rounding / FLAT), range(1, (len(alpha) - 1) // 2 + 1)
+    index = bisect_left(strides, apart, key=lambda stride: float((alpha[stride:] - alpha[:-stride]).min()))
+    return strides[index] if index < len(strides) else None
 
 
 def gauss_length(

@@ -14,7 +14,7 @@ import numpy as np
 
 from lossscape.analyses.grids import check_grid
 from lossscape.analyses.landscape import compute as landscape
-from lossscape.analyses.pair.measures import measure_surface, parse_level
+from lossscape.analyses.pair.measures import SurfaceMeasures, measure_surface, parse_level
 from lossscape.analyses.pair.request import Request
 from lossscape.directions import choose
 from lossscape.directions.plane import AXES
@@ -25,6 +25,7 @@ from lossscape.options import words_of
 from lossscape.problem import problem_of
 from lossscape.results import Surface, read_surface, write_csv
 from lossscape.results.folder import MEASURES_CSV, SUMMARY, joined, label, open_folder
+from lossscape.results.resolution import UNRESOLVED
 from lossscape.runfiles import check_once, names_apart
 from lossscape.runs import Point, point_of
 
@@ -44,7 +45,8 @@ def compute(request: Request, execution: Execution) -> Path:
 
     Every surface is a landscape in its run's own folder, resumed and certified there; the two of a plane share their
     forward passes. Writes measures.csv, a row a surface with the way to its folder, and summary.csv, mean and standard
-    deviation over the planes. Raises BadInput, RunFailed or Interrupted.
+    deviation over the planes and on how many of them the grid resolves the measure. Raises BadInput, RunFailed or
+    Interrupted.
     """
     check(request)
     centres = list(map(point_of, request.centres))
@@ -105,23 +107,27 @@ def surfaces_of(request: Request, execution: Execution, centres: dict[str, Point
 
 def write(folder: Path, made: Sequence[Made], levels: Sequence[str]) -> None:
     """Write measures.csv and summary.csv."""
-    rows = [
-        measure_surface(each.surface.x, each.surface.y, each.surface.values("train_loss"), levels).row()
-        for each in made
-    ]
-    names = list(rows[0])
+    measured = [_measured(each.surface, levels) for each in made]
+    names = list(measured[0].row())
     listed = [
-        [each.net, each.targets, each.seed, relative_path(each.surface.folder, folder), *row.values()]
-        for each, row in zip(made, rows, strict=True)
-    ]
-    write_csv(folder / MEASURES_CSV, ["net", "targets", "seed", "surface", *names], listed)
+        [each.net, each.targets, each.seed, relative_path(each.surface.folder, folder), *found.row().values(),
+         " ".join(found.unresolved)]
+        for each, found in zip(made, measured, strict=True)
+    ]  # fmt: skip
+    write_csv(folder / MEASURES_CSV, ["net", "targets", "seed", "surface", *names, UNRESOLVED], listed)
     summary = []
     for net, targets in dict.fromkeys((each.net, each.targets) for each in made):
+        own = [found for each, found in zip(made, measured, strict=True) if (each.net, each.targets) == (net, targets)]
         for name in names:
-            of_all = zip(made, rows, strict=True)
-            values = [row[name] for each, row in of_all if (each.net, each.targets) == (net, targets)]
-            summary.append([net, targets, name, *_mean_and_spread(values)])
-    write_csv(folder / SUMMARY, ["net", "targets", "measure", "mean", "std", "planes"], summary)
+            values = [found.row()[name] for found in own]
+            resolved = sum(np.isfinite(found.row()[name]) and name not in found.unresolved for found in own)
+            summary.append([net, targets, name, *_mean_and_spread(values), int(resolved)])
+    write_csv(folder / SUMMARY, ["net", "targets", "measure", "mean", "std", "planes", "resolved"], summary)
+
+
+def _measured(surface: Surface, levels: Sequence[str]) -> SurfaceMeasures:
+    losses, precision = surface.values("train_loss"), str(surface.settings["precision"])
+    return measure_surface(surface.x, surface.y, losses, levels, precision=precision)
 
 
 def _mean_and_spread(values: Sequence[float]) -> tuple[float, float, int]:

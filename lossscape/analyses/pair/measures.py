@@ -6,15 +6,16 @@ filters, with `unit` a distance between parameters. Losses that are not finite a
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lossscape.errors import BadInput
+from lossscape.results.resolution import ROUNDING, unresolved
 
 DEFAULT_LEVELS = ("+0.1", "+1", "x2")
-ROUNDING = 1e-9
-"""Of the greatest loss among nine neighbours: a second difference below −4·ROUNDING times it is a bend, not noise."""
+LEAST = {"asymmetry": 0.1, "convex_fraction": 0.1}
+"""Where these are less, a change of theirs is held against so much: near 0 every change is large beside themselves."""
 FLOOR = 1e-9
 """A loss below it is 0 to rounding, and a multiple of it says nothing."""
 _LEVEL = re.compile(r"(\+|x)?(\d+(?:\.\d*)?(?:e[+-]?\d+)?)", re.IGNORECASE)
@@ -71,12 +72,14 @@ class SurfaceMeasures:
     asymmetry: float
     """mean |L(p) − L(−p)| / mean |L(p) − L(0)| over p ≠ 0 with −p on the grid: 0 if even, 2 if L − L(0) is odd."""
     convex_fraction: float
-    """Share of the inner points with a positive semidefinite Hessian of central differences (to rounding)."""
+    """Share of the inner points with a positive semidefinite Hessian of central differences at the grid's step."""
     widths: tuple[Width, ...]
+    unresolved: tuple[str, ...] = ()
+    """Names, as in `row`, of those that the grid does not resolve: every second point alone tells another value."""
 
     def row(self) -> dict[str, float]:
-        """All of them by name, one number each: of a level share, diameter and touches_edge (1 or 0)."""
-        row = {each.name: float(getattr(self, each.name)) for each in fields(self) if each.name != "widths"}
+        """All numbers by name: of a level share, diameter and touches_edge (1 or 0)."""
+        row = {name: float(getattr(self, name)) for name in ("centre_loss", "points", "missing", *_OF_STEPS)}
         for width in self.widths:
             row |= {
                 f"share_{width.level.text}": width.share,
@@ -85,23 +88,52 @@ class SurfaceMeasures:
             }
         return row
 
+    def of_steps(self) -> dict[str, float]:
+        """Those that depend on how close the points lie."""
+        return {name: value for name, value in self.row().items() if name.startswith((*_OF_STEPS, "share", "diameter"))}
+
+
+_OF_STEPS = ("mean_slope", "max_slope", "asymmetry", "convex_fraction")
+
 
 def measure_surface(
-    x: np.ndarray, y: np.ndarray, loss: np.ndarray, levels: Sequence[str] = DEFAULT_LEVELS
+    x: np.ndarray, y: np.ndarray, loss: np.ndarray, levels: Sequence[str] = DEFAULT_LEVELS, *, precision: str = "fp64"
 ) -> SurfaceMeasures:
     """Measures of losses [len(y), len(x)] over a full grid of evenly spaced x and y, ascending.
 
-    levels: of the widths, as parse_level reads them. Raises BadInput where there is no full grid of 2 × 2 points.
+    levels: of the widths, as parse_level reads them; precision: in which the losses were computed, which says how far
+    rounding bends them. What the grid does not resolve is named. Raises BadInput where there is no full grid of 2 × 2
+    points.
     """
     if min(len(x), len(y)) < 2 or loss.shape != (len(y), len(x)):
         raise BadInput(f"a surface of shape {list(loss.shape)} is no full grid of {len(x)} × {len(y)} points")
     loss = np.where(np.isfinite(loss), loss, np.nan)
-    steps = float(np.ptp(x)) / (len(x) - 1), float(np.ptp(y)) / (len(y) - 1)
     at_x, at_y = np.flatnonzero(x == 0), np.flatnonzero(y == 0)
     centre = float(loss[at_y[0], at_x[0]]) if at_x.size and at_y.size else np.nan
+
+    def of_part(step: int) -> SurfaceMeasures:
+        """Of every point, or of every second one, with one off the end of an axis that has an even number."""
+        ends = [len(axis) - (len(axis) + 1) % 2 for axis in (x, y)]
+        own = [slice(0, end, step) for end in ends]
+        return _measures(x[own[0]], y[own[1]], loss[own[1], own[0]], levels, centre, ROUNDING[precision])
+
+    found = _measures(x, y, loss, levels, centre, ROUNDING[precision])
+    if min(len(x), len(y)) < 3:
+        return replace(found, unresolved=unresolved(found.of_steps(), {}))
+    whole = found if len(x) % 2 and len(y) % 2 else of_part(1)
+    # a region without an area may be one between the points
+    halved = {name: value for name, value in of_part(2).of_steps().items() if value or name in _OF_STEPS}
+    return replace(found, unresolved=unresolved(whole.of_steps(), halved, LEAST))
+
+
+def _measures(
+    x: np.ndarray, y: np.ndarray, loss: np.ndarray, levels: Sequence[str], centre: float, rounding: float
+) -> SurfaceMeasures:
+    """Measures of losses that are finite or NaN; centre: the loss there, which need not be a point of them."""
+    steps = float(np.ptp(x)) / (len(x) - 1), float(np.ptp(y)) / (len(y) - 1)
     slopes = cell_slopes(loss, *steps)
     slopes = slopes[np.isfinite(slopes)]
-    convex = convex_points(loss, *steps)
+    convex = convex_points(loss, *steps, rounding)
     return SurfaceMeasures(
         centre_loss=centre,
         points=loss.size,
@@ -120,10 +152,11 @@ def cell_slopes(loss: np.ndarray, x_step: float, y_step: float) -> np.ndarray:
     return np.hypot((across[:-1] + across[1:]) / (2 * x_step), (up[:, :-1] + up[:, 1:]) / (2 * y_step))
 
 
-def convex_points(loss: np.ndarray, x_step: float, y_step: float) -> np.ndarray:
+def convex_points(loss: np.ndarray, x_step: float, y_step: float, rounding: float) -> np.ndarray:
     """Whether the Hessian is positive semidefinite, at the inner points whose nine neighbours are all finite.
 
-    L_xx = (L(x+h) − 2L + L(x−h)) / h², L_xy = (L(+,+) − L(+,−) − L(−,+) + L(−,−)) / 4hₓh_y; its lesser eigenvalue.
+    L_xx = (L(x+h) − 2L + L(x−h)) / h², L_xy = (L(+,+) − L(+,−) − L(−,+) + L(−,−)) / 4hₓh_y; its lesser eigenvalue is at
+    least −4·rounding·max|L| / h², as far as rounding moves it, with the greatest of the nine losses and the lesser step.
     """
     if min(loss.shape) < 3:
         return np.empty(0, dtype=bool)
@@ -133,7 +166,7 @@ def convex_points(loss: np.ndarray, x_step: float, y_step: float) -> np.ndarray:
     yy = (nine[:, 0, 1] - 2 * nine[:, 1, 1] + nine[:, 2, 1]) / y_step**2
     xy = (nine[:, 2, 2] - nine[:, 2, 0] - nine[:, 0, 2] + nine[:, 0, 0]) / (4 * x_step * y_step)
     lesser = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)
-    noise = 4 * ROUNDING * np.abs(nine).max(axis=(1, 2), initial=0.0) / min(x_step, y_step) ** 2
+    noise = 4 * rounding * np.abs(nine).max(axis=(1, 2), initial=0.0) / min(x_step, y_step) ** 2
     convex: np.ndarray = lesser >= -noise
     return convex
 

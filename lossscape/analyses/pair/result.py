@@ -4,23 +4,36 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from lossscape.errors import BadInput
 from lossscape.results import Pair, Result, read_csv, read_settings, read_surface
+from lossscape.results.resolution import ROUGH, ROUGH_NOTE, UNRESOLVED
 from lossscape.text import number
 
 ORIGINAL = "labels"
-TEXT = ("net", "targets", "surface", "measure")
+TEXT = ("net", "targets", "surface", "measure", UNRESOLVED)
+
+
+class Mean(NamedTuple):
+    """A measure over several planes."""
+
+    mean: float
+    std: float
+    planes: int
+    """On which it is defined."""
+    resolved: int
+    """Of them, those whose grid resolves it; none of a result that was written before this was looked at."""
 
 
 @dataclass(frozen=True)
 class Pairs(Result):
     """A finished study of paired landscapes.
 
-    Its table is measures.csv: net, targets, seed, surface (its folder, from this one), then one column a measure; a
-    row for each surface.
+    Its table is measures.csv: net, targets, seed, surface (its folder, from this one), then one column a measure, and
+    the names of those that the grid does not resolve; a row for each surface.
     """
 
     summary: pd.DataFrame
@@ -46,12 +59,12 @@ class Pairs(Result):
         return int(self.settings["repeats"])
 
     @cached_property
-    def means(self) -> dict[tuple[str, str, str], tuple[float, float, int]]:
-        """Mean, standard deviation and number of planes, by net, targets and measure."""
+    def means(self) -> dict[tuple[str, str, str], Mean]:
+        """Over the planes, by net, targets and measure."""
         rows = self.summary.to_dict("records")
         return {
             (str(row["net"]), str(row["targets"]), str(row["measure"])):
-            (float(row["mean"]), float(row["std"]), int(row["planes"]))
+            Mean(float(row["mean"]), float(row["std"]), int(row["planes"]), int(row.get("resolved", 0)))
             for row in rows
         }  # fmt: skip
 
@@ -93,12 +106,10 @@ MEASURE_NAMES = {
     "asymmetry": "asymmetry of opposite sides (0 to 2)",
     "convex_fraction": "convex share of the inner points",
 }
-SMALL_STEPS = 2.0
-"""A region whose diameter is less than so many steps of the grid is known roughly only."""
-EDGE, ROUGH, NONE, SOME = "≥", "*", "–", "("
+EDGE, NONE, SOME = "≥", "–", "("
 MARKS = {
     EDGE: "≥: on some plane the region reaches the edge of the grid and may go on beyond.",
-    ROUGH: "*: narrower than two steps of the grid, which tell it roughly only.",
+    ROUGH: f"{ROUGH_NOTE[:-1]} on some plane.",
     NONE: "–: not defined (a level that is not above the centre's loss, a grid without opposite sides).",
     SOME: "In brackets: the planes on which it is defined.",
 }
@@ -122,32 +133,23 @@ def measure_rows(pairs: Pairs) -> list[list[str]]:
         for key in ("diameter", "share"):
             cells = [_width_cell(pairs, column, key, level) for column in columns]
             rows.append([f"{key} under {level_words(level)}", *cells])
-    if any(_known(pairs, column, "missing")[0] > 0 for column in columns):
+    if any(pairs.means[(*column, "missing")].mean > 0 for column in columns):
         rows.append(["points without a finite loss", *(_cell(pairs, column, "missing") for column in columns)])
     return rows
 
 
 def _width_cell(pairs: Pairs, column: tuple[str, str], key: str, level: str) -> str:
-    """A width under a level with the marks that tell how far it is known."""
+    """A width under a level with the mark that tells whether it is a bound."""
     words = _cell(pairs, column, f"{key}_{level}")
-    if words == NONE:
-        return words
-    if _known(pairs, column, f"touches_edge_{level}")[0] > 0:
-        return f"{EDGE} {words}"
-    spans = [pairs.settings[key] for key in ("x_range", "y_range")]
-    step = max((high - low) / (n - 1) for (low, high), n in zip(spans, pairs.settings["grid"], strict=True))
-    small = _known(pairs, column, f"diameter_{level}")[0] < SMALL_STEPS * step
-    return f"{words} {ROUGH}" if small else words
-
-
-def _known(pairs: Pairs, column: tuple[str, str], key: str) -> tuple[float, float, int]:
-    return pairs.means[(*column, key)]
+    bound = words != NONE and pairs.means[(*column, f"touches_edge_{level}")].mean > 0
+    return f"{EDGE} {words}" if bound else words
 
 
 def _cell(pairs: Pairs, column: tuple[str, str], key: str) -> str:
-    mean, spread, count = _known(pairs, column, key)
+    mean, spread, count, resolved = pairs.means[(*column, key)]
     if count == 0:
         return NONE
     alike = math.isnan(spread) or spread == 0
     words = number(mean, 3) if alike else f"{number(mean, 3)} ± {number(spread, 2)}"
-    return words if count == pairs.planes else f"{words} {SOME}{count} of {pairs.planes})"
+    words = words if count == pairs.planes else f"{words} {SOME}{count} of {pairs.planes})"
+    return words if resolved == count else f"{words} {ROUGH}"
