@@ -88,7 +88,7 @@ def test_measures_and_their_spread(own_run: Run) -> None:
     assert mean[:3] == pytest.approx((slopes.mean(), slopes.std(ddof=1), 3))
     for name in ("mean_slope", "max_slope", "share_+0.1"):
         assert pairs.means[("digits@epoch-0003", "soft", name)].resolved == 3 - sum(name in names for names in rough)
-    assert 0 < sum("share_+0.1" in names for names in rough)
+    assert any("share_+0.1" in names for names in rough)
     assert pairs.means[("digits@epoch-0003", "soft", "diameter_x2")].planes == 0  # twice a loss of 0
 
 

@@ -156,7 +156,7 @@ def convex_points(loss: np.ndarray, x_step: float, y_step: float, rounding: floa
     """Whether the Hessian is positive semidefinite, at the inner points whose nine neighbours are all finite.
 
     L_xx = (L(x+h) − 2L + L(x−h)) / h², L_xy = (L(+,+) − L(+,−) − L(−,+) + L(−,−)) / 4hₓh_y; its lesser eigenvalue is at
-    least −4·rounding·max|L| / h², as far as rounding moves it, with the greatest of the nine losses and the lesser step.
+    least −4·rounding·max|L| / h², as far as rounding moves it, with the greatest of the nine losses and lesser step.
     """
     if min(loss.shape) < 3:
         return np.empty(0, dtype=bool)
