@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from lossscape.data import torchvision_sets
 from lossscape.data.vision import torchvision
 
 Bytes = NDArray[np.uint8]
@@ -44,15 +45,24 @@ def idx_files(folder: Path, train: int = 40, test: int = 20) -> dict[str, Bytes]
         "t10k-images-idx3-ubyte": random_bytes(test, 28, 28, seed=1),
         "t10k-labels-idx1-ubyte": (np.arange(test) % 10).astype(np.uint8),
     }
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, values in content.items():
         (folder / name).write_bytes(idx(values))
     return content
 
 
+def published_idx_files(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Bytes]:
+    """The same, which are then taken for the published ones."""
+    content = idx_files(folder)
+    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in content}
+    others = torchvision_sets.published
+    patch.setattr(torchvision_sets, "published", lambda name: others(name) if "cifar" in name else sums)
+    return content
+
+
 def packed_idx_files(folder: Path, patch: pytest.MonkeyPatch, kind: str = "MNIST") -> dict[str, Bytes]:
     """The same as they are published, .gz; torchvision is made to know their MD5 sums."""
-    content = idx_files(folder)
+    content = published_idx_files(folder, patch)
     for name in content:
         (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes(), mtime=0))
         (folder / name).unlink()
@@ -135,8 +145,16 @@ class DataCase:
 
 DATA_CASES = [
     DataCase("digits", (1, 8, 8), 10, 1437, 360),
-    DataCase("mnist", (1, 28, 28), 10, 40, 20, lay=lambda root, _: idx_files(root / "MNIST/raw")),
-    DataCase("fashion_mnist", (1, 28, 28), 10, 40, 20, lay=lambda root, _: idx_files(root / "FashionMNIST/raw")),
+    DataCase("mnist", (1, 28, 28), 10, 40, 20, lay=lambda root, patch: published_idx_files(root / "MNIST/raw", patch)),
+    DataCase(
+        "fashion_mnist",
+        (1, 28, 28),
+        10,
+        40,
+        20,
+        lay=lambda root, patch: published_idx_files(root / "FashionMNIST/raw", patch),
+    ),
+    DataCase("idx", (1, 28, 28), 10, 40, 20, {"note": "ours"}, lambda root, _: idx_files(root)),
     DataCase("cifar10", (3, 32, 32), 10, 100, 20, lay=cifar_files),
     DataCase("cifar100", (3, 32, 32), 100, 200, 200, lay=lambda root, patch: cifar_files(root, patch, "CIFAR100")),
     DataCase("image_folder", (3, 5, 7), 3, 12, 6, {"note": "PNG copy"}, lambda root, _: picture_files(root)),

@@ -371,6 +371,7 @@ def test_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [spec.name for spec in specs] == [
         "mnist",
         "cifar10",
+        "idx",
         "image_folder",
         "synthetic",
         "synthetic_regression",

@@ -1,6 +1,7 @@
 """torchvision's data sets: fetched, unpacked, missing, corrupt; and the import of torchvision itself."""
 
 import functools
+import gzip
 import http.server
 import importlib
 import os
@@ -16,10 +17,10 @@ from typing import Any
 
 import pytest
 import torch
-from cases_data import cifar_files, idx_files, packed_cifar_files, packed_idx_files
+from cases_data import cifar_files, idx_files, packed_cifar_files, packed_idx_files, published_idx_files
 
 from lossscape import data
-from lossscape.data import FAMILY, Data, download, vision, where_data_is
+from lossscape.data import FAMILY, Data, download, torchvision_sets, vision, where_data_is
 from lossscape.data.vision import torchvision
 from lossscape.errors import BadInput, RunFailed
 
@@ -71,7 +72,7 @@ def mirrors(patch: pytest.MonkeyPatch, *addresses: str) -> None:
 
 @pytest.mark.usefixtures("no_network")
 def test_files_in_place_need_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = idx_files(tmp_path / "MNIST/raw")
+    written = published_idx_files(tmp_path / "MNIST/raw", monkeypatch)
     read = load("mnist", tmp_path)
     assert torch.equal(read.train.inputs[:, 0], torch.from_numpy(written[NAMES[0]]).float() / 255)
     assert torch.equal(read.test.targets, torch.from_numpy(written[NAMES[3]]).long())
@@ -113,8 +114,81 @@ def test_corrupt_cifar_file(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     cifar_files(tmp_path, monkeypatch)
     path = tmp_path / "cifar-10-batches-py" / name
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(BadInput, match=rf"dataset cifar10: {path} is corrupt .*MD5"):
+    with pytest.raises(BadInput, match=rf"dataset cifar10: {path} is corrupt .*checksum.*image_folder"):
         load("cifar10", tmp_path)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("file", NAMES)
+def test_altered_idx_file(name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One bit of the last label or pixel: a whole IDX file, but not the published one."""
+    folder = tmp_path / {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}[name]
+    published_idx_files(folder, monkeypatch)
+    assert len(load(name, tmp_path).train) == 40
+    alter(folder / file)
+    with pytest.raises(BadInput) as caught:
+        load(name, tmp_path)
+    said = str(caught.value)
+    assert f"dataset {name}: {folder / file} is corrupt (its checksum is not that of the published file)" in said
+    assert f"dataset: {{name: idx, root: {folder}}}" in said
+    assert len(load("idx", folder).train) == 40  # on purpose
+    for other in set(NAMES) - {file}:
+        alter(folder / other)
+    with pytest.raises(BadInput, match=rf"{NAMES[0]} is corrupt .*, nor are {', '.join(NAMES[1:])}\)"):
+        load(name, tmp_path)
+
+
+def alter(path: Path) -> None:
+    """Flip the lowest bit of a file's last byte."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+
+def test_sums_of_every_published_file_are_known() -> None:
+    for name, stored in torchvision_sets.STORED.items():
+        sums = torchvision_sets.published(name)
+        assert sorted(sums) == sorted(stored.files)
+        assert all(len(sum_) in (32, 64) for sum_ in sums.values())
+    assert torchvision_sets.published("cifar10")["data_batch_1"] == "c99cafc152244af753f735de768cd75f"
+
+
+@pytest.mark.skipif("LOSSSCAPE_TEST_DATA" not in os.environ, reason="LOSSSCAPE_TEST_DATA is not set: no real data")
+def test_an_altered_copy_of_the_real_mnist(tmp_path: Path) -> None:
+    shutil.copytree(Path(os.environ["LOSSSCAPE_TEST_DATA"]) / "MNIST/raw", tmp_path / "MNIST/raw")
+    alter(tmp_path / "MNIST/raw" / NAMES[2])
+    with pytest.raises(BadInput, match=rf"{NAMES[2]} is corrupt \(its checksum is not that of the published file\)"):
+        load("mnist", tmp_path)
+    alter(tmp_path / "MNIST/raw" / NAMES[2])
+    assert len(load("mnist", tmp_path).test) == 10_000
+
+
+# files of one's own in the form of MNIST's
+
+
+def test_own_idx_files_unpacked_or_not(tmp_path: Path) -> None:
+    written = idx_files(tmp_path)
+    for name in NAMES[:2]:
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((tmp_path / name).read_bytes()))
+        (tmp_path / name).unlink()
+    read = load("idx", tmp_path)
+    assert torch.equal(read.train.inputs[:, 0], torch.from_numpy(written[NAMES[0]]).float() / 255)
+    assert torch.equal(read.test.targets, torch.from_numpy(written[NAMES[3]]).long())
+    assert read.classes == [str(label) for label in range(10)]
+
+
+def test_own_idx_files_that_are_none(tmp_path: Path) -> None:
+    idx_files(tmp_path)
+    (tmp_path / NAMES[2]).unlink()
+    with pytest.raises(BadInput, match=f"dataset idx: {tmp_path} lacks {NAMES[2]}; put them there, unpacked or .gz"):
+        load("idx", tmp_path)
+    for content, why in (
+        (b"no gzip", "cannot be unpacked"),
+        (gzip.compress(b"\0\0\x08\3"), "4 bytes that are no whole"),
+    ):
+        (tmp_path / f"{NAMES[2]}.gz").write_bytes(content)
+        with pytest.raises(BadInput, match=rf"dataset idx: .*/{NAMES[2]}\.gz is corrupt \({why}"):
+            load("idx", tmp_path)
 
 
 @pytest.mark.usefixtures("no_network")
@@ -148,7 +222,7 @@ def test_only_what_is_missing_is_fetched(
     folder, address = server
     packed_idx_files(folder, monkeypatch)
     mirrors(monkeypatch, address)
-    idx_files(tmp_path / "MNIST/raw")
+    published_idx_files(tmp_path / "MNIST/raw", monkeypatch)
     (tmp_path / "MNIST/raw" / NAMES[1]).unlink()
     for name in (NAMES[0], NAMES[2], NAMES[3]):
         (folder / f"{name}.gz").unlink()
@@ -226,6 +300,7 @@ def test_where_data_is(tmp_path: Path) -> None:
     assert places["fashion_mnist"].there
     assert places["cifar100"].folder == tmp_path / "cifar-100-python"
     assert places["image_folder"].missing == ["train", "test"]
+    assert places["idx"].missing == NAMES
 
 
 # the import of torchvision

@@ -177,24 +177,45 @@ def test_second_time_nothing_is_decoded(root: Path, cache: Path, monkeypatch: py
     assert single_cache(cache).name.startswith("pictures-")
 
 
-CHANGES: dict[str, Callable[[Path], object]] = {
-    "another time": lambda root: os.utime(root / "train/ant/0.png", ns=(0, 10**18)),
-    "another size": lambda root: Image.fromarray(np.zeros((5, 7, 3), np.uint8)).save(root / "test/cat/0.png"),
-    "another name": lambda root: (root / "train/ant/0.png").rename(root / "train/ant/9.png"),
-    "one less": lambda root: (root / "train/bee/2.png").unlink(),
-    "moved to test": lambda root: (root / "train/bee/2.png").rename(root / "test/bee/2.png"),
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "another time": (
+        lambda root: os.utime(root / "train/ant/0.png", ns=(0, 10**18)),
+        "1 of another size or time ('train/ant/0.png')",
+    ),
+    "another size": (
+        lambda root: Image.fromarray(np.zeros((5, 7, 3), np.uint8)).save(root / "test/cat/0.png"),
+        "1 of another size or time ('test/cat/0.png')",
+    ),
+    "another name": (
+        lambda root: (root / "train/ant/0.png").rename(root / "train/ant/9.png"),
+        "1 new ('train/ant/9.png'), 1 gone ('train/ant/0.png')",
+    ),
+    "two less": (
+        lambda root: [(root / f"train/bee/{i}.png").unlink() for i in (2, 3)],
+        "2 gone ('train/bee/2.png', …)",
+    ),
+    "moved to test": (
+        lambda root: (root / "train/bee/2.png").rename(root / "test/bee/2.png"),
+        "1 new ('test/bee/2.png'), 1 gone ('train/bee/2.png')",
+    ),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_changed_folder_is_read_again(change: str, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_folder_is_read_again_and_told(
+    change: str, root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     read(root)
-    CHANGES[change](root)
+    harm, told = CHANGES[change]
+    harm(root)
+    assert capsys.readouterr().err == ""
     calls = decoding(monkeypatch)
     result = read(root)
     assert calls == [len(result.train) + len(result.test)]
+    assert f"the pictures in {root} have changed since they were decoded: {told}\n" in capsys.readouterr().err
     read(root)
     assert len(calls) == 1
+    assert capsys.readouterr().err == ""
     single_cache(cache)  # in the place of the old one
 
 
@@ -208,6 +229,20 @@ def test_broken_cache_is_made_again(kept: float, root: Path, cache: Path, monkey
     assert calls == [18]
     read(root)
     assert calls == [18]
+
+
+@pytest.mark.parametrize("what", ["pictures", "listing"])
+def test_a_flipped_bit_of_the_cache_is_told_and_healed(what: str, root: Path, cache: Path, capsys: Any) -> None:
+    first = read(root)
+    whole = bytearray(single_cache(cache).read_bytes())
+    part = first.train.inputs[3].numpy().tobytes() if what == "pictures" else b"train/ant/2.png"
+    assert whole.count(part) == 1
+    whole[whole.index(part) + 5] ^= 1
+    single_cache(cache).write_bytes(whole)
+    assert torch.equal(read(root).train.inputs, first.train.inputs)
+    assert f"kept in {single_cache(cache)} are damaged" in capsys.readouterr().err
+    assert torch.equal(read(root).train.inputs, first.train.inputs)
+    assert capsys.readouterr().err == ""
 
 
 def test_two_folders_do_not_share_a_cache(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import torch
 
 from lossscape.data.digits import digits
 from lossscape.data.folders import data_root
+from lossscape.data.idx import idx
 from lossscape.data.image_folder import image_folder
 from lossscape.data.options import DataOptions
 from lossscape.data.prepare import prepare, where_data_is
@@ -25,6 +26,7 @@ DATASETS: dict[str, Callable[..., RawData]] = {
         fashion_mnist,
         cifar10,
         cifar100,
+        idx,
         image_folder,
         synthetic,
         synthetic_regression,

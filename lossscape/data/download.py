@@ -52,7 +52,7 @@ def fetch(archives: list[Archive], what: str, patience: float = PATIENCE) -> Non
     writable, RunFailed where the disk is full.
     """
     for archive in archives:
-        if archive.path.is_file() and md5(archive.path) != archive.md5:
+        if archive.path.is_file() and digest(archive.path, like=archive.md5) != archive.md5:
             raise corrupt(what, archive.path, "its MD5 sum is not the published one")
     absent = [archive for archive in archives if not archive.path.is_file()]
     if absent and (reason := unreachable(absent[0].urls, patience)):
@@ -68,15 +68,18 @@ def fetch(archives: list[Archive], what: str, patience: float = PATIENCE) -> Non
                 os.replace(file, archive.folder / file.name)
 
 
-def md5(path: Path) -> str:
-    """The MD5 sum of a file, as torchvision knows published files by."""
+def digest(path: Path, like: str) -> str:
+    """The checksum of a file as it is published: MD5, as torchvision has them, or SHA-256, by the length of `like`."""
+    kind = "md5" if len(like) == 32 else "sha256"
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
-def corrupt(what: str, path: Path, why: str) -> BadInput:
-    """The error for a file that is there but is not what it should be."""
-    return BadInput(f"{what}: {path} is corrupt ({why}); remove it to have it fetched again, or put a whole copy there")
+def corrupt(what: str, path: Path, why: str, or_else: str = "") -> BadInput:
+    """The error for a file that is there but is not what it should be; or_else: another remedy, after a semicolon."""
+    return BadInput(
+        f"{what}: {path} is corrupt ({why}); remove it to have it fetched again, or put a whole copy there{or_else}"
+    )
 
 
 def unreachable(urls: list[str], patience: float) -> str | None:

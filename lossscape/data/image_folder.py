@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +36,8 @@ def image_folder(root: Path, *, note: str = "") -> RawData:
     """Pictures of equal size in root/train/CLASS/ and root/test/CLASS/, in torchvision's ImageFolder order.
 
     note: said wherever a figure comes from this data, e.g. "JPEG copy".
-    The tensors are kept in the cache folder and used while paths, sizes and times of all files stay the same.
+    The tensors are kept in the cache folder and used while paths, sizes and times of all files stay the same; what has
+    changed is said on stderr, and so is a cache that is damaged.
     Raises BadInput for a missing folder, an empty class, other classes in test than in train, a picture that
     cannot be decoded, or pictures of unequal size.
     """
@@ -43,12 +45,13 @@ def image_folder(root: Path, *, note: str = "") -> RawData:
     if train.classes != test.classes:
         differing = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
         raise BadInput(f"{WHAT}: {root}/train and /test must have the same classes; only in one: {differing}")
-    stamp = _sha256("\n".join(train.stamps + test.stamps))
-    cached = _cache_file(root)
-    pictures = _read(cached, stamp, len(train.paths) + len(test.paths))
-    if pictures is None:
+    stamps, cached = train.stamps + test.stamps, _cache_file(root)
+    before, pictures = _read(cached)
+    if before != stamps:
+        if before:
+            _say(f"the pictures in {root} have changed since they were decoded: {changes(before, stamps)}")
         pictures = torch.from_numpy(decode(train.paths + test.paths, WHAT))
-        _write(cached, {"stamp": stamp, "pictures": pictures})
+        _write(cached, {"listing": "\0".join(stamps), "pictures": pictures})
     size = len(train.paths)
     return RawData(
         train=Split(pictures[:size], torch.tensor(train.targets)),
@@ -115,15 +118,37 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _read(path: Path, stamp: str, count: int) -> torch.Tensor | None:
-    """The cached pictures; None where there are none, they are of other files, or the cache is broken."""
+def changes(before: list[str], now: list[str]) -> str:
+    """What differs between the stamps of two listings: how many files of each kind, with the name of the first."""
+    old, new = ({name: rest for name, *rest in (stamp.rsplit("\t", 2) for stamp in each)} for each in (before, now))
+    kinds = {
+        "of another size or time": [name for name in new if name in old and old[name] != new[name]],
+        "new": [name for name in new if name not in old],
+        "gone": [name for name in old if name not in new],
+    }
+    found = [(f"{len(names):,} {kind}", names) for kind, names in kinds.items() if names]
+    return ", ".join(f"{words} ({names[0]!r}{', …' if len(names) > 1 else ''})" for words, names in found)
+
+
+def _read(path: Path) -> tuple[list[str], torch.Tensor]:
+    """The listing and the pictures that are kept, none where nothing is, or where it is damaged, which is said."""
     try:
-        kept = torch.load(path, mmap=True, weights_only=True)
-        pictures = kept["pictures"]
-        fits = kept["stamp"] == stamp and len(pictures) == count and pictures.dtype == torch.uint8
-        return pictures if fits and pictures.dim() == 4 else None
-    except (OSError, RuntimeError, EOFError, LookupError, TypeError, pickle.UnpicklingError):
-        return None
+        with zipfile.ZipFile(path) as archive:  # torch.save stores checksums, and torch.load does not look at them
+            whole = archive.testzip() is None
+        kept = torch.load(path, mmap=True, weights_only=True) if whole else {}
+        listing, pictures = kept["listing"].split("\0"), kept["pictures"]
+        if pictures.dtype == torch.uint8 and pictures.dim() == 4 and len(pictures) == len(listing):
+            return listing, pictures
+    except OSError:
+        return [], torch.empty(0)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError):
+        pass
+    _say(f"the decoded pictures kept in {path} are damaged, or of another version: they are decoded again")
+    return [], torch.empty(0)
+
+
+def _say(words: str) -> None:
+    print(f"lossscape: {words}", file=sys.stderr)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
@@ -136,8 +161,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        print(
-            f"lossscape: decoded pictures cannot be kept in {path.parent} ({error}); the next start decodes "
-            "them again, unless LOSSSCAPE_CACHE names a writable folder",
-            file=sys.stderr,
+        _say(
+            f"decoded pictures cannot be kept in {path.parent} ({error}); the next start decodes them again, unless "
+            "LOSSSCAPE_CACHE names a writable folder"
         )

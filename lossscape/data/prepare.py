@@ -12,6 +12,7 @@ from torch import Tensor
 from lossscape.batches import Batch, Inputs, tensors_of
 from lossscape.data.check import checked
 from lossscape.data.folders import DataFolder, data_root
+from lossscape.data.idx import folder_of_idx
 from lossscape.data.image_folder import folder_of_pictures
 from lossscape.data.labels import noisy, stratified
 from lossscape.data.options import DataOptions
@@ -76,7 +77,7 @@ def prepare(read: Callable[[], Any], spec: DataOptions, device: torch.device) ->
 def where_data_is(root: str | None = None) -> list[DataFolder]:
     """For each data set of files: the folder looked at, and what is missing there. Nothing is downloaded."""
     folder = data_root(root)
-    return [folder_of(name, folder) for name in STORED] + [folder_of_pictures(folder)]
+    return [folder_of(name, folder) for name in STORED] + [folder_of_idx(folder), folder_of_pictures(folder)]
 
 
 def statistics(inputs: Tensor) -> tuple[list[float], list[float]]:
