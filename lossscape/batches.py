@@ -3,7 +3,7 @@
 `Batch` is the latter, and behaves like a tensor where samples are counted, chosen, split and moved.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
-from lossscape.vectors import Params
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +88,16 @@ def has_floats(inputs: Inputs) -> bool:
     return isinstance(inputs, Tensor) and inputs.is_floating_point()
 
 
+def changed(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
+    """Inputs each of whose tensors is changed alike."""
+    if isinstance(inputs, Batch):
+        return Batch({name: change(value) for name, value in inputs.tensors.items()})
+    return change(inputs)
+
+
 def cast(inputs: Inputs, dtype: torch.dtype) -> Inputs:
     """Inputs whose floats have another precision; integers stay."""
-    if isinstance(inputs, Batch):
-        return Batch({n: v.to(dtype) if v.is_floating_point() else v for n, v in inputs.tensors.items()})
-    return inputs.to(dtype) if inputs.is_floating_point() else inputs
+    return changed(inputs, lambda value: value.to(dtype) if value.is_floating_point() else value)
 
 
 def arguments(inputs: Inputs) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
@@ -104,19 +108,3 @@ def arguments(inputs: Inputs) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
 def called(module: nn.Module, inputs: Inputs) -> Any:
     """What a module gives for inputs."""
     return module(**inputs.tensors) if isinstance(inputs, Batch) else module(inputs)
-
-
-def called_with(module: nn.Module, values: Params, inputs: Inputs) -> Any:
-    """What a module gives for inputs with `values` in place of its parameters and buffers."""
-    return torch.func.functional_call(module, values, *arguments(inputs))
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """A module without what DataParallel, DistributedDataParallel and torch.compile wrap around it."""
-    while True:
-        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-            model = inner
-        else:
-            return model

@@ -6,13 +6,17 @@ formed: ∇⟨∇L, v⟩ is its product with v (Pearlmutter 1994). Everything is
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
-from lossscape.batches import called_with
-from lossscape.objective import Objective, arithmetic
+from lossscape.batches import called
+from lossscape.modules import using
+from lossscape.objective import Chunk, Objective, arithmetic
 from lossscape.vectors import Params, dot
 
 Done = Callable[[int], None]
@@ -79,22 +83,25 @@ def _summed(
     """Σ over chunks of `of`(the chunk's share of the mean loss, the parameters it depends on)."""
     values = objective.prepared(parameters, buffers)
     leaves = {name: values[name].detach().requires_grad_() for name in parameters}
+
+    def made(chunk: Chunk, model: nn.Module) -> Sequence[Tensor]:
+        # autocast keeps what it casts, and with it the graph of a chunk that has been freed
+        with torch.autocast(
+            objective.device.type, torch.bfloat16, enabled=objective.precision == "bf16", cache_enabled=False
+        ):
+            outputs = objective.logits(called(model, objective.habits.spared(chunk.inputs)), len(chunk.inputs))
+        share = objective.loss(outputs.double(), chunk.targets).sum() / len(objective)
+        return of(share, list(leaves.values()))
+
     totals: Sequence[Tensor] = []
-    for inputs, targets, masks in objective.chunks():
+    for chunk in objective.chunks():
         with _recorded(objective):
-            # autocast keeps what it casts, and with it the graph of a chunk that has been freed
-            with torch.autocast(
-                objective.device.type, torch.bfloat16, enabled=objective.precision == "bf16", cache_enabled=False
-            ):
-                given = called_with(objective.model, values | leaves | masks, inputs)
-                outputs = objective.logits(given, len(inputs))
-            share = objective.loss(outputs.double(), targets).sum() / len(objective)
-            parts = of(share, list(leaves.values()))
+            parts = using(objective.model, objective.ties, values | leaves | chunk.masks, partial(made, chunk))
         # never in place: what autograd gives for two parameters may be one tensor
         parts = [part.detach().double() for part in parts]
         totals = [total + part for total, part in zip(totals, parts, strict=True)] if totals else parts
         if done is not None:
-            done(len(inputs))
+            done(len(chunk.inputs))
     return dict(zip(leaves, totals, strict=True))
 
 
@@ -102,5 +109,18 @@ def _summed(
 def _recorded(objective: Objective) -> Iterator[None]:
     """The objective's arithmetic, with operations recorded, and attention by one that has second derivatives."""
     precision = "fp32" if objective.precision == "bf16" else objective.precision
-    with arithmetic(objective.device, precision), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+    with arithmetic(objective.device, precision), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _NormsDiffer():
         yield
+
+
+class _NormsDiffer(TorchFunctionMode):
+    """Weight normalisation, g v/‖v‖, by operations whose second derivatives are right.
+
+    torch's own takes ‖v‖ for a constant when its gradient is differentiated again.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch._weight_norm:
+            v, g, dim = args
+            return v * (g / torch.norm_except_dim(v, 2, dim))
+        return func(*args, **(kwargs or {}))

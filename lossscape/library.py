@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.analyses import ANALYSES
-from lossscape.batches import called, unwrapped
+from lossscape.batches import called, changed
 from lossscape.certificate.summary import summary
 from lossscape.data.prepare import fingerprint
 from lossscape.data.split import Data, Split
 from lossscape.errors import BadInput, one_of
 from lossscape.files import read_json, save_tensors
 from lossscape.losses import LOSSES, OF_CLASSES, Loss, plain
+from lossscape.modules import check_module, copied, unwrapped
 from lossscape.outputs import logits_of
 from lossscape.reading import samples_of
 from lossscape.results import Curve, Surface
@@ -52,7 +53,8 @@ class LiveRun(Run):
         home = tempfile.mkdtemp(prefix="lossscape-")
         super().__init__(Path(home) / type(unwrapped(model)).__name__)
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-        self._model, self._loss = copy.deepcopy(unwrapped(model)).cpu(), loss
+        check_module(unwrapped(model))
+        self._model, self._loss = copied(unwrapped(model)).cpu(), loss
         self._splits = train, test or train
         self._states: list[Checkpoint] = []
 
@@ -93,7 +95,7 @@ class LiveRun(Run):
         classes = 0
         if not train.targets.is_floating_point() or plain(self.loss) in OF_CLASSES:
             with torch.no_grad():
-                given = called(self._model.eval(), self._splits[0].inputs[:1].cpu())
+                given = called(self._model.eval(), changed(self._splits[0].inputs[:1].cpu(), torch.clone))
             classes = logits_of(given, 1, self.output).shape[-1]
         facts = {"sha256": self._sha256, "note": None}
         return Data(train, test, [str(number) for number in range(classes)], facts)

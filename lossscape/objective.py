@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lossscape.batches import Inputs, called_with, cast, has_floats, tensors_of, unwrapped
+from lossscape.batches import Inputs, cast, has_floats, tensors_of
 from lossscape.dropout import Dropout, Masks
 from lossscape.errors import BadInput
 from lossscape.estimates import Sample, stratified
@@ -24,6 +24,7 @@ from lossscape.losses import Loss
 from lossscape.measured import Precision as Precision
 from lossscape.metrics import Metric
 from lossscape.models.summary import summarise
+from lossscape.modules import Habits, Ties, called_with, check_module, copied, habits_of, laid_out, ties_of, unwrapped
 from lossscape.outputs import logits_of
 from lossscape.reading import samples_of
 from lossscape.scoring import PerSample, Scoring, blank, joined
@@ -90,11 +91,6 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
             torch.set_float32_matmul_precision(before)
 
 
-def has_convolutions(model: nn.Module) -> bool:
-    """Whether a model has 2-D convolutions, which run fastest in small chunks and channels_last."""
-    return any(isinstance(module, nn.Conv2d) for module in model.modules())
-
-
 def cache_chunk(model: nn.Module, example: Inputs) -> int:
     """How many samples to push through a net at once so that the largest activation stays in the cache.
 
@@ -106,10 +102,10 @@ def cache_chunk(model: nn.Module, example: Inputs) -> int:
     return int(min(2**power, 2**14))
 
 
-def choose_plan(model: nn.Module, inputs: Inputs) -> Plan:
+def choose_plan(model: nn.Module, inputs: Inputs, habits: Habits) -> Plan:
     """The plan for a model on inputs [N, ...] and their device, the same one on every start."""
     chunk = cache_chunk(model, inputs) if has_floats(inputs) else INTEGER_CHUNK
-    return Plan(chunk=chunk, channels_last=has_convolutions(model))
+    return Plan(chunk=chunk, channels_last=habits.channels_last)
 
 
 class Objective:
@@ -149,18 +145,18 @@ class Objective:
         self.output, self.precision = output, precision
         self.dtype = torch.float64 if precision == "fp64" else torch.float32
         # a private copy: nothing may change it, and calls override its values
-        self.model = copy.deepcopy(unwrapped(model)).to(self.device, self.dtype).requires_grad_(False).eval()
-        self.plan = plan or choose_plan(self.model, self.inputs)
+        self.model = private(model, self.device, self.dtype)
+        self.habits = habits_of(self.model, cast(self.inputs[:2], self.dtype))
+        self.plan = plan or choose_plan(self.model, self.inputs, self.habits)
         self.sample: Sample | None = None
         """Says that the samples are a stratified subset, from which `means` extrapolates."""
         self.dropout: Dropout | None = None
         self.masks: Masks | None = None
 
     @cached_property
-    def _names(self) -> frozenset[str]:
-        """Of parameters and buffers, all names of a shared one."""
-        named = (self.model.named_parameters, self.model.named_buffers)
-        return frozenset(name for names in named for name, _ in names(remove_duplicate=False))
+    def ties(self) -> Ties:
+        """The names of parameters and buffers, all of a shared one."""
+        return ties_of(self.model)
 
     def under(self, *, sample: Sample | None = None, dropout: Dropout | None = None) -> "Objective":
         """The same objective of samples that are a stratified subset, or with dropout that stays on with these masks.
@@ -170,8 +166,8 @@ class Objective:
         other = copy.copy(self)
         other.sample, other.dropout = sample, dropout
         if dropout is not None:
-            other.model = copy.deepcopy(self.model)
-            other.__dict__.pop("_names", None)  # the masks are buffers
+            other.model = copied(self.model)
+            other.__dict__.pop("ties", None)  # the masks are buffers
             other.masks = Masks(other.model, self.laid_out(self.inputs[:2]), dropout.seed)
         return other
 
@@ -265,10 +261,11 @@ class Objective:
     def prepared(self, parameters: Params | None, buffers: Params | None) -> Params:
         """Parameters and buffers on the objective's device, in its precision and memory layout."""
         given = (parameters or {}) | (buffers or {})
-        if not given.keys() <= self._names:
-            raise BadInput(_unlike(given.keys() - self._names, self._names))
+        if not given.keys() <= self.ties.keys():
+            raise BadInput(_unlike(given.keys() - self.ties.keys(), self.ties))
+        last = self.plan.channels_last
         return {
-            name: _laid_out(value.to(self.device, self.dtype if value.is_floating_point() else None), self.plan)
+            name: laid_out(value.to(self.device, self.dtype if value.is_floating_point() else None), last)
             for name, value in given.items()
         }
 
@@ -287,7 +284,7 @@ class Objective:
         if self.masks is None or self.dropout is None:
             return {}
         masks = self.masks.of(self.dropout.rows[span], self.dtype)
-        return {name: _laid_out(mask, self.plan) for name, mask in masks.items()}
+        return {name: laid_out(mask, self.plan.channels_last) for name, mask in masks.items()}
 
     def part(self, indices: Tensor | slice) -> "Objective":
         """The same objective on some of its samples, ascending, as a set of its own."""
@@ -302,21 +299,28 @@ class Objective:
     def laid_out(self, inputs: Inputs) -> Inputs:
         """Some inputs in the objective's precision and memory layout."""
         inputs = cast(inputs, self.dtype)
-        return _laid_out(inputs, self.plan) if isinstance(inputs, Tensor) else inputs
+        return laid_out(inputs, self.plan.channels_last) if isinstance(inputs, Tensor) else inputs
 
     def forward(self, values: Params, inputs: Inputs) -> Tensor:
         """Outputs in float64 for inputs from `chunks`, with values from `prepared`."""
         with arithmetic(self.device, self.precision):
-            return self.logits(called_with(self.model, values, inputs), len(inputs)).double()
+            given = called_with(self.model, self.ties, values, self.habits.spared(inputs))
+            return self.logits(given, len(inputs)).double()
 
     def logits(self, given: Any, samples: int) -> Tensor:
         """The logits in what the model gives."""
         return logits_of(given, samples, self.output)
 
 
-def _laid_out(value: Tensor, plan: Plan) -> Tensor:
-    four = plan.channels_last and value.ndim == 4
-    return value.contiguous(memory_format=torch.channels_last) if four else value
+def private(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """A copy of a user's module in eval mode that stands still. Raises BadInput where it cannot be given values.
+
+    Complex buffers stay what they are.
+    """
+    model = unwrapped(model)
+    check_module(model)
+    model = copied(model).to(device)
+    return (model.double() if dtype == torch.float64 else model.float()).requires_grad_(False).eval()
 
 
 def _unlike(given: Collection[str], known: Collection[str]) -> str:

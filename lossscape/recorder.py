@@ -1,6 +1,5 @@
 """A run directory from any training loop: `Recorder(folder, model, train=…, test=…)`, in the loop `save(epoch=…)`."""
 
-import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 from lossscape import data, models, weights, yamlfile
 from lossscape.adopt import keep
 from lossscape.adopt.fit import fitted
-from lossscape.batches import Batch, Inputs, called, tensors_of, unwrapped
+from lossscape.batches import Batch, Inputs, called, changed, tensors_of
 from lossscape.config import RunConfig, config_of
 from lossscape.errors import BadInput
 from lossscape.files import held, save_tensors
 from lossscape.models.recognised import section_of
+from lossscape.modules import check_module, copied, unwrapped
 from lossscape.outputs import logits_of
 from lossscape.reading import same, samples_of
 from lossscape.runs import Run
@@ -57,6 +57,7 @@ class Recorder:
         self.run = Run(folder)
         """The run."""
         self._model = unwrapped(model)
+        check_module(self._model)
         self._subject: keep.Subject | None = None
         if _is_replica():
             return
@@ -72,7 +73,7 @@ class Recorder:
             resolved = _config(self.run.path, keys)
             loaded = data.load(resolved.dataset, device)
             if named is None:
-                structure = copy.deepcopy(self._model)
+                structure = copied(self._model)
                 structure.zero_grad(set_to_none=True)
             else:
                 structure = models.build(resolved.model, loaded.shape, loaded.outputs)
@@ -138,7 +139,7 @@ def _content(
 def _outputs(model: nn.Module, inputs: Inputs, output: str | None) -> Tensor:
     """What a copy of a model in eval mode gives."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        return logits_of(called(copy.deepcopy(model).eval(), inputs), len(inputs), output)
+        return logits_of(called(copied(model).eval(), changed(inputs, torch.clone)), len(inputs), output)
 
 
 def _kept(tensor: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ LAYERS = [
     },
     {"outputs", "tokens"},
     {"batches", "estimates"},
+    {"modules"},
     {"families", "trust"},
     {
         "runfiles",

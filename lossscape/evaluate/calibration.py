@@ -29,7 +29,8 @@ from lossscape.evaluate.plans import reasons_against
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Subspace
 from lossscape.files import cache_folder, read_json, write_text
-from lossscape.objective import CACHE_BYTES, Objective, Plan, PlanName, has_convolutions
+from lossscape.modules import has_convolutions
+from lossscape.objective import CACHE_BYTES, Objective, Plan, PlanName
 
 GAIN = 0.97
 """A plan is better where it takes less than this share of the best one's time: timings differ by a few per cent."""

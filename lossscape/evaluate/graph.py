@@ -117,10 +117,20 @@ def traced(model: nn.Module) -> GraphModule | None:
 def _trace(model: nn.Module) -> GraphModule | None:
     if any(isinstance(module, nn.RNNBase) for module in model.modules()):
         return None  # they keep their weights in a second list, which values set by name do not reach
+    if not _plain(model):
+        return None  # the trace is of its forward, without the hooks around it
     try:
-        return GraphModule(model, Tracer().trace(model))
+        return GraphModule(model, _Tracer().trace(model))
     except Exception:  # a forward may do anything that a trace cannot follow
         return None
+
+
+class _Tracer(Tracer):
+    """Traces a forward of one input, as nets are called here: its other arguments keep their defaults."""
+
+    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
+        """The forward and its arguments: the module, and what stands for the input."""
+        return super().create_args_for_root(lambda module, inputs: root_fn(module, inputs), is_module)
 
 
 def first_layer(model: nn.Module) -> FirstLayer | None:
@@ -190,7 +200,16 @@ def _alone(module: GraphModule, node: Node) -> bool:
 
 
 def _is(module: GraphModule, node: Any, kinds: tuple[type[nn.Module], ...]) -> bool:
-    return isinstance(node, Node) and node.op == "call_module" and type(module.get_submodule(str(node.target))) in kinds
+    """Whether a node calls a module of one of these kinds, which does nothing else."""
+    if not isinstance(node, Node) or node.op != "call_module":
+        return False
+    child = module.get_submodule(str(node.target))
+    return type(child) in kinds and _plain(child)
+
+
+def _plain(module: nn.Module) -> bool:
+    """Whether a module has no hooks, which change what it gives, or (weight_norm of old, pruning) make its weight."""
+    return not module._forward_hooks and not module._forward_pre_hooks
 
 
 def _first(module: GraphModule) -> tuple[FirstLayer | None, Node | None]:
@@ -263,7 +282,7 @@ def _fold(module: GraphModule) -> dict[str, Fold]:
             continue
         norm, source = module.get_submodule(str(node.target)), node.args[0]
         if not (
-            isinstance(norm, _BatchNorm) and norm.track_running_stats and _is(module, source, AFFINE)
+            isinstance(norm, _BatchNorm) and norm.track_running_stats and _plain(norm) and _is(module, source, AFFINE)
             and len(source.users) == 1 and _alone(module, node) and _alone(module, source)
         ):  # fmt: skip
             continue

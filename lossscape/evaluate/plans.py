@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossscape.batches import Batch, Inputs, called, called_with
+from lossscape.batches import Batch, Inputs, called
 from lossscape.errors import BadInput
 from lossscape.evaluate.graph import AFFINE, Net, first_layer, rewritten, traced
 from lossscape.evaluate.products import Products, cancels
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
+from lossscape.modules import called_with, ties_of
 from lossscape.objective import Objective, Plan, PlanName, arithmetic
 from lossscape.scoring import PerSample, joined
 from lossscape.vectors import Params
@@ -101,7 +102,7 @@ class Network:
         return [joined(part) for part in parts]
 
     def _one_by_one(self, block: list[Coordinates], values: list[Params]) -> Iterator[tuple[int, Tensor, Tensor]]:
-        feeds = self.products.feeds() if self.products else map(_same, self._inputs())
+        feeds = self.products.feeds() if self.products else map(self._same, self._inputs())
         for span, feed in zip(self.objective.spans(), feeds, strict=True):
             targets, masks = self.objective.targets[span], self.objective.masks_of(span)
             for index, (coordinates, value) in enumerate(zip(block, values, strict=True)):
@@ -113,6 +114,9 @@ class Network:
         for span, batch in zip(self.objective.spans(), batches, strict=True):
             outputs = self.forward(stack, self.objective.masks_of(span), batch)
             yield from ((index, z, self.objective.targets[span]) for index, z in enumerate(outputs))
+
+    def _same(self, inputs: Inputs) -> Callable[[Coordinates], Inputs]:
+        return lambda coordinates: self.objective.habits.spared(inputs)
 
     def _inputs(self) -> Iterator[Inputs]:
         return (self.objective.laid_out(self.objective.inputs[span]) for span in self.objective.spans())
@@ -131,10 +135,10 @@ class Network:
         if self.bound:
             return Bound(module, self.objective.model, self.objective.logits)
 
-        logits = self.objective.logits
+        logits, ties, spared = self.objective.logits, ties_of(module), self.objective.habits.spared
 
         def call(values: Params, masks: Params, inputs: Inputs) -> Tensor:
-            return logits(called_with(module, values | masks, inputs), len(inputs))
+            return logits(called_with(module, ties, values | masks, spared(inputs)), len(inputs))
 
         if self.plan.name == "stacked":
             stacked = torch.func.vmap(call, in_dims=(0, None, 0 if self.products else None))
@@ -170,10 +174,6 @@ class Bound:
         """Let go of the values: a large net that waits for its next block holds none."""
         for store, key, value in self.own:
             store[key] = value
-
-
-def _same(inputs: Inputs) -> Callable[[Coordinates], Inputs]:
-    return lambda coordinates: inputs
 
 
 def _matrices(module: nn.Module) -> set[str]:

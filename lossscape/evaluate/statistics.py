@@ -1,6 +1,5 @@
 """BatchNorm statistics at a point that training never visited."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lossscape.batches import Inputs, batch_of, called_with, cast, unwrapped
-from lossscape.objective import arithmetic, has_convolutions
+from lossscape.batches import Inputs, batch_of, cast
+from lossscape.modules import called_with, habits_of, laid_out, ties_of
+from lossscape.objective import arithmetic, private
 from lossscape.vectors import Params
 
 BATCH = 1_000
@@ -31,7 +31,7 @@ class RecomputedStatistics:
     def __init__(self, model: nn.Module, inputs: Any, dtype: torch.dtype = torch.float32) -> None:
         """model: left as it is; inputs: [N, ...], or a mapping of such tensors; dtype: of the arithmetic."""
         self.inputs, self.dtype, self.samples = batch_of(inputs), dtype, len(inputs)
-        self.model = copy.deepcopy(unwrapped(model)).to(self.inputs.device, dtype).requires_grad_(False).eval()
+        self.model = private(model, self.inputs.device, dtype)
         self.estimated: set[str] = set()
         for name, module in self.model.named_modules():
             if isinstance(module, _BatchNorm) and module.track_running_stats:
@@ -39,20 +39,21 @@ class RecomputedStatistics:
                 module.momentum = None  # torch: None is the cumulative average
                 module.reset_running_stats()
                 self.estimated |= {f"{name}.{key}".lstrip(".") for key, _ in module.named_buffers(recurse=False)}
+        self.ties = ties_of(self.model)
+        self.habits = habits_of(self.model, cast(self.inputs[:2], dtype))
 
     def __call__(self, parameters: Params, buffers: Params, done: Callable[[int], None] | None = None) -> Params:
         """The buffers at a point; done: called after each batch with its samples."""
         values = {name: _in(value, self.dtype) for name, value in parameters.items()}
         fresh = {name: value.clone() for name, value in self.model.named_buffers()}
         fresh |= {name: _in(value, self.dtype).clone() for name, value in buffers.items() if name not in self.estimated}
-        last = has_convolutions(self.model) and isinstance(self.inputs, Tensor) and self.inputs.ndim == 4
         for batch in _batches(self.inputs):
             # BatchNorm updates the buffers it is given in place
             with arithmetic(self.inputs.device, "fp32"):
                 batch = cast(batch, self.dtype)
-                if last and isinstance(batch, Tensor):
-                    batch = batch.contiguous(memory_format=torch.channels_last)
-                called_with(self.model, values | fresh, batch)
+                if isinstance(batch, Tensor):
+                    batch = laid_out(batch, self.habits.channels_last)
+                called_with(self.model, self.ties, values | fresh, self.habits.spared(batch))
             if done is not None:
                 done(len(batch))
         return fresh

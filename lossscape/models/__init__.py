@@ -15,6 +15,7 @@ from lossscape.models.initial import InitOptions, initialise
 from lossscape.models.mlp import mlp
 from lossscape.models.resnet import resnet18, resnet50
 from lossscape.models.summary import Summary, check_size, has_batch_norm, summarise
+from lossscape.modules import check_module, detach_computed, unwrapped
 from lossscape.usercode import blamed
 
 __all__ = ["FAMILY", "MODELS", "ModelOptions", "Summary", "build", "has_batch_norm", "summarise"]
@@ -40,7 +41,8 @@ def build(spec: ModelOptions, shape: tuple[int, ...], classes: int, seed: int = 
     """The model that a config's `model` section names, on the CPU in float32, with its seeded initial values.
 
     shape: of one input; classes: number of outputs. The caller's random state is left as it was.
-    Raises BadInput where the model does not fit the input, this machine's memory, or is not an nn.Module.
+    What DataParallel or torch.compile wrap around it is left out. Raises BadInput where the model does not fit the
+    input or this machine's memory, is not an nn.Module, or cannot be given values.
     """
     make = FAMILY.bound(spec, shape=shape, classes=classes)
     check_size(make, spec.name)
@@ -50,6 +52,9 @@ def build(spec: ModelOptions, shape: tuple[int, ...], classes: int, seed: int = 
             model: Any = make()
         if not isinstance(model, nn.Module):
             raise BadInput(f"model {spec.name!r} returned {type(model).__name__}, not a torch.nn.Module")
+        model = unwrapped(model)
+        check_module(model)
+        detach_computed(model)
         with blamed(f"init {spec.init.name!r} failed:", is_custom(spec.init.name)):
             initialise(model, spec.init)
     return model

@@ -12,7 +12,6 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from lossscape.errors import BadInput
 from lossscape.families import Component, Family, Rate
 
 
@@ -82,12 +81,6 @@ FAMILY = Family(INITIAL, InitOptions, given=("module",))
 
 
 def initialise(model: nn.Module, spec: Component) -> None:
-    """Fill `model` in place with the initial values that `spec` names, from torch's global generator.
-
-    Raises BadInput where a layer has no size yet (nn.LazyLinear and its like).
-    """
-    lazy = [name for name, value in model.named_parameters() if nn.parameter.is_lazy(value)]
-    if lazy:
-        raise BadInput(f"the parameters {', '.join(lazy)} have no size yet; give lazy layers their sizes")
+    """Fill `model` in place with the initial values that `spec` names, from torch's global generator."""
     with torch.no_grad():
         FAMILY.bound(spec)(model)

@@ -1,6 +1,5 @@
 """How large a model is: before it is built, and once it stands."""
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from lossscape.batches import Batch, Inputs, called, tensors_of
 from lossscape.devices import memory
 from lossscape.errors import BadInput
+from lossscape.modules import copied
 
 COPIES = 4
 """Numbers held for each parameter in training: value, gradient and up to two of an optimizer's state."""
@@ -76,10 +76,10 @@ def summarise(model: nn.Module, example: tuple[int, ...] | Inputs) -> Summary:
     """
     with torch.random.fork_rng(devices=[]):
         try:
-            work, output = _pass(copy.deepcopy(model).to("meta"), example)
+            work, output = _pass(copied(model).to("meta"), example)
         except Exception:  # a forward that looks at its numbers cannot run without any
             try:
-                work, output = _pass(copy.deepcopy(model), example)
+                work, output = _pass(copied(model), example)
             except Exception as error:  # whatever the user's forward raises is the user's to read
                 reason = (str(error).strip().splitlines() or [""])[0]
                 raise BadInput(

@@ -18,6 +18,7 @@ from lossscape.data.augment import augment
 from lossscape.errors import RunFailed
 from lossscape.files import CsvLog
 from lossscape.losses import Loss, smooth
+from lossscape.modules import laid_out
 from lossscape.objective import Objective
 from lossscape.outputs import logits_of
 from lossscape.runs import Run
@@ -43,6 +44,8 @@ class Setup:
     """Train and test split (this process's share), for the metrics of an epoch."""
     device: torch.device
     world: World
+    channels_last: bool
+    """Of inputs, where they are pictures."""
     micro_batch: int
     until: int | None = None
     """Epoch after which this session ends; a later one continues."""
@@ -154,8 +157,8 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
         inputs = augment(inputs, options, draws)
     if setup.experiment.loss.label_smoothing:
         targets = smooth(targets, setup.data.outputs, setup.experiment.loss.label_smoothing)
-    if isinstance(inputs, Tensor) and inputs.ndim == 4 and setup.device.type == "cpu":
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    if isinstance(inputs, Tensor):
+        inputs = laid_out(inputs, setup.channels_last)
 
     total = torch.zeros((), device=setup.device)
     parts = list(zip(inputs.split(setup.micro_batch), targets.split(setup.micro_batch), strict=True))

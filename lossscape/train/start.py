@@ -16,7 +16,8 @@ from lossscape.config import Experiment
 from lossscape.data import Split
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import held, sweep, write_text
-from lossscape.objective import cache_chunk, has_convolutions
+from lossscape.modules import copied, habits_of, has_convolutions
+from lossscape.objective import cache_chunk
 from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
@@ -66,8 +67,9 @@ def prepare(
     """Load the data and build model, loss and optimizer. Raises BadInput where they do not fit together."""
     loaded = data.load(experiment.dataset, device)
     model = models.build(experiment.model, loaded.shape, loaded.outputs, experiment.seed).to(device)
-    conv = has_convolutions(model)
-    if conv:
+    few = loaded.train.inputs[:2]
+    last = all(habits_of(copied(model).train(mode), few).channels_last for mode in (False, True))
+    if last:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = losses.FAMILY.bound(experiment.loss)
     check_outputs(model, loss, experiment, loaded)
@@ -85,6 +87,7 @@ def prepare(
         objectives=objectives_of(model, experiment, loaded, loss, lesson, world),
         device=device,
         world=world,
+        channels_last=last and device.type == "cpu",
         micro_batch=micro_batch(experiment, model, loaded.train.inputs),
         until=until,
     )
