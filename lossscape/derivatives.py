@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from lossscape.batches import called
+from lossscape.errors import BadInput
 from lossscape.modules import using
 from lossscape.objective import Chunk, Objective, arithmetic
 from lossscape.vectors import Params, dot
@@ -27,9 +28,15 @@ def gradient(
 ) -> Params:
     """∇L at the given parameters and buffers (default: the model's own), in float64.
 
-    done: called after each chunk with its number of samples. A parameter that the net does not use has zeros.
+    done: called after each chunk with its number of samples. A parameter that the net does not use has zeros. Raises
+    BadInput where the net checkpoints activations in a way that takes no such derivatives.
     """
-    return _summed(objective, parameters, buffers, done, _grad)
+    try:
+        return _summed(objective, parameters, buffers, done, _grad)
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+        raise BadInput("the net's gradient needs checkpoint(…, use_reentrant=False) in its forward") from error
 
 
 def hessian_product(

@@ -72,9 +72,23 @@ def check_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None
         for name, value in wanted.items()
         if name in state and _form(state[name]) != _form(value)
     ]
+    unlike += [f"{a} and {b} differ, which the model ties" for a, b in _tied(wanted) if _apart(state, a, b)]
     what = [f"lacks {name}" for name in missing[:1]] + [f"has an unknown {name}" for name in extra[:1]] + unlike[:1]
     if what:
         raise BadInput(f"{source}: belongs to another model: {', '.join(what)}")
+
+
+def _tied(state: dict[str, Tensor]) -> list[tuple[str, str]]:
+    """Names of one tensor, in pairs."""
+    first: dict[tuple[int, torch.Size], str] = {}
+    pairs = ((first.setdefault((value.data_ptr(), value.shape), name), name) for name, value in state.items())
+    return [(a, b) for a, b in pairs if a != b and state[b].numel() and not state[b].is_meta]
+
+
+def _apart(state: dict[str, Tensor], a: str, b: str) -> bool:
+    if a not in state or b not in state or state[a].shape != state[b].shape:
+        return False
+    return not bool(torch.isclose(state[a], state[b], rtol=0, atol=0, equal_nan=True).all())
 
 
 def _form(value: Tensor) -> str:

@@ -227,12 +227,18 @@ def test_a_layer_that_is_used_elsewhere_is_not_factored() -> None:
     assert first_layer(nn.Sequential(nn.Flatten(1, 2), nn.Linear(3, 4))) is None
 
 
-def test_small_differences_of_large_numbers_are_not_factored() -> None:
+@pytest.mark.parametrize("far", [1.0, 3.0])
+@pytest.mark.parametrize(("plan", "keep"), [("factored", True), ("factored", False), ("stacked", True)])
+def test_small_differences_of_large_numbers_are_not_made_of_products(plan: PlanName, keep: bool, far: float) -> None:
     objective = objective_of(MODEL_CASES["mlp"])
-    far = {name: 1000 * value for name, value in objective.parameters().items()}
-    back = Subspace(far, [between(far, dict(objective.parameters()))])
-    assert "cancel" in reasons_against(objective, back)["factored"]
-    assert "factored" not in reasons_against(objective, plane_of(objective))
+    near = dict(objective.parameters())
+    large = {name: 3e4 * value for name, value in near.items()}
+    back = {name: value / far for name, value in between(large, near).items()}  # reaches the net after `far` steps
+    work = Work({"data": objective}, Subspace(large, [back]), keep=keep)
+    points = [(0.0,), (far,), (far / 2,)]
+    found = work.rows(points, Plan(4, channels_last=False, name=plan, points=3))
+    for point, values in zip(points, found, strict=True):
+        assert values["data_loss"] == pytest.approx(objective.metrics(*work.subspace.at(point))["loss"], rel=1e-6)
 
 
 def test_products_that_do_not_fit_are_not_kept() -> None:

@@ -7,6 +7,7 @@ from lossscape.batches import called, cast
 from lossscape.certificate.check import Certified, Findings, Kind, allowed, compare
 from lossscape.certificate.reference import Reference
 from lossscape.dropout import applied
+from lossscape.evaluate.statistics import statistics_of
 from lossscape.objective import Objective
 from lossscape.runs import split_state
 from lossscape.scoring import joined
@@ -23,8 +24,8 @@ KIND = Kind(
 def check(result: Certified, reference: Reference) -> Findings:
     """Compare under the result's BatchNorm policy.
 
-    A module keeps its own buffers under `interpolated`, is given recomputed statistics under `recompute`, and otherwise
-    the buffers of the first checkpoint.
+    Around a centre a module is given the centre's buffers. On a line it keeps its own, BatchNorm's statistics those of
+    the first checkpoint under `frozen`, and recomputed ones under `recompute`.
     """
     checks = []
     first: Params = {}
@@ -33,8 +34,10 @@ def check(result: Certified, reference: Reference) -> Findings:
         module = point.run.model(point.checkpoint).to(device)
         parameters, buffers = split_state(module)
         first = first or buffers
-        if result.problem.policy != "interpolated":
+        if result.direction is not None:
             buffers = first
+        elif result.problem.policy != "interpolated":
+            buffers |= {name: first[name] for name in statistics_of(module)}
         if reference.statistics is not None:
             buffers = reference.statistics(parameters, buffers, reference.done)
         module.double()

@@ -104,12 +104,9 @@ def calibrate(
         source = "asked for" if plan else "cached"
         return replace(known, seconds=known.seconds * work.samples, source=source)
     best = by_rule(work, names)
-    if not agrees(work, best):
+    if why := disagreement(work, best):
         if plan is not None:
-            raise BadInput(
-                f"--plan {plan}: gives other losses than plain forward passes on {SAMPLES_CHECKED} samples; leave it "
-                "out, or take dense"
-            )
+            raise BadInput(f"{why}; leave it out, or take dense")
         best, names = replace(objective.plan, name="dense", points=1), ["dense"]
     race = _Race(work, best, points, budget, done)
     if points * race.seconds <= budget.shortest:
@@ -142,25 +139,34 @@ def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
     if name == "stacked":
         chunk = _power(chunk // STACKS[0], 8, chunk)
     points = STACKS[0] if name == "stacked" or not convolutions else 1
-    return Plan(chunk, convolutions, name, _fitting(work, points))
+    last = objective.habits.channels_last and name != "stacked"  # some operations have no stacked form in this layout
+    return Plan(chunk, last, name, _fitting(work, points))
 
 
 def agrees(work: Work, plan: Plan) -> bool:
     """Whether a plan gives the losses of plain forward passes on a few samples, somewhere off the origin."""
-    if plan.name == "dense" and not plan.compiled:
-        return True
+    return not disagreement(work, plan)
+
+
+def disagreement(work: Work, plan: Plan) -> str:
+    """Why a plan does not give these losses; empty where it does."""
+    if plan.name == "dense" and not plan.compiled and plan.channels_last <= _largest(work).habits.channels_last:
+        return ""
     few = work.few(SAMPLES_CHECKED)
     (objective,) = few.objectives.values()
     somewhere = tuple(0.37 - 0.58 * index for index in range(len(few.subspace.directions)))
     try:
         (found,) = few.rows([somewhere], plan)
-    except (RuntimeError, NotImplementedError):  # an operation of the user's net that cannot be stacked or traced
-        return False
+    except BadInput as error:
+        return str(error)
+    except (RuntimeError, NotImplementedError) as error:  # an operation that the layout or the rewritten net has not
+        return f"--plan {plan.name}: cannot evaluate this net ({str(error).split('. ')[0]})"
     value = next(iter(found.values()))
     expected = objective.metrics(*few.subspace.at(somewhere))["loss"]
-    return (math.isnan(value) and math.isnan(expected)) or math.isclose(
-        value, expected, rel_tol=TOLERANCE[objective.precision], abs_tol=1e-9
-    )
+    close = math.isclose(value, expected, rel_tol=TOLERANCE[objective.precision], abs_tol=1e-9)
+    if close or (math.isnan(value) and math.isnan(expected)):
+        return ""
+    return f"--plan {plan.name}: gives other losses than plain forward passes on {SAMPLES_CHECKED} samples"
 
 
 class _Trial:
@@ -240,7 +246,7 @@ class _Race:
 def _search(race: _Race, names: Sequence[PlanName]) -> None:
     """Vary one thing after the other, from the best plan so far, until the budget is used."""
     objective = _largest(race.work)
-    if has_convolutions(objective.model):
+    if objective.habits.channels_last:
         race.against(replace(race.plan, channels_last=not race.plan.channels_last))
     for factor in (2.0, 0.5):
         while 4 <= (chunk := int(race.plan.chunk * factor)) <= max(4, 2 * len(objective)):

@@ -5,9 +5,11 @@ to the dense plan; what is rewritten computes the same numbers up to rounding.
 """
 
 import copy
+import io
 import operator
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node, Tracer
+from torch.fx import Graph, GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -120,7 +122,9 @@ def _trace(model: nn.Module) -> GraphModule | None:
     if not _plain(model):
         return None  # the trace is of its forward, without the hooks around it
     try:
-        return GraphModule(model, _Tracer().trace(model))
+        graph = _Tracer().trace(model)
+        _flatten_inputs(graph)
+        return GraphModule(model, graph)
     except Exception:  # a forward may do anything that a trace cannot follow
         return None
 
@@ -131,6 +135,35 @@ class _Tracer(Tracer):
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
         """The forward and its arguments: the module, and what stands for the input."""
         return super().create_args_for_root(lambda module, inputs: root_fn(module, inputs), is_module)
+
+
+def _flatten_inputs(graph: Graph) -> None:
+    """Inputs that are viewed as x.size(0) rows are flattened, which is the same and is understood."""
+    for node in list(graph.nodes):
+        if node.op == "call_method" and node.target in ("view", "reshape") and len(node.args) == 3:
+            inputs, rows, rest = node.args
+            if inputs.op == "placeholder" and rest == -1 and _counts(rows, inputs):
+                with graph.inserting_before(node):
+                    node.replace_all_uses_with(graph.call_function(torch.flatten, (inputs, 1)))
+                graph.erase_node(node)
+                for unused in [rows, *rows.all_input_nodes]:  # not all dead code: what writes in place has no reader
+                    if unused is not inputs and not unused.users:
+                        graph.erase_node(unused)
+
+
+def _counts(node: Any, inputs: Node) -> bool:
+    """Whether a node is the number of samples: x.size(0), x.shape[0] or x.size()[0]."""
+    if not isinstance(node, Node):
+        return False
+    if (node.op, node.target, node.args) == ("call_method", "size", (inputs, 0)):
+        return True
+    if (node.op, node.target) != ("call_function", operator.getitem) or node.args[1] != 0:
+        return False
+    sizes: Any = node.args[0]
+    return (sizes.op, sizes.target, sizes.args) in (
+        ("call_function", getattr, (inputs, "shape")),
+        ("call_method", "size", (inputs,)),
+    )
 
 
 def first_layer(model: nn.Module) -> FirstLayer | None:
@@ -161,7 +194,7 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     _drop_nothings(module)
     _global_means(module)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), redirect_stderr(io.StringIO()):  # where it fails it prints a traceback as well
             ShapeProp(module).propagate(inputs.clone())
     except Exception:  # the user's own operations decide what they take; the dense plan calls them as they are
         return None
@@ -240,7 +273,7 @@ def _flattens(module: GraphModule, node: Node) -> bool:
         flatten = module.get_submodule(str(node.target))
         return (flatten.start_dim, flatten.end_dim) == (1, -1)
     if (node.op, node.target) in (("call_function", torch.flatten), ("call_method", "flatten")):
-        return node.args[1:] == (1,) and not node.kwargs
+        return (node.args[1:], node.kwargs) in (((1,), {}), ((), {"start_dim": 1}))
     return False
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lossscape.batches import Batch, Inputs, called
 from lossscape.errors import BadInput
 from lossscape.evaluate.graph import AFFINE, Net, first_layer, rewritten, traced
-from lossscape.evaluate.products import Products, cancels
+from lossscape.evaluate.products import Products
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.modules import called_with, ties_of
@@ -44,8 +44,6 @@ def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, 
         return {"factored": "no single affine layer sees the inputs"}
     if rewritten(objective, after_first_layer=True) is None:
         return {"factored": "what follows the first affine layer cannot be traced"}
-    if cancels(subspace, first):
-        return {"factored": "its products would cancel: the first layer nearly vanishes within the range"}
     return {}
 
 
@@ -91,7 +89,7 @@ class Network:
         with arithmetic(self.objective.device, self.objective.precision):
             values = [self._values(point) for point in points]
             chunks = self._stacked if self.plan.name == "stacked" else self._one_by_one
-            for index, given, targets in chunks(list(block), values):
+            for index, given, targets in chunks(list(block), values, points):
                 parts[index].append(self.objective.per_sample(given.double(), targets))
                 if outputs is not None:
                     outputs[index].append(given)
@@ -101,22 +99,38 @@ class Network:
             self.forward.release()
         return [joined(part) for part in parts]
 
-    def _one_by_one(self, block: list[Coordinates], values: list[Params]) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def _one_by_one(
+        self, block: list[Coordinates], values: list[Params], points: Sequence[Params]
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
         feeds = self.products.feeds() if self.products else map(self._same, self._inputs())
         for span, feed in zip(self.objective.spans(), feeds, strict=True):
             targets, masks = self.objective.targets[span], self.objective.masks_of(span)
-            for index, (coordinates, value) in enumerate(zip(block, values, strict=True)):
-                yield index, self.forward(value, masks, feed(coordinates)), targets
+            for index, (coordinates, value, point) in enumerate(zip(block, values, points, strict=True)):
+                yield index, self.forward(value, masks, feed(coordinates, point)), targets
 
-    def _stacked(self, block: list[Coordinates], values: list[Params]) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def _stacked(
+        self, block: list[Coordinates], values: list[Params], points: Sequence[Params]
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
         stack = {name: torch.stack([value[name] for value in values]) for name in values[0]}
-        batches = self.products.stacks(block) if self.products else self._inputs()
+        batches = self.products.stacks(block, points) if self.products else self._inputs()
         for span, batch in zip(self.objective.spans(), batches, strict=True):
-            outputs = self.forward(stack, self.objective.masks_of(span), batch)
+            outputs = self._stack_of(stack, self.objective.masks_of(span), batch)
             yield from ((index, z, self.objective.targets[span]) for index, z in enumerate(outputs))
 
-    def _same(self, inputs: Inputs) -> Callable[[Coordinates], Inputs]:
-        return lambda coordinates: self.objective.habits.spared(inputs)
+    def _stack_of(self, stack: Params, masks: Params, batch: Inputs) -> Tensor:
+        """The outputs of a chunk at all points. Raises BadInput where torch has no stacked form of an operation."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # operations that are stacked one by one are slow
+                return self.forward(stack, masks, batch)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, NotImplementedError) as error:
+            why = str(error).split(". ")[0]
+            raise BadInput(f"--plan stacked: an operation of the net cannot be stacked ({why})") from error
+
+    def _same(self, inputs: Inputs) -> Callable[[Coordinates, Params], Inputs]:
+        return lambda coordinates, values: self.objective.habits.spared(inputs)
 
     def _inputs(self) -> Iterator[Inputs]:
         return (self.objective.laid_out(self.objective.inputs[span]) for span in self.objective.spans())

@@ -4,10 +4,11 @@ Its products with the origin and the directions are made once a chunk of inputs;
 per pre-activation in place of what is often the largest matrix product of the net.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,12 +16,15 @@ from lossscape.batches import Inputs
 from lossscape.evaluate.graph import FirstLayer
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Objective, arithmetic
+from lossscape.vectors import Params
 
 KEPT_BYTES = 2**30
 """Products kept of all objectives of a result; those of a net that needs more are made anew for every block."""
 MOST_CANCELLATION = 0.1
-"""Shortest first layer a step away, against the origin's: a shorter one is a small difference of large numbers."""
-Feed = Callable[[Coordinates], Tensor]
+"""Shortest sum of the first layer's weights, against the longest of its terms: a shorter one is a small difference of
+large numbers, whose products lose digits."""
+Feed = Callable[[Coordinates, Params], Tensor]
+"""From a point and the values there."""
 
 
 class Products:
@@ -37,29 +41,55 @@ class Products:
             }
             for vector in (subspace.origin, *subspace.directions)
         ]
+        weights = [vector["weight"].double().flatten() for vector in self.vectors]
+        self.squares = torch.stack([torch.stack([a @ b for b in weights]) for a in weights]).cpu().numpy()
+        """⟨θᵢ, θⱼ⟩ of the weights of origin and directions."""
         self.kept = list(self._made()) if keep else None
 
     def feeds(self) -> Iterator[Feed]:
-        """For each chunk the function from coordinates to the first layer's output there, a new tensor."""
-        for products in self._made() if self.kept is None else self.kept:
-            yield partial(combined, products)
+        """For each chunk the function from a point to the first layer's output there, a new tensor."""
+        for span, products in zip(self.objective.spans(), self._all(), strict=True):
+            yield partial(self._at, span, products)
 
-    def stacks(self, block: list[Coordinates]) -> Iterator[Tensor]:
-        """For each chunk the first layer's output at all points of a block, [points, n, ...]."""
+    def stacks(self, block: list[Coordinates], values: Sequence[Params]) -> Iterator[Tensor]:
+        """For each chunk the first layer's output at all points of a block, [points, n, ...]; values: at each."""
         weights = torch.tensor(block, dtype=self.objective.dtype, device=self.objective.device)
-        for origin, *moved in self._made() if self.kept is None else self.kept:
+        apart = [index for index, coordinates in enumerate(block) if self.cancels(coordinates)]
+        for span, (origin, *moved) in zip(self.objective.spans(), self._all(), strict=True):
             total = origin.expand(len(block), *origin.shape).clone()  # what follows may write over it
             for column, product in zip(weights.T, moved, strict=True):
                 total.addcmul_(column.view(-1, *[1] * product.ndim), product)
+            for index in apart:
+                total[index] = self._layer(span, values[index])
             yield total
 
+    def cancels(self, coordinates: Coordinates) -> bool:
+        """Whether the sum θ₀ + Σ cᵢ dᵢ of the layer's weights is so short that it would lose digits."""
+        terms = np.array([1.0, *coordinates])
+        longest = float((terms**2 * self.squares.diagonal()).max())
+        return float(terms @ self.squares @ terms) < MOST_CANCELLATION**2 * longest
+
+    def _at(self, span: slice, products: list[Tensor], coordinates: Coordinates, values: Params) -> Tensor:
+        return self._layer(span, values) if self.cancels(coordinates) else combined(products, coordinates)
+
+    def _layer(self, span: slice, values: Params) -> Tensor:
+        """The layer's output for some samples by its values at a point themselves."""
+        named = self.objective.prepared({name: values[name] for name in self.first.parameters}, None)
+        own = {name.removeprefix(f"{self.first.name}."): value for name, value in named.items()}
+        return self._output(own, self.objective.laid_out(self.objective.inputs[span]))
+
+    def _all(self) -> Iterable[list[Tensor]]:
+        return self._made() if self.kept is None else self.kept
+
     def _made(self) -> Iterator[list[Tensor]]:
+        for span in self.objective.spans():
+            inputs = self.objective.laid_out(self.objective.inputs[span])
+            yield [self._output(vector, inputs) for vector in self.vectors]
+
+    def _output(self, own: Params, inputs: Inputs) -> Tensor:
         exact: Any = "fp64" if self.objective.dtype == torch.float64 else "fp32"
-        for inputs, *_ in self.objective.chunks():
-            seen = seen_by(self.first, inputs)
-            with arithmetic(self.objective.device, exact):
-                made = [torch.func.functional_call(self.first.layer, v, (seen,)) for v in self.vectors]
-            yield made
+        with arithmetic(self.objective.device, exact):
+            return torch.func.functional_call(self.first.layer, own, (seen_by(self.first, inputs),))
 
 
 def combined(products: list[Tensor], coordinates: Coordinates) -> Tensor:
@@ -85,13 +115,3 @@ def seen_by(first: FirstLayer, inputs: Inputs) -> Tensor:
     """What the first layer is given of inputs, which are one tensor where there is such a layer."""
     assert isinstance(inputs, Tensor)
     return inputs.flatten(1) if first.flattened else inputs
-
-
-def cancels(subspace: Subspace, first: FirstLayer) -> bool:
-    """Whether the layer's sum θ₀ + d loses so many digits at a point a step away that float32 would show it."""
-    origin = subspace.origin[f"{first.name}.weight"].double()
-    for direction in subspace.directions:
-        moved = direction[f"{first.name}.weight"].double()
-        if any(float((origin + s * moved).norm()) < MOST_CANCELLATION * float(origin.norm()) for s in (-1, 1)):
-            return True
-    return False

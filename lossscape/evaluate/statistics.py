@@ -16,9 +16,19 @@ BATCH = 1_000
 """Samples a batch, in file order: part of what is computed, not of how."""
 
 
+def statistics_of(model: nn.Module) -> set[str]:
+    """The names of the running statistics of a model's BatchNorm layers, those of a shared layer once."""
+    return {
+        f"{name}.{key}".lstrip(".")
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+        for key, _ in module.named_buffers(recurse=False)
+    }
+
+
 def tracks_statistics(model: nn.Module) -> bool:
     """Whether a model has BatchNorm layers with running statistics."""
-    return any(isinstance(module, _BatchNorm) and module.track_running_stats for module in model.modules())
+    return bool(statistics_of(model))
 
 
 class RecomputedStatistics:
@@ -32,13 +42,12 @@ class RecomputedStatistics:
         """model: left as it is; inputs: [N, ...], or a mapping of such tensors; dtype: of the arithmetic."""
         self.inputs, self.dtype, self.samples = batch_of(inputs), dtype, len(inputs)
         self.model = private(model, self.inputs.device, dtype)
-        self.estimated: set[str] = set()
-        for name, module in self.model.named_modules():
+        self.estimated = statistics_of(self.model)
+        for module in self.model.modules():
             if isinstance(module, _BatchNorm) and module.track_running_stats:
                 module.train()
                 module.momentum = None  # torch: None is the cumulative average
                 module.reset_running_stats()
-                self.estimated |= {f"{name}.{key}".lstrip(".") for key, _ in module.named_buffers(recurse=False)}
         self.ties = ties_of(self.model)
         self.habits = habits_of(self.model, cast(self.inputs[:2], dtype))
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.weight_norm import WeightNorm
 
 from lossscape.seeds import generator
 from lossscape.vectors import Params, norm, scale
@@ -19,16 +21,27 @@ _NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.R
 
 
 def kinds_of_parameters(model: nn.Module) -> dict[str, Kind]:
-    """Each parameter's kind: norm for those of a normalisation layer, bias for others of one dimension."""
+    """Each parameter's kind: norm for those of a normalisation layer, bias for others of one dimension.
+
+    The lengths g of weight normalisation, W = g·V/‖V‖, are of the kind norm, as BatchNorm's scales; V is a weight.
+    """
     kinds: dict[str, Kind] = {}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            if isinstance(module, _NORM_LAYERS):
+        lengths = _lengths(module)
+        for key, parameter in module.named_parameters(recurse=False):
+            if isinstance(module, _NORM_LAYERS) or key in lengths:
                 kinds[names[id(parameter)]] = "norm"
             else:
                 kinds[names[id(parameter)]] = "weight" if parameter.ndim > 1 else "bias"
     return kinds
+
+
+def _lengths(module: nn.Module) -> set[str]:
+    """The names of weight normalisation's lengths among a module's own parameters."""
+    if isinstance(module, ParametrizationList):
+        return {"original0"} if type(module[0]).__name__ == "_WeightNorm" else set()
+    return {f"{hook.name}_g" for hook in module._forward_pre_hooks.values() if isinstance(hook, WeightNorm)}
 
 
 def random_directions(

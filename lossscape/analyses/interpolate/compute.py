@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from lossscape.analyses.interpolate import measures
 from lossscape.analyses.interpolate.request import Request
@@ -19,6 +20,7 @@ from lossscape.certificate.summary import is_done
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, line_points
 from lossscape.evaluate.order import coarse_to_fine
+from lossscape.evaluate.statistics import statistics_of
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.execution import Execution
 from lossscape.files import check_writable, write_text
@@ -28,7 +30,7 @@ from lossscape.results.engine import PlannedEngine
 from lossscape.results.folder import MEASURES, label, open_folder
 from lossscape.results.table import Table, fill, once, watched
 from lossscape.runs import Point, point_of
-from lossscape.vectors import norm, subtract
+from lossscape.vectors import Params, norm, subtract
 from lossscape.vectors.between import between
 
 GAUSS_SAMPLES, GAUSS_POINTS = 200, 51
@@ -101,8 +103,19 @@ def line_of(problem: Problem, start: Point, end: Point) -> Subspace:
     target, target_buffers = problem.values(end)
     if not norm(subtract(target, origin)):
         raise BadInput(f"{start} and {end} are the same point: a line needs two")
-    moving = [between(buffers, target_buffers)] if problem.policy == "interpolated" else ()
+    moving = _moving(problem, buffers, target_buffers)
     return Subspace(origin, [between(origin, target)], buffers, moving, frozen=problem.policy == "frozen")
+
+
+def _moving(problem: Problem, start: Params, end: Params) -> list[Params]:
+    """The buffers that move along the line, so that both its ends are what they are: all but BatchNorm's statistics.
+
+    Those move where the policy says so.
+    """
+    still = set() if problem.policy == "interpolated" else statistics_of(problem.model)
+    unlike = [name for name in start if name not in still and not torch.equal(start[name], end[name])]
+    way = between(*({name: each[name] for name in unlike} for each in (start, end)))
+    return [way] if way or problem.policy == "interpolated" else []
 
 
 def measures_of(alphas: Sequence[Coordinates], losses: Mapping[str, Sequence[float]], precision: str) -> dict[str, Any]:
