@@ -55,6 +55,8 @@ class LiveRun(Run):
         weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
         check_module(unwrapped(model))
         self._model, self._loss = copied(unwrapped(model)).cpu(), loss
+        if _dtype_of(self._model).itemsize < torch.float32.itemsize:
+            self._model.float()  # so that directions are not rounded to what the weights are stored in
         self._splits = train, test or train
         self._states: list[Checkpoint] = []
 
@@ -95,10 +97,14 @@ class LiveRun(Run):
         classes = 0
         if not train.targets.is_floating_point() or plain(self.loss) in OF_CLASSES:
             with torch.no_grad():
-                given = called(self._model.eval(), changed(self._splits[0].inputs[:1].cpu(), torch.clone))
+                given = called(self._model.eval(), changed(self._splits[0].inputs[:1].cpu(), self._taken))
             classes = logits_of(given, 1, self.output).shape[-1]
         facts = {"sha256": self._sha256, "note": None}
         return Data(train, test, [str(number) for number in range(classes)], facts)
+
+    def _taken(self, value: Tensor) -> Tensor:
+        """An input as the module takes it, which may write over it."""
+        return value.to(_dtype_of(self._model), copy=True) if value.is_floating_point() else value.clone()
 
     @cached_property
     def _sha256(self) -> str:
@@ -229,6 +235,10 @@ def interpolate(
         options["teacher"] = run.point(options["teacher"], "teacher")
     ends = {"start": run.point(model_a, "A"), "end": run.point(model_b, "B")}
     return _shown("interpolate", run, test, ends | {"split": "both" if test else "train"} | options)
+
+
+def _dtype_of(model: nn.Module) -> torch.dtype:
+    return next((each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32)
 
 
 def _run(model: nn.Module, loss: str | Loss, train: tuple[Any, Any], test: Any, output: str | None) -> LiveRun:

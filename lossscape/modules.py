@@ -27,7 +27,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def check_module(model: nn.Module) -> None:
-    """Raise BadInput where a module cannot be given other values: lazy layers, TorchScript, complex parameters."""
+    """Raise BadInput where a module cannot be given other values: lazy, quantised, TorchScript, of complex numbers."""
     lazy = [name for name, value in model.named_parameters() if nn.parameter.is_lazy(value)]
     if lazy:
         raise BadInput(f"the parameters {', '.join(lazy)} have no size yet; give lazy layers their sizes")
@@ -38,6 +38,12 @@ def check_module(model: nn.Module) -> None:
                 f"the model cannot be called with other parameters, for {what} TorchScript: give the Python module "
                 "that it was made of, and its weights as a state_dict"
             )
+    packed = [name for name, value in model.state_dict().items() if not isinstance(value, Tensor)]
+    if packed:
+        raise BadInput(
+            f"the model holds {packed[0]}, which is no tensor (a quantised layer?), and directions are of parameters: "
+            "give the module of floats that it was made of"
+        )
     numbers = [name for name, value in model.named_parameters() if value.is_complex()]
     if numbers:
         raise BadInput(

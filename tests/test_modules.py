@@ -45,11 +45,11 @@ pytestmark = [
 
 
 def trained(name: str, folder: Path) -> Run:
-    """A run of one epoch."""
+    """A run of one epoch; name: of the net, in this table or in another file."""
     content = {
-        "name": name,
+        "name": "net",
         "dataset": {"name": "synthetic", "shape": list(SHAPE), "classes": CLASSES, "train": SAMPLES, "test": 6},
-        "model": {"name": f"cases_modules:{name}"},
+        "model": {"name": name if ":" in name else f"cases_modules:{name}"},
         "optimizer": {"name": "momentum", "lr": 0.02},
         "training": {"epochs": 1, "batch_size": 6},
     }
@@ -255,15 +255,23 @@ def script(model: nn.Module) -> nn.Module:
         return torch.jit.script(model)
 
 
+def quantised() -> nn.Module:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), "1.weight, 1.bias have no size yet"),
         (Complex, "the parameter turns is complex.*view_as_complex"),
+        (quantised, r"holds 1._packed_params.dtype, which is no tensor"),
         (lambda: script(sequential(3)), "for it is TorchScript: give the Python module"),
         (lambda: nn.Sequential(nn.Flatten(), script(nn.Linear(PIXELS, 3))), "for its part 1 is TorchScript"),
     ],
-    ids=["lazy", "complex", "script", "script inside"],
+    ids=["lazy", "complex", "quantised", "script", "script inside"],
 )
 def test_modules_that_cannot_be_given_values_are_refused(make: Callable[[], nn.Module], words: str) -> None:
     with pytest.raises(BadInput, match=words):
@@ -296,3 +304,45 @@ def test_a_state_whose_tied_tensors_differ_is_refused() -> None:
     state["b.weight"][0, 1] += 1
     with pytest.raises(BadInput, match=r"a.weight and b.weight differ, which the model ties"):
         check_state(model, state, "a file")
+
+
+def only_evaluates(classes: int) -> nn.Module:
+    net = sequential(classes)
+    net.register_forward_pre_hook(lambda module, given: given if not module.training else given[0][:, 0])
+    return net
+
+
+def all_frozen(classes: int) -> nn.Module:
+    return sequential(classes).requires_grad_(False)
+
+
+def without_parameters(classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(classes))
+
+
+def two_heads(classes: int) -> nn.Module:
+    net = sequential(classes)
+    net.register_forward_hook(lambda module, given, output: (output, output) if module.training else output)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("only_evaluates", "the model fails in training mode: RuntimeError"),
+        ("all_frozen", "no parameter with requires_grad"),
+        ("without_parameters", "no parameter with requires_grad"),
+        ("two_heads", "several outputs could be the logits"),
+    ],
+)
+def test_nets_that_do_not_train_are_refused_before_anything_is_written(name: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=words):
+        trained(f"test_modules:{name}", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_nets_of_other_precisions_have_landscapes(dtype: torch.dtype) -> None:
+    inputs, targets = torch.randn(6, *SHAPE), torch.arange(6) % 3
+    shown = landscape(sequential(3).to(dtype), "cross_entropy", inputs, targets, grid=2, quiet=True)
+    assert shown.certificate["passed"]

@@ -7,13 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from lossscape import data, losses, models, schedules, usercode
-from lossscape.batches import called
+from lossscape.batches import called, changed
 from lossscape.config import Experiment, RunConfig
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import check_writable
 from lossscape.losses import OF_CLASSES, Loss, plain, smooth
 from lossscape.metrics import of_classes
+from lossscape.modules import copied
 from lossscape.objective import Objective
+from lossscape.outputs import logits_of
 from lossscape.runfiles import CODE
 from lossscape.runs import Run
 from lossscape.train.loop import Setup
@@ -131,6 +133,18 @@ def check_outputs(model: nn.Module, loss: Loss, config: RunConfig, loaded: data.
     else:
         targets = loaded.train.targets[:2]
         _check_loss(loss, smooth(targets, classes, smoothing) if smoothing else targets, classes)
+
+
+def check_training(model: nn.Module, config: RunConfig, loaded: data.Data) -> None:
+    """Raise BadInput where nothing of a model learns, or two samples cannot pass through it in training mode."""
+    if not any(value.requires_grad for value in model.parameters()):
+        raise BadInput("the model has no parameter with requires_grad, so there is nothing to train")
+    few = loaded.train.inputs[:2]
+    if len(few) < 2:
+        return  # which BatchNorm may not take, and says so below
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), usercode.blamed("the model fails in training mode:"):
+        given = called(copied(model).train(), changed(few, torch.clone))
+        logits_of(given, len(few), config.output)
 
 
 def _check_loss(loss: Loss, targets: Tensor, classes: int) -> None:

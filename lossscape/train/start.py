@@ -22,7 +22,14 @@ from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
-from lossscape.train.checks import check_batches, check_code, check_folder, check_outputs, check_session
+from lossscape.train.checks import (
+    check_batches,
+    check_code,
+    check_folder,
+    check_outputs,
+    check_session,
+    check_training,
+)
 from lossscape.train.environment import code_facts, record
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.objectives import objectives_of
@@ -73,6 +80,7 @@ def prepare(
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = losses.FAMILY.bound(experiment.loss)
     check_outputs(model, loss, experiment, loaded)
+    check_training(model, experiment, loaded)
     lesson = lesson_of(experiment.teacher, loaded, loss)
     optimizer = optimizers.build(experiment.optimizer, model.parameters())
     for group in optimizer.param_groups:
