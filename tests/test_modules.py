@@ -203,6 +203,15 @@ def test_a_module_of_two_names_does_not_keep_the_values_of_a_call() -> None:
         assert torch.equal(value, before[name])
 
 
+@pytest.mark.parametrize("name", ["Keeps", "weight_normed_before"])
+def test_a_net_that_keeps_what_it_computed_is_copied(name: str) -> None:
+    net, x = IDIOMS[name].net(classes=3), torch.randn(6, *SHAPE)
+    nn.functional.cross_entropy(net(x), torch.arange(6) % 3).backward()
+    objective = Objective(net, "cross_entropy", x, torch.arange(6) % 3)
+    again = objective.again(net, "fp64").metrics()["loss"]
+    assert objective.metrics()["loss"] == pytest.approx(again, rel=1e-6)
+
+
 class Overwriting(nn.Module):
     """Writes over a named input, of integers."""
 

@@ -22,14 +22,7 @@ from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
-from lossscape.train.checks import (
-    check_batches,
-    check_code,
-    check_folder,
-    check_outputs,
-    check_session,
-    check_training,
-)
+from lossscape.train.checks import check_batches, check_code, check_folder, check_outputs, check_session, check_training
 from lossscape.train.environment import code_facts, record
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.objectives import objectives_of
