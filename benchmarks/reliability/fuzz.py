@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -148,15 +149,13 @@ def call(words: Sequence[str], moment: float) -> Answer:
     except CutShort:
         pass
     except BaseException:
-        import traceback
-
         traceback.print_exc()
         code = 1
     finally:
-        while True:
+        while signal.getsignal(signal.SIGPROF) is stop:
             with suppress(CutShort):
-                signal.setitimer(signal.ITIMER_PROF, 0)
-                break
+                signal.signal(signal.SIGPROF, lambda number, frame: None)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         for number, old in enumerate(kept, 1):
             files[number - 1].flush()
             os.dup2(old, number)
@@ -368,9 +367,13 @@ def _in_a_process(cases: Sequence[Case], place: Place, seed: int) -> Iterator[tu
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        os.close(reader)
-        _serve(cases, place, seed, writer)
-        os._exit(0)
+        try:
+            os.close(reader)
+            _serve(cases, place, seed, writer)
+        except BaseException:  # the folder is the parent's, to delete it
+            traceback.print_exc()
+        finally:
+            os._exit(0)
     os.close(writer)
     done, begin, text = 0, time.monotonic(), b""
     used = _cpu_seconds(child)
