@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test train interpolate landscape report study-interpolation study-minimum check bench bench-training faults fuzz schema clean
+.PHONY: help demo test train interpolate landscape report study-interpolation study-minimum check bench bench-training faults fuzz load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -70,6 +70,9 @@ faults: $(VENV)/.dev  ## kill every command at seeded moments and file operation
 
 fuzz: $(VENV)/.dev  ## bad input and damaged files: refused, healed, or named? [CASES=2000 ARGS='--damaged 500 --seed 1']
 	$(BIN)/python -m benchmarks.reliability.fuzz $(if $(CASES),--inputs $(CASES)) $(ARGS)
+
+load: $(VENV)/.dev  ## a million points, a thousand runs, ten thousand checkpoints: seconds and memory [ARGS='--rows runs']
+	$(BIN)/python -m benchmarks.reliability.load $(ARGS)
 
 schema: $(VENV)/.user  ## write configs/schema.json anew
 	$(LOSSSCAPE) schema > configs/schema.json

@@ -1,5 +1,6 @@
 """Bad input, drawn by seed: configs, --set texts, options and points that people, scripts and accidents might give."""
 
+import copy
 import inspect
 import random
 import re
@@ -180,8 +181,13 @@ def parameters(command: str) -> list[Parameter]:
     return found
 
 
+@cache
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
+
+
 def _scalar(draw: random.Random) -> str:
-    if draw.random() < 0.03:
+    if draw.random() < 0.005:
         return draw.choice(("'" + "x" * LONG + "'", "[" * 500 + "]" * 500, "9" * 5000, "[" + "1, " * 3000 + "1]"))
     if draw.random() < 0.2:
         return _number(draw)
@@ -230,7 +236,7 @@ def _text(draw: random.Random, text: str) -> bytes:
 def _tree(draw: random.Random, text: str) -> bytes:
     """The tree of a text with one to three values, keys or branches changed."""
     marks: dict[str, str] = {}
-    tree = yaml.safe_load(text)
+    tree = copy.deepcopy(_parsed(text))
     for number in range(draw.choice((1, 1, 2, 3))):
         places = list(places_of(tree))
         holder, key = draw.choice(places)
@@ -253,7 +259,7 @@ def _tree(draw: random.Random, text: str) -> bytes:
 
 def _grown(draw: random.Random, text: str) -> bytes:
     """A section replaced by a tree of hypothesis's, which knows strange texts, numbers and nestings."""
-    tree = yaml.safe_load(text)
+    tree = copy.deepcopy(_parsed(text))
     tree[draw.choice([*tree, "name", "training"])] = draw.choice(make_strange())
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False).encode(errors="replace")
 
@@ -293,7 +299,7 @@ def places_of(tree: Any) -> Iterator[tuple[Any, Any]]:
 def _setting(draw: random.Random) -> str:
     if draw.random() < 0.1:
         return draw.choice(SETTINGS)
-    keys = [key for key in _paths(yaml.safe_load(RICH)) if draw.random() < 0.9 or "." not in key]
+    keys = [key for key in _paths(_parsed(RICH)) if draw.random() < 0.9 or "." not in key]
     key = draw.choice(keys or ["seed"])
     if draw.random() < 0.1:
         key = draw.choice((key + "x", key[:-1], key.upper(), key + ".0", key + ".name", key.replace(".", "..")))
