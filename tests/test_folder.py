@@ -155,3 +155,26 @@ def test_what_is_begun_anew_loses_its_points_first(tmp_path: Path, monkeypatch: 
         pass
     assert sorted(deleted[:2]) == ["points.csv", "surface.csv"]
     assert {path.name for path in tmp_path.iterdir()} == {".lock", "settings.yaml"}
+
+
+def refuse(folder: Path, rows: int) -> None:
+    """Begin a result, and refuse it then."""
+    with open_folder(folder, {"grid": 3}, overwrite=False):
+        (folder / "points.csv").write_text("x,train_loss\n" + "0.0,1.0\n" * rows)
+        raise BadInput("no scheduler")
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_what_is_refused_leaves_no_new_folder_unless_rows_are_there(tmp_path: Path, rows: int) -> None:
+    folder = tmp_path / "landscape" / "of-this"
+    for _ in range(2):
+        with pytest.raises(BadInput, match="no scheduler"):
+            refuse(folder, rows)
+        assert folder.exists() == bool(rows)
+        assert folder.parent.exists() == bool(rows)
+
+
+def test_what_is_refused_leaves_a_folder_that_was_there(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no scheduler"):
+        refuse(tmp_path, 0)
+    assert (tmp_path / "settings.yaml").exists()

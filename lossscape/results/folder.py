@@ -45,12 +45,13 @@ def joined(names: Sequence[str], most: int = 60) -> str:
 
 @contextmanager
 def open_folder(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-    """Hold a result's folder and write its settings.
+    """Hold a result's folder and write its settings; where it is then refused, a new folder goes again.
 
     Raises BadInput where another process holds it, or where it was begun under other code of the user's.
     """
     if not overwrite:
         _check_code(folder, settings)
+    new = not folder.exists()
     with held(folder, "evaluating"):
         if overwrite:
             # points first: without them, what a kill leaves of the rest is begun anew
@@ -58,7 +59,14 @@ def open_folder(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -
                 if entry.name != ".lock":
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         write_settings(folder, settings)
-        yield
+        try:
+            yield
+        except BadInput:
+            if new and not any(file.read_bytes().count(b"\n") > 1 for file in folder.glob("*.csv")):
+                shutil.rmtree(folder)
+                with suppress(OSError):
+                    folder.parent.rmdir()  # where it is empty
+            raise
 
 
 def _check_code(folder: Path, settings: Mapping[str, Any]) -> None:
