@@ -18,7 +18,7 @@ SURFACES: dict[str, tuple[Any, str]] = {
     "zero centre": (lambda x, y: x**4 + y**4, "1 point with a loss below"),
     "infinite": (lambda x, y: INF if x > 0.6 else NAN if y < -0.9 else 1 + x * x, "21 of 63 points"),
     "nothing": (lambda x, y: NAN, "63 of 63 points"),
-    "huge": (lambda x, y: np.exp(60 * (x * x + y * y)), "with a loss above 1e12 drawn at that value"),
+    "huge": (lambda x, y: np.exp(60 * (x * x + y * y)), " points with a loss above "),
     "negative": (lambda x, y: 1e8 if x * y > 0.9 else x + y, "2 points with a loss above"),
     "rounding": (lambda x, y: 2.302585 + 1e-7 * x * y, "greatest 2.303"),
     "tiny": (lambda x, y: 1e-14 * x * x + 1e-9 * y * y, "Logarithmic scale"),

@@ -234,6 +234,31 @@ def test_a_lone_centre_does_not_take_the_scale() -> None:
     assert choose_scale(soft, False).low < 1e-7
 
 
+def test_a_logarithmic_scale_begins_at_the_least_loss_that_is_not_rounding() -> None:
+    far = np.geomspace(50, 400, 81)
+    far[40] = 0.02  # a sharp net: the lowest point alone
+    scale = choose_scale(far, False)
+    assert scale.log
+    assert scale.low == 0.02
+    assert scale.notes == ["Logarithmic scale, since the losses span more than two decades."]
+    assert choose_scale(np.geomspace(1e-12, 5, 50), False).low == 1e-9
+    assert choose_scale(np.geomspace(1e-18, 1e-5, 50), False).low == pytest.approx(1e-13)
+
+
+def test_a_logarithmic_scale_of_huge_losses_holds_the_centre_and_half_of_the_points() -> None:
+    huge = np.geomspace(1e26, 1e29, 81)
+    huge[40] = 1.0
+    scale = choose_scale(huge, False)
+    assert (scale.low, scale.high) == (1.0, np.median(huge))
+    assert 5 < len(scale.levels) <= 20
+    assert scale.levels[0] <= 1 < scale.levels[1]
+    assert scale.levels[-1] >= scale.high
+    assert scale.notes[1:] == [f"40 points with a loss above {number(scale.high)} drawn at that value."]
+    walls = np.concatenate([np.geomspace(1e-2, 10, 60), np.geomspace(1e20, 1e25, 21)])
+    assert (choose_scale(walls, False).low, choose_scale(walls, False).high) == (1e-2, 1e10)
+    assert choose_scale(np.geomspace(1e26, 1e29, 81), False).low == pytest.approx(1e26)
+
+
 def test_the_scale_is_logarithmic_where_asked_or_needed() -> None:
     bowl = np.linspace(0.5, 3, 50)
     assert not choose_scale(bowl, False).log

@@ -15,7 +15,8 @@ MOST_LEVELS = 18
 WIDE = 100.0
 """Losses that span a larger factor than this are drawn on a logarithmic scale."""
 NOISE, DEEP, LONG = 1e-9, 1e-8, 1e12
-"""A logarithmic scale begins at NOISE, or DEEP times the greatest loss if that is less, and spans a factor LONG."""
+"""A logarithmic scale begins at the least loss that is more than rounding: NOISE, or DEEP times the greatest if that is
+less. It spans a factor LONG at most, or as far as to the median."""
 DECADES = 7
 """Most decades that a logarithmic scale of differences shows to either side."""
 STEEP = 30.0
@@ -101,12 +102,12 @@ def choose_scale(losses: np.ndarray, log: bool) -> Scale:
         where = "wherever it is finite" if counts["missing"] else "at every point"
         notes = [f"The loss is {number(middle)} {where}."]
         return Scale([middle - spread, middle + spread], low=low, high=high, notes=notes, **counts)
-    positive = _without_lone(values[values > 0])
+    rounding = min(NOISE, DEEP * high)
+    positive = _without_lone(values[values > 0], rounding)
     possible = positive.size and positive.max() > positive.min()
     if possible and (log or (low >= 0 and high > WIDE * positive.min())):
-        low, high = float(positive.min()), float(positive.max())
-        low = max(low, min(NOISE, DEEP * high))
-        high = min(high, LONG * low)
+        low = max(float(positive.min()), rounding)
+        high = min(high, max(LONG * low, float(np.median(positive))))
         notes = [] if log else ["Logarithmic scale, since the losses span more than two decades."]
         notes += _clipped(values, low, high)
         return Scale(_decades(low, high), low=low, high=high, log=True, notes=notes, **counts)
@@ -117,13 +118,15 @@ def choose_scale(losses: np.ndarray, log: bool) -> Scale:
     return Scale(_linear(low, high), low=low, high=high, notes=notes, **counts)
 
 
-def _without_lone(positive: np.ndarray) -> np.ndarray:
-    """Positive losses without a single one far below all others: the centre of targets that are its own outputs.
+def _without_lone(positive: np.ndarray, rounding: float) -> np.ndarray:
+    """Positive losses without a single one that is rounding, and far below all others.
 
-    Its 1e-15 would take most of a logarithmic scale.
+    That of the centre of targets that are its own outputs, 1e-15, would take most of a logarithmic scale. One that is
+    more than rounding begins it, however far below the others it lies.
     """
     ordered = np.sort(positive)
-    return ordered[1:] if len(ordered) > 2 and ordered[1] > WIDE * ordered[0] else ordered
+    lone = len(ordered) > 2 and ordered[0] < rounding and ordered[1] > WIDE * ordered[0]
+    return ordered[1:] if lone else ordered
 
 
 def _clipped(values: np.ndarray, low: float, high: float) -> list[str]:
@@ -142,7 +145,8 @@ def _linear(low: float, high: float) -> list[float]:
 def _decades(low: float, high: float) -> list[float]:
     """Round levels, evenly spaced in the logarithm as nearly as round numbers are."""
     first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
-    best = [10.0**power for power in range(first, last + 1)]
+    step = (last - first) // MOST_LEVELS + 1
+    best = [float(f"1e{power}") for power in range(first, last + step, step)]
     for mantissas in ((1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         levels = [float(f"{mantissa}e{power}") for power in range(first, last + 1) for mantissa in mantissas]
         best = max(best, _around(levels, low, high), key=lambda found: len(found) if len(found) <= MOST_LEVELS else 0)
