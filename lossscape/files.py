@@ -3,17 +3,18 @@
 import csv
 import fcntl
 import filecmp
-import hashlib
 import io
 import itertools
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lossscape import manifest
 from lossscape.errors import BadInput
 
 CACHE = "~/.cache/lossscape"
@@ -50,7 +51,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        with manifest.coming(path, content):
+            os.replace(beside, path)
     except OSError as error:
         error.filename = str(path)  # the name that the user knows
         raise
@@ -64,9 +66,9 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def sweep(folder: Path) -> None:
-    """Delete what write_bytes had begun in a folder when its process was killed."""
-    for beside in folder.glob(".*.part"):
+def sweep(folder: Path, *, below: bool = False) -> None:
+    """Delete what write_bytes had begun in a folder, or below it as well, when its process was killed."""
+    for beside in folder.glob("**/.*.part" if below else ".*.part"):
         process = beside.name.split(".")[-2]
         if not process.isdecimal() or not _is_alive(int(process)):
             beside.unlink(missing_ok=True)
@@ -108,10 +110,21 @@ def share(first: Path, other: Path) -> None:
         os.replace(beside, other)
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it; nothing where there is none."""
+    with manifest.coming(path, None):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def clear(folder: Path, order: Callable[[Path], Any] | None = None, keeping: Collection[str] = ()) -> None:
+    """Delete what is in a folder that is held, except some names. order: a key by which they are sorted."""
+    kept = {".lock", manifest.NAME, *keeping}
+    for entry in sorted(folder.iterdir(), key=order):
+        if entry.name not in kept:
+            remove(entry)
 
 
 @contextmanager
@@ -135,7 +148,11 @@ def held(folder: Path, doing: str) -> Iterator[None]:
             error.filename = str(file.name)
             raise
         sweep(folder)
-        yield
+        manifest.begin(folder)
+        try:
+            yield
+        finally:
+            manifest.end(folder)
 
 
 def is_held(folder: Path) -> bool:
@@ -160,7 +177,7 @@ def text_of(value: Any) -> str:
 def read_json(path: Path) -> dict[str, Any]:
     """The mapping in a JSON file; empty where the file is missing, torn or holds something else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(manifest.read_bytes(path).decode())
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -175,14 +192,16 @@ class CsvLog:
         words: columns that hold words, not numbers; rows: what the file held, as text.
         """
         self.columns = list(columns)
-        self.rows = read_rows(path, columns, words)
-        lines = whole_lines(path, words)
+        lines = _lines_of(path, columns, words)
+        self.rows = list(csv.DictReader(lines))
         self._ends = list(itertools.accumulate(len(line.encode()) for line in lines))
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._record, self._path = manifest.Growing(path), path
         self._file = path.open("r+b" if path.exists() else "xb", buffering=0)
         if lines:
             self._cut(len(lines))
         else:
+            self._record.begin(b"")
             self._file.truncate(0)
             self._write(",".join(self.columns))
 
@@ -199,33 +218,33 @@ class CsvLog:
 
     def close(self) -> None:
         """Close the file."""
+        with suppress(OSError):  # the disk may be full; what was recorded of it holds
+            self._record.end(self._file.tell())
         self._file.close()
 
     def _cut(self, lines: int) -> None:
         del self._ends[lines:]
+        self._record.begin(self._path.read_bytes()[: self._ends[-1]])
         self._file.truncate(self._ends[-1])
         self._file.seek(0, os.SEEK_END)
 
     def _write(self, line: str) -> None:
-        begin, rest = self._file.tell(), (line + "\n").encode()
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:  # a full disk may have taken half of it
-            with suppress(OSError):
-                self._file.truncate(begin)
-            self._file.seek(begin)
-            error.filename = str(self._file.name)
-            raise
+        content = (line + "\n").encode()
+        manifest.append(self._file, content)
         self._ends.append(self._file.tell())
+        self._record.add(content, lambda: os.fsync(self._file.fileno()))
 
 
 def read_rows(path: Path, columns: Sequence[str], words: Collection[str] = ()) -> list[dict[str, str]]:
     """The whole rows of a CSV, as text; none where there is no file. Raises BadInput where it has other columns."""
+    return list(csv.DictReader(_lines_of(path, columns, words)))
+
+
+def _lines_of(path: Path, columns: Sequence[str], words: Collection[str]) -> list[str]:
     lines = whole_lines(path, words)
     if lines and lines[0].rstrip("\n").split(",") != list(columns):
         raise BadInput(f"{path} has columns {lines[0].strip()}, not {','.join(columns)}: move it away")
-    return list(csv.DictReader(lines))
+    return lines
 
 
 def whole_lines(path: Path, words: Collection[str] = ()) -> list[str]:
@@ -235,7 +254,7 @@ def whole_lines(path: Path, words: Collection[str] = ()) -> list[str]:
     """
     if not path.exists():
         return []
-    lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
+    lines = manifest.read_bytes(path).decode(errors="replace").splitlines(keepends=True)
     names = lines[0].rstrip("\n").split(",") if lines else []
     numbers = [name not in words for name in names]
     rows = itertools.takewhile(lambda line: _is_row(line, numbers), lines[1:])

@@ -5,6 +5,7 @@
 """
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from lossscape import data, losses, models, weights, yamlfile
 from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
-from lossscape.files import is_held, sha256, whole_lines
+from lossscape.files import is_held, whole_lines
+from lossscape.manifest import sha256
 from lossscape.metrics import Metric
 from lossscape.runfiles import CODE, RunFiles
 from lossscape.text import code_name
@@ -127,7 +129,8 @@ class Run(RunFiles):
         if isinstance(content, dict) and "model" in content and content["model"] is None:
             raise BadInput(
                 f"{self.config_file}: names no model, for the recorder was not told what makes it: put a function "
-                'net(shape, classes) that returns it into a file, and add model: {name: "mine.py:net"} here, or '
+                'net(shape, classes) that returns it into a file, and add model: {name: "mine.py:net"} here '
+                f"(then: lossscape verify --accept-changed {shlex.quote(str(self.path))}), or "
                 'named="mine.py:net" to the recorder'
             )
         return read_config(RunConfig, self.config_file, run=self.path, trust_code=self.trust_code)

@@ -10,6 +10,7 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor
 
+from lossscape import manifest
 from lossscape.errors import BadInput
 
 SAFETENSORS = ".safetensors"
@@ -24,10 +25,13 @@ def read(path: Path, *, mapped: bool = False) -> Any:
     if path.suffix == SAFETENSORS:
         return _read_safetensors(path)
     try:
+        manifest.check(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch doubts protocols and storages that it then refuses or reads
             mapped = mapped and is_zipfile(path)  # as torch saves since version 1.6
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except BadInput:
+        raise
     except FileNotFoundError:
         raise BadInput(f"{path}: no such checkpoint") from None
     except pickle.UnpicklingError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from lossscape import manifest
 from lossscape.errors import BadInput
 
 Location = tuple[str | int, ...]
@@ -121,7 +122,7 @@ class Document:
 def read(path: Path) -> Document:
     """Read a YAML file. Raises BadInput where it is missing, unreadable, not UTF-8 or malformed."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = manifest.read_bytes(path).decode()
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except UnicodeDecodeError as error:

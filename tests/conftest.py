@@ -14,6 +14,7 @@ import pytest
 import torch
 from processes import Processes
 
+from lossscape import manifest
 from lossscape.cli import main
 from lossscape.config import read_experiment
 from lossscape.files import write_bytes
@@ -88,9 +89,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def own_run(trained: Run, tmp_path: Path) -> Run:
-    """A finished run of the test's own."""
-    shutil.copytree(trained.path, tmp_path / "runs" / "digits")
+    """A finished run of the test's own, without digests, so that it may be changed."""
+    shutil.copytree(trained.path, tmp_path / "runs" / "digits", ignore=shutil.ignore_patterns(manifest.NAME))
     return Run(tmp_path / "runs" / "digits")
+
+
+def forget(folder: Path) -> None:
+    """Delete the digests of a folder and those below it, so that its files may be changed."""
+    for path in folder.rglob(manifest.NAME):
+        path.unlink()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import forget
 from processes import At, Ended, Processes, Room
 
 from benchmarks.reliability.faults import STAND
@@ -195,6 +196,7 @@ def test_killed_around_its_last_word(processes: Processes, undisturbed: Path, pl
 
 def test_killed_between_the_row_of_epoch_0_and_resume(processes: Processes, undisturbed: Path, finished: Path) -> None:
     run = Run(finished / "runs" / "faulty")
+    forget(run.path)
     run.resume_file.unlink()
     run.metrics_file.write_text("".join(run.metrics_file.read_text().splitlines(keepends=True)[:2]))
     for checkpoint in run.checkpoints():
@@ -206,8 +208,8 @@ def test_killed_between_the_row_of_epoch_0_and_resume(processes: Processes, undi
 
 @pytest.mark.parametrize("torn", ["40,40,0.3", "\0\0\0\0", "x,y\n"])
 def test_torn_line_in_metrics(processes: Processes, undisturbed: Path, place: Path, torn: str) -> None:
-    at = At("step", 6, signal.SIGINT)
-    assert processes.run("train", "faulty.yaml", "--quiet", cwd=place, at=at).code == 130
+    at = At("step", 6, signal.SIGKILL)
+    assert processes.run("train", "faulty.yaml", "--quiet", cwd=place, at=at).code == -signal.SIGKILL
     run = Run(place / "runs" / "faulty")
     with run.metrics_file.open("a") as file:
         file.write(torn)
@@ -405,9 +407,10 @@ def test_killed_while_evaluating(processes: Processes, undisturbed: Path, finish
 @pytest.mark.parametrize(
     ("before_the_end", "left"),
     [
-        (3, {"points.csv"}),
-        (2, {"points.csv", "surface.csv"}),
-        (1, {"surface.csv"}),
+        (5, {"points.csv"}),
+        (4, {"points.csv", "surface.csv"}),
+        (3, {"surface.csv"}),
+        (2, {"surface.csv", "certificate.json"}),
         (0, {"surface.csv", "certificate.json"}),
     ],
 )
@@ -509,6 +512,10 @@ def test_a_damaged_result_is_completed(
     (folder / file).write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 5])
     for picture in folder.glob("*.png"):
         picture.unlink()
+    refused = processes.run(*words, cwd=finished)
+    assert refused.code == 2
+    assert f"{file}: changed since lossscape wrote it" in refused.err
+    forget(folder)  # as results of before there were digests
     again = processes.run(*words, cwd=finished)
     assert again.code == 0, again
     assert "1 of " in again.err

@@ -18,7 +18,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lossscape import files
+from lossscape import files, manifest
 from lossscape.errors import BadInput
 from lossscape.files import CsvLog, held, is_held, read_rows, save_tensors, sweep, text_of, write_bytes
 from lossscape.results import write_csv
@@ -263,12 +263,12 @@ def test_tensors_have_the_same_bytes_wherever_they_are_written(tmp_path: Path) -
     read = torch.load(tmp_path / "a.pt", weights_only=True)
     assert torch.equal(read.pop("weight"), torch.arange(6.0).reshape(2, 3))
     assert read == {"steps": 3, "best": [0.5, None], "name": "学習"}
-    assert files.sha256(tmp_path / "a.pt") == files.sha256(tmp_path / "another name.pt")
+    assert manifest.sha256(tmp_path / "a.pt") == manifest.sha256(tmp_path / "another name.pt")
 
 
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
-    assert files.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert manifest.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", '{"a": 1', "\0"])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from computing import film, landscape
+from conftest import forget
 from PIL import Image
 from seeing import NAN, assert_inside, lines_of, words_of
 from torch import nn
@@ -234,6 +235,7 @@ def test_all_frames_of_the_plane_have_one_scale(made: Film) -> None:
 
 
 def test_extreme_and_missing_losses_are_drawn_and_counted(own: Film) -> None:
+    forget(own.folder.parents[1])
     for frame, value in ((0, "nan"), (1, "inf"), (2, "1e12")):
         file = own.surface("plane", frame).folder / "surface.csv"
         head, first, *rest = file.read_text().splitlines()
@@ -337,6 +339,7 @@ def test_the_command_and_the_page(own_run: Run, cli: Cli) -> None:
     (section,), problems = films_of(own_run)
     assert not problems
     assert not section.failures
+    forget(own_run.path)
     broken = next(file for file in (own_run.path / "landscape").glob("*directions-of*/certificate.json"))
     failed = json.loads(broken.read_text())
     failed["passed"] = failed["checks"][0]["passed"] = False
@@ -375,6 +378,7 @@ def test_what_makes_no_film_is_refused(own_run: Run) -> None:
 
 def test_a_torn_film_is_refused(own: Film) -> None:
     table = own.folder / "films.csv"
+    forget(own.folder)
     whole = table.read_text()
     for torn in ("", "film,frame\n", whole.splitlines()[0] + "\n", whole.replace("0.0,0,epoch", "x,0,epoch")):
         table.write_text(torn)

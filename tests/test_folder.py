@@ -154,7 +154,7 @@ def test_what_is_begun_anew_loses_its_points_first(tmp_path: Path, monkeypatch: 
     with open_folder(tmp_path, {"analysis": "landscape"}, overwrite=True):
         pass
     assert sorted(deleted[:2]) == ["points.csv", "surface.csv"]
-    assert {path.name for path in tmp_path.iterdir()} == {".lock", "settings.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "digests.jsonl", "settings.yaml"}
 
 
 def refuse(folder: Path, rows: int) -> None:

@@ -22,6 +22,7 @@ LAYERS = [
         "yamlfile",
         "weights",
         "files",
+        "manifest",
         "seeds",
         "signals",
         "progress",

@@ -11,6 +11,7 @@ import pytest
 import torch
 from brief_runs import NETS, train_briefly
 from computing import ends_of, interpolate
+from conftest import forget
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -300,6 +301,7 @@ def test_the_certificate_looks_at_the_checkpoints_whatever_the_policy(tmp_path: 
     assert [check["passed"] for check in checks if check["kind"] == "stored"] == [True] * 4
     state = torch.load(run.epoch_file(1), weights_only=True)
     state["0.weight"].mul_(3)
+    forget(run.path)
     torch.save(state, run.epoch_file(1))
     with pytest.raises(RunFailed, match="with its own statistics"):
         interpolate(*ends_of(run), points=4, range=(0.1, 0.9))

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from computing import landscape
-from conftest import DIGITS
+from conftest import DIGITS, forget
 from seeing import assert_inside, words_of
 from torch import nn
 
@@ -180,6 +180,7 @@ def test_paths_are_resumed_and_kept(own_run: Run, monkeypatch: pytest.MonkeyPatc
     folder = landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run,))
     whole, surface = (folder / "path.csv").read_bytes(), (folder / "surface.csv").stat().st_mtime_ns
     (live,) = (folder / "paths").iterdir()
+    forget(folder)
     live.write_bytes(b"".join(live.read_bytes().splitlines(keepends=True)[:3]) + b"2.0,20")  # as a kill leaves it
     assert landscape(a, grid=(4, 4), directions="pca", path=True, runs=(own_run,)) == folder
     assert (folder / "path.csv").read_bytes() == whole

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Answer
+from conftest import Answer, forget
 from torch import nn
 
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
-from lossscape.files import held, sha256
+from lossscape.files import held
+from lossscape.manifest import sha256
 from lossscape.runs import (
     Checkpoint,
     Point,
@@ -176,6 +177,7 @@ def test_model_without_environment(many: Run, tmp_path: Path) -> None:
     """The data says the same as environment.json, which may be torn."""
     shutil.copytree(many.path, tmp_path / "run")
     run = Run(tmp_path / "run")
+    forget(run.path)
     for text in ("", "{", "[]", "{}"):
         run.environment_file.write_text(text)
         assert run.environment() == {}

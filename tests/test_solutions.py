@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from computing import solutions
+from conftest import forget
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -201,7 +202,7 @@ def test_one_run(tmp_path: Path, cli: Callable[..., Answer]) -> None:
     (folder,) = (run.path / "solutions").iterdir()
     assert folder.name.startswith("tolerance-0.01-zero-0.01-window-3-")
     assert {file.name for file in folder.iterdir()} == {
-        ".lock", "settings.yaml", "epochs.csv", "summary.csv", "solutions.png",
+        ".lock", "digests.jsonl", "settings.yaml", "epochs.csv", "summary.csv", "solutions.png",
     }  # fmt: skip
     rows = rows_of(folder / "epochs.csv")
     assert [row["kind"] for row in rows] == ["none", "LM", "none", "none", "none", "GM", "TM", "TM", "", "", ""]
@@ -425,6 +426,7 @@ def test_bad_input_from_python(tmp_path: Path) -> None:
         solutions([])
     run = write_losses(tmp_path, "a", falls(9, 3))
     found = read_solutions(solutions([run]))
+    forget(found.folder)
     (found.folder / "summary.csv").write_text("run,epochs\na,x\n")
     with pytest.raises(BadInput, match=r"summary.csv: not a table of numbers"):
         read_solutions(found.folder)

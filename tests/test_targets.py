@@ -13,6 +13,7 @@ import pytest
 import torch
 from cases_models import MODEL_CASES, ModelCase
 from computing import interpolate, landscape, minimum
+from conftest import forget
 from torch import nn
 
 from lossscape.analyses.minimum.result import read as read_minimum
@@ -174,6 +175,7 @@ def test_a_minimum_is_on_the_page(own_run: Run) -> None:
         assert words in page.text
     copies = {file.name for file in page.local_files() if file.parent.name == folder.name}
     assert copies == {"summary.csv", "settings.yaml"}
+    forget(folder)
     (folder / "summary.csv").write_text("targets,loss\nsoft,1\n")
     page = Page(write_report([own_run], own_run.report_folder))
     assert f"minimum/{folder.name} : {folder}/summary.csv: not the summary of a minimum" in page.text

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DIGITS, Answer
+from conftest import DIGITS, Answer, forget
 from processes import Ended, Processes
 
 from lossscape import trust
@@ -76,6 +76,7 @@ def elsewhere() -> None:
 def points_to(name: str) -> None:
     """Let the run's config name another model."""
     file = Path("runs/digits/config.yaml")
+    forget(file.parent)
     file.write_text(file.read_text().replace("../../net.py:net", name))
 
 

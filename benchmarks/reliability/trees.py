@@ -67,12 +67,20 @@ def _page(content: bytes) -> bytes:
     return DURATION.sub("", content.decode(errors="replace")).encode()
 
 
+def _digests(content: bytes) -> Any:
+    """Lines of files that are the same for every call, in whatever order they were written."""
+    lines = [json.loads(line) for line in content.decode(errors="replace").splitlines()]
+    named = [(line.get("file"), line) for line in lines]
+    return {name: None if name and name.rpartition("/")[2] in OWN_TO_A_CALL else line for name, line in named}
+
+
 OWN_TO_A_CALL: dict[str, Callable[[bytes], Any]] = {
     "environment.json": _without("started", "command", "resumed"),
     "engine.json": _without("seconds_per_point", "predicted_seconds", "tried", "chosen"),
     "metrics.csv": _metrics,
     "resume.pt": _resume,
     "index.html": _page,
+    "digests.jsonl": _digests,
 }
 """By a file's name."""
 

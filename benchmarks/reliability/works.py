@@ -110,6 +110,7 @@ WORKS = {
     "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
     "study minimum": Work("study minimum.yaml --scale tiny", "fresh", share=0.25),
     "runs": Work("runs", share=0.25),
+    "verify": Work("verify runs/a", share=0.25),
     "doctor": Work("doctor", share=0.25),
     "new": Work("new made.yaml", "fresh", share=0.25),
     "schema": Work("schema", "fresh", share=0.25),

@@ -9,7 +9,8 @@ from lossscape.adopt.files import numbers_of
 from lossscape.adopt.fit import Fitted, fitted
 from lossscape.config import RunConfig
 from lossscape.errors import BadInput
-from lossscape.files import held, sha256
+from lossscape.files import held
+from lossscape.manifest import sha256
 from lossscape.progress import Progress
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals

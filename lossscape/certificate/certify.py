@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from lossscape.certificate import curvature, dense, directions, finite, metrics_csv, module, rows
+from lossscape.certificate import by_hand, curvature, dense, directions, finite, metrics_csv, module, rows
 from lossscape.certificate.check import Certified, Check
 from lossscape.certificate.reference import SAMPLES, Reference, digest
 from lossscape.errors import RunFailed
@@ -46,6 +46,7 @@ def certify(result: Certified, before: str, *, samples: int = SAMPLES, quiet: bo
             checks += found
             facts |= more
     facts |= finite.facts(result, checks)
+    facts |= by_hand.changed(result.folder, result.problem.run.path)
     facts["samples_checked"] = {split: len(part) for split, part in reference.objectives.items()}
     _write(result.folder, checks, unchanged=fingerprint(result.problem.model) == before, **facts)
     return checks

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lossscape.certificate.by_hand import BY_HAND
 from lossscape.certificate.check import SMALLEST
 from lossscape.files import read_json
 from lossscape.results.folder import CERTIFICATE
@@ -39,6 +40,8 @@ def summary(folder: Path) -> str:
         )
     if lost := content.get("not_finite"):
         lines.append(lost["words"])
+    if changed := content.get(BY_HAND):
+        lines.append(f"changed by hand: {', '.join(changed)}")
     lines += [f"not checked: {name}: {reason}" for name, reason in content.get("not_checked", {}).items()]
     return "\n".join(lines)
 

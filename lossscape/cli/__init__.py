@@ -8,7 +8,7 @@ import traceback
 import typer
 
 from lossscape.analyses import ANALYSES
-from lossscape.cli import adopt, doctor, new, report, runs, schema, study, train
+from lossscape.cli import adopt, doctor, new, report, runs, schema, study, train, verify
 from lossscape.cli.analysis import command_of, examples_of
 from lossscape.errors import BadInput, RunFailed
 from lossscape.signals import Interrupted
@@ -39,7 +39,7 @@ for command in (train, adopt):
     app.command(command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
 for analysis in ANALYSES.values():
     app.command(analysis.name, epilog=examples_of(analysis))(command_of(analysis))
-for command in (study, report, runs, doctor, new, schema):
+for command in (study, report, runs, verify, doctor, new, schema):
     app.command(command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
 
 

@@ -1,5 +1,6 @@
 """lossscape report"""
 
+import sys
 from pathlib import Path
 
 import typer
@@ -31,4 +32,4 @@ def command(
     elif output is None:
         output = opened[0].path.parent / "reports" / joined([run.name for run in opened], 200)
     check_writable(output)
-    tell(report=write_report(opened, output))
+    tell(report=write_report(opened, output, say=lambda words: print(words, file=sys.stderr)))

@@ -16,7 +16,7 @@ from lossscape.data.decode import decode
 from lossscape.data.folders import DataFolder
 from lossscape.data.split import RawData, Split
 from lossscape.errors import BadInput
-from lossscape.files import cache_folder
+from lossscape.files import cache_folder, sweep
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 WHAT = "dataset image_folder"
@@ -153,9 +153,10 @@ def _say(words: str) -> None:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     """Keep decoded pictures; where the folder does not let us, say so and go on without."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         torch.save(content, beside)
         os.replace(beside, path)
     except (OSError, RuntimeError) as error:

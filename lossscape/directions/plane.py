@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lossscape import manifest
 from lossscape.directions.direction import Direction, Plane
 from lossscape.directions.pca import loader
 from lossscape.evaluate.subspace import Coordinates
@@ -70,6 +71,7 @@ def kept(folder: Path, direction: Direction, device: torch.device) -> tuple[Plan
     found = {key: value for key, value in settings["directions"].items() if key not in direction.settings}
     if not found:
         return None
+    manifest.check(folder / DIRECTIONS)
     stored = torch.load(folder / DIRECTIONS, map_location=device, weights_only=True)
     ranges = {f"{axis}_range": settings[f"{axis}_range"] for axis in AXES if f"{axis}_range" in settings}
     return Plane([stored[axis] for axis in AXES if axis in stored], found), ranges

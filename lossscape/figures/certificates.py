@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from lossscape.certificate.by_hand import BY_HAND
 from lossscape.figures.section import Certificate, Table, flat_rows, value_text
 from lossscape.progress import duration
 from lossscape.text import number
@@ -51,7 +52,8 @@ def verdict(certificate: Mapping[str, Any]) -> str:
     lost = f"; {found['words']}" if (found := certificate.get("not_finite")) else ""
     if not count:
         return "passed: the model is unchanged; there was nothing to compare the losses with" + lost
-    return f"passed: {count:,} {'check' if count == 1 else 'checks'}, and the model is unchanged" + lost
+    since = "; but files were changed by hand" if certificate.get(BY_HAND) else ""
+    return f"passed: {count:,} {'check' if count == 1 else 'checks'}, and the model is unchanged{lost}{since}"
 
 
 def failures(certificate: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
+from lossscape import manifest
 from lossscape.errors import BadInput
 from lossscape.figures.style import save
 from lossscape.files import write_bytes
@@ -122,7 +123,7 @@ class Page:
 def read_bytes(path: Path) -> bytes:
     """A file's content. Raises BadInput where it cannot be read."""
     try:
-        return path.read_bytes()
+        return manifest.read_bytes(path)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
 

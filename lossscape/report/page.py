@@ -8,14 +8,15 @@ from typing import Any
 
 import jinja2
 
+from lossscape import manifest
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
 from lossscape.figures.facts import Facts, facts_of, full_names
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import File, Page, Picture, Section, Table, flat_rows, read_bytes
 from lossscape.figures.training import SPLITS, shown_words, training_alt, training_picture
-from lossscape.files import check_writable, write_text
-from lossscape.report.sections import UNREADABLE, LeftOut, Results, find, reason_of, together
+from lossscape.files import check_writable, sweep, write_text
+from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, reason_of, together
 from lossscape.runfiles import RunFiles
 
 
@@ -33,20 +34,28 @@ class RunPart:
     found: Results
     problems: list[LeftOut]
     """Of its own files and of its results."""
+    changed: str = ""
+    """A sentence that names the files that were changed on purpose."""
 
 
 def write_report(
-    runs: Sequence[RunFiles], folder: Path, *, log: bool = False, front: Callable[[Page], Section] | None = None
+    runs: Sequence[RunFiles],
+    folder: Path,
+    *,
+    log: bool = False,
+    front: Callable[[Page], Section] | None = None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> Path:
     """Write folder/index.html and its files from what the runs hold now; returns the page's path.
 
     log: logarithmic loss axes; front: makes what stands before the runs, of a study, in place of what compares them
-    all. What cannot be read is listed with the reason. Written again from the same files it is the same to the byte.
-    Raises BadInput where there is no run or the folder cannot be written.
+    all; say: is given what is left out. What cannot be read is listed with the reason. Written again from the same
+    files it is the same to the byte. Raises BadInput where there is no run or the folder cannot be written.
     """
     if not runs:
         raise BadInput("no run to report on")
     check_writable(folder)
+    sweep(folder, below=True)
     page = Page(folder, log=log)
     names = full_names(runs)
     own, comparison, beside, *slugs = _slugs(["study", "comparison", "together", *names])
@@ -71,6 +80,9 @@ def write_report(
         cells={part.anchor: _cells(part.facts, others) for part in parts if part.facts},
     )  # fmt: skip
     write_text(folder / "index.html", text)
+    for name, left in [("", problems), *((f"{part.name}, ", part.problems) for part in parts)]:
+        for problem in left:
+            say(f"left out: {name}{problem.name}: {problem.reason}")
     return folder / "index.html"
 
 
@@ -92,6 +104,7 @@ def _slugs(names: Sequence[str]) -> list[str]:
 
 def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) -> RunPart:
     facts, training, config, files, problems = None, None, "", [], []
+    environment: list[list[str]] = []
     for file in (run.metrics_file, run.config_file, run.environment_file):
         if file.exists():
             try:
@@ -100,11 +113,13 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
                 problems.append(LeftOut(file.name, reason_of(error)))
     try:
         config = read_bytes(run.config_file).decode(errors="replace")
+        environment = flat_rows(run.environment())
         facts = facts_of(run)
         training = training_picture([run], page, training_alt(facts))
     except UNREADABLE as error:
         problems.append(LeftOut("training", reason_of(error)))
-    found, environment = find(run.path, page, anchor, hidden), flat_rows(run.environment())
+    found = find(run.path, page, anchor, hidden)
+    names = manifest.accepted(run.path)
     return RunPart(
         anchor=anchor,
         name=name,
@@ -115,6 +130,7 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
         files=files,
         found=found,
         problems=[*problems, *found.problems],
+        changed=by_hand(names).lines[0] if names else "",
     )
 
 

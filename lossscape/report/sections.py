@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lossscape import manifest
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
-from lossscape.figures.section import Page, Section
+from lossscape.figures.section import Page, Section, Sentences
 from lossscape.results.folder import SETTINGS
 
 UNREADABLE = (BadInput, LookupError, TypeError, ValueError, AttributeError)
@@ -63,7 +64,7 @@ def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collecti
         if (folder := result.folder).resolve() in hidden:
             continue
         try:
-            made[folder] = analysis.section(result, page.below(analysis.results, folder.name))
+            made[folder] = _named(analysis.section(result, page.below(analysis.results, folder.name)), folder)
             hidden |= result.shown
         except UNREADABLE as error:
             found.problems.append(LeftOut(f"{analysis.results}/{folder.name}", reason_of(error)))
@@ -73,6 +74,17 @@ def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collecti
             own.append(replace(made[result.folder], anchor=f"{anchor}-{analysis.name}-{len(own) + 1}"))
             found.results.setdefault(analysis.name, []).append(result)
     return found
+
+
+def _named(section: Section, folder: Path) -> Section:
+    """A section that names the files of its result that were changed on purpose."""
+    names = manifest.accepted(folder)
+    return replace(section, parts=[by_hand(names), *section.parts]) if names else section
+
+
+def by_hand(names: Sequence[str]) -> Sentences:
+    """What the page says of files that were changed on purpose."""
+    return Sentences([f"Changed by hand since lossscape wrote them, and accepted: {', '.join(names)}."])
 
 
 def together(runs: Sequence[Path], page: Page, hidden: set[Path]) -> Results:

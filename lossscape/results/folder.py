@@ -12,7 +12,7 @@ from typing import Any
 
 from lossscape import usercode, yamlfile
 from lossscape.errors import BadInput
-from lossscape.files import held, write_text
+from lossscape.files import clear, held, write_text
 from lossscape.runfiles import CODE
 
 CODES = (CODE, "metric_code")
@@ -55,9 +55,7 @@ def open_folder(folder: Path, settings: Mapping[str, Any], *, overwrite: bool) -
     with held(folder, "evaluating"):
         if overwrite:
             # points first: without them, what a kill leaves of the rest is begun anew
-            for entry in sorted(folder.iterdir(), key=lambda entry: entry.suffix != ".csv"):
-                if entry.name != ".lock":
-                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            clear(folder, lambda entry: entry.suffix != ".csv")
         write_settings(folder, settings)
         try:
             yield

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossscape.execution import Execution
-from lossscape.files import CsvLog, read_rows
+from lossscape.files import CsvLog, read_rows, remove
 from lossscape.progress import Progress, duration
 from lossscape.results.folder import POINTS
 from lossscape.results.tables import write_csv
@@ -60,7 +60,7 @@ class Table:
         known = self.read(self.file, columns)
         if not all(map(still, known.values())):
             self.write(self.live, columns, {key: row for key, row in known.items() if still(row)})
-            (self.folder / self.file).unlink()
+            remove(self.folder / self.file)
 
     def write(self, file: str, columns: Sequence[str], rows: dict[Key, Row]) -> None:
         """Write rows whole or not at all."""
@@ -86,7 +86,7 @@ def fill(
     rounds, seconds = Rounds(more), None
     known = table.read(table.file, source.columns)
     if rounds.missing(known) is None:
-        (table.folder / table.live).unlink(missing_ok=True)  # a process that was killed may have left it
+        remove(table.folder / table.live)  # a process that was killed may have left it
         if engine:
             engine.check()
         return rounds.all(known)
@@ -114,7 +114,7 @@ def fill(
         log.close()
     known = rounds.all(known)
     table.write(table.file, source.columns, {key: known[key] for key in (sorted(known) if table.by_key else known)})
-    (table.folder / table.live).unlink()
+    remove(table.folder / table.live)
     return known
 
 

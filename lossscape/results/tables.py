@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lossscape import manifest
 from lossscape.errors import BadInput
 from lossscape.files import text_of, write_text
 
@@ -20,7 +21,7 @@ def read_csv(path: Path, text: Collection[str] = (), live: bool = False) -> pd.D
     which may be empty. Raises BadInput where it is missing, torn or holds other than numbers.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = manifest.read_bytes(path).decode()
         rows = list(csv.reader(io.StringIO(content, newline="")))
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; the result is not finished, run the command again") from None

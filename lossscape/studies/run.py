@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from lossscape.files import held
 from lossscape.studies.config import InterpolationStudy, Opened
 from lossscape.studies.interpolation import run_interpolation
 from lossscape.studies.minimum import run_minimum
-from lossscape.studies.statements import Say, Statement, begin_study, end_study
+from lossscape.studies.statements import STUDY, Say, Statement, begin_study, end_study
 
 
 def run_study(
@@ -15,11 +16,12 @@ def run_study(
 
     say: is given each part before it begins. Raises BadInput, RunFailed or Interrupted; a second call goes on.
     """
-    begin_study(home, opened.described())
-    study = opened.study
-    if isinstance(study, InterpolationStudy):
-        statements, rows = run_interpolation(opened, study, home, device, say, quiet)
-    else:
-        statements, rows = run_minimum(opened, study, home, device, say, quiet)
-    end_study(home, statements, rows)
+    with held(home / STUDY, "a study"):
+        begin_study(home, opened.described())
+        study = opened.study
+        if isinstance(study, InterpolationStudy):
+            statements, rows = run_interpolation(opened, study, home, device, say, quiet)
+        else:
+            statements, rows = run_minimum(opened, study, home, device, say, quiet)
+        end_study(home, statements, rows)
     return statements

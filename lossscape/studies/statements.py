@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from lossscape import yamlfile
-from lossscape.files import write_text
+from lossscape.files import remove, write_text
+from lossscape.manifest import read_bytes
 from lossscape.results import write_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
 
@@ -54,9 +55,9 @@ def begin_study(home: Path, settings: Mapping[str, Any]) -> None:
     """Say in home/study what the study is; what was said of another one in this folder is deleted."""
     text = yamlfile.dump(dict(settings))
     file = home / STUDY / SETTINGS
-    if not file.exists() or file.read_text(encoding="utf-8") != text:
+    if not file.exists() or read_bytes(file).decode() != text:
         for name in (STATEMENTS, MEASURES_CSV):
-            (home / STUDY / name).unlink(missing_ok=True)
+            remove(home / STUDY / name)
         write_text(file, text)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossscape import data, losses, models, schedules, usercode
+from lossscape import data, losses, manifest, models, schedules, usercode
 from lossscape.batches import called, changed
 from lossscape.config import Experiment, RunConfig
 from lossscape.errors import BadInput, RunFailed
@@ -34,7 +34,7 @@ def holds_run(run: Run) -> bool:
     check_writable(run.path)
     if run.config_file.exists():
         return True
-    left = (".lock", ".part", DATA_FILE)  # of a process that was killed at once
+    left = (".lock", ".part", DATA_FILE, manifest.NAME)  # of a process that was killed at once
     if run.path.exists() and any(not entry.name.endswith(left) for entry in run.path.iterdir()):
         raise BadInput(f"{run.path} exists and is no run: choose another --name")
     return False

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import shutil
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from lossscape.batches import Inputs
 from lossscape.config import Experiment
 from lossscape.data import Split
 from lossscape.errors import BadInput, RunFailed
-from lossscape.files import held, sweep, write_text
+from lossscape.files import clear, held, read_rows, remove, sweep, write_text
 from lossscape.modules import copied, habits_of, has_convolutions
 from lossscape.objective import cache_chunk
 from lossscape.progress import Progress
-from lossscape.runs import Run
+from lossscape.runs import Run, metrics_columns
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
 from lossscape.train.checks import check_batches, check_code, check_folder, check_outputs, check_session, check_training
@@ -123,6 +122,7 @@ def train_as_writer(setup: Setup, state: State, *, overwrite: bool, quiet: bool,
         if run.state().get("state") != "finished":  # killed when only this was left to be said
             say_state(run, "finished", state)
         return run
+    read_rows(run.metrics_file, metrics_columns(setup.columns))  # refused, it leaves all as it is
     progress = begin(setup, state, teacher, quiet)
     log = open_metrics(run, state, setup.columns)
     if state.step and not (log.rows and int(log.rows[-1]["epoch"]) == state.epoch):
@@ -178,14 +178,9 @@ def empty(run: Run, keeping: tuple[str, ...] = ()) -> None:
     First what says that there is something to continue, last what says that it is a run: killed in between, it
     can be deleted again and is never taken for finished.
     """
-    run.resume_file.unlink(missing_ok=True)
-    kept = (".lock", run.config_file.name, *keeping)
-    for entry in run.path.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        elif entry.name not in kept:
-            entry.unlink()
-    run.config_file.unlink(missing_ok=True)
+    remove(run.resume_file)
+    clear(run.path, keeping=(run.config_file.name, *keeping))
+    remove(run.config_file)
 
 
 def begin(setup: Setup, state: State, teacher: dict[str, Any], quiet: bool) -> Progress:

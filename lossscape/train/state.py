@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from lossscape import manifest
 from lossscape.config import Experiment
 from lossscape.errors import BadInput
 from lossscape.files import CsvLog, save_tensors, write_text
@@ -71,6 +72,7 @@ def save_resume(run: Run, state: State) -> None:
 def load_resume(run: Run, state: State) -> None:
     """Continue `state` from the run's resume file. Raises BadInput where it cannot be read."""
     try:
+        manifest.check(run.resume_file)
         content = torch.load(run.resume_file, map_location="cpu", weights_only=True)
         state.model.load_state_dict(content["model"])
         state.optimizer.load_state_dict(content["optimizer"])
@@ -79,6 +81,8 @@ def load_resume(run: Run, state: State) -> None:
         state.losses, state.norms = content["losses"], content["norms"]
         for key in _PLAIN:
             setattr(state, key, content[key])
+    except BadInput:
+        raise
     except Exception as error:  # torch.load has no common error for truncated, foreign and unsafe files
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{run.resume_file}: cannot be continued from ({why}); start anew with --overwrite") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from lossscape import manifest
 from lossscape.analyses.grids import Ranges
 from lossscape.analyses.landscape import compute as landscape
 from lossscape.analyses.minimum.request import Request
@@ -56,7 +57,9 @@ def compute(request: Request, execution: Execution) -> Path:
     folder = centre.run.results("minimum") / label(settings, [centre.checkpoint.label, *words_of(named)])
     check_writable(folder)
     with open_folder(folder, settings, overwrite=execution.overwrite):
-        if not (folder / TARGETS).exists():
+        if (folder / TARGETS).exists():
+            manifest.check(folder / TARGETS)
+        else:
             assert relabelled.relabelled is not None
             made = relabelled.relabelled(relabelled.data.train.inputs)
             save_tensors(folder / TARGETS, {"targets": made.cpu()})
