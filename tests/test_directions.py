@@ -164,7 +164,7 @@ def test_components_of_many_points_are_those_of_an_svd(monkeypatch: pytest.Monke
     origin, points = cloud(2001)
     monkeypatch.setattr(np.linalg, "eigh", lambda matrix: pytest.fail("all eigenvalues were asked for"))
     found = principal_components(origin, [lambda p=p: p for p in points], 2)  # type: ignore[misc]
-    deltas = torch.stack([torch.cat([(p[n] - origin[n]).double().flatten() for n in origin]) for p in points])
+    deltas = torch.stack([torch.cat([(p[n].double() - origin[n].double()).flatten() for n in origin]) for p in points])
     _, s, rows = torch.linalg.svd(deltas, full_matrices=False)
     assert found.shares == pytest.approx((s**2 / (s**2).sum())[:2].tolist(), rel=1e-12)
     for i, direction in enumerate(found.directions):

@@ -315,7 +315,9 @@ def damaged_file(place: Place, names: Sequence[str], seed: int, number: int, und
         return Verdict("wrong", f"{why} | {shown}")
     others = sorted({**changed, **wanted}.keys() - {name})
     if answer.code:
-        if answer.code == 2 and (written := [each for each in others if each in changed]):
+        # what it had finished before it met the file stays
+        written = [each for each in others if each in changed and each not in wanted and "points.csv" not in each]
+        if answer.code == 2 and written:
             return Verdict("wrong", f"it was refused, and changed {', '.join(written[:3])} | {shown}")
         if not named and "certificate fails" not in said:
             return Verdict("wrong", f"the refusal names no file | {answer.err.strip()[:200]} | {shown}")
