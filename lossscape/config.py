@@ -12,13 +12,15 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 
 from lossscape import data, losses, models, optimizers, schedules, trust, usercode, yamlfile
 from lossscape import metrics as measures
-from lossscape.errors import BadInput, one_of
+from lossscape.errors import LONGEST, BadInput, one_of
 from lossscape.families import (
+    FITS,
     Component,
     Count,
     Fraction,
     Rate,
     Section,
+    Seed,
     code_of,
     component_data,
     error_at,
@@ -27,6 +29,7 @@ from lossscape.families import (
 )
 from lossscape.refusals import refusal_of
 from lossscape.runfiles import RunFiles
+from lossscape.text import shortened
 from lossscape.yamlfile import Location
 
 
@@ -75,7 +78,7 @@ class Teacher(Section):
     targets: Literal["hard", "soft"] = "soft"
     temperature: Rate = 1.0
     """T of soft targets in training steps: both sides' outputs are divided by it, the loss is multiplied by T²."""
-    weight: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    weight: Annotated[float, Field(gt=0.0, le=1.0), FITS] = 1.0
     """w in training steps: w · loss against the teacher + (1 − w) · loss against the data's labels."""
 
 
@@ -83,8 +86,8 @@ class RunConfig(Section):
     """What every run says of itself; how its weights were trained may be unknown, where they came from elsewhere."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    seed: Seed = 0
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     dataset: Annotated[data.DataOptions, data.FAMILY]
     model: Annotated[models.ModelOptions, models.FAMILY]
@@ -233,12 +236,12 @@ def read_config(
     for key, value in (("name", name), ("device", device)):
         if value is not None:
             document.data[key] = value
-            origins[(key,)] = f"--{key} {value}"
+            origins[(key,)] = f"--{key} {shortened(value, LONGEST)}"
     try:
         guard = trust.guard(run or _run_around(Path(path)), trust_code)
         return kind.model_validate(document.data, context={"folder": Path(path).parent, "guard": guard})
     except ValidationError as error:
-        raise BadInput(refusal_of(error, Experiment, lambda location: _where(location, document, origins))) from None
+        raise refusal_of(error, Experiment, lambda location: _where(location, document, origins)) from None
 
 
 def _run_around(config: Path) -> Path | None:
@@ -259,7 +262,7 @@ def config_of(
     try:
         return kind.model_validate(data, context={"folder": folder, "guard": trust.guard(None)})
     except ValidationError as error:
-        raise BadInput(refusal_of(error, Experiment, lambda at: _origin(at, origins or {}) or source)) from None
+        raise refusal_of(error, Experiment, lambda at: _origin(at, origins or {}) or source) from None
 
 
 def experiment_from(data: dict[str, Any], folder: Path | None = None) -> Experiment:
@@ -272,16 +275,16 @@ def lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:
     origins: dict[Location, str] = {}
     for text in settings:
         key, separator, value = text.partition("=")
-        path = tuple(key.strip().split("."))
+        path, origin = tuple(key.strip().split(".")), f"--set {shortened(text, LONGEST)}"
         if not separator or not all(path):
-            raise BadInput(f"--set {text}: write key=value, as in --set optimizer.lr=0.1")
+            raise BadInput(f"{origin}: write key=value, as in --set optimizer.lr=0.1")
         section = data
         for step in path[:-1]:
             if not isinstance(section.get(step), dict):
                 section[step] = {}
             section = section[step]
-        section[path[-1]] = yamlfile.scalar(value, f"--set {text}")
-        origins[path] = f"--set {text}"
+        section[path[-1]] = yamlfile.scalar(value, origin)
+        origins[path] = origin
     return origins
 
 

@@ -6,15 +6,24 @@ from collections.abc import Iterable
 
 
 class BadInput(Exception):
-    """Something the user gave is wrong and nothing was changed: exit code 2. Say what, where and the remedy."""
+    """Something the user gave is wrong and nothing was changed: exit code 2. Say what, where and the remedy.
+
+    Each argument is a line.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class RunFailed(Exception):
     """Work that had begun could not be finished; what was written stays readable: exit code 1."""
 
 
+LONGEST = 80
+"""Characters that are shown of a value."""
 _SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 120, 120, 120
+_SHORT.maxlevel, _SHORT.fillvalue = 3, "…"
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = LONGEST
 
 
 def short(given: object) -> str:

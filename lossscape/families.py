@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -33,15 +34,29 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 from lossscape import usercode
 from lossscape.errors import BadInput
 from lossscape.files import relative_path
+from lossscape.numerals import why_not
 
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
 """A width, a number of channels, a batch: at least 1, and small enough to be meant."""
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _fits(value: float) -> float:
+    if why := why_not(value):
+        raise ValueError(why)
+    return value
+
+
+FITS = AfterValidator(_fits)
+"""That float32 holds a number, and what it is multiplied with: every number of a config is 0, or neither too large nor
+too small for that."""
+Number = Annotated[float, Field(allow_inf_nan=False), FITS]
+Rate = Annotated[float, Field(gt=0.0, allow_inf_nan=False), FITS]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False), FITS]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0), FITS]
 """A dropout probability, a momentum, a decay factor: from 0 to just under 1."""
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0), FITS]
 _NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 

@@ -16,8 +16,11 @@ from typing import Any
 
 from lossscape import manifest
 from lossscape.errors import BadInput
+from lossscape.numerals import is_cell
 
 CACHE = "~/.cache/lossscape"
+MOST_BYTES = 1_000_000
+"""Of a config; what is larger was not written by a person."""
 
 
 def cache_folder() -> Path:
@@ -183,6 +186,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def read_plain(path: Path) -> str:
+    """A text of at most MOST_BYTES in UTF-8, held against its folder's manifest.
+
+    Raises OSError, UnicodeDecodeError, or BadInput where it is none, or was changed since lossscape wrote it.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device may have no end, a pipe no begin
+        raise BadInput(f"{path}: not a plain file; write its content to one")
+    if path.stat().st_size > MOST_BYTES:
+        raise BadInput(f"{path}: larger than {MOST_BYTES // 10**6} MB: another file was meant")
+    return manifest.read_bytes(path).decode()
+
+
 class CsvLog:
     """An append-only CSV: every row is on its way to the disk at once, and a torn last line is cut off."""
 
@@ -265,16 +280,8 @@ def _is_row(line: str, numbers: Sequence[bool]) -> bool:
     values = next(csv.reader([line])) if '"' in line else line.rstrip("\n").split(",")
     whole = line.endswith("\n") and len(values) == len(numbers)
     return whole and all(
-        not number or not value or _is_number(value) for number, value in zip(numbers, values, strict=True)
+        not number or not value or is_cell(value) for number, value in zip(numbers, values, strict=True)
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def relative_path(target: Path, folder: Path) -> str:

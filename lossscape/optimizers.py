@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from lossscape.errors import BadInput
-from lossscape.families import Component, Family, Fraction, NonNegative, Rate, is_custom
+from lossscape.families import FITS, Component, Family, Fraction, NonNegative, Rate, is_custom
 from lossscape.usercode import blamed
 
 Parameters = Iterable[nn.Parameter]
@@ -48,7 +48,7 @@ def nesterov(
     parameters: Parameters,
     *,
     lr: Rate,
-    momentum: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9,
+    momentum: Annotated[float, Field(gt=0.0, lt=1.0), FITS] = 0.9,
     weight_decay: NonNegative = 0.0,
 ) -> Optimizer:
     """v ← α v + g, θ ← θ − η (g + α v): Nesterov's momentum on Θ = θ + αv (arXiv:1212.0901)."""

@@ -1,13 +1,14 @@
 """What a config is refused with: every error at once, each with its location and the remedy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lossscape import data, losses, models, optimizers, schedules
-from lossscape.errors import one_of, short
+from lossscape.errors import LONGEST, BadInput, one_of, short
 from lossscape.families import Family, Section
+from lossscape.text import shortened
 from lossscape.yamlfile import Location
 
 FAMILIES: dict[str, Family] = {
@@ -21,8 +22,8 @@ FAMILIES: dict[str, Family] = {
 """By every key of a config that names a member of one."""
 
 
-def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Location], str]) -> str:
-    """Every error as a line `where: key: what is wrong`; the branches of a union share a line.
+def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Location], str]) -> BadInput:
+    """A line `where: key: what is wrong` for every error; the branches of a union share a line.
 
     root: of the config that was refused; where: where a key stands.
     """
@@ -37,10 +38,15 @@ def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Loc
             location += ("name",)
         elif detail["type"] == "missing":
             location = location[:-1]  # the section where it should stand
-        start = f"{where(location)}: {key}: "
+        start = f"{where(location)}: {shortened(key, LONGEST)}: "
         reasons.setdefault(start, []).append(_reason(detail, key, section))
     lines = [start + ", or ".join(dict.fromkeys(found)) for start, found in reasons.items()]
-    return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])
+    return all_errors(lines)
+
+
+def all_errors(lines: Sequence[str]) -> BadInput:
+    """Every error of a file at once."""
+    return BadInput(f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines)
 
 
 def _says_less(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:
@@ -59,7 +65,7 @@ def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> st
             return "is required"
         case "extra_forbidden":
             if section is None:  # a user's own function
-                return f"key {last!r} is not a parameter of the function"
+                return f"key {short(last)} is not a parameter of the function"
             return one_of("key", last, section.model_fields)
         case "union_tag_invalid":
             return one_of(last, given.get("name"), [*FAMILIES[key].members, "package.module:function"])
@@ -71,7 +77,7 @@ def _reason(detail: ErrorDetails, key: str, section: type[Section] | None) -> st
             allowed = detail.get("ctx", {}).get("expected", "").replace("'", "").replace(" or ", ", ")
             return one_of("value", given, allowed.split(", "))
         case "string_pattern_mismatch" if last == "device":
-            return f"{given!r} is not a device; allowed: auto, cpu, cuda, cuda:N"
+            return f"{shown} is not a device; allowed: auto, cpu, cuda, cuda:N"
         case "none_required":
             return f"{shown} is not possible in this version; allowed: null"
         case "whole_message":

@@ -10,11 +10,16 @@ def columns_of(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
+def printable(text: str) -> str:
+    """The text with what a terminal would obey or not show written out: \\x1b for an escape, \\n for a line break."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def shortened(text: str, columns: int = 44) -> str:
     """The text with its middle left out where it is longer than so many columns (a wide character takes two)."""
     if columns_of(text) <= columns:
         return text
-    head, tail = text, text
+    head, tail = text[:columns], text[-columns:]
     while columns_of(head) > columns // 2:
         head = head[:-1]
     while columns_of(tail) > columns - columns // 2 - 1:

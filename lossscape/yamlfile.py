@@ -10,21 +10,27 @@ from typing import Any
 
 import yaml
 
-from lossscape import manifest
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, short
+from lossscape.files import read_plain
+from lossscape.numerals import REAL, WHOLE
+from lossscape.text import shortened
 
 Location = tuple[str | int, ...]
-
+_TAG = "tag:yaml.org,2002:"
+_NAMES = {yaml.ScalarNode: "scalar", yaml.SequenceNode: "list", yaml.MappingNode: "mapping"}
 _SCALARS = {
-    "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    "tag:yaml.org,2002:int": (r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
-    "tag:yaml.org,2002:float": (
-        r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
-        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-    "tag:yaml.org,2002:null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    f"{_TAG}bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    f"{_TAG}int": (WHOLE, "-+0123456789"),
+    f"{_TAG}float": (rf"{REAL}|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    f"{_TAG}null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 }
+_FORMS = {
+    **{tag: (yaml.ScalarNode, pattern) for tag, (pattern, _) in _SCALARS.items()},
+    f"{_TAG}str": (yaml.ScalarNode, r"(?s:.*)"),
+    f"{_TAG}seq": (yaml.SequenceNode, ""),
+    f"{_TAG}map": (yaml.MappingNode, ""),
+}
+"""By tag: the kind of node that has it, and what its text looks like. Other tags are not used."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -35,17 +41,29 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _refusal("a key is a word, not a list or a mapping", key)
+            _check_tag(key)  # before that of a merge is obeyed
             if key.value in seen:
-                raise _refusal(f"{key.value}: given twice", key)
+                raise _refusal(f"{shortened(key.value, 80)}: given twice", key)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        _check_tag(node)
         try:
             return super().construct_object(node, deep)
-        except (ValueError, KeyError, AttributeError) as error:  # a tag as in `!!int abc`, or 5,000 digits
-            kind = node.tag.rpartition(":")[2]
-            raise _refusal(f"cannot be read as a YAML {kind}: {error}", node) from error
+        except ValueError as error:  # 5,000 digits
+            raise _refusal(f"cannot be read as a YAML {node.tag.removeprefix(_TAG)}: {error}", node) from error
+
+
+def _check_tag(node: yaml.Node) -> None:
+    """Refuse a tag that is not used, and one that a value does not have by its looks, as in `!!int 0x10`."""
+    if node.tag not in _FORMS:
+        raise _refusal(f"the tag {shortened(node.tag, 80)} is not used: leave it out", node)
+    kind, pattern = _FORMS[node.tag]
+    if not isinstance(node, kind):
+        raise _refusal(f"cannot be read as a YAML {node.tag.removeprefix(_TAG)}: it is a {_NAMES[type(node)]}", node)
+    if isinstance(node, yaml.ScalarNode) and not re.fullmatch(pattern, node.value):
+        raise _refusal(f"cannot be read as a YAML {node.tag.removeprefix(_TAG)}: {short(node.value)}", node)
 
 
 def _refusal(what: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
@@ -120,9 +138,9 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a YAML file. Raises BadInput where it is missing, unreadable, not UTF-8 or malformed."""
+    """Read a YAML file. Raises BadInput where it is missing, unreadable, too large, not UTF-8 or malformed."""
     try:
-        text = manifest.read_bytes(path).decode()
+        text = read_plain(path)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except UnicodeDecodeError as error:

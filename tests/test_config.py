@@ -1,6 +1,7 @@
 """Configs: those that are shipped, what a run writes and reads back, --set, positions of errors, the schema."""
 
 import json
+import operator
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from lossscape import models, yamlfile
 from lossscape.config import Experiment, experiment_from, json_schema, read_experiment
 from lossscape.errors import BadInput
 from lossscape.models import INITIAL_VALUES
+from lossscape.numerals import LEAST, MOST
 from lossscape.refusals import FAMILIES
 
 ROOT = Path(__file__).parents[1]
@@ -118,8 +120,9 @@ def test_only_five_keys_are_needed() -> None:
     assert resolved["model"]["init"] == {"name": "default"}
 
 
-rates = st.floats(0, 1e6, exclude_min=True)
-fractions = st.floats(0, 1, exclude_max=True)
+rates = st.floats(LEAST, MOST)
+shares = st.just(0.0) | st.floats(LEAST, 1)
+fractions = st.just(0.0) | st.floats(LEAST, 1, exclude_max=True)
 sizes = st.integers(1, 10**6)
 counts = st.integers(1, 10**9)
 
@@ -135,10 +138,10 @@ def named(name: str, required: dict[str, Any] | None = None, **optional: Any) ->
 
 
 inits = st.sampled_from(["default", "xavier", "he", "lecun"]) | st.one_of(
-    named("normal", {"std": rates}), named("constant", {"value": st.floats(-1e9, 1e9)}), named("he")
+    named("normal", {"std": rates}), named("constant", {"value": rates | rates.map(operator.neg)}), named("he")
 )
 shared = {
-    "train_size": st.none() | counts, "test_size": counts, "normalize": st.booleans(), "label_noise": st.floats(0, 1),
+    "train_size": st.none() | counts, "test_size": counts, "normalize": st.booleans(), "label_noise": shares,
     "root": st.none() | st.text("aé学 :#'\"\\/", min_size=1), "seed": st.integers(0, 2**70),
     "augment": st.just("none") | some(crop=st.integers(0, 64), flip=st.booleans()),
 }  # fmt: skip
@@ -161,9 +164,9 @@ experiments = st.fixed_dictionaries(
     },
     optional={
         "seed": st.integers(0, 2**32 - 1), "device": st.sampled_from(["auto", "cpu", "cuda", "cuda:3"]),
-        "precision": st.sampled_from(["fp32", "bf16"]), "loss": named("mse", label_smoothing=st.floats(0, 1)),
+        "precision": st.sampled_from(["fp32", "bf16"]), "loss": named("mse", label_smoothing=shares),
         "schedule": named("multistep", {"milestones": st.lists(counts, min_size=1, max_size=3)}, gamma=rates)
-        | named("cosine", final=st.floats(0, 1), warmup_epochs=rates) | named("step", {"every": counts}),
+        | named("cosine", final=shares, warmup_epochs=rates) | named("step", {"every": counts}),
     },
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ import lossscape
 
 ROOT = Path(lossscape.__file__).parent
 LAYERS = [
-    {"errors"},
+    {"errors", "numerals"},
     {
         "yamlfile",
         "weights",

@@ -24,6 +24,9 @@ def gather(patterns: Sequence[str]) -> list[Path]:
         if not found:
             raise BadInput(f"{pattern}: no such file, nor does one match it as a pattern")
         files += map(Path, sorted(found, key=_naturally))
+    for file in files:
+        if not file.is_file():  # a device may have no end, a pipe no begin
+            raise BadInput(f"{file}: is not a plain file")
     for index, file in enumerate(files):
         if file.resolve() in [other.resolve() for other in files[:index]]:
             raise BadInput(f"{file}: is named twice")

@@ -6,13 +6,11 @@ They set linear and convolution layers. The layers of normalisation and activati
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import nn
 
-from lossscape.families import Component, Family, Rate
+from lossscape.families import Component, Family, Number, Rate
 
 
 class InitOptions(Component):
@@ -23,7 +21,7 @@ def default(module: nn.Module) -> None:
     """The values that the layers themselves draw: for linear and convolution U(±1/√n_in), biases too."""
 
 
-def constant(module: nn.Module, *, value: Annotated[float, Field(allow_inf_nan=False)]) -> None:
+def constant(module: nn.Module, *, value: Number) -> None:
     """Every weight and bias is `value`: all units of a layer are equal, and stay so in training."""
     for layer in _layers(module):
         nn.init.constant_(layer.weight, value)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from lossscape import manifest
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, short
 from lossscape.files import text_of, write_text
+from lossscape.numerals import is_cell
 
 
 def read_csv(path: Path, text: Collection[str] = (), live: bool = False) -> pd.DataFrame:
@@ -39,12 +40,18 @@ def read_csv(path: Path, text: Collection[str] = (), live: bool = False) -> pd.D
     try:
         # not pandas' own parser: before version 3.1 its default is off in the last digit
         columns = {
-            name: list(column) if name in text else np.array([float(cell or "nan") for cell in column], dtype=float)
+            name: list(column) if name in text else np.array([_number(cell) for cell in column], dtype=float)
             for name, column in zip(head, cells, strict=True)
         }
     except ValueError as error:
         raise BadInput(f"{path}: not a table of numbers: {error}; run the command again") from None
     return pd.DataFrame(columns)
+
+
+def _number(cell: str) -> float:
+    if cell and not is_cell(cell):
+        raise ValueError(f"{short(cell)} is no number")
+    return float(cell or "nan")
 
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from lossscape import yamlfile
 from lossscape.config import Experiment, config_of, lay_over
 from lossscape.errors import BadInput, one_of
-from lossscape.families import Count, Rate, Section
+from lossscape.families import Count, NonNegative, Rate, Section, Seed
+from lossscape.refusals import all_errors
 from lossscape.runs import Run
 
 
@@ -25,7 +26,6 @@ def _odd(value: int) -> int:
     return value
 
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Start = Literal["first", "1"]
 
 
@@ -84,8 +84,8 @@ class MinimumStudy(Study):
     samples: Count | None = None
     """Of the training data, for the surfaces; null: all."""
     varied = (*Study.varied, "optimizer.lr")
-    tolerance: Annotated[float, Field(ge=0)] = 0.01
-    zero: Annotated[float, Field(ge=0)] = 0.01
+    tolerance: NonNegative = 0.01
+    zero: NonNegative = 0.01
     window: Count = 3
 
 
@@ -118,7 +118,7 @@ class Opened:
         try:
             self.study = STUDIES[data["study"]].model_validate(merged(data, own))
         except ValidationError as error:
-            raise BadInput(_all_errors(document, scale, error)) from None
+            raise _refusal_of(document, scale, error) from None
         for text in self.settings:
             key = text.partition("=")[0].strip()
             if key in self.study.varied:
@@ -178,7 +178,7 @@ def merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _all_errors(document: yamlfile.Document, scale: str, error: ValidationError) -> str:
+def _refusal_of(document: yamlfile.Document, scale: str, error: ValidationError) -> BadInput:
     """Every error of a study file, one a line, with its position in the scale or, where it is not there, above it."""
     lines = []
     for detail in error.errors(include_url=False):
@@ -186,4 +186,4 @@ def _all_errors(document: yamlfile.Document, scale: str, error: ValidationError)
         where = document.position(own if own in document else detail["loc"])
         message = "is required" if detail["type"] == "missing" else detail["msg"]
         lines.append(f"{where}: {'.'.join(map(str, detail['loc']))}: {message[0].lower()}{message[1:]}")
-    return "\n".join([f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines])
+    return all_errors(lines)

@@ -124,7 +124,13 @@ def take_step(setup: Setup, state: State, batch: Tensor) -> None:
         clip_grads_with_norm_(state.model.parameters(), training.clip_norm, norm)
     if training.clip_value is not None:
         clip_grad_value_(state.model.parameters(), training.clip_value)
-    state.optimizer.step()
+    try:
+        state.optimizer.step()
+    except (OverflowError, RuntimeError) as error:  # say a learning rate that float32 cannot hold
+        raise RunFailed(
+            f"optimizer {setup.experiment.optimizer.name!r} failed in step {state.step + 1} (learning rate "
+            f"{state.optimizer.param_groups[0]['lr']:g}): {error}"
+        ) from error
     state.optimizer.zero_grad(set_to_none=True)
     if state.averaged is not None:
         state.averaged.update_parameters(state.model)

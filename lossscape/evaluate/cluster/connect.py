@@ -23,6 +23,7 @@ from distributed.comm import connect as comm_connect
 from lossscape.errors import BadInput
 from lossscape.evaluate.cluster.blocks import PATIENCE_SECONDS, Workers, first_line
 from lossscape.evaluate.cluster.processes import Processes
+from lossscape.files import read_plain
 
 T = TypeVar("T")
 CLOSE_SECONDS = 3.0
@@ -98,7 +99,7 @@ def address_of(scheduler: str) -> str:
     if "://" in scheduler:
         return scheduler
     try:
-        text = Path(scheduler).read_text(encoding="utf-8")
+        text = read_plain(Path(scheduler))
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(
             f"--scheduler {scheduler}: no address (tcp://HOST:PORT, tls://HOST:PORT), and no readable file either "
