@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,9 @@ from lossscape.runfiles import CODE, RunFiles
 from lossscape.text import code_name
 from lossscape.vectors import Params
 
-_CHECKPOINT = re.compile(r"(epoch|step)-(\d+)\.pt")
+_CHECKPOINT = re.compile(r"(epoch|step)-([0-9]+)\.pt")
+SHOWN = 8
+"""Runs that a refusal lists."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Checkpoint:
         return sha256(self.path)
 
     def state(self, *, mapped: bool = False) -> dict[str, Tensor]:
-        """Parameters and buffers, on the CPU.
+        """Parameters and buffers, on the CPU, without gradients.
 
         mapped: what is asked for is read when it is asked for, where the file's format allows that.
         Raises BadInput where the file is truncated, holds code instead of tensors, or is no state_dict.
@@ -55,12 +58,13 @@ class Checkpoint:
         state: dict[str, Tensor] = weights.read(self.path, mapped=mapped)
         if why := weights.why_no_state_dict(state):
             raise BadInput(f"{self.path}: {why}")
-        return state
+        return {name: value.detach() for name, value in state.items()}
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Put a state_dict into a model. Raises BadInput that names what does not fit."""
+    """Put a state_dict into a model. Raises BadInput that names what does not fit or is no finite number."""
     check_state(model, state, source)
+    check_finite(model, state, source)
     model.load_state_dict(state)
 
 
@@ -91,6 +95,14 @@ def _apart(state: dict[str, Tensor], a: str, b: str) -> bool:
     if a not in state or b not in state or state[a].shape != state[b].shape:
         return False
     return not bool(torch.isclose(state[a], state[b], rtol=0, atol=0, equal_nan=True).all())
+
+
+def check_finite(model: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Raise BadInput that names a parameter which is not a finite number everywhere; buffers may be masks of -inf."""
+    for name, _ in model.named_parameters():
+        if name in state and not state[name].isfinite().all():
+            what = "NaN" if state[name].isnan().any() else "infinity"
+            raise BadInput(f"{source}: {name} holds {what}: the net had diverged; take another checkpoint")
 
 
 def _form(value: Tensor) -> str:
@@ -270,8 +282,15 @@ def list_runs(folder: Path) -> list[Run]:
 
 
 def _known_runs(path: Path) -> str:
-    near = [run.path.name for run in list_runs(path.parent)][:8]
-    return f"; runs in {path.parent}: {', '.join(near)}" if near else ""
+    """The run that is nearest to what was named, in its folder or in runs, and those that lie beside it."""
+    folder = next((each for each in (path.parent, Path("runs")) if list_runs(each)), None)
+    if folder is None:
+        return ""
+    names = [run.path.name for run in list_runs(folder)]
+    near = get_close_matches(path.name.lower(), [name.lower() for name in names], n=1)
+    hint = [f" (did you mean {folder / name}?)" for name in names if name.lower() in near][:1]
+    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
+    return f"{''.join(hint)}; runs in {folder}: {', '.join(names[:SHOWN])}{more}"
 
 
 def standing(run: Run) -> str:

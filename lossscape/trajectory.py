@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from lossscape.errors import BadInput
 from lossscape.results import read_csv
-from lossscape.runs import Checkpoint, Run
+from lossscape.runs import Checkpoint, Run, check_finite, check_state
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,14 @@ def _steps_of_an_epoch(run: Run) -> int | None:
     table = read_csv(run.metrics_file, live=True)
     whole = table[table["epoch"] > 0].dropna(subset="step") if len(table) else table
     return None if whole.empty else round(whole["step"].iloc[-1] / whole["epoch"].iloc[-1])
+
+
+def check_values(moments: Sequence[Moment], model: nn.Module) -> None:
+    """Raise BadInput that names a checkpoint which does not fit a model, or a parameter in it that is not finite."""
+    for moment in moments:
+        state, source = moment.checkpoint.state(mapped=True), str(moment.checkpoint.path)
+        check_state(model, state, source)
+        check_finite(model, state, source)
 
 
 def settings_of(run: Run, moments: Sequence[Moment]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lossscape import manifest
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, short
 
 SAFETENSORS = ".safetensors"
 
@@ -63,7 +63,7 @@ def why_no_state_dict(content: Any) -> str | None:
         return f"not a state_dict (a mapping of names to tensors), but {type(content).__name__}"
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            return f"not a state_dict (a mapping of names to tensors): {key!r} is {type(value).__name__}"
-        if value.layout != torch.strided or value.is_meta:
-            return f"{key} holds no plain numbers ({value.layout}, {value.device})"
+            return f"not a state_dict (a mapping of names to tensors): {short(key)} is {type(value).__name__}"
+        if value.layout != torch.strided or value.is_meta or value.is_nested or value.is_quantized:
+            return f"{key} holds no plain numbers ({value.layout}, {value.device}, {value.dtype})"
     return None

@@ -5,6 +5,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -192,6 +193,57 @@ def test_a_model_of_anothers_checkpoint(many: Run, trained: Run) -> None:
 
 
 # --- files that are no checkpoints --------------------------------------------------------------------------
+
+
+def in_one_storage(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Views of the parts of one vector."""
+    joined = torch.cat([value.flatten() for value in state.values()])
+    parts = joined.split([value.numel() for value in state.values()])
+    return {name: part.view(state[name].shape) for name, part in zip(state, parts, strict=True)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: {name: nn.Parameter(value) for name, value in state.items()},
+        lambda state: {name: value.requires_grad_() for name, value in state.items()},
+        lambda state: {name: torch.stack([value, -value], -1)[..., 0] for name, value in state.items()},
+        lambda state: {name: torch.cat([value.flatten(), torch.ones(9)])[:-9].view(value.shape)
+                       for name, value in state.items()},
+        lambda state: {name: value.T.contiguous().T if value.ndim == 2 else value for name, value in state.items()},
+        lambda state: {name: torch._neg_view(-value) for name, value in state.items()},
+        lambda state: {name: value.double() for name, value in state.items()},
+        in_one_storage,
+    ],
+    ids=["parameters", "gradients", "strided", "longer", "transposed", "negated", "double", "one_storage"],
+)  # fmt: skip
+def test_unusual_tensors_are_loaded_right(own_run: Run, cli: Callable[..., Answer], change: Any) -> None:
+    """A certificate holds the losses of the checkpoint against those of the training."""
+    plain = own_run.model().state_dict()
+    file = own_run.checkpoint("last").path
+    torch.save(change(torch.load(file, weights_only=True)), file)
+    changed = Run(own_run.path).model()
+    assert all(torch.equal(value, plain[name]) for name, value in changed.state_dict().items())
+    words = ("landscape", own_run.path, "--grid", "3", "--directions", "pca", "--quiet")
+    assert cli(*words).code == 0
+    assert cli("interpolate", own_run.path, "--points", "3", "--quiet").code == 0
+
+
+def test_tensors_that_alias_each_other(own_run: Run) -> None:
+    file = own_run.checkpoint("last").path
+    state = torch.load(file, weights_only=True)
+    room = torch.linspace(-1, 1, max(value.numel() for value in state.values()))
+    torch.save({name: room[: value.numel()].view(value.shape) for name, value in state.items()}, file)
+    for name, value in Run(own_run.path).model().state_dict().items():
+        assert torch.equal(value.flatten(), room[: value.numel()]), name
+
+
+def test_infinities_in_buffers_are_masks() -> None:
+    model = nn.Linear(2, 2)
+    model.register_buffer("mask", torch.full((2,), -math.inf))
+    load_state(model, {name: value.clone() for name, value in model.state_dict().items()}, "here")
+    with pytest.raises(BadInput, match="here: bias holds infinity"):
+        load_state(model, model.state_dict() | {"bias": torch.tensor([0.0, math.inf])}, "here")
 
 
 def test_every_damage_to_a_checkpoint_is_told(many: Run, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
-from lossscape.runs import check_state
+from lossscape.runs import check_finite, check_state
 from lossscape.weights import why_no_state_dict
 
 HOLDERS = ("state_dict", "model_state_dict", "model", "module")
@@ -42,7 +42,7 @@ class Fitted:
 def fitted(content: Any, model: nn.Module, source: str) -> Fitted:
     """The state_dict in what a file holds, with the model's own names.
 
-    Raises BadInput that lists the keys that are missing or left over, or says which tensor has another shape.
+    Raises BadInput that lists the keys that are missing or left over, or names a tensor that has another shape or NaN.
     """
     held: list[tuple[str | None, Any]] = [(None, content)]
     if isinstance(content, dict):
@@ -59,6 +59,7 @@ def fitted(content: Any, model: nn.Module, source: str) -> Fitted:
         lists = [f"{word}: {_listed(names)}" for word, names in (("missing", missing), ("left over", extra)) if names]
         raise BadInput(f"{source}: does not fit the config's model; {'; '.join(lists)}")
     check_state(model, nearest.state, source)
+    check_finite(model, nearest.state, source)
     return nearest
 
 

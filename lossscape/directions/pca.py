@@ -49,8 +49,10 @@ class PrincipalComponents(Direction):
 
     def make(self, problem: Problem, centre: Point, origin: Params, dims: int, quiet: bool) -> Plane:
         """Load the checkpoints one by one, so that they need not fit into memory."""
+        from lossscape.trajectory import check_values
         from lossscape.vectors.pca import loadings, principal_components
 
+        check_values(self.moments, problem.model)
         loaders = [loader(problem, moment) for moment in self.moments]
         title = f"principal components of {len(loaders)} checkpoints"
         with (

@@ -71,6 +71,8 @@ def compute(request: Request, execution: Execution) -> Path:
     }
     folder = centre.run.results("film") / label(settings, words(request, problem, centre, settings))
     check_writable(folder)
+    if not (folder / FILMS).exists():
+        trajectory.check_values(shown, problem.model)
     split = request.measured.split
     metrics = problem.objectives()[split].columns  # refuses what does not fit before there is a folder
     frames = Frames(request, execution, centre, problem, folder, shown, ranges, metrics)

@@ -57,6 +57,9 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
     settings, words = around.settings(), around.words()
     folder = around.centre.run.results("landscape") / label(settings, words)
     check_writable(folder)
+    if request.path and not is_done(folder):  # before the surface takes its time
+        for run in around.runs:
+            trajectory.check_values(moments_of(run), around.problem.model)
     plane, ranges = around.plane_and_ranges(folder, shared.plane)
     before = fingerprint(around.problem.model)
     subspace = Subspace(around.origin, plane.directions, around.buffers)
