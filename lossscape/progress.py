@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from lossscape.text import printable
+
 PLAIN_EVERY_SECONDS = 10.0
 
 
@@ -95,6 +97,7 @@ class Progress:
 
     def announce(self, text: str) -> None:
         """Print a line that stays, above the bar where there is one."""
+        text = printable(text)
         if self._bar is not None:
             self._bar.console.print(text, highlight=False, markup=False)
         elif not self._quiet:

@@ -1,10 +1,14 @@
-"""SIGINT and SIGTERM ask for a stop; the loop finishes its step, saves, and then stops."""
+"""SIGINT and SIGTERM ask for a stop: a loop finishes its step and saves before it stops; elsewhere the program ends."""
 
+import atexit
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 class Interrupted(Exception):
@@ -21,6 +25,48 @@ class Interrupted(Exception):
         return 128 + self.number
 
 
+class Stopped(BaseException):
+    """A signal came where nothing waits for one. It is no Exception, so that nobody takes it for an error."""
+
+    def __init__(self, number: int) -> None:
+        """number: of the signal."""
+        super().__init__(number)
+        self.number, self.exit_code = number, 128 + number
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Raise Stopped on SIGINT and SIGTERM, wherever the main thread then is and does not wait for them itself.
+
+    Afterwards they are answered as before, and by nothing once the interpreter ends: all is done by then.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    def again(ignored: Any) -> None:
+        if isinstance(ignored.exc_value, Stopped):  # it came in a callback, which cannot end the program
+            later = threading.Timer(0.05, os.kill, (os.getpid(), ignored.exc_value.number))
+            later.daemon = True
+            later.start()
+        else:
+            others(ignored)
+
+    others, sys.unraisablehook = sys.unraisablehook, again
+    try:
+        with _answered(stop):
+            yield
+    finally:
+        sys.unraisablehook = others
+        atexit.unregister(_ignore)
+        atexit.register(_ignore)  # the last to be registered comes first
+
+
+def _ignore() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 class StopRequest:
     """The signal that was received, if any."""
 
@@ -34,20 +80,27 @@ def stop_on_signals() -> Iterator[StopRequest]:
     Signals reach the main thread only, so elsewhere nothing is noted.
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, frame: FrameType | None) -> None:
         request.number = number
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    for number in before:
-        signal.signal(number, note)
-    try:
+    with _answered(note) as before:
         yield request
+
+
+@contextmanager
+def _answered(handler: Callable[[int, FrameType | None], None]) -> Iterator[dict[signal.Signals, Any]]:
+    """Have a handler answer SIGINT and SIGTERM in the main thread; gives those who did before, and do again then."""
+    if threading.current_thread() is not threading.main_thread():
+        yield {}
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield before
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, other in before.items():
+            signal.signal(number, other)

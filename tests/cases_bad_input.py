@@ -4,10 +4,12 @@ Each case begins in a folder with good.yaml, its finished run runs/digits, a run
 width, and data/ as $LOSSSCAPE_DATA.
 """
 
+import math
 import os
 import pickle
 import shutil
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +97,23 @@ def checkpoint(change: Callable[[dict[str, torch.Tensor]], object]) -> Prepare:
     return lambda path: torch.save(change(torch.load(path, weights_only=True)), path)
 
 
+def spoilt(value: float) -> Callable[[dict[str, torch.Tensor]], object]:
+    """Puts a value among the weights of the first layer."""
+    return lambda state: state | {"linear1.weight": state["linear1.weight"].index_fill(1, torch.tensor(5), value)}
+
+
+def nested(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Makes every tensor a list of tensors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls them a prototype
+        return {name: torch.nested.nested_tensor([value]) for name, value in state.items()}
+
+
+def loop(path: Path) -> None:
+    """A symbolic link to itself."""
+    path.symlink_to(path.name)
+
+
 def cut(size: int) -> Prepare:
     """Cuts a file to a size, from its end if negative."""
     return lambda path: path.write_bytes(path.read_bytes()[:size])
@@ -157,7 +176,26 @@ CONFIGS = {
     "a_folder": case("train runs", "runs: cannot be read: Is a directory"),
     "unknown_anchor": added("seed: *nowhere", "bad.yaml:6:7", "nowhere"),
     "python_tag": added("seed: !!python/object/apply:os.mkdir ['sprung']", "bad.yaml:6:7", "tag"),
-    "tag_that_does_not_fit": added("seed: !!int five", "bad.yaml:6:7", "YAML int", "five"),
+    "tag_that_does_not_fit": added("seed: !!int five", "bad.yaml:6:7", "YAML int: 'five'"),
+    "tag_of_a_list": added("seed: !!map [1]", "bad.yaml:6:7", "YAML map: it is a list"),
+    "tag_of_a_word": added("seed: !!map x", "bad.yaml:6:7", "YAML map: it is a scalar"),
+    "tag_of_a_mapping": added("seed: !!seq {a: 1}", "bad.yaml:6:7", "YAML seq: it is a mapping"),
+    "tag_of_a_set": added("seed: !!set [a]", "bad.yaml:6:7", "tag:yaml.org,2002:set is not used"),
+    "tag_of_pairs": added("seed: !!omap [a: 1]", "bad.yaml:6:7", "tag:yaml.org,2002:omap is not used"),
+    "tag_of_a_date": added("seed: !!timestamp 2026-01-01", "bad.yaml:6:7", "timestamp is not used"),
+    "tag_of_a_merge": added("teacher: {!!merge x: {run: a}}", "bad.yaml:6:11", "merge is not used"),
+    "tag_of_your_own": added("seed: !mine [1]", "bad.yaml:6:7", "the tag !mine is not used: leave it out"),
+    "tag_of_nothing": added("seed: !!int ''", "bad.yaml:6:7", "YAML int: ''"),
+    "tag_of_minutes": added("seed: !!int '1:30'", "bad.yaml:6:7", "YAML int: '1:30'"),
+    "tag_of_bits": added("seed: !!int 0b101", "bad.yaml:6:7", "YAML int: '0b101'"),
+    "device_file": case("train /dev/zero", "/dev/zero: not a plain file"),
+    "pipe": case("train pipe", "pipe: not a plain file", files={"pipe": os.mkfifo}),
+    "a_million_lines": config("# nothing\n" * 10**6, "bad.yaml: larger than 1 MB"),
+    "a_loop_of_links": case("train loop", "loop: cannot be read: Too many levels", files={"loop": loop}),
+    "escape_in_a_key": added('"\\e[31m": 1', "bad.yaml:6:1: \\x1b[31m: key '\\x1b[31m'"),
+    "long_key": added(f"? {'k' * 10**5}\n: 1", f"bad.yaml:6:3: {'k' * 40}…{'k' * 39}: key "),
+    "long_value": added(f"device: {'v' * 10**5}", "bad.yaml:6:1: device: 'vvv", "vvv…vvv"),
+    "long_device": edited("[12]", f"[{'v' * 10**5}]", "model.hidden.0: ", "vvv…vvv"),
     "number_of_5000_digits": added(f"seed: {'9' * 5000}", "bad.yaml:6:7", "5000 digits"),
     "nested_without_end": config(f"name: {'[' * 1000}{']' * 1000}\n", "bad.yaml: ", "too deep"),
     "a_list_in_itself": added("seed: &a [*a]", "bad.yaml:6:1: seed: ", ONE_ERROR),
@@ -165,7 +203,7 @@ CONFIGS = {
         "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
         + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 10)}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True))
         + "seed: *h\nprecision: *h\n",
-        "seed: input should be a valid integer", "precision: value [[[", "...",
+        "seed: input should be a valid integer", "precision: value [[[", "…",
     ),
     "nothing_but_a_name": config(
         "name: x\n", "4 errors",
@@ -266,6 +304,16 @@ CONFIGS = {
     "lr_inf": edited("lr: 0.05", "lr: .inf", "optimizer.lr: ", "finite", "got inf"),
     "lr_1e999": edited("lr: 0.05", "lr: 1e999", "optimizer.lr: ", "finite", "got inf"),
     "lr_0": edited("lr: 0.05", "lr: 0", "optimizer.lr: ", "greater than 0"),
+    "lr_beyond_float32": edited("lr: 0.05", "lr: 1e39", "optimizer.lr: a number is 0 here, or between 1e-30 and 1e15"),
+    "lr_that_is_0_in_float32": edited("lr: 0.05", "lr: 5e-324", "optimizer.lr: a number is 0 here", "got 5e-324"),
+    "accumulator_beyond_float32": edited(
+        OPTIMIZER, "{name: adagrad, initial_accumulator_value: 3.5e38}", "initial_accumulator_value: a number is 0",
+    ),
+    "init_beyond_float32": edited("dropout: 0.2", "init: {name: constant, value: -1e39}", "model.init.value: a number"),
+    "clip_norm": edited("epochs: 3", "epochs: 3, clip_norm: 9e18", "training.clip_norm: a number is 0 here", "9e+18"),
+    "clip_value": edited("epochs: 3", "epochs: 3, clip_value: 1e39", "training.clip_value: a number is 0 here"),
+    "warmup": added("schedule: {name: cosine, warmup_epochs: 1.7e308}", "schedule.warmup_epochs: a number is 0 here"),
+    "temperature": added("teacher: {run: runs/digits, temperature: 1e200}", "teacher.temperature: a number is 0 here"),
     "dropout_nan": edited("dropout: 0.2", "dropout: .nan", "model.dropout: ", "got nan"),
     "init_value_nan": edited("dropout: 0.2", "init: {name: constant, value: .nan}", "model.init.value: ", "got nan"),
     # names of runs
@@ -290,6 +338,10 @@ CONFIGS = {
     "set_section_without_name": case(
         "train good.yaml --set schedule.gamma=0.5", "--set schedule.gamma=0.5: schedule: needs a name"
     ),
+    "set_tag": case("train good.yaml --set 'seed=!!map [1]'", "--set seed=!!map [1]:1:1: ", "it is a list"),
+    "set_escape": case("train good.yaml --set 'a\x1b[31m=1'", "--set a\\x1b[31m=1: a\\x1b[31m: key "),
+    "set_long": case(f"train good.yaml --set seed={'9' * 9000}", f"--set seed={'9' * 35}…{'9' * 39}:1:1: "),
+    "set_endless": case(f"train good.yaml --set seed={'9' * 10**5}", "999…999", "999: 100,005 characters are more"),
     "set_malformed": case("train good.yaml --set model.hidden=[1", "--set model.hidden=[1:1:3: "),
     "set_beside_an_error_of_the_file": case(
         "train bad.yaml --set seed=x", "2 errors", "--set seed=x: seed: ", "bad.yaml:4:29: optimizer.lr: ",
@@ -409,6 +461,34 @@ RUNS = {
     "schedule_returns_nothing": own("schedule", "def f(epoch, epochs): pass\n", "own.py:f", "NoneType"),
 }  # fmt: skip
 CHECKPOINTS = {
+    **{
+        f"{name}_of_{words.split()[0]}_{number}": case(
+            words,
+            f"{LAST}: linear1.weight holds {what}: the net had diverged",
+            files=KNOWN | {LAST: checkpoint(spoilt(value))},
+        )
+        for name, value, what in (("nan", math.nan, "NaN"), ("infinity", -math.inf, "infinity"))
+        for number, words in enumerate(
+            (
+                "landscape runs/digits",
+                "landscape runs/digits@0 --directions pca",
+                "landscape runs/digits@0 --path",
+                "landscape runs/digits@0 --towards runs/digits",
+                "landscape runs/digits@0 --directions-of runs/digits",
+                "landscape runs/digits@0 --targets hard --teacher runs/digits",
+                "interpolate runs/digits",
+                "film runs/digits@0",
+                "minimum runs/digits",
+                "pair runs/digits",
+                "train good.yaml --name taught --set teacher={run: runs/digits}".replace("{", "'{").replace("}", "}'"),
+                f"adopt {UNTRAINED} {LAST}",
+            )
+        )
+    },
+    "nested": broken(checkpoint(nested), "holds no plain numbers"),
+    "escapes": broken(checkpoint(lambda state: state | {"\x1b[31m": torch.zeros(1)}), "an unknown \\x1b[31m"),
+    "long_name": broken(checkpoint(lambda state: state | {"k" * 10**6: torch.zeros(1)}), f"{'k' * 40}…{'k' * 39}"),
+    "loop": broken(lambda path: (path.unlink(), loop(path)), "Too many levels of symbolic links"),
     "empty": broken(b"", "truncated or not a checkpoint"),
     "truncated": broken(cut(1000), "truncated or not a checkpoint"),
     "truncated_at_its_end": broken(cut(-30), "truncated or not a checkpoint"),
@@ -447,7 +527,27 @@ POINTS = {
     "no_such_word": case("landscape runs/digits@final", "no checkpoint 'final'"),
     "no_average": case("interpolate runs/digits runs/digits@ema", "no checkpoint 'ema'"),
     "nothing_after_the_at": case("landscape runs/digits@", "no checkpoint ''"),
-    "no_such_run": case("landscape runs/digist", "runs/digist: no such run", "runs in runs: digits, other"),
+    "no_such_run": case(
+        "landscape runs/digist", "runs/digist: no such run (did you mean runs/digits?); runs in runs: digits, other"
+    ),
+    "no_such_folder": case("landscape run/other@3", "run/other: no such run (did you mean runs/other?)"),
+    "run_without_its_folder": case("report digits", "digits: no such run (did you mean runs/digits?)"),
+    "capital": case("solutions runs/Digits", "runs/Digits: no such run (did you mean runs/digits?)"),
+    "one_of_many": case(
+        "report runs/dmo",
+        "runs/dmo: no such run (did you mean runs/demo?); runs in runs: a0, a1, a2, a3, a4, a5, a6, a7, … (12 in all)",
+        files={f"runs/{name}/config.yaml": "" for name in (*(f"a{number}" for number in range(9)), "demo")},
+    ),
+    "escape": case("landscape 'runs/\x1b[31m'", "runs/\\x1b[31m: no such run; runs in runs: "),
+    "long_run": case(f"landscape runs/{'x' * 9000}", f"runs/{'x' * 35}…xxx", "File name too long"),
+    "loop": case("report loop", "loop: no such run", files={"loop": loop}),
+    "loop_to_write": case("report runs/digits -o loop", "loop/", "Too many levels", files={"loop": loop}),
+    "loop_of_runs": case("train good.yaml --runs loop", "loop/digits", files={"loop": loop}),
+    "loop_new": case("new loop", "loop exists", files={"loop": loop}),
+    "twice": case("landscape runs/digits --grid 3 --grid 5", "--grid: given twice"),
+    "pair_twice": case("interpolate runs/digits --range 0 1 --range 0 2", "--range: given twice"),
+    "name_twice": case("train good.yaml --name a --name b", "--name: given twice"),
+    "short_and_long": case("report runs/digits -o a --output b", "--output: given twice"),
     "no_run": case("landscape runs", "runs: not a run", "config.yaml"),
     "a_file": case("interpolate good.yaml", "good.yaml", "no such run"),
     "same_point": case("interpolate runs/digits@3 runs/digits@last", "the same point"),
@@ -459,17 +559,17 @@ POINTS = {
     "points_1": case("interpolate runs/digits --points 1", "--points", "2"),
     "points_negative": case("interpolate runs/digits --points -5", "--points"),
     "points_absurd": case("interpolate runs/digits --points 5000000000", "--points", "10000000"),
-    "points_text": case("interpolate runs/digits --points many", "--points", "integer"),
+    "points_text": case("interpolate runs/digits --points many", "--points: 'many': a whole number"),
     "range_reversed": case("interpolate runs/digits --range 1 0", "range 1 0", "smaller one first"),
     "range_empty": case("interpolate runs/digits --range 0.5 0.5", "range 0.5 0.5"),
-    "range_nan": case("interpolate runs/digits --range nan 1", "range nan 1", "finite"),
-    "range_inf": case("interpolate runs/digits --range 0 inf", "range 0 inf", "finite"),
-    "range_absurd": case("interpolate runs/digits --range -1e308 1e308", "range -1e+308 1e+308", "farther"),
+    "range_nan": case("interpolate runs/digits --range nan 1", "--range: 'nan': a finite number"),
+    "range_inf": case("interpolate runs/digits --range 0 inf", "--range: 'inf': a finite number"),
+    "range_absurd": case("interpolate runs/digits --range -1e10 1e10", "range -1e+10 1e+10", "farther"),
     "range_too_narrow": case("interpolate runs/digits --range 1 1.000000000000001", "too narrow for 1001"),
     "range_of_one": case("interpolate runs/digits --range 0", "--range"),
-    "range_text": case("interpolate runs/digits --range a b", "--range", "number"),
+    "range_text": case("interpolate runs/digits --range a b", "--range: 'a': a finite number"),
     "range_of_the_plane": case("landscape runs/digits --range 1 -1", "range 1 -1", "smaller one first"),
-    "x_range": case("landscape runs/digits --x-range 0 nan", "range 0 nan", "finite"),
+    "x_range": case("landscape runs/digits --x-range 0 nan", "--x-range: 'nan': a finite number"),
     "y_range": case("landscape runs/digits --y-range 3 3", "range 3 3"),
     "y_range_of_a_line": case("landscape runs/digits --dims 1 --y-range 0 1", "--y-range", "--dims 2"),
     "grid_0": case("landscape runs/digits --grid 0", "--grid 0", "at least 2 points"),
@@ -513,12 +613,12 @@ POINTS = {
     ),
     "film_kind": case("film runs/digits --kind sideways", "--kind", "'both', 'descent', 'plane'"),
     "film_of_no_run": case("film runs/digist", "runs/digist: no such run"),
-    "film_every": case("film runs/digits --every 0", "--every", "0.0"),
+    "film_every": case("film runs/digits --every 0", "--every: '0': a number from 1e-06 on"),
     "film_format": case("film runs/digits --format gif,avi", "--format 'avi'", "allowed: gif, mp4"),
     "film_fps": case("film runs/digits --fps 100", "--fps", "50"),
     "film_grid": case("film runs/digits --grid 4", "4 points", "miss the checkpoint", "odd number"),
     "film_range": case("film runs/digits --range -1 1", "--range", "units differ", "--kind", "--directions"),
-    "film_range_nan": case("film runs/digits --kind plane --range nan 1", "range nan 1", "finite"),
+    "film_range_nan": case("film runs/digits --kind plane --range nan 1", "--range: 'nan': a finite number"),
     "film_seed": case("film runs/digits --kind descent --seed 3", "--seed 3", "nothing is drawn for pca"),
     "film_in_a_file": case("film runs/digits --grid 3", "film is not a folder", files={"runs/digits/film": "a"}),
     "directions_of_another_net": case(
@@ -562,6 +662,9 @@ POINTS = {
 }
 ADOPTIONS = {
     "nothing": case(f"adopt {UNTRAINED}", "Missing argument 'CHECKPOINT'", files=KNOWN),
+    "device": case(f"adopt {UNTRAINED} /dev/zero", "/dev/zero: is not a plain file", files=KNOWN),
+    "pipe": case(f"adopt {UNTRAINED} pipe", "pipe: is not a plain file", files=KNOWN | {"pipe": os.mkfifo}),
+    "loop": case(f"adopt {UNTRAINED} loop", "loop", files=KNOWN | {"loop": loop}),
     "no_file": case(f"adopt {UNTRAINED} a*.pt", "a*.pt: no such file, nor does one match", files=KNOWN),
     "folder": case(f"adopt {UNTRAINED} runs", "runs: is a folder; name its files", files=KNOWN),
     "twice": case(f"adopt {UNTRAINED} {LAST} ./{LAST}", f"{LAST}: is named twice", files=KNOWN),
@@ -598,6 +701,42 @@ ADOPTIONS = {
     ),
     "trained_without_optimizer": case(f"train {UNTRAINED}", "optimizer: is required", files=KNOWN),
 }  # fmt: skip
+NUMERALS: dict[str, tuple[float | None, ...]] = {
+    # a whole number and a number of a config; of an option; a cell of a CSV
+    "12": (12, 12.0, 12, 12.0, 12.0),
+    "+3": (3, 3.0, 3, 3.0, 3.0),
+    "-0": (0, 0.0, 0, 0.0, 0.0),
+    "1e3": (None, 1000.0, None, 1000.0, 1000.0),
+    "1e9": (None, 1e9, None, 1e9, 1e9),
+    "3.0": (None, 3.0, None, 3.0, 3.0),
+    ".5": (None, 0.5, None, 0.5, 0.5),
+    " 10 ": (10, 10.0, None, None, None),
+    "1e-30": (None, 1e-30, None, 1e-30, 1e-30),
+    "1e15": (None, 1e15, None, 1e15, 1e15),
+    "5e-324": (None, None, None, None, 5e-324),
+    "9e18": (None, None, None, None, 9e18),
+    "1e39": (None, None, None, None, 1e39),
+    "1e999": (None, None, None, None, math.inf),
+    "inf": (None, None, None, None, math.inf),
+    "nan": (None, None, None, None, math.nan),
+    ".inf": (None, None, None, None, None),
+    ".nan": (None, None, None, None, None),
+    "010": (None, None, None, None, 10.0),
+    "0x10": (None, None, None, None, None),
+    "0o17": (None, None, None, None, None),
+    "1_0": (None, None, None, None, None),
+    "1,5": (None, None, None, None, None),
+    "1 000": (None, None, None, None, None),
+    "1:30": (None, None, None, None, None),
+    "'12'": (None, None, None, None, None),
+    "True": (None, None, None, None, None),
+    "١٢": (None, None, None, None, None),
+    "１２": (None, None, None, None, None),
+    "½": (None, None, None, None, None),
+    "−1": (None, None, None, None, None),
+    "": (None, None, None, None, None),
+}
+"""What texts are where numbers are wanted; None: refused, as no number or as one that nobody means."""
 CASES = {
     f"{table}-{name}": case
     for table, cases in (

@@ -114,7 +114,7 @@ def import_all(drawn: bool) -> None:
     """Import what commands import, so that a child of this process need not; drawn: whether figures are drawn."""
     import scipy.spatial  # noqa: F401
 
-    import lossscape.cli
+    import lossscape.cli.app
     import lossscape.report
     import lossscape.results
     import lossscape.train  # noqa: F401

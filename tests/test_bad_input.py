@@ -10,11 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cases_bad_input import CASES, Case
+from cases_bad_input import CASES, NUMERALS, Case
 from conftest import DIGITS, Answer
 
-from lossscape.config import read_experiment
+from lossscape.config import EarlyStopping, RunConfig, Teacher, Training, read_experiment
+from lossscape.errors import BadInput
+from lossscape.families import FITS
+from lossscape.files import whole_lines
+from lossscape.numerals import is_cell, real, whole
+from lossscape.refusals import FAMILIES
+from lossscape.results import read_csv
 from lossscape.runs import Run
+from lossscape.studies.config import STUDIES
 from lossscape.train import train
 
 
@@ -63,7 +70,7 @@ def the_message(answer: Answer) -> str:
     counted = re.fullmatch(r"lossscape: (\d+) errors? in the config", first)
     assert len(rest) == (int(counted[1]) if counted else 0)
     for line in rest:
-        assert re.match(r"(\S+\.yaml:\d+:\d+|--(set|name|device) .*): [\w.]+: \S", line)
+        assert re.match(r"(\S+\.yaml:\d+:\d+|--(set|name|device) .*): \S+: \S", line)
     return answer.err
 
 
@@ -86,6 +93,49 @@ def test_refused(case: Case, place: Path, cli: Callable[..., Answer]) -> None:
         assert fragment in message
     assert files_of(place) == before
     assert not (place / "sprung").exists()
+
+
+@pytest.mark.parametrize(("text", "numbers"), NUMERALS.items(), ids=map(repr, NUMERALS))
+def test_numerals(
+    text: str, numbers: tuple[float | None, ...], config: Path, tmp_path: Path, cli: Callable[..., Answer]
+) -> None:
+    of_a_file = tmp_path / "numbers.yaml"
+    changed = DIGITS.replace("epochs: 3", f"epochs:  {text}").replace("lr: 0.05", f"lr: 0.05, weight_decay:  {text}")
+    of_a_file.write_text(changed)
+    for key, number in zip(("training.epochs", "optimizer.weight_decay"), numbers, strict=False):
+        if number is None:
+            for path, settings in ((config, [f"{key}={text}"]), (of_a_file, [])):
+                with pytest.raises(BadInput, match=re.escape(key) if text != "1,5" else "error"):
+                    read_experiment(path, settings)
+        else:
+            section, _, name = key.partition(".")
+            read = read_experiment(config, [f"{key}={text}"]).resolved()[section][name]
+            assert (read, type(read)) == (number, type(number))
+    for flag, words, number in (("--refine", (text,), numbers[2]), ("--range", ("-1", text), numbers[3])):
+        said = cli("landscape", "runs/nowhere", flag, *words).err
+        assert ("runs/nowhere: no such run" in said) is (number is not None)
+        assert (f"{flag}: {text!r}: a " in said) is (number is None)
+        if number is not None:
+            assert (whole if flag == "--refine" else real)(text) == number
+    table = tmp_path / "table.csv"
+    table.write_text(f'a,b\n0,"{text}"\n')
+    assert is_cell(text) is (numbers[4] is not None)
+    if numbers[4] is not None:
+        assert read_csv(table)["b"].to_numpy() == pytest.approx([numbers[4]], rel=0, abs=0, nan_ok=True)
+        assert len(whole_lines(table)) == 2
+    elif text:
+        with pytest.raises(BadInput, match="is no number"):
+            read_csv(table)
+        assert len(whole_lines(table)) == 1
+
+
+def test_every_number_of_a_config_is_one_that_float32_holds() -> None:
+    kinds = [model for family in FAMILIES.values() for model in family.models.values()]
+    kinds += [Training, EarlyStopping, Teacher, RunConfig, *STUDIES.values()]
+    found = [(kind, name) for kind in kinds for name, field in kind.model_fields.items() if "float" in str(field)]
+    assert len(found) > 40
+    for kind, name in found:
+        assert type(FITS).__name__ in str(kind.model_fields[name]), (kind, name)
 
 
 def test_debug_shows_the_traceback(place: Path, cli: Callable[..., Answer]) -> None:

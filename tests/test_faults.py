@@ -168,6 +168,63 @@ def test_signal_to_the_installed_program(place: Path) -> None:
     assert len(metrics(place / "runs" / "faulty")) >= 3
 
 
+IMPORTING = """\
+import atexit, builtins, os, signal, sys
+from lossscape.cli import main
+find, number, where = builtins.__import__, int(sys.argv[1]), sys.argv[2]
+class Callback:
+    def __del__(self):
+        os.kill(os.getpid(), number)
+def look(name, *others, **more):
+    if name == "torch" and builtins.__import__ is look:
+        builtins.__import__ = find
+        Callback() if where == "callback" else os.kill(os.getpid(), number)
+    return find(name, *others, **more)
+if where == "end":
+    atexit.register(os.kill, os.getpid(), number)
+else:
+    builtins.__import__ = look
+sys.argv = ["lossscape", *sys.argv[3:]]
+main()
+"""
+
+
+@pytest.mark.parametrize("where", ["modules", "callback", "end"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_modules_are_imported(place: Path, number: signal.Signals, where: str) -> None:
+    """In a callback an exception ends nothing; when the interpreter ends, all is done."""
+    words = ["schema"] if where == "end" else ["landscape", "runs/a b\x1b", "--grid", "3", "--overwrite"]
+    answer = subprocess.run(
+        [sys.executable, "-c", IMPORTING, str(int(number)), where, *words],
+        cwd=place, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if where == "end":
+        assert (answer.returncode, answer.stderr) == (0, "")
+        return
+    assert answer.returncode == 128 + number
+    assert answer.stderr == (
+        "lossscape: interrupted; what was written is kept, continue with: lossscape landscape 'runs/a b\\x1b' --grid 3 "
+        "--overwrite (without --overwrite to keep what that has begun)\n"
+    )
+
+
+@pytest.mark.parametrize("before_the_end", [2, 1, 0])
+def test_signal_while_the_last_file_is_written(
+    processes: Processes, undisturbed: Path, finished: Path, before_the_end: int
+) -> None:
+    words = ("interpolate", "runs/faulty", *LINE)
+    at = At("write", int((undisturbed / "interpolate").read_text()) - before_the_end, signal.SIGINT)
+    answer = processes.run(*words, cwd=finished, at=at)
+    kept = "lossscape: interrupted; what was written is kept, continue with: "
+    assert answer == (130, "", f"{kept}lossscape {' '.join(words)}\n")
+    assert processes.run(*words, cwd=finished).code == 0
+    for name in ("curve.csv", "measures.json", "certificate.json", "settings.yaml"):
+        other = result(undisturbed, "interpolate") / name
+        assert (result(finished, "interpolate") / name).read_bytes() == other.read_bytes()
+    assert not list(finished.rglob("*.part"))
+
+
 def test_killed_again_and_again_while_training(processes: Processes, undisturbed: Path, place: Path) -> None:
     """The first process dies at its first touch of the disk, the next at its fourth, and so on to the end."""
     run = Run(place / "runs" / "faulty")

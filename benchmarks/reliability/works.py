@@ -121,7 +121,7 @@ ANALYSED = ("landscape", "interpolate", "film", "minimum", "pair", "solutions")
 
 def commands() -> dict[str, Any]:
     """The commands that the program has, by name: the functions that typer makes them of."""
-    from lossscape.cli import app
+    from lossscape.cli.app import app
 
     return {str(each.name): each.callback for each in app.registered_commands}
 

@@ -1,109 +1,27 @@
-"""The command line: one file per command, torch imported inside commands only."""
+"""The command line. All that takes time to import is imported in `main`, so that a signal finds who answers it."""
 
-import errno
-import os
+import shlex
 import sys
-import traceback
 
-import typer
-
-from lossscape.analyses import ANALYSES
-from lossscape.cli import adopt, doctor, new, report, runs, schema, study, train, verify
-from lossscape.cli.analysis import command_of, examples_of
-from lossscape.errors import BadInput, RunFailed
-from lossscape.signals import Interrupted
-from lossscape.trust import granted
-
-_INPUT_ERRNOS = {
-    errno.EACCES,
-    errno.EEXIST,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.ENOENT,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-}
-_MEMORY = ("out of memory", "can't allocate memory")
-"""Torch says so in a RuntimeError, of CUDA and of the CPU."""
-
-app = typer.Typer(
-    name="lossscape",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (train, adopt):
-    app.command(command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
-for analysis in ANALYSES.values():
-    app.command(analysis.name, epilog=examples_of(analysis))(command_of(analysis))
-for command in (study, report, runs, verify, doctor, new, schema):
-    app.command(command.__name__.rpartition(".")[2], epilog=command.EXAMPLES)(command.command)
-
-
-@app.callback()
-def common(
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
-    trust_code: bool = typer.Option(
-        False, "--trust-code", help="Import the code that a run from somewhere else names."
-    ),
-) -> None:
-    """Show how a neural network's loss behaves: train, interpolate, draw landscapes, report.
-
-    A point is RUN[@CHECKPOINT]: runs/a, runs/a@first, runs/a@best, runs/a@ema, runs/a@12 (epoch), runs/a@step-1200.
-    """
+from lossscape.signals import Stopped, stopped_by_signals
 
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 failed while running, 2 bad input, 130 and 143 interrupted."""
-    debug = "--debug" in sys.argv or bool(os.environ.get("LOSSSCAPE_DEBUG"))
-    trusting = "--trust-code" in sys.argv
-    sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word not in ("--debug", "--trust-code"))]
+    words = sys.argv[1:]
     try:
-        with granted(trusting):
-            try:
-                app()
-            finally:
-                _flush()
-    except Exception as error:  # the last stop: every error becomes a message and an exit code
-        if debug:
-            traceback.print_exc()
-        code, message = outcome_of(error)
-        print(f"lossscape: {message}", file=sys.stderr, flush=True)
-        sys.exit(code)
+        with stopped_by_signals():
+            from lossscape.cli.app import run
 
+            run()
+    except Stopped as stop:
+        from lossscape.text import printable
 
-def _flush() -> None:
-    """Write out what stdout holds: where Python does it, an error comes after the exit code. No reader, no words."""
-    if sys.stdout is None:  # it was closed when the program began
-        return
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            sys.exit(1)
-        raise
-
-
-def outcome_of(error: Exception) -> tuple[int, str]:
-    """The exit code and the message of an error."""
-    if isinstance(error, BadInput):
-        return 2, str(error)
-    if isinstance(error, Interrupted):
-        return error.exit_code, f"interrupted; continue with: {error}"
-    if isinstance(error, RunFailed):
-        return 1, str(error)
-    if isinstance(error, OSError) and error.errno is not None:
-        where = f"{error.filename}: " if error.filename else ""
-        if error.errno in _INPUT_ERRNOS:
-            return 2, f"{where}{error.strerror}"
-        return (
-            1,
-            f"{where}{error.strerror}; what was written before stays readable, run the command again to continue",
+        again = " (without --overwrite to keep what that has begun)" if "--overwrite" in words else ""
+        print(
+            "lossscape: interrupted; what was written is kept, continue with: "
+            f"{printable(shlex.join(['lossscape', *words]))}{again}",
+            file=sys.stderr,
+            flush=True,
         )
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY):
-        return 1, f"not enough memory: {error}"
-    return 1, f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+        sys.exit(stop.exit_code)

@@ -2,14 +2,17 @@
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 import typer
 
 from lossscape.analyses import Analysis
-from lossscape.cli.common import tell
+from lossscape.cli.common import say, tell
+from lossscape.errors import short
 from lossscape.execution import Execution
+from lossscape.numerals import real, whole, why_not
 from lossscape.options import Field, fields_of, made_of
 
 
@@ -26,7 +29,7 @@ def command_of(analysis: Analysis) -> Callable[..., None]:
         result = analysis.read(analysis.compute(request, execution))
         if not execution.quiet:
             for line in result.lines():
-                typer.echo(line)
+                say(line)
         tell(**analysis.draw(result, drawing, execution.quiet))
 
     parameters = [
@@ -53,15 +56,51 @@ def _value(each: Field, given: Any) -> Any:
 def _typer_option(each: Field) -> Any:
     option = each.option
     limits: dict[str, Any] = {"min": option.least, "max": option.most, "metavar": option.metavar}
+    if (kind := _number(each.type)) and option.given is None:
+        limits["parser"] = _reader(each, kind)
     needed = each.default is dataclasses.MISSING
     if option.argument:
         default = ... if needed else None
         return typer.Argument(default, help=option.help, show_default=False, **limits)
-    flags = (option.flag or f"--{each.name.replace('_', '-')}").split(",")
+    flags = _flags(each)
     if option.given is not None:
         shown = each.default if isinstance(each.default, str) else False
         return typer.Option(None, *flags, help=option.help, show_default=shown, **limits)
     return typer.Option(... if needed else each.default, *flags, help=option.help, **limits)
+
+
+def _number(hint: Any) -> type | None:
+    """int or float where an option has such values, one or several."""
+    if hint in (int, float):
+        return hint
+    return next(filter(None, map(_number, get_args(hint))), None) if get_args(hint) else None
+
+
+def _reader(each: Field, kind: type) -> Callable[[Any], Any]:
+    """What reads a number of an option from text; typer's own reading takes 1_0, digits of any script and 1.0 for 1."""
+    option = each.option
+    least = -math.inf if option.least is None else option.least
+    most = math.inf if option.most is None else option.most
+
+    def read(given: Any) -> Any:
+        if not isinstance(given, str):  # a default
+            return given
+        try:
+            value = whole(given) if kind is int else real(given)
+            why = why_not(value) if kind is float else None
+        except ValueError as error:
+            why = str(error)
+        if not why and not least <= value <= most:
+            why = f"a number from {least:g} to {most:.15g} is needed".replace(" to inf", " on")
+        if why:
+            raise typer.BadParameter(f"{short(given)}: {why}", param_hint=_flags(each)[0])
+        return value
+
+    return read
+
+
+def _flags(each: Field) -> list[str]:
+    return (each.option.flag or f"--{each.name.replace('_', '-')}").split(",")
 
 
 def _type(each: Field) -> Any:

@@ -1,10 +1,33 @@
-"""What commands share: options, and where results lie."""
+"""What commands share: options, what is said on stdout, and where results lie."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
+
+from lossscape.text import printable
 
 QUIET = typer.Option(False, "--quiet", "-q", help="No progress; only where the results lie.")
+
+
+class Command(TyperCommand):
+    """A command that refuses an option with a value that is given twice: of two values one would be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises a usage error."""
+        if not ctx.resilient_parsing:
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            for each in order:
+                if order.count(each) > 1 and not (each.multiple or getattr(each, "is_flag", False)):
+                    ctx.fail(f"{each.opts[0]}: given twice")
+        return super().parse_args(ctx, args)
+
+
+def say(text: str) -> None:
+    """Print lines, with what a terminal would obey written out."""
+    for line in text.split("\n"):
+        typer.echo(printable(line))
 
 
 def tell(**found: Path | str) -> None:
@@ -12,4 +35,4 @@ def tell(**found: Path | str) -> None:
     shown = {name.replace("_", " "): str(where) for name, where in found.items() if str(where)}
     width = max(map(len, shown))
     for name, where in shown.items():
-        typer.echo(f"{name:<{width}}  " + where.replace("\n", "\n" + " " * (width + 2)))
+        say(f"{name:<{width}}  " + where.replace("\n", "\n" + " " * (width + 2)))

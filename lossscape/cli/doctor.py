@@ -1,6 +1,6 @@
 """lossscape doctor"""
 
-import typer
+from lossscape.cli.common import say
 
 EXAMPLES = """\b
 Example:
@@ -17,24 +17,24 @@ def command() -> None:
 
     cpu = torch.device("cpu")
     facts = devices.facts(cpu)
-    typer.echo("versions")
+    say("versions")
     for name, version in facts["versions"].items():
-        typer.echo(f"  {name:<12} {version}")
-    typer.echo(f"  {'platform':<12} {facts['platform']}")
-    typer.echo("devices")
-    typer.echo(f"  {'cpu':<12} {devices.name_of(cpu)}, {facts['threads']} threads (OMP_NUM_THREADS sets them)")
-    typer.echo(f"  {'':<12} fp32 yes, bf16 {'yes' if devices.fast_bf16('cpu') else 'emulated: slower than fp32'}")
+        say(f"  {name:<12} {version}")
+    say(f"  {'platform':<12} {facts['platform']}")
+    say("devices")
+    say(f"  {'cpu':<12} {devices.name_of(cpu)}, {facts['threads']} threads (OMP_NUM_THREADS sets them)")
+    say(f"  {'':<12} fp32 yes, bf16 {'yes' if devices.fast_bf16('cpu') else 'emulated: slower than fp32'}")
     for number in range(torch.cuda.device_count()):
         device = torch.device("cuda", number)
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
-        typer.echo(f"  {device!s:<12} {devices.name_of(device)}, {memory:.0f} GiB")
-        typer.echo(f"  {'':<12} fp32 yes, bf16 {'yes' if devices.fast_bf16('cuda') else 'emulated'}")
+        say(f"  {device!s:<12} {devices.name_of(device)}, {memory:.0f} GiB")
+        say(f"  {'':<12} fp32 yes, bf16 {'yes' if devices.fast_bf16('cuda') else 'emulated'}")
     if not torch.cuda.is_available():
         built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
-        typer.echo(f"  {'cuda':<12} none ({built})")
-    typer.echo("data (dataset.root, else $LOSSSCAPE_DATA, else ~/.cache/lossscape)")
-    typer.echo(f"  {'digits':<14} is there: embedded")
+        say(f"  {'cuda':<12} none ({built})")
+    say("data (dataset.root, else $LOSSSCAPE_DATA, else ~/.cache/lossscape)")
+    say(f"  {'digits':<14} is there: embedded")
     for found in where_data_is():
-        typer.echo(f"  {found.name:<14} {'is there' if found.there else 'is not there'}: {found.folder}")
+        say(f"  {found.name:<14} {'is there' if found.there else 'is not there'}: {found.folder}")
         if not found.there:
-            typer.echo(f"  {'':<14} missing: {', '.join(found.missing)}")
+            say(f"  {'':<14} missing: {', '.join(found.missing)}")

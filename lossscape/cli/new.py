@@ -1,5 +1,6 @@
 """lossscape new"""
 
+import os
 from pathlib import Path
 
 import typer
@@ -23,7 +24,7 @@ def command(
     from lossscape.files import check_writable, write_bytes
 
     check_writable(path.parent)
-    if path.exists():
+    if os.path.lexists(path):
         raise BadInput(f"{path} exists: choose another name")
     write_bytes(path, (resources.files("lossscape") / "cli" / "example.yaml").read_bytes())
     tell(config=path, train=f"lossscape train {path}")

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import typer
 
+from lossscape.cli.common import say
+from lossscape.text import columns_of, printable
+
 EXAMPLES = """\b
 Examples:
     lossscape runs
@@ -22,16 +25,9 @@ def command(folder: Path = typer.Option(Path("runs"), "--runs", help="Folder tha
 
     found = [summary(run) for run in list_runs(folder)]
     if not found:
-        typer.echo(f"no runs in {folder}")
+        say(f"no runs in {folder}")
         return
-    rows = [COLUMNS, *found]
-    widths = [max(_width(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    rows = [COLUMNS, *(tuple(map(printable, row)) for row in found)]
+    widths = [max(columns_of(row[i]) for row in rows) for i in range(len(COLUMNS))]
     for row in rows:
-        typer.echo("  ".join(cell + " " * (w - _width(cell)) for cell, w in zip(row, widths, strict=True)).rstrip())
-
-
-def _width(text: str) -> int:
-    """Columns on a terminal: East Asian wide characters take two."""
-    import unicodedata
-
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+        say("  ".join(cell + " " * (w - columns_of(cell)) for cell, w in zip(row, widths, strict=True)).rstrip())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from lossscape.cli.common import QUIET, tell
+from lossscape.cli.common import QUIET, say, tell
 
 EXAMPLES = """\b
 Examples:
@@ -44,13 +44,13 @@ def command(
     home = runs / opened.name
     check_writable(home)
 
-    def say(words: str) -> None:
+    def announce(words: str) -> None:
         if not quiet:
             print(words, file=sys.stderr, flush=True)
 
-    statements = run_study(opened, home, device=device, say=say, quiet=quiet)
+    statements = run_study(opened, home, device=device, say=announce, quiet=quiet)
     page = write_study_report(home)
     if not quiet:
         for each in statements:
-            typer.echo(f"{each.verdict}: {each.claim} ({each.source})\n    {each.evidence}")
+            say(f"{each.verdict}: {each.claim} ({each.source})\n    {each.evidence}")
     tell(statements=home / STUDY / STATEMENTS, measures=home / STUDY / MEASURES_CSV, report=page)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from lossscape.cli.common import QUIET, tell
+from lossscape.cli.common import QUIET, say, tell
 
 EXAMPLES = """\b
 Examples:
@@ -49,7 +49,7 @@ def command(
     before = Run(folder / experiment.name).state()
     run = train(experiment, folder, overwrite=overwrite, quiet=quiet, tensorboard=tensorboard)
     if before.get("state") == "finished" and before == run.state() and not overwrite:
-        typer.echo(f"{run.path} is already done")
+        say(f"{run.path} is already done")
     if int(os.environ.get("RANK", "0")) > 0:  # one process of several speaks
         return
     tell(run=run.path, metrics=run.metrics_file, checkpoints=run.checkpoint("last").path.parent)

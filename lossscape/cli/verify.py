@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from lossscape.cli.common import say
+
 EXAMPLES = """\b
 Examples:
     lossscape verify runs/mnist_mlp
@@ -42,7 +44,7 @@ def command(
             counts[state] += 1
             changed = changed or (folder if state == manifest.CHANGED else None)
             if not quiet or state != manifest.OK:
-                typer.echo(f"{state:<8}  {path}")
-    typer.echo(f"{counts.total():,} files: " + (", ".join(f"{n:,} {state}" for state, n in counts.items()) or "none"))
+                say(f"{state:<8}  {path}")
+    say(f"{counts.total():,} files: " + (", ".join(f"{n:,} {state}" for state, n in counts.items()) or "none"))
     if changed:
         raise RunFailed(f"{counts[manifest.CHANGED]:,} changed since lossscape wrote them: {manifest.remedy(changed)}")

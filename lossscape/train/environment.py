@@ -14,13 +14,14 @@ from lossscape.config import RunConfig
 from lossscape.files import write_text
 from lossscape.runfiles import CODE
 from lossscape.runs import Run
+from lossscape.text import printable
 
 
 def session(device: torch.device, command: list[str] | None = None) -> dict[str, Any]:
     """The facts of this process: versions, device, threads, git commit, command, start."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(command or [Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": printable(" ".join(command or [Path(sys.argv[0]).name, *sys.argv[1:]])),
         **devices.facts(device),
         "git_commit": _git_commit(),
     }
