@@ -78,6 +78,31 @@ class ViewOfSize(Net):
 
 
 @idiom()
+class ViewOfFeatures(nn.Module):
+    """As tutorials flatten pictures."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.first, self.out = nn.Linear(PIXELS, 8), nn.Linear(8, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.view(-1, PIXELS)
+        return self.out(F.relu(self.first(x)))
+
+
+@idiom("factored")
+class RowsOfSamples(nn.Module):
+    """A view that makes several rows of a sample."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.first, self.out = nn.Linear(12, 8), nn.Linear(48, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.tanh(self.first(x.view(-1, 12))).view(-1, 48))
+
+
+@idiom()
 class Reshape(Net):
     def flat(self, x: Tensor) -> Tensor:
         return x.reshape(x.shape[0], -1)

@@ -24,7 +24,7 @@ from lossscape import devices
 from lossscape.batches import tensors_of
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Work
-from lossscape.evaluate.graph import first_layer
+from lossscape.evaluate.graph import first_of
 from lossscape.evaluate.plans import reasons_against
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Subspace
@@ -125,7 +125,7 @@ def calibrate(
 def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
     """The plan that usually is the fastest of `names`, without timing."""
     objective = _largest(work)
-    first = first_layer(objective.model)
+    first = first_of(objective)
     matrix = first is not None and isinstance(first.layer, nn.Linear)
     convolutions = has_convolutions(objective.model)
     order: list[PlanName] = ["factored", "folded", "dense", "stacked"]

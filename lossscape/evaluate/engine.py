@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lossscape.errors import BadInput
-from lossscape.evaluate.graph import first_layer
+from lossscape.evaluate.graph import first_of
 from lossscape.evaluate.plans import Network
 from lossscape.evaluate.products import KEPT_BYTES, products_bytes
 from lossscape.evaluate.rows import Done, Key
@@ -170,7 +170,7 @@ class Work:
         """Whether the first layer's products of all objectives fit into the memory that they may take."""
         needed = 0
         for objective in self.objectives.values():
-            first = first_layer(objective.model) if isinstance(objective.inputs, Tensor) else None
+            first = first_of(objective)
             needed += products_bytes(objective, self.subspace, first) if first else 0
         return needed <= self.room
 

@@ -123,7 +123,7 @@ def _trace(model: nn.Module) -> GraphModule | None:
         return None  # the trace is of its forward, without the hooks around it
     try:
         graph = _Tracer().trace(model)
-        _flatten_inputs(graph)
+        _flatten_inputs(model, graph)
         return GraphModule(model, graph)
     except Exception:  # a forward may do anything that a trace cannot follow
         return None
@@ -137,18 +137,30 @@ class _Tracer(Tracer):
         return super().create_args_for_root(lambda module, inputs: root_fn(module, inputs), is_module)
 
 
-def _flatten_inputs(graph: Graph) -> None:
-    """Inputs that are viewed as x.size(0) rows are flattened, which is the same and is understood."""
+def _flatten_inputs(model: nn.Module, graph: Graph) -> None:
+    """Inputs that are viewed as a row for each sample are flattened, which is the same and is understood.
+
+    x.view(x.size(0), -1), or x.view(-1, k) in front of a linear layer of k features: where a sample has more numbers
+    than k, that layer refuses them flattened.
+    """
     for node in list(graph.nodes):
-        if node.op == "call_method" and node.target in ("view", "reshape") and len(node.args) == 3:
-            inputs, rows, rest = node.args
-            if inputs.op == "placeholder" and rest == -1 and _counts(rows, inputs):
-                with graph.inserting_before(node):
-                    node.replace_all_uses_with(graph.call_function(torch.flatten, (inputs, 1)))
-                graph.erase_node(node)
-                for unused in [rows, *rows.all_input_nodes]:  # not all dead code: what writes in place has no reader
-                    if unused is not inputs and not unused.users:
-                        graph.erase_node(unused)
+        if node.op != "call_method" or node.target not in ("view", "reshape") or len(node.args) != 3:
+            continue
+        inputs, rows, rest = node.args
+        if inputs.op != "placeholder" or not (_counts(rows, inputs) if rest == -1 else _fills(model, node)):
+            continue
+        with graph.inserting_before(node):
+            node.replace_all_uses_with(graph.call_function(torch.flatten, (inputs, 1)))
+        graph.erase_node(node)
+        for unused in [rows, *rows.all_input_nodes] if isinstance(rows, Node) else ():
+            if unused is not inputs and not unused.users:  # not all dead code: what writes in place has no reader
+                graph.erase_node(unused)
+
+
+def _fills(model: nn.Module, node: Node) -> bool:
+    """Whether a view is x.view(-1, k), for a linear layer of k features alone."""
+    readers = [model.get_submodule(str(user.target)) if user.op == "call_module" else None for user in node.users]
+    return all(isinstance(each, nn.Linear) and node.args[1:] == (-1, each.in_features) for each in readers)
 
 
 def _counts(node: Any, inputs: Node) -> bool:
@@ -172,6 +184,15 @@ def first_layer(model: nn.Module) -> FirstLayer | None:
     return None if module is None else _first(module)[0]
 
 
+def first_of(objective: Objective) -> FirstLayer | None:
+    """The layer of an objective's model that alone sees its inputs, and takes them flattened where it does."""
+    inputs = objective.inputs[:1]
+    first = first_layer(objective.model) if isinstance(inputs, Tensor) else None
+    if first and first.flattened and isinstance(inputs, Tensor) and isinstance(first.layer, nn.Linear):
+        return first if inputs.numel() == first.layer.in_features else None
+    return first
+
+
 def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net | None:
     """An objective's model (or what follows its first layer) with BatchNorm folded and activations in place.
 
@@ -179,13 +200,13 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     """
     kept = traced(objective.model)
     inputs = objective.laid_out(objective.inputs[:2])
-    if kept is None or isinstance(inputs, Batch):
+    if kept is None or isinstance(inputs, Batch) or (after_first_layer and first_of(objective) is None):
         return None
     module = _copied(kept)
     if after_first_layer:
         first, node = _first(module)
-        if first is None or node is None:
-            return None
+        assert first is not None
+        assert node is not None
         if first.flattened:
             inputs = inputs.flatten(1)
         with torch.no_grad():

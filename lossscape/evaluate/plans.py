@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lossscape.batches import Batch, Inputs, called
 from lossscape.errors import BadInput
-from lossscape.evaluate.graph import AFFINE, Net, first_layer, rewritten, traced
+from lossscape.evaluate.graph import AFFINE, Net, first_of, rewritten, traced
 from lossscape.evaluate.products import Products
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
@@ -39,7 +39,7 @@ def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, 
         if isinstance(objective.inputs, Batch):
             reason = "the net takes its inputs by name"
         return {"folded": reason, "factored": reason}
-    first = first_layer(objective.model)
+    first = first_of(objective)
     if first is None:
         return {"factored": "no single affine layer sees the inputs"}
     if rewritten(objective, after_first_layer=True) is None:
@@ -60,7 +60,7 @@ class Network:
         if plan.name in against:
             raise BadInput(f"--plan {plan.name}: {against[plan.name]}")
         # a stack of convolutions gains nothing from products; one of matrices always does where they are kept
-        first = first_layer(objective.model) if "factored" not in against else None
+        first = first_of(objective) if "factored" not in against else None
         matrix = first is not None and isinstance(first.layer, nn.Linear)
         if first and (plan.name == "factored" or (plan.name == "stacked" and matrix and keep)):
             net = rewritten(self.objective, after_first_layer=True)
