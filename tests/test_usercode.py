@@ -11,7 +11,7 @@ import torch
 from conftest import DIGITS, Answer
 
 from lossscape import usercode, yamlfile
-from lossscape.config import read_experiment
+from lossscape.config import experiment_from, read_experiment
 from lossscape.errors import BadInput
 from lossscape.runs import Run
 from lossscape.train import train
@@ -148,7 +148,49 @@ def test_results_are_named_after_the_code_of_their_run_if_it_was_noted(
     environment = run.environment()
     del environment["code"]  # as of a run from before it was noted
     run.environment_file.write_text(json.dumps(environment))
+    assert cli("verify", "--accept-changed", run.path).code == 0
     (unknown,) = made()
     assert "code" not in yamlfile.read(run.results("landscape") / unknown / "settings.yaml").data
     net.write_text(f"{net.read_text()}\n# another remark\n")
     assert not made()
+
+
+def test_the_code_of_every_section_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "net_of_sections.py").write_text(NET.format(helpers="sizes_of_sections"))
+    (tmp_path / "sizes_of_sections.py").write_text("WIDTH = 3\n")
+    (tmp_path / "own_loss.py").write_text("def loss(outputs, targets):\n    return outputs.square().sum(1)\n")
+    (tmp_path / "own_metric.py").write_text("def norm(outputs, targets):\n    return outputs.norm(dim=1)\n")
+    data = {
+        "name": "own",
+        "dataset": {"name": "digits"},
+        "model": {"name": "net_of_sections:net"},  # a module
+        "loss": {"name": "own_loss.py:loss"},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+        "metrics": ["own_metric.py:norm"],
+        "training": {"epochs": 1},
+    }
+    config = experiment_from(data, tmp_path)
+    files = {"model": "net_of_sections.py", "loss": "own_loss.py", "metrics": "own_metric.py"}
+    before = {key: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for key, name in files.items()}
+    assert config.code_digests() == before
+    for key, name in files.items():
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(f"{text}\n# a remark\n")
+        changed = {section for section, digest in config.code_digests().items() if digest != before[section]}
+        assert changed == {key}
+        (tmp_path / name).write_text(text)
+    (tmp_path / "sizes_of_sections.py").write_text("WIDTH = 4\n")
+    assert config.code_digests() == before
+    assert experiment_from(data | {"model": {"name": "mlp"}, "loss": {"name": "cross_entropy"}, "metrics": None},
+                           tmp_path).code_digests() == {}  # fmt: skip
+
+
+def test_a_file_that_changed_while_a_process_runs_is_imported_anew(tmp_path: Path) -> None:
+    file = tmp_path / "changing.py"
+    file.write_text("def number():\n    return 1\n")
+    first = usercode.load(f"{file}:number")
+    assert usercode.load(f"{file}:number") is first
+    file.write_text("def number():\n    return 2\n")
+    assert usercode.load(f"{file}:number")() == 2
+    assert first() == 1

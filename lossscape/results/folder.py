@@ -84,7 +84,8 @@ def _check_code(folder: Path, settings: Mapping[str, Any]) -> None:
     else:
         return
     codes = [(section, digest) for key in CODES for section, digest in settings.get(key, {}).items()]
-    known = {section: digest for key in CODES for section, digest in before.get(key, {}).items()}
+    noted = [each for key in CODES if isinstance(each := before.get(key), dict)]
+    known = {section: digest for digests in noted for section, digest in digests.items()}
     changed = dict.fromkeys(_source(section, folder, settings) for section, each in codes if known.get(section) != each)
     raise BadInput(
         f"{begun.parent} was begun before {' and '.join(changed)} changed: put back what it was to go on with that "
@@ -97,7 +98,7 @@ def _source(section: str, folder: Path, settings: Mapping[str, Any]) -> str:
     given = settings.get(section)
     name = str(given["name"] if isinstance(given, dict) else given)
     if ":" not in name:
-        return f"that of {section.replace('_', ' ')}"
+        return f"the code of {section.replace('_', ' ')}"
     file = usercode.parts(name)[0]
     return str((folder.parents[1] / file).resolve()) if file.endswith(".py") else file
 

@@ -68,9 +68,9 @@ def refuse_different(run: Run, different: list[str]) -> None:
 
 def check_code(run: Run, config: RunConfig) -> None:
     """Raise BadInput where the user's code is not what the run was begun with, as far as that was noted."""
-    before, now = run.environment().get(CODE, {}), config.code_digests()
+    before, now = run.environment().get(CODE), config.code_digests()
     for section, codes in config.code().items():
-        if before.get(section, now[section]) != now[section]:
+        if isinstance(before, dict) and before.get(section, now[section]) != now[section]:
             files = " or ".join(str(file or usercode.parts(name)[0]) for name, file in codes)
             raise BadInput(
                 f"{run.path} was begun before {files} changed, where its {section} is from: put back what it was to go "
