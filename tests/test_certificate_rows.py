@@ -290,12 +290,15 @@ def test_gaps_lines_and_scattered_points_have_neighbours() -> None:
     assert np.argmax(np.where(np.isfinite(found.spread), found.spread, 0)) == 20
     assert np.isnan(found.spread[[12, 13]]).all()
     assert found.spread[4] == math.inf  # alone between numbers
-    scattered = np.array([*grid_points((9, 9), (-1.0, 1.0), (-1.0, 1.0)), (0.125, 0.0), (0.125, 0.125), (0.0, 0.125)])
-    values = surface(scattered)
-    values[40] = 9.0
-    found = Neighbours(scattered).standing(values, 1e-6 * values)
-    assert np.nanargmax(found.spread) == 40
-    assert np.isnan(found.spread[82])  # with no other point on its lines
+    refined = np.array([*grid_points((9, 9), (-1.0, 1.0), (-1.0, 1.0)), (0.125, 0.0), (0.125, 0.125), (0.0, 0.125)])
+    values = np.exp(refined[:, 0] - refined[:, 1] ** 2)
+    assert (Neighbours(refined).standing(values, 1e-6 * values).spread < 2 * STANDS_OUT).all()
+    for row in range(len(refined)):  # the last but one lies on no line of others
+        wrong = values.copy()
+        wrong[row] *= 10
+        found = Neighbours(refined).standing(wrong, 1e-6 * wrong)
+        assert found.spread[row] > STANDS_OUT
+        assert row in np.argsort(-found.size)[:2]
     assert not Neighbours(np.array(line_points(2, 0.0, 1.0))).known
     flat = Neighbours(line).standing(np.full(30, 0.1), np.full(30, 1e-6))
     assert not (flat.spread > STANDS_OUT).any()

@@ -159,6 +159,19 @@ def test_principal_components_are_those_of_an_svd(slab: int) -> None:
         assert found.coordinates[abs(found.coordinates[:, i]).argmax(), i] > 0
 
 
+def test_components_of_many_points_are_those_of_an_svd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose other components are not computed: all of them would take minutes."""
+    origin, points = cloud(2001)
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: pytest.fail("all eigenvalues were asked for"))
+    found = principal_components(origin, [lambda p=p: p for p in points], 2)  # type: ignore[misc]
+    deltas = torch.stack([torch.cat([(p[n].double() - origin[n].double()).flatten() for n in origin]) for p in points])
+    _, s, rows = torch.linalg.svd(deltas, full_matrices=False)
+    assert found.shares == pytest.approx((s**2 / (s**2).sum())[:2].tolist(), rel=1e-12)
+    for i, direction in enumerate(found.directions):
+        flat = torch.cat([v.flatten() for v in direction.values()])
+        assert abs(float(flat @ rows[i])) == pytest.approx(1, abs=1e-9)
+
+
 def test_components_that_are_not_there() -> None:
     origin, (point,) = cloud(1)
     with pytest.raises(ValueError, match="1"):

@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from cases_data import picture_files
 from torch import nn
 
 from lossscape import devices, yamlfile
@@ -463,6 +465,25 @@ def test_a_run_that_stops_after_an_epoch_goes_on_to_the_same_bytes(tmp_path: Pat
     assert train(config, tmp_path / "b").state()["state"] == "finished"
     assert files(part) == files(whole)
     assert rows(part) == rows(whole)
+
+
+def test_a_run_is_not_continued_on_data_that_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOSSSCAPE_CACHE", str(tmp_path / "cache"))
+    picture_files(tmp_path / "pictures")
+    config = experiment(dataset={"name": "image_folder", "root": str(tmp_path / "pictures")})
+    begun = files(train(config, tmp_path, until=1))
+    whole = (tmp_path / "pictures/train/ant/0.png").read_bytes()
+    shutil.copy(tmp_path / "pictures/train/ant/1.png", tmp_path / "pictures/train/ant/0.png")
+    with pytest.raises(BadInput, match=r"begun on other data than dataset image_folder has now .* put back what they"):
+        train(config, tmp_path)
+    assert "1 of another size or time ('train/ant/0.png')" in capsys.readouterr().err
+    assert files(Run(tmp_path / "run")) == begun
+    (tmp_path / "pictures/train/ant/0.png").write_bytes(whole)
+    assert train(config, tmp_path).state()["state"] == "finished"
+    os.utime(tmp_path / "pictures/train/ant/0.png", ns=(0, 0))
+    assert train(config, tmp_path).state()["state"] == "finished"  # a finished run needs no data
 
 
 # --- more epochs --------------------------------------------------------------------------------------------

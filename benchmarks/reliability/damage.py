@@ -177,6 +177,7 @@ def _tensors(draw: random.Random, content: bytes, others: Sequence[Path]) -> byt
         return content
     holder, key = draw.choice(holders)
     tensor = holder[key]
+    other_holder, other = draw.choice(holders)
     changes: list[Callable[[], Any]] = [
         lambda: tensor * (1 + 1e-6) if tensor.is_floating_point() else tensor + 1,
         lambda: tensor.new_full(tensor.shape, float("nan")) if tensor.is_floating_point() else tensor,
@@ -190,7 +191,7 @@ def _tensors(draw: random.Random, content: bytes, others: Sequence[Path]) -> byt
         lambda: tensor.flatten()[:1].expand(tensor.shape) if tensor.ndim else tensor,
         lambda: tensor.clone().requires_grad_() if tensor.is_floating_point() else tensor,
         lambda: torch.nn.Parameter(tensor) if tensor.is_floating_point() else tensor,
-        lambda: draw.choice(holders)[0][key],
+        lambda: other_holder[other],
         lambda: tensor.to_sparse(),
         lambda: 1.0,
         lambda: Trap(),

@@ -34,7 +34,8 @@ from tests.processes import At, Processes
 
 COLUMNS = ("refused", "accepted", "healed", "named", "unread", "wrong")
 """accepted: on purpose; of damaged files healed: the right bytes are back; named: the command goes on and says which
-file was changed; unread: the command does not read it, or reads the same in it."""
+file was changed; unread: the command does not read it, or reads the same in it, and
+`verify` names it."""
 MEMORY = 2 * 2**30
 SECONDS = 10.0
 """Of CPU for one case; of the clock, six times as many."""
@@ -251,6 +252,17 @@ def readers(name: str) -> list[list[str]]:
     return [train, *new, ["runs"], ["solutions", f"runs/{run}"], *pages]
 
 
+def _verified(place: Place, name: str, hurt: bytes) -> Verdict:
+    """Whether `verify` names a damaged file that a command did not read."""
+    parts = name.split("/")
+    (place.folder / name).write_bytes(hurt)
+    answer = call(["verify", "/".join(parts[: 3 if parts[1] == "solutions" else 2]), "--quiet"], LONGER)
+    place.put_back([name])
+    if answer.code == 1 and re.search(rf"^changed\s+{re.escape(name)}$", answer.out, re.MULTILINE):
+        return Verdict("unread")
+    return Verdict("wrong", f"verify does not name a {Path(name).name}, which was changed | {name}: {answer}"[:400])
+
+
 @dataclass
 class Undamaged:
     """What commands make of the folder as it is, by their words."""
@@ -303,7 +315,9 @@ def damaged_file(place: Place, names: Sequence[str], seed: int, number: int, und
         return Verdict("wrong", f"{why} | {shown}")
     others = sorted({**changed, **wanted}.keys() - {name})
     if answer.code:
-        if answer.code == 2 and (written := [each for each in others if each in changed]):
+        # what it had finished before it met the file stays
+        written = [each for each in others if each in changed and each not in wanted and "points.csv" not in each]
+        if answer.code == 2 and written:
             return Verdict("wrong", f"it was refused, and changed {', '.join(written[:3])} | {shown}")
         if not named and "certificate fails" not in said:
             return Verdict("wrong", f"the refusal names no file | {answer.err.strip()[:200]} | {shown}")
@@ -318,7 +332,7 @@ def damaged_file(place: Place, names: Sequence[str], seed: int, number: int, und
     if not odd and is_right(name, now):
         return Verdict("healed")
     if not odd and (not opened or same_meaning(name, hurt, place.contents[name])):
-        return Verdict("unread")
+        return _verified(place, name, hurt)
     where = f", into a {Path(odd[0]).name}" if odd else ""
     return Verdict("wrong", f"a {Path(name).name} went through {words[0]} in silence{where} | {shown}")
 

@@ -13,6 +13,8 @@ import numpy as np
 
 WIDTH = 5
 """Points in a row."""
+NEAREST = 8
+"""Points around one that lies on no line of so many."""
 CELLS = {1: 15, 2: 7}
 """Points of a cell along each axis, by dimensions."""
 STANDS_OUT = 10.0
@@ -87,7 +89,8 @@ class Neighbours:
 
     def _of_finite(self, values: np.ndarray, noise: np.ndarray) -> Standing:
         spread, size, known = np.zeros(len(values)), np.full(len(values), np.inf), np.zeros(len(values), dtype=bool)
-        for stencils in self._stencils:
+        medians: list[np.ndarray] = []
+        for stencils in filter(None, [*self._stencils, self._scattered]):
             residual, rounding, beside = (np.full(len(values), np.nan) for _ in range(3))
             for mine, stencil, weights in stencils:
                 around = values[stencil]
@@ -96,9 +99,13 @@ class Neighbours:
                 beside[mine] = np.abs(around).mean(1)
             here = residual > 0  # which leaves NaN out
             known |= ~np.isnan(residual)
-            usual = _medians(residual, self._cells)[here] + rounding[here]
+            if stencils is self._scattered:  # too few to have a median of their own
+                usual = np.mean([np.where(np.isnan(each), np.nanmedian(each), each) for each in medians], axis=0)
+            else:
+                usual = _medians(residual, self._cells)
+                medians += [] if np.isnan(usual).all() else [usual]
             with np.errstate(divide="ignore"):
-                spread[here] += residual[here] / usual
+                spread[here] += residual[here] / (usual[here] + rounding[here])
             part = np.where(here, residual / np.where(here, beside, 1.0), residual)
             size = np.fmin(size, part)
         return Standing(np.where(known, spread, np.nan), np.where(known, size, np.nan))
@@ -116,6 +123,26 @@ class Neighbours:
                 of_axis.append((lines.order[here], stencil, _divided(self.points[stencil, axis])))
             found.append(of_axis)
         return found
+
+    @cached_property
+    def _scattered(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The same of points that have no such row along some axis where others have: a quadratic of those nearest."""
+        rows = np.zeros(len(self.points), dtype=int)
+        for lines, of_axis in zip(self.lines, self._stencils, strict=True):
+            widest = min(WIDTH, lines.length.max())
+            for mine, stencil, _ in of_axis:
+                rows[mine] += stencil.shape[1] == widest
+        mine = np.flatnonzero(rows < rows.max())
+        if self.points.shape[1] != 2 or len(self.points) <= NEAREST or not len(mine):
+            return []
+        from scipy.spatial import cKDTree
+
+        scaled = self.points / np.ptp(self.points, axis=0)  # not 0, since some lie in a row along each axis
+        far, near = cKDTree(scaled).query(scaled[mine], NEAREST + 1)  # the first is the point itself
+        x, y = np.moveaxis((scaled[near[:, 1:]] - scaled[mine][:, None]) / far[:, -1:, None], 2, 0)
+        terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=2)
+        weights = np.concatenate([np.ones((len(mine), 1)), -np.linalg.pinv(terms, rcond=1e-6)[:, 0]], axis=1)
+        return [(mine, near, weights / np.linalg.norm(weights, axis=1, keepdims=True))]
 
     @cached_property
     def _cells(self) -> np.ndarray:

@@ -24,7 +24,7 @@ from lossscape.certificate.check import (
     worst,
 )
 from lossscape.certificate.neighbours import STANDS_OUT, Neighbours
-from lossscape.certificate.reference import Plain, Reference, words
+from lossscape.certificate.reference import PASS, Plain, Reference, words
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.objective import Objective, Plan, PlanName, Precision
 
@@ -36,6 +36,8 @@ DRAWN = Kind("rows", "another plan", REMEDY)
 OUTLIER = Kind("neighbours", "neighbours", REMEDY)
 SHARE, LEAST, AGAIN = 0.05, 3, 10
 """Rows that are drawn: as many as this share of the result's own time allows, and at least so many; below fp32."""
+MOST = 8
+"""Rows that are recomputed for standing out, where that is no more than what a pass over checked samples may take."""
 FASTER: dict[PlanName, int] = {"dense": 1, "folded": 2, "factored": 5, "stacked": 10}
 """How many times as fast as a dense forward pass a plan may be, and a precision below fp32 than that."""
 LOW = 4
@@ -48,7 +50,7 @@ def check(result: Certified, reference: Reference) -> Findings:
     number = number_drawn(result)
     drawn = [*anchors, *reference.points[:number]]
     checks = rows.compared(DRAWN, "stored rows", drawn)
-    picked, standing_out = outliers(result, number // 2 + 1)
+    picked, standing_out = outliers(result, number_outliers(result, reference))
     facts: dict[str, Any] = {"rows_checked": {"drawn": len(drawn)}}
     if standing_out is not None:
         checks += rows.compared(OUTLIER, "rows that stand out from their neighbours", picked)
@@ -65,10 +67,15 @@ def number_drawn(result: Certified) -> int:
     return max(AGAIN if low else LEAST, int(SHARE * len(result.values) / ratio))
 
 
-def most(result: Certified) -> int:
+def number_outliers(result: Certified, reference: Reference) -> int:
+    """Rows that stand out that are recomputed at most: half as many again, and more where that takes a moment."""
+    moment = int(PASS / (reference.cost * result.work.samples))
+    return max(number_drawn(result) // 2 + 1, min(MOST, moment))
+
+
+def most(result: Certified, reference: Reference) -> int:
     """Rows that are recomputed at most."""
-    number = number_drawn(result)
-    return len(result.anchors) + number + number // 2 + 1
+    return len(result.anchors) + number_drawn(result) + number_outliers(result, reference)
 
 
 class Rows:

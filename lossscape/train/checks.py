@@ -1,6 +1,7 @@
 """Whether a run can be trained: all of it is checked before anything is written."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -76,6 +77,17 @@ def check_code(run: Run, config: RunConfig) -> None:
                 f"{run.path} was begun before {files} changed, where its {section} is from: put back what it was to go "
                 "on, choose another --name, or give --overwrite to delete that run"
             )
+
+
+def check_data(run: Run, facts: Mapping[str, Any]) -> None:
+    """Raise BadInput where the data are not those that the run was begun with. facts: of the data as they are now."""
+    before, now = (run.environment().get("data") or {}).get("sha256"), facts["sha256"]
+    if before not in (None, now):
+        raise BadInput(
+            f"{run.path} was begun on other data than dataset {facts['name']} has now (SHA-256 {before!s:.12}…, now "
+            f"{now!s:.12}…): put back what they were to go on, choose another --name, or give --overwrite to delete "
+            "that run"
+        )
 
 
 def check_extension(run: Run, before: int, experiment: Experiment) -> None:

@@ -21,7 +21,15 @@ from lossscape.progress import Progress
 from lossscape.runs import Run, metrics_columns
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
-from lossscape.train.checks import check_batches, check_code, check_folder, check_outputs, check_session, check_training
+from lossscape.train.checks import (
+    check_batches,
+    check_code,
+    check_data,
+    check_folder,
+    check_outputs,
+    check_session,
+    check_training,
+)
 from lossscape.train.environment import code_facts, record
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.objectives import objectives_of
@@ -157,7 +165,7 @@ def train_as_replica(setup: Setup, state: State) -> Run:
 def begin_or_continue(setup: Setup, state: State) -> bool:
     """Load what an earlier session left, in every process; returns whether the run is finished.
 
-    Raises BadInput where there is something to continue, and the user's code has changed since.
+    Raises BadInput where there is something to continue, and the user's code or the data have changed since.
     """
     setup.world.wait()  # the writing process may have had something to delete
     exists = setup.run.resume_file.exists()
@@ -167,6 +175,8 @@ def begin_or_continue(setup: Setup, state: State) -> bool:
     finished = exists and is_finished(setup.experiment, state)
     if not finished:
         check_code(setup.run, setup.experiment)
+        if exists:
+            check_data(setup.run, setup.data.facts)
     if finished and not setup.run.epoch_file(state.epoch).exists():
         raise BadInput(f"{setup.run.path} is finished but lacks its last checkpoint: train anew with --overwrite")
     return finished
