@@ -268,6 +268,21 @@ def test_nothing_that_a_run_holds_becomes_markup(tmp_path: Path) -> None:
     assert "# </pre><script>alert(3)</script>" in page.text
 
 
+def test_a_page_takes_no_file_from_elsewhere(tmp_path: Path) -> None:
+    """A run that somebody sent may hold links to the reader's own files, and a page is sent on."""
+    run = write_run(tmp_path, "sent")
+    curve = write_curve(run)
+    secret = tmp_path / "secret"
+    secret.write_text("mine alone\n")
+    for file in (run.config_file, run.metrics_file, run.environment_file, curve / "curve.csv"):
+        file.unlink()
+        file.symlink_to(secret)
+    said: list[str] = []
+    page = write_report([run], run.report_folder, say=said.append)
+    assert all(b"mine alone" not in file.read_bytes() for file in page.parent.rglob("*") if file.is_file())
+    assert "config.yaml: is a link" in " ".join(said)
+
+
 def test_names_in_any_script(tmp_path: Path) -> None:
     run = write_run(tmp_path, "実験_バッチ正規化")
     write_curve(run)

@@ -9,6 +9,7 @@ import argparse
 import functools
 import json
 import os
+import pickle
 import random
 import re
 import resource
@@ -223,7 +224,11 @@ def _hear(event: str, given: tuple[Any, ...]) -> None:
 
 
 def readers(name: str) -> list[list[str]]:
-    """The commands that may read a file."""
+    """The commands that may read a file; the same one several times where it is the one to try."""
+    return [[*words, *(["--quiet"] if words[0] not in ("runs", "report") else [])] for words in _readers(name)]
+
+
+def _readers(name: str) -> list[list[str]]:
     top, _, rest = name.partition("/")
     if top != "runs":
         return [["landscape", "runs/a", "--grid", "3"]] if top == "cache" else []
@@ -263,23 +268,40 @@ def _verified(place: Place, name: str, hurt: bytes) -> Verdict:
     return Verdict("wrong", f"verify does not name a {Path(name).name}, which was changed | {name}: {answer}"[:400])
 
 
-@dataclass
-class Undamaged:
-    """What commands make of the folder as it is, by their words."""
+Made = dict[tuple[str, ...], dict[str, bytes | None]]
+"""The files that commands change in the folder as it is, and what they make of them, by the commands' words."""
 
-    place: Place
-    made: dict[tuple[str, ...], dict[str, bytes | None]] = field(default_factory=dict)
 
-    def by(self, words: Sequence[str]) -> dict[str, bytes | None]:
-        """The files that a command changes, and what it makes of them."""
-        if tuple(words) not in self.made:
-            answer = call(words, LONGER * 10)
-            if answer.code:
-                raise RuntimeError(f"lossscape {' '.join(words)} ended with exit code {answer.code}: {answer.err}")
-            changed = self.place.changed()
-            self.made[tuple(words)] = {name: content_of(self.place.folder / name) for name in changed}
-            self.place.put_back(changed)
-        return self.made[tuple(words)]
+def made_undamaged(place: Place) -> Made:
+    """What every reader of a file makes of the folder, found in a process of its own: none may compute in this one."""
+    file = place.folder.parent / "made"
+    child = os.fork()
+    if not child:
+        try:
+            file.write_bytes(pickle.dumps(_made(place)))
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    found: Made = pickle.loads(file.read_bytes())
+    place.put_back(place.changed())
+    return found
+
+
+def _made(place: Place) -> Made:
+    os.chdir(place.folder)
+    found: Made = {}
+    for name in files_of_runs(place.folder):
+        for words in readers(name):
+            if tuple(words) not in found:
+                answer = call(words, LONGER * 10)
+                if answer.code:
+                    raise RuntimeError(f"lossscape {' '.join(words)} ended with exit code {answer.code}: {answer.err}")
+                changed = place.changed()
+                found[tuple(words)] = {name: content_of(place.folder / name) for name in changed}
+                place.put_back(changed)
+    return found
 
 
 def content_of(path: Path) -> bytes | None:
@@ -287,15 +309,14 @@ def content_of(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() and path.name != ".lock" else None
 
 
-def damaged_file(place: Place, names: Sequence[str], seed: int, number: int, undamaged: Undamaged) -> Verdict:
+def damaged_file(place: Place, names: Sequence[str], seed: int, number: int, made: Made) -> Verdict:
     """One case of a damaged file."""
     global _watched, _opened
     draw = random.Random(f"{seed}/{DAMAGED}/{number}")
     name = draw.choice(names)
     path = place.folder / name
     words = draw.choice(readers(name))
-    words = [*words, *(["--quiet"] if words[0] not in ("runs", "report") else [])]
-    wanted = undamaged.by(words)
+    wanted = made[tuple(words)]
     done = damage(draw, path, [place.folder / each for each in names])
     hurt = path.read_bytes()
     _watched, _opened = str(path), False
@@ -366,27 +387,27 @@ def files_of_runs(folder: Path) -> list[str]:
 Case = tuple[str, int]
 
 
-def run_cases(cases: Iterator[Case], place: Place, seed: int) -> Iterator[tuple[Case, Verdict]]:
+def run_cases(cases: Iterator[Case], place: Place, made: Made, seed: int) -> Iterator[tuple[Case, Verdict]]:
     """Run cases in a process after the other; yields what came of each."""
     for first in cases:
         todo = [first, *(case for case, _ in zip(cases, range(FEW - 1), strict=False))]
         while todo:
             done = 0
-            for case, verdict in _in_a_process(todo, place, seed):
+            for case, verdict in _in_a_process(todo, place, made, seed):
                 yield case, verdict
                 done += 1
             del todo[:done]
             place.put_back(place.changed())  # of a process that was killed
 
 
-def _in_a_process(cases: Sequence[Case], place: Place, seed: int) -> Iterator[tuple[Case, Verdict]]:
+def _in_a_process(cases: Sequence[Case], place: Place, made: Made, seed: int) -> Iterator[tuple[Case, Verdict]]:
     """Cases in a child, up to the first that hangs or dies."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         try:
             os.close(reader)
-            _serve(cases, place, seed, writer)
+            _serve(cases, place, made, seed, writer)
         except BaseException:  # the folder is the parent's, to delete it
             traceback.print_exc()
         finally:
@@ -430,17 +451,17 @@ def _cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _serve(cases: Sequence[Case], place: Place, seed: int, writer: int) -> None:
+def _serve(cases: Sequence[Case], place: Place, made: Made, seed: int, writer: int) -> None:
     """Run cases in this process, with a limit on its memory, and tell what came of each."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     os.chdir(place.folder)
     sys.addaudithook(_hear)
-    names, undamaged = files_of_runs(place.folder), Undamaged(place)
+    names = files_of_runs(place.folder)
     for kind, number in cases:
         if kind == DAMAGED:
-            verdict = damaged_file(place, names, seed, number, undamaged)
+            verdict = damaged_file(place, names, seed, number, made)
         else:
             verdict = bad_input(place, kind, seed, number)
         os.write(writer, json.dumps([verdict.column, verdict.why]).encode() + b"\n")
@@ -507,8 +528,9 @@ def main(words: list[str] | None = None) -> int:
         place = prepared(Path(folder))
         ready(place.folder)
         place.keep()
+        made = made_undamaged(place) if given.damaged else {}
         with suppress(KeyboardInterrupt):  # the table of what was tried comes all the same
-            for (kind, number), verdict in run_cases(cases_of(given), place, given.seed):
+            for (kind, number), verdict in run_cases(cases_of(given), place, made, given.seed):
                 outcomes.add(kind, f"{kind}:{number}", verdict)
                 if given.only:
                     print(verdict.column, verdict.why, sep="\n")

@@ -121,7 +121,9 @@ class Page:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content. Raises BadInput where it cannot be read."""
+    """A file's content. Raises BadInput where it cannot be read, or is a link, as to what is nobody else's business."""
+    if path.is_symlink():
+        raise BadInput(f"{path}: is a link, and a page shows only what lies in the run itself; put the file there")
     try:
         return manifest.read_bytes(path)
     except OSError as error:
