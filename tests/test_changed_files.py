@@ -101,6 +101,17 @@ KINDS = [
 ]  # fmt: skip
 
 
+def test_a_changed_range_is_refused_before_the_settings_are_written(place: Path, command: Callable[..., Ended]) -> None:
+    (found,) = Path(RUN).glob("landscape/*/range.json")
+    flip(found)
+    settings = found.with_name("settings.yaml")
+    before = settings.read_bytes()
+    answer = command(*COMMANDS["line"])
+    assert answer.code == 2
+    assert "range.json: changed" in answer.err
+    assert settings.read_bytes() == before
+
+
 def test_what_was_changed_on_purpose_is_said_everywhere(place: Path, command: Callable[..., Ended]) -> None:
     words = COMMANDS["line"]
     (line,) = Path(RUN).glob("landscape/*/line.csv")

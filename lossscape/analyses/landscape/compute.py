@@ -24,11 +24,11 @@ from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import refined
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.execution import Execution
-from lossscape.files import check_writable, save_tensors
+from lossscape.files import check_writable, read_json, save_tensors
 from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
 from lossscape.results.engine import PlannedEngine
-from lossscape.results.folder import DIRECTIONS, label, open_folder, write_settings
+from lossscape.results.folder import DIRECTIONS, RANGE, label, open_folder, write_settings
 from lossscape.results.table import Table, fill
 from lossscape.runs import Point, Run, point_of
 from lossscape.trajectory import moments_of
@@ -66,6 +66,8 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
     work = around.problem.work(subspace, outputs=shared.outputs)
     direction = replace(around.direction, settings=around.direction.settings | plane.found)
     settings |= ranges | {"directions": direction.settings}
+    if request.auto_range is not None and not execution.overwrite:
+        read_json(folder / RANGE)  # one that was changed is refused before settings.yaml is written without its range
     with open_folder(folder, settings, overwrite=execution.overwrite):
         on_cpu = [{name: value.cpu() for name, value in each.items()} for each in plane.directions]
         save_tensors(folder / DIRECTIONS, dict(zip(AXES, on_cpu, strict=False)))
