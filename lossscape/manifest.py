@@ -134,9 +134,9 @@ def read_bytes(path: Path) -> bytes:
     return _held_against(path, path.read_bytes, Entry.fits)
 
 
-def check(path: Path) -> None:
-    """Hold a large file against its folder's manifest, without keeping its content. Raises as read_bytes."""
-    _held_against(path, lambda: sha256(path), lambda entry, found: entry.sha256 == found)
+def check(path: Path) -> str:
+    """The SHA-256 of a file, held against its folder's manifest, without keeping its content. Raises as read_bytes."""
+    return _held_against(path, lambda: sha256(path), lambda entry, found: entry.sha256 == found)
 
 
 def _held_against(path: Path, read: Callable[[], T], fits: Callable[[Entry, T], bool]) -> T:

@@ -16,11 +16,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lossscape import data, losses, models, weights, yamlfile
+from lossscape import data, losses, manifest, models, weights, yamlfile
 from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
 from lossscape.files import is_held, whole_lines
-from lossscape.manifest import sha256
 from lossscape.metrics import Metric
 from lossscape.runfiles import CODE, RunFiles
 from lossscape.text import code_name
@@ -46,8 +45,8 @@ class Checkpoint:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file's bytes."""
-        return sha256(self.path)
+        """Of the file's bytes. Raises BadInput where lossscape wrote others."""
+        return manifest.check(self.path)
 
     def state(self, *, mapped: bool = False) -> dict[str, Tensor]:
         """Parameters and buffers, on the CPU, without gradients.

@@ -101,6 +101,17 @@ KINDS = [
 ]  # fmt: skip
 
 
+def test_a_film_over_a_changed_checkpoint_is_refused_before_there_is_a_folder(
+    place: Path, command: Callable[..., Ended]
+) -> None:
+    flip(Path(RUN, "checkpoints", "epoch-0001.pt"))
+    before = sorted(Path(RUN).rglob("*"))
+    answer = command("film", RUN, "--grid", "5", "--every", "1")
+    assert answer.code == 2
+    assert "epoch-0001.pt: changed" in answer.err
+    assert sorted(Path(RUN).rglob("*")) == before
+
+
 def test_a_changed_range_is_refused_before_the_settings_are_written(place: Path, command: Callable[..., Ended]) -> None:
     (found,) = Path(RUN).glob("landscape/*/range.json")
     flip(found)
