@@ -4,10 +4,9 @@ Both are sums over chunks of samples in float64, so they scale with no number of
 formed: ∇⟨∇L, v⟩ is its product with v (Pearlmutter 1994). Everything is in eval mode, and no model is changed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from lossscape.objective import Chunk, Objective, arithmetic
 from lossscape.vectors import Params, dot
 
 Done = Callable[[int], None]
+Taken = TypeVar("Taken")
 
 
 def gradient(
@@ -32,7 +32,7 @@ def gradient(
     BadInput where the net checkpoints activations in a way that takes no such derivatives.
     """
     try:
-        return _summed(objective, parameters, buffers, done, _grad)
+        return _summed(objective, parameters, buffers, done, slopes)
     except RuntimeError as error:
         if "use_reentrant" not in str(error):
             raise
@@ -56,9 +56,9 @@ def hessian_product(
     weights = [vector[name].to(objective.device, objective.dtype) if name in vector else None for name in parameters]
 
     def product(loss: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
-        first = _grad(loss, leaves, create_graph=True)
+        first = slopes(loss, leaves, create_graph=True)
         slope = sum(((g * v).sum() for g, v in zip(first, weights, strict=True) if v is not None), loss.new_zeros(()))
-        return _grad(slope, leaves)
+        return slopes(slope, leaves)
 
     return _summed(objective, parameters, buffers, done, product)
 
@@ -74,7 +74,8 @@ def curvature_along(
     return dot(direction, hessian_product(objective, parameters, direction, buffers, done))
 
 
-def _grad(output: Tensor, leaves: Sequence[Tensor], create_graph: bool = False) -> Sequence[Tensor]:
+def slopes(output: Tensor, leaves: Sequence[Tensor], create_graph: bool = False) -> Sequence[Tensor]:
+    """The derivatives of a number by leaves, zeros where it does not depend on one."""
     if not output.requires_grad:
         return [torch.zeros_like(leaf) for leaf in leaves]
     return torch.autograd.grad(output, leaves, create_graph=create_graph, materialize_grads=True)
@@ -88,32 +89,55 @@ def _summed(
     of: Callable[[Tensor, Sequence[Tensor]], Sequence[Tensor]],
 ) -> Params:
     """Σ over chunks of `of`(the chunk's share of the mean loss, the parameters it depends on)."""
-    values = objective.prepared(parameters, buffers)
-    leaves = {name: values[name].detach().requires_grad_() for name in parameters}
-
-    def made(chunk: Chunk, model: nn.Module) -> Sequence[Tensor]:
-        # autocast keeps what it casts, and with it the graph of a chunk that has been freed
-        with torch.autocast(
-            objective.device.type, torch.bfloat16, enabled=objective.precision == "bf16", cache_enabled=False
-        ):
-            outputs = objective.logits(called(model, objective.habits.spared(chunk.inputs)), len(chunk.inputs))
-        share = objective.loss(outputs.double(), chunk.targets).sum() / len(objective)
-        return of(share, list(leaves.values()))
-
+    shares = Shares(objective, parameters, buffers)
     totals: Sequence[Tensor] = []
     for chunk in objective.chunks():
-        with _recorded(objective):
-            parts = using(objective.model, objective.ties, values | leaves | chunk.masks, partial(made, chunk))
+        with recorded(objective):
+            parts = shares.taken(chunk, of)
         # never in place: what autograd gives for two parameters may be one tensor
         parts = [part.detach().double() for part in parts]
         totals = [total + part for total, part in zip(totals, parts, strict=True)] if totals else parts
         if done is not None:
             done(len(chunk.inputs))
-    return dict(zip(leaves, totals, strict=True))
+    return dict(zip(shares.leaves, totals, strict=True))
+
+
+class Shares:
+    """What each chunk of samples adds to an objective's mean loss, as a function of leaves of autograd."""
+
+    def __init__(
+        self, objective: Objective, parameters: Params, buffers: Params | None, names: Collection[str] | None = None
+    ) -> None:
+        """names: of the parameters to differentiate by; None for all."""
+        self.objective = objective
+        values = objective.prepared(parameters, buffers)
+        self.leaves = {
+            name: values[name].detach().requires_grad_() for name in parameters if names is None or name in names
+        }
+        self.values = values | self.leaves
+
+    def taken(self, chunk: Chunk, of: Callable[[Tensor, Sequence[Tensor]], Taken]) -> Taken:
+        """What `of` gives for a chunk's share of the mean loss and the leaves; to be called within `recorded`."""
+        objective = self.objective
+
+        def made(model: nn.Module) -> Taken:
+            # autocast keeps what it casts, and with it the graph of a chunk that has been freed
+            with torch.autocast(
+                objective.device.type, torch.bfloat16, enabled=objective.precision == "bf16", cache_enabled=False
+            ):
+                outputs = objective.logits(called(model, objective.habits.spared(chunk.inputs)), len(chunk.inputs))
+            return of(objective.loss(outputs.double(), chunk.targets).sum() / len(objective), [*self.leaves.values()])
+
+        return self.using(chunk.masks, made)
+
+    def using(self, masks: Params, use: Callable[[nn.Module], Taken]) -> Taken:
+        """What `use(model)` gives while the model has these values; so must be every backward pass."""
+        found: Taken = using(self.objective.model, self.objective.ties, self.values | masks, use)
+        return found
 
 
 @contextmanager
-def _recorded(objective: Objective) -> Iterator[None]:
+def recorded(objective: Objective) -> Iterator[None]:
     """The objective's arithmetic, with operations recorded, and attention by one that has second derivatives."""
     precision = "fp32" if objective.precision == "bf16" else objective.precision
     with arithmetic(objective.device, precision), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _NormsDiffer():

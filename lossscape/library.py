@@ -1,4 +1,4 @@
-"""The library: the landscape of a module in memory, or the line between two, in one call.
+"""The library: the landscape of a module in memory, its curvature, or the line between two, in one call.
 
 A call makes what a command makes, with the same options, defaults and certificate, in a temporary folder.
 """
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.analyses import ANALYSES
+from lossscape.analyses.curvature.result import Curvature
 from lossscape.batches import called, changed
 from lossscape.certificate.summary import summary
 from lossscape.data.prepare import fingerprint
@@ -119,10 +120,10 @@ class LiveRun(Run):
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What a call gave: values, whether they can be trusted, and pictures."""
+class Kept:
+    """A result that a call gave, in the folder of its run."""
 
-    result: Surface | Curve
+    result: Any
     analysis: str
     _run: LiveRun
     """Whose folder holds the files."""
@@ -130,12 +131,66 @@ class Shown:
     @property
     def table(self) -> "pd.DataFrame":
         """A row a point: coordinates, then losses and metrics by split."""
-        return self.result.table
+        table: pd.DataFrame = self.result.table
+        return table
 
     @property
     def settings(self) -> dict[str, Any]:
         """What was computed."""
-        return self.result.settings
+        return dict(self.result.settings)
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the result with its figures, settings and certificate into a folder; returns it."""
+        analysis = ANALYSES[self.analysis]
+        analysis.draw(self.result, analysis.requests.Drawing(), quiet=True)
+        shutil.copytree(self.result.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
+        return Path(folder)
+
+    def _repr_png_(self) -> bytes:
+        import io
+
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        buffer = io.BytesIO()
+        FigureCanvasAgg(self.plot().get_figure(root=True)).print_png(buffer)
+        return buffer.getvalue()
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the result into axes, by default new ones; returns the axes."""
+        raise NotImplementedError
+
+
+class Spectra(Kept):
+    """Curvature: `table` has the eigenvalues."""
+
+    result: Curvature
+
+    @property
+    def trace(self) -> "pd.DataFrame":
+        """A row for each checkpoint and block: loss, gradient norm, trace, Frobenius norm, index, kind of point."""
+        return self.result.traces
+
+    @property
+    def density(self) -> "pd.DataFrame":
+        """Nodes and weights of the spectral density."""
+        return self.result.densities
+
+    def plot(self, ax: "Axes | None" = None, *, block: str | None = None) -> "Axes":
+        """Draw the spectral density of a block, by default the whole; returns the axes. Raises BadInput without one."""
+        if self.density.empty:
+            raise BadInput("plot: no density was computed; leave vectors=0 out")
+        from lossscape.analyses.curvature.figure import density_axes
+
+        return density_axes(self.result, ax, block=block)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.result.lines())
+
+
+class Shown(Kept):
+    """What a call gave: values, whether they can be trusted, and pictures."""
+
+    result: Surface | Curve
 
     @property
     def certificate(self) -> dict[str, Any]:
@@ -160,25 +215,9 @@ class Shown:
 
         return solid_axes(self.result, ax, split=split, log=log)
 
-    def save(self, folder: str | Path) -> Path:
-        """Copy the result with its figures, settings and certificate into a folder; returns it."""
-        analysis = ANALYSES[self.analysis]
-        analysis.draw(self.result, analysis.requests.Drawing(), quiet=True)
-        shutil.copytree(self.result.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
-        return Path(folder)
-
     def __repr__(self) -> str:
         folder = self.result.folder
         return f"{self.analysis} {folder.name}, {len(self.table):,} points\n{summary(folder)}"
-
-    def _repr_png_(self) -> bytes:
-        import io
-
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        buffer = io.BytesIO()
-        FigureCanvasAgg(self.plot().get_figure(root=True)).print_png(buffer)
-        return buffer.getvalue()
 
 
 def landscape(
@@ -237,6 +276,33 @@ def interpolate(
     return _shown("interpolate", run, test, ends | {"split": "both" if test else "train"} | options)
 
 
+def curvature(
+    model: nn.Module,
+    loss: str | Loss,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    test: tuple[Any, Any] | None = None,
+    checkpoints: Sequence[Net] = (),
+    output: str | None = None,
+    **options: Any,
+) -> Spectra:
+    """Eigenvalues, trace, spectral density and kind of point of a module: of the Hessian of its mean loss.
+
+    Arguments as for `landscape`; checkpoints: nets at which it is computed as well, in front of the model; options:
+    those of `lossscape curvature`, as largest=20, blocks=("whole", "layer"), matrix="ggn". There is no optimizer, so
+    weight_decay="include" is refused.
+    """
+    run = _run(model, loss, (inputs, targets), test, output)
+    points = [run.point(net, f"epoch-{number:04d}", epoch=number) for number, net in enumerate(checkpoints)]
+    if options.get("teacher") is not None:
+        options["teacher"] = run.point(options["teacher"], "teacher")
+    _check_split(test, options)
+    analysis = ANALYSES["curvature"]
+    folder = analysis.run(**{"points": (*points, run.point(model, "model"))} | options)
+    return Spectra(analysis.read(folder), "curvature", run)
+
+
 def _dtype_of(model: nn.Module) -> torch.dtype:
     return next((each.dtype for each in model.parameters() if each.is_floating_point()), torch.float32)
 
@@ -250,9 +316,14 @@ def _run(model: nn.Module, loss: str | Loss, train: tuple[Any, Any], test: Any, 
 
 
 def _shown(name: str, run: LiveRun, test: Any, options: dict[str, Any]) -> Shown:
+    _check_split(test, options)
+    analysis = ANALYSES[name]
+    return Shown(analysis.read(analysis.run(**options)), name, run)
+
+
+def _check_split(test: Any, options: dict[str, Any]) -> None:
+    """Refuse test inputs that there are none of, and take `relabel` for --targets."""
     if test is None and options.get("split", "train") != "train":
         raise BadInput(f"split={options['split']!r}: give test=(inputs, targets) too")
     if relabel := options.pop("relabel", None):
         options["targets"] = relabel
-    analysis = ANALYSES[name]
-    return Shown(analysis.read(analysis.run(**options)), name, run)

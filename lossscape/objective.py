@@ -271,8 +271,11 @@ class Objective:
 
     def chunks(self) -> Iterator[Chunk]:
         """The samples in their order, as many at a time as the plan says."""
-        for span in self.spans():
-            yield Chunk(self.laid_out(self.inputs[span]), self.targets[span], self.masks_of(span))
+        return map(self.chunk, self.spans())
+
+    def chunk(self, span: slice) -> Chunk:
+        """The samples of a span."""
+        return Chunk(self.laid_out(self.inputs[span]), self.targets[span], self.masks_of(span))
 
     def spans(self) -> list[slice]:
         """Which samples each chunk has."""

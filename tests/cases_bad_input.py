@@ -737,6 +737,19 @@ NUMERALS: dict[str, tuple[float | None, ...]] = {
     "": (None, None, None, None, None),
 }
 """What texts are where numbers are wanted; None: refused, as no number or as one that nobody means."""
+CURVATURES = {
+    "two_runs": case("curvature runs/digits runs/other", "are of two runs: give the checkpoints of one at a time"),
+    "blocks": case("curvature runs/digits --blocks whole,layers", "--blocks", "allowed: whole, layer, block"),
+    "nothing": case("curvature runs/digits --largest 0 --smallest 0", "ask for one eigenvalue at least"),
+    "precision": case("curvature runs/digits --precision bf16", "bf16"),
+    "other_width": case(
+        "curvature runs/digits", f"{LAST}: belongs to another model",
+        files={LAST: lambda path: path.write_bytes(Path("runs/other/checkpoints/epoch-0001.pt").read_bytes())},
+    ),
+    "decay_of_gradients": case(
+        "curvature runs/digits --matrix gradient_covariance --weight-decay include", "is of hessian and ggn"
+    ),
+}  # fmt: skip
 CASES = {
     f"{table}-{name}": case
     for table, cases in (
@@ -745,6 +758,7 @@ CASES = {
         ("checkpoint", CHECKPOINTS),
         ("point", POINTS),
         ("adopt", ADOPTIONS),
+        ("curvature", CURVATURES),
     )
     for name, case in cases.items()
 }

@@ -40,3 +40,8 @@ def pair(centres: Any, **options: Any) -> Path:
 def solutions(runs: Any, **options: Any) -> Path:
     """The folder of kinds of solution."""
     return ANALYSES["solutions"].run(runs=tuple(runs), **options)
+
+
+def curvature(*points: Any, **options: Any) -> Path:
+    """The folder of curvature at some points."""
+    return ANALYSES["curvature"].run(**{"points": points, "quiet": True} | options)

@@ -11,6 +11,7 @@ ANALYSES = {
         Analysis("minimum", "minimum", "Minima"),
         Analysis("pair", "pairs", "Paired landscapes"),
         Analysis("solutions", "solutions", "Kinds of solution"),
+        Analysis("curvature", "curvature", "Curvature"),
     )
 }
 """By the name of the command; the report shows results in this order."""

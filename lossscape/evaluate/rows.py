@@ -12,7 +12,11 @@ Done = Callable[[int], None]
 
 
 class Rows(Protocol):
-    """A picklable object that has all that its rows need."""
+    """A picklable object that has all that its rows need.
+
+    One whose rows come several at a time has `together(key)` too: neighbouring keys of which it says the same are
+    handed over in one call, all of them, even where some of their rows are known.
+    """
 
     @property
     def columns(self) -> Sequence[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +105,7 @@ def fill(
             _computed(source, plan, engine, execution, done) as compute,
         ):  # fmt: skip
             while (keys := rounds.missing(known)) is not None:
-                blocks = _blocks(keys, known, plan)
+                blocks = _blocks(source, keys, known, plan)
                 for index, rows in compute(blocks):
                     for key, row in zip(blocks[index], rows, strict=True):
                         if key not in known:
@@ -159,12 +160,18 @@ class Rounds:
             before |= {key: known[key] for key in keys}
 
 
-def _blocks(keys: Sequence[Key], known: dict[Key, Row], plan: Any) -> list[list[Key]]:
-    """The blocks with a key that is missing: of stacks all keys, whose bits depend on their block."""
-    size = getattr(plan, "points", 1)
-    blocks = [list(keys[start : start + size]) for start in range(0, len(keys), size)]
+def _blocks(source: Rows, keys: Sequence[Key], known: dict[Key, Row], plan: Any) -> list[list[Key]]:
+    """The blocks with a key that is missing: of stacks all keys, whose bits depend on their block.
+
+    So it is with a source whose `together` says of a key what it shares with those that are computed with it.
+    """
+    size, together = getattr(plan, "points", 1), getattr(source, "together", None)
+    if together is not None:
+        blocks = [list(block) for _, block in groupby(keys, together)]
+    else:
+        blocks = [list(keys[start : start + size]) for start in range(0, len(keys), size)]
     blocks = [block for block in blocks if not all(key in known for key in block)]
-    if getattr(plan, "name", "") == "stacked":
+    if together is not None or getattr(plan, "name", "") == "stacked":
         return blocks
     return [[key for key in block if key not in known] for block in blocks]
 
