@@ -104,7 +104,9 @@ def test_the_command_against_the_explicit_hessian(
     assert row["newton_step"] <= float((torch.linalg.pinv(matrix) @ slope).norm()) / length
     assert answer.out.startswith(f"epoch-0002: loss {row['loss']:.4g}, gradient norm")
     assert "; not critical (a Newton step of" in answer.out
-    assert "Not critical: the Newton step is at least ‖∇L‖²/‖H∇L‖ > 0.001 ‖θ‖." in answer.out
+    assert "Not critical: the Newton step is at least ‖∇L‖²/‖H∇L‖ > 0.001 ‖θ‖, or what it changes" in answer.out
+    gain = float(slope.norm() ** 3 / (matrix @ slope).norm()) / 2
+    assert row["newton_gain"] == pytest.approx(gain / np.log(10), rel=1e-9)
     for name in ("spectrum.png", "density.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert cli("report", small.path, "--output", tmp_path / "page").code == 0

@@ -9,7 +9,8 @@ from torch import Tensor
 from lossscape.spectra.explicit import Spectrum
 
 CRITICAL = 1e-3
-"""A Newton step longer than this part of ‖θ‖ leads too far away to say what kind of point there is."""
+"""A Newton step longer than this part of ‖θ‖, or one that gains more than this part of the loss of a net that knows
+nothing, leads too far away to say what kind of point there is."""
 SIGN = 100.0
 """An eigenvalue found by products has a sign where it is larger than this many times ε ‖A‖."""
 NEAR_MINIMUM, SADDLE, NOT_CRITICAL, UNKNOWN = "near-minimum", "saddle", "not critical", "unknown"
@@ -56,9 +57,19 @@ def newton_step(gradient: Tensor, product: Tensor, length: float) -> float:
     return 0.0 if not slope else slope**2 / bent if bent else math.inf
 
 
-def kind_of(index: Index, step: float) -> str:
+def newton_gain(gradient: Tensor, product: Tensor, scale: float) -> float:
+    """A lower bound of what the Newton step changes the loss by, as a part of `scale`: ½ ‖∇L‖³ / (‖H ∇L‖ scale).
+
+    ‖∇L‖⁴ ≤ (∇Lᵀ|H| ∇L)(∇Lᵀ|H|⁻¹ ∇L) ≤ ‖∇L‖ ‖H ∇L‖ ∇Lᵀ|H|⁻¹ ∇L, half of whose last factor is what the quadratic model
+    changes by along all eigenvectors together. 0 where the gradient is.
+    """
+    slope, bent = float(gradient.norm()), float(product.norm()) * scale
+    return 0.0 if not slope else slope**3 / (2 * bent) if bent else math.inf
+
+
+def kind_of(index: Index, step: float, gain: float) -> str:
     """The kind of a point in a word."""
-    if not step <= CRITICAL:
+    if not (step <= CRITICAL and gain <= CRITICAL):
         return NOT_CRITICAL
     if index.negative:
         return SADDLE

@@ -34,7 +34,7 @@ from lossscape.spectra.curvlinops import GaussNewton, GradientCovariance, gauss_
 from lossscape.spectra.explicit import LARGEST
 from lossscape.spectra.krylov import MatVec, fitting
 from lossscape.spectra.lanczos import SPARE
-from lossscape.spectra.points import CRITICAL, Index, exact_index, kind_of, least_index, newton_step
+from lossscape.spectra.points import CRITICAL, Index, exact_index, kind_of, least_index, newton_gain, newton_step
 from lossscape.trajectory import Moment, moments_of
 from lossscape.vectors import Params
 
@@ -170,6 +170,12 @@ class Matrices:
         decay = sum(rate * float(parameters[name].double().square().sum()) for name, rate in self.decay.items())
         return self.objective.metrics(parameters, buffers)["loss"] + decay / 2
 
+    @cached_property
+    def loss_scale(self) -> float:
+        """The loss of outputs that are all 0; 1 where that is no scale."""
+        blind = self.objective.blind_loss()
+        return blind if math.isfinite(blind) and blind > 0 else 1.0
+
     def decays(self, key: Key) -> Tensor:
         """λ of each number of a block [n], in float64."""
         parameters = self.objective.parameters()
@@ -258,7 +264,8 @@ class Traces:
     matrices: Matrices
     eigenvalues: Mapping[Key, Row]
     columns = (
-        "epoch", "step", "parameters", "loss", "gradient_norm", "newton_step", "trace", "trace_stderr", "frobenius",
+        "epoch", "step", "parameters", "loss", "gradient_norm", "newton_step", "newton_gain", "trace", "trace_stderr",
+        "frobenius",
         "frobenius_stderr", "negative", "negative_exact", "sign_tolerance", "kind",
     )  # fmt: skip
 
@@ -282,7 +289,10 @@ class Traces:
         meter, like = Meter(done, self.cost(key)), matrices.like(key[2])
         slope, length = matrices.slope(key)
         product, hessian = matrices.product(key, meter), request.matrix == "hessian"
-        step = newton_step(slope, product(slope.to(like)), length) if hessian else None
+        step = gain = None
+        if hessian:
+            bent = product(slope.to(like))
+            step, gain = newton_step(slope, bent, length), newton_gain(slope, bent, matrices.loss_scale)
         if matrices.is_small:
             exactly = matrices.like(key[2], exact=True)
             spectrum = explicit(matrices.product(key, meter, exact=True), len(exactly), exactly)
@@ -293,12 +303,14 @@ class Traces:
             estimates = (found.trace.value, found.trace.stderr, found.frobenius.value, found.frobenius.stderr)
             index = self._least_index(key) if hessian else None
         meter.finish()
-        kind = kind_of(index, step) if key[2] == WHOLE and index is not None and step is not None else ""
+        kind = ""
+        if key[2] == WHOLE and index is not None and step is not None and gain is not None:
+            kind = kind_of(index, step, gain)
         signs = (index.negative, int(index.exact), index.tolerance) if index is not None else (None, None, None)
         moment = next(m for m in matrices.moments if m.checkpoint.label == key[0])
         values = (
             None if math.isnan(moment.epoch) else moment.epoch, moment.step, len(like), matrices.loss(key),
-            float(slope.norm()), step, *estimates, *signs, kind,
+            float(slope.norm()), step, gain, *estimates, *signs, kind,
         )  # fmt: skip
         return dict(zip(self.columns, values, strict=True))
 

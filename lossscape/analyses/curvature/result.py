@@ -96,9 +96,11 @@ class Curvature(Result):
         if self.settings["matrix"] != "hessian" or WHOLE not in self.blocks:
             return []
         sizes = [self.row(checkpoint, WHOLE)["sign_tolerance"] for checkpoint in self.checkpoints]
+        critical = number(self.settings["critical"])
         low, high = number(min(sizes), 2), number(max(sizes), 2)
         return [
-            f"Not critical: the Newton step is at least ‖∇L‖²/‖H∇L‖ > {number(self.settings['critical'])} ‖θ‖.",
+            f"Not critical: the Newton step is at least ‖∇L‖²/‖H∇L‖ > {critical} ‖θ‖, or what it changes the loss by "
+            f"at least ½‖∇L‖³/‖H∇L‖ > {critical} of that of outputs that are all 0.",
             f"Negative: an eigenvalue below −{low if low == high else f'{low} to −{high}'}.",
         ]
 
@@ -122,7 +124,8 @@ def kind_words(row: dict[str, Any]) -> str:
     if kind == "saddle":
         return f"saddle of index {index_words(row)}"
     if kind == "not critical":
-        return f"not critical (a Newton step of {number(row['newton_step'], 2)} ‖θ‖ or more)"
+        words = [f"{number(row['newton_step'], 2)} ‖θ‖", f"{number(row['newton_gain'], 2)} of the loss scale"]
+        return f"not critical (a Newton step of {' and '.join(words)} or more)"
     return {"unknown": "kind of point unknown: no smallest eigenvalue converged"}.get(kind, kind)
 
 
