@@ -23,7 +23,7 @@ from lossscape.errors import BadInput, RunFailed
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, StopRequest
 from lossscape.train import loop, start, train
-from lossscape.train.parallel import World
+from lossscape.train.parallel import World, world
 
 CPU = torch.device("cpu")
 
@@ -530,3 +530,16 @@ def test_why_a_run_cannot_go_on(sections: dict[str, Any], says: str, tmp_path: P
 def longer(sections: dict[str, Any], epochs: int) -> Experiment:
     """The same experiment with a number of epochs."""
     return experiment(**sections | {"training": sections.get("training", {}) | {"epochs": epochs}})
+
+
+def test_a_process_whose_partner_is_gone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the other one that knows why, as of a full disk."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in {"init_process_group": None, "get_rank": 1, "get_world_size": 2}.items():
+        monkeypatch.setattr(torch.distributed, name, lambda *given, value=value: value)
+    ended: list[bool] = []
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: ended.append(True))
+    for words, kind in (("pair.cc:553] Connection closed by peer [127.0.0.1]:2", RunFailed), ("odd", RuntimeError)):
+        with pytest.raises(kind, match="another of the processes" if kind is RunFailed else "odd"), world("cpu"):
+            raise RuntimeError(words)
+    assert ended == [True, True]

@@ -10,6 +10,7 @@ from typing import Any
 
 Tree = dict[str, bytes | None]
 """Content by path; None of a folder, and of a lock, which says who tried last."""
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 DURATION = re.compile(r"\d[\d.,e+-]*\s?(?:µs|ms|s|min|h)\b")
 
 
@@ -64,7 +65,7 @@ def _resume(content: bytes) -> Any:
 
 
 def _page(content: bytes) -> bytes:
-    return DURATION.sub("", content.decode(errors="replace")).encode()
+    return DURATION.sub("", MOMENT.sub("", content.decode(errors="replace"))).encode()
 
 
 def _digests(content: bytes) -> Any:

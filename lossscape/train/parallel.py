@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from lossscape.errors import RunFailed
+
 
 @dataclass(frozen=True)
 class World:
@@ -57,15 +59,26 @@ class World:
         return f"cuda:{self.local_rank}" if dist.get_backend() == "nccl" else "cpu"
 
 
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+"""What gloo says of a process that is gone."""
+
+
 @contextmanager
 def world(device: str) -> Iterator[World]:
-    """Join the processes that torchrun started, if it did; gloo on the CPU, NCCL on CUDA."""
+    """Join the processes that torchrun started, if it did; gloo on the CPU, NCCL on CUDA.
+
+    Raises RunFailed where another one is gone.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World()
         return
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
         yield World(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _LOST):
+            raise
+        raise RunFailed("another of the processes that train together has ended; it says why itself") from error
     finally:
         dist.destroy_process_group()
 
