@@ -15,7 +15,8 @@ from conftest import Answer
 from matplotlib.contour import QuadContourSet
 from seeing import faces_of, lines_of, words_of
 
-from lossscape.certificate.finite import lost, with_lost
+from lossscape.certificate.chosen import few_of
+from lossscape.certificate.finite import lost
 from lossscape.certificate.summary import summary
 from lossscape.config import experiment_from
 from lossscape.errors import RunFailed
@@ -125,6 +126,7 @@ def test_nothing_is_measured_of_a_line_with_gaps(deep: Run, tmp_path: Path, cli:
     state = torch.load(run.epoch_file(1), weights_only=True)
     torch.save({name: 3000 * value for name, value in state.items()}, run.epoch_file(1))
     run.metrics_file.unlink()
+    assert cli("verify", "--accept-changed", run.path).code == 0
     answer = cli("interpolate", run.path, "--points", 21)
     assert answer.code == 0, answer.err
     (folder,) = (run.path / "interpolate").glob("*-21-points-*")
@@ -146,15 +148,13 @@ def test_measures_of_surfaces_say_how_many_points_they_leave_out(deep: Run) -> N
 
 
 def test_which_points_are_looked_at() -> None:
-    values = {(float(x),): {"train_loss": 1.0, "train_loss_stderr": math.nan} for x in range(9)}
-    few = [(1.0,), (2.0,)]
+    values = {(float(x),): {"train_loss": 1.0, "train_loss_stderr": math.nan} for x in range(1, 9)}
+    drawn = [(float(x),) for x in (3, 1, 4, 2, 5, 7, 6, 8)]
     assert lost(values) == []
-    assert with_lost(few, values) == few
-    for gone in (3, 4, 5):
+    assert few_of(drawn, 2, values) == drawn[:2]
+    for gone in (2, 5, 6):
         values[(float(gone),)]["train_loss"] = math.inf
-    assert len(lost(values)) == 3
-    found = with_lost(few, values)
-    assert found[:2] == few
-    assert len(found) == 4
-    assert set(found[2:]) <= set(lost(values))
-    assert with_lost([(1.0,), (3.0,), (4.0,)], values) == [(1.0,), (3.0,), (4.0,)]
+    assert lost(values) == [(2.0,), (5.0,), (6.0,)]
+    assert few_of(drawn, 2, values) == [(3.0,), (1.0,), (2.0,), (5.0,)]
+    assert few_of(drawn, 4, values) == [*drawn[:4], (5.0,)]
+    assert few_of(drawn, 5, values) == drawn[:5]

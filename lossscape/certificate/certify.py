@@ -2,8 +2,8 @@
 
 Each way to be wrong has its own check: the data or library of the training (metrics.csv), the checkpoint and the
 BatchNorm policy (the checkpoint's own module), the engine's plan and precision (dense float64), what is stored (rows
-recomputed whole, drawn or because they stand out), the directions (lengths, cosine), the derivatives (dᵀH d), and a
-model that was changed (its bytes).
+recomputed whole, drawn or because they stand out), the directions (as what they are called), the derivatives (dᵀH d),
+and a model that was changed (its bytes).
 """
 
 import json
@@ -71,6 +71,6 @@ def _write(folder: Path, checks: list[Check], *, unchanged: bool, **facts: Any) 
         raise RunFailed(f"{folder}: the evaluation changed the model, so the result cannot be trusted")
     for check in failed:
         raise RunFailed(
-            f"{folder}: the certificate fails: {check.name}, is {check.value!r}, the reference is "
+            f"{folder}: the certificate fails: {check.words}, is {check.value!r}, the reference is "
             f"{check.reference!r}; {check.kind.remedy}"
         )

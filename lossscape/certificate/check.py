@@ -94,10 +94,18 @@ class Check:
     """Largest difference that passes."""
     passed: bool | None
     """None: what is not finite, in the precision of the result or in the reference either, agrees with nothing."""
+    at: str = ""
+    """Of many that are compared at once, the one that is off most: a filter (linear1.weight[3]), or a tensor."""
+
+    @property
+    def words(self) -> str:
+        """Its name, and where."""
+        return f"{self.name}, at {self.at}" if self.at else self.name
 
     def row(self) -> dict[str, Any]:
         """As certificate.json has it."""
-        return vars(self) | {"kind": self.kind.name, "against": self.kind.against}
+        row = vars(self) | {"kind": self.kind.name, "against": self.kind.against}
+        return row if self.at else {key: value for key, value in row.items() if key != "at"}
 
 
 Findings = tuple[list[Check], dict[str, Any]]

@@ -4,15 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from lossscape.certificate.check import Certified, Check
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
-from lossscape.seeds import generator
-
-LOOKED_AT = 2
-"""Such points that are among the points compared with float64, at least, where there are as many."""
 
 
 def lost(values: Mapping[Coordinates, Values]) -> list[Coordinates]:
@@ -22,14 +16,6 @@ def lost(values: Mapping[Coordinates, Values]) -> list[Coordinates]:
         for point, row in values.items()
         if not all(math.isfinite(value) for name, value in row.items() if not name.endswith("_stderr"))
     )
-
-
-def with_lost(few: Sequence[Coordinates], values: Mapping[Coordinates, Values]) -> list[Coordinates]:
-    """Some points of a result, and LOOKED_AT of those that are not finite among them."""
-    gone = lost(values)
-    order = torch.randperm(len(gone), generator=generator(0, "certificate", "not finite")).tolist()
-    missing = [point for index in order if (point := gone[index]) not in few]
-    return [*few, *missing[: max(LOOKED_AT - sum(point in gone for point in few), 0)]]
 
 
 def facts(result: Certified, checks: Sequence[Check]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lossscape.batches import Inputs, has_floats, tensors_of
 from lossscape.certificate.check import Certified, allowed, holds
-from lossscape.certificate.finite import with_lost
+from lossscape.certificate.chosen import few_of
 from lossscape.evaluate import Work
 from lossscape.evaluate.engine import Statistics, Values, blocks_of
 from lossscape.evaluate.subspace import Coordinates
@@ -80,7 +80,7 @@ class Reference:
         order = torch.randperm(len(others), generator=generator(0, "certificate", "points"))
         self.points = [others[index] for index in order.tolist()]
         """The points beside the checkpoints, in a random order that is the same at every call."""
-        self.few = with_lost(self.points[:POINTS], {point: self.stored[point] for point in others})
+        self.few = few_of(self.points, POINTS, self.stored)
         self.both = [*anchors, *self.few]
         self._plain: dict[tuple[str, Precision], Objective] = {}
         self._known: dict[tuple[str, Coordinates, Precision], Plain] = {}

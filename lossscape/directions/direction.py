@@ -5,7 +5,7 @@ Each kind is a file of its own, which neither torch nor numpy is loaded for befo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,6 +13,8 @@ from lossscape.errors import BadInput
 from lossscape.text import shortened
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from lossscape.directions.family import Asked
     from lossscape.evaluate.subspace import Coordinates
     from lossscape.problem import Problem
@@ -99,9 +101,26 @@ class Direction:
         """What the certificate says of them beside lengths and angles."""
         return {}
 
-    def length(self, origin: Params, direction: Params) -> float | None:
-        """‖d‖ as it should be, for `origin` where it was made; None where that is left open."""
-        return 1.0
+    def lengths(self, origin: Params, model: nn.Module) -> Params:
+        """The norms that parts of each of them should have, in float64; empty where they are left open.
+
+        By the name of a parameter those of its filters, or its own where there is one number, and by "" that of all
+        parameters together. origin: where they were made, on the CPU; model: whose parameters these are.
+        """
+        import torch
+
+        return {"": torch.ones(1, dtype=torch.float64)}
+
+    def again(self, origin: Params, made: Sequence[Params], model: nn.Module) -> list[Params | None]:
+        """Those that were drawn, drawn anew from the seed by other code than that of `make`; None for others.
+
+        made: all of them, as they were kept; the rest as for `lengths`.
+        """
+        return [None] * len(made)
+
+    def claims(self, problem: Problem, origin: Params, made: Sequence[Params]) -> list[tuple[str, float, float]]:
+        """What else settings say of them: in words, found anew from other files, and as settings have it."""
+        return []
 
     @property
     def scaling(self) -> str:

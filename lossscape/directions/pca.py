@@ -13,6 +13,8 @@ from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.text import shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from lossscape.directions.family import Asked
@@ -82,6 +84,19 @@ class PrincipalComponents(Direction):
     def facts(self) -> dict[str, Any]:
         """The part of Σ‖θₖ − θ‖² along each."""
         return {"explained_variance": self.settings["explained"]}
+
+    def claims(self, problem: Problem, origin: Params, made: Sequence[Params]) -> list[tuple[str, float, float]]:
+        from lossscape.vectors import dot
+        from lossscape.vectors.between import between
+
+        whole, along = 0.0, [0.0 for _ in made]
+        for moment in self.moments:
+            state = loader(problem, moment)()
+            delta = between(origin, {name: state[name].to(value) for name, value in origin.items()})
+            whole += dot(delta, delta)
+            along = [part + dot(delta, each) ** 2 for part, each in zip(along, made, strict=True)]
+        names = (f"part of Σ‖θₖ − θ‖² along component {index}" for index in range(1, len(made) + 1))
+        return list(zip(names, (part / whole for part in along), self.settings["explained"], strict=True))
 
     def sentence(self, count: int) -> str:
         made = self.settings

@@ -65,7 +65,7 @@ def failures(certificate: Mapping[str, Any]) -> list[str]:
     for check in certificate.get("checks", []):
         if check["passed"] is False:
             value, reference = _value(check["value"]), _value(check["reference"])
-            words.append(f"{check['name']}: {value}, but the reference is {reference}.")
+            words.append(f"{_name(check)}: {value}, but the reference is {reference}.")
     return words or ["It does not say which check."]
 
 
@@ -80,9 +80,13 @@ def check_table(certificate: Mapping[str, Any]) -> Table:
         if check["passed"] is None and isinstance(value, float) and not math.isfinite(value):
             outcome = UNDEFINED
         numbers = [_value(check["value"]), _value(check["reference"]), relative, difference, tolerance]
-        rows.append([str(check["name"]), *numbers, outcome])
+        rows.append([_name(check), *numbers, outcome])
     failed = [index for index, check in enumerate(checks) if check["passed"] is False]
     return Table(rows, CHECK_HEAD, words=(6,), failed=failed)
+
+
+def _name(check: Mapping[str, Any]) -> str:
+    return f"{check['name']}, at {check['at']}" if check.get("at") else str(check["name"])
 
 
 def _value(value: Any, digits: int = 8) -> str:

@@ -94,13 +94,14 @@ def _match_filters(direction: Params, origin: Params) -> Params:
 
 def _match_layers(direction: Params, origin: Params) -> Params:
     return {
-        name: value * (origin[name].double().norm().item() / length if (length := value.norm().item()) else 0.0)
+        name: value * (origin[name].double().cpu().norm().item() / length if (length := value.norm().item()) else 0.0)
         for name, value in direction.items()
     }
 
 
 def _match_whole(direction: Params, origin: Params) -> Params:
-    return scale(direction, norm(origin) / norm(direction)) if norm(direction) else direction
+    length = norm({name: value.cpu() for name, value in origin.items()})
+    return scale(direction, length / norm(direction)) if norm(direction) else direction
 
 
 def _to_unit(direction: Params, origin: Params) -> Params:
