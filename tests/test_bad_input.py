@@ -192,6 +192,29 @@ def test_errors_of_the_system(
     assert answer.err.count("\n") == 1
 
 
+def test_names_of_runs_are_written_out(place: Path, cli: Callable[..., Answer]) -> None:
+    (place / "runs" / "other").rename(place / "runs" / "\x1b[31mred\nblue")
+    listed = cli("runs")
+    assert (listed.code, listed.err, len(listed.out.splitlines())) == (0, "", 3)
+    assert listed.out.splitlines()[1].startswith(r"\x1b[31mred\nblue  digits  mlp ")
+    trained = cli("train", "good.yaml", "--runs", "\x1b[31m", "--set", "training.epochs=0")
+    assert (trained.code, r"\x1b[31m/digits" in trained.out, r"\x1b[31m/digits: digits" in trained.err) == (
+        0,
+        True,
+        True,
+    )
+    assert "\x1b" not in listed.out + trained.out + trained.err
+
+
+def test_an_optimizer_of_ones_own_that_overflows(place: Path, cli: Callable[..., Answer]) -> None:
+    words = ("--name", "fresh", "--set", "optimizer={name: 'torch.optim:RMSprop', lr: 1e39}", "--quiet")
+    answer = cli("train", "good.yaml", *words)
+    failed = "optimizer 'torch.optim:RMSprop' failed in step 1 (learning rate 1e+39): value cannot be converted"
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith(f"lossscape: {failed}")
+    assert Run(place / "runs" / "fresh").state()["state"] == "failed"
+
+
 def test_runs_lists_what_cannot_be_read(place: Path, cli: Callable[..., Answer]) -> None:
     (place / "runs" / "other" / "config.yaml").write_bytes(b"\xff")
     (place / "runs" / "digits" / "metrics.csv").write_bytes(b"epoch,step\n0,0\n1,\0")
