@@ -178,12 +178,22 @@ def text_of(value: Any) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; empty where the file is missing, torn or holds something else."""
+    """The mapping in a JSON file; empty where the file is missing, torn or holds something else.
+
+    Raises BadInput where it was changed since lossscape wrote it, or is not of the structure that its name tells.
+    """
+    from lossscape import facts  # pydantic takes its time
+
     try:
         value = json.loads(manifest.read_bytes(path).decode())
     except (OSError, ValueError):
         return {}
-    return value if isinstance(value, dict) else {}
+    except RecursionError:
+        raise BadInput(f"{path}: lists and mappings lie too deep in one another; restore it, or delete it") from None
+    if not isinstance(value, dict):
+        return {}
+    facts.check(path, value)
+    return value
 
 
 def read_plain(path: Path) -> str:

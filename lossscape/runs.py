@@ -303,17 +303,21 @@ def summary(run: Run) -> tuple[str, ...]:
 
     Read as plain data: listing runs loads no code that they name.
     """
+    file = run.config_file
     try:
-        config = yamlfile.read(run.config_file).data
+        config = yamlfile.read(file).data
         names = [_name(config.get(key)) for key in ("dataset", "model", "optimizer")]
         epochs = (config.get("training") or {}).get("epochs")
-    except (BadInput, KeyError, TypeError, AttributeError):
-        return (run.name, *["?"] * 8, "config.yaml cannot be read")
-    rows = last_metrics(run)
-    shown = {"train_loss": ".4f", "train_accuracy": ".1%", "test_loss": ".4f", "test_accuracy": ".1%"}
-    numbers = [f"{float(rows[key]):{form}}" if rows.get(key) else "-" for key, form in shown.items()]
+        file = run.metrics_file
+        rows = last_metrics(run)
+        shown = {"train_loss": ".4f", "train_accuracy": ".1%", "test_loss": ".4f", "test_accuracy": ".1%"}
+        numbers = [f"{float(rows[key]):{form}}" if rows.get(key) else "-" for key, form in shown.items()]
+        file = run.state_file
+        word = standing(run)
+    except (BadInput, KeyError, TypeError, AttributeError, ValueError):
+        return (run.name, *["?"] * 8, f"{file.name} cannot be read")
     done = rows.get("epoch", "0") + ("" if epochs is None else f"/{epochs}")
-    return (run.name, *names, done, *numbers, standing(run))
+    return (run.name, *names, done, *numbers, word)
 
 
 def _name(section: dict[str, Any] | None) -> str:

@@ -22,6 +22,7 @@ LAYERS = [
         "yamlfile",
         "weights",
         "files",
+        "facts",
         "manifest",
         "seeds",
         "densities",

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lossscape import devices
+from lossscape import devices, facts
 from lossscape.batches import tensors_of
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate.engine import Work
@@ -297,22 +297,22 @@ def _power(wanted: int, low: int, high: int) -> int:
 def _key(work: Work, names: Sequence[str]) -> str:
     """A hash of what the choice depends on: the net's shape, the work's kind, the machine."""
     objective = _largest(work)
-    facts = devices.facts(objective.device)
+    machine = devices.facts(objective.device)
     parts = [
         str(objective.model), [(name, tuple(value.shape)) for name, value in objective.parameters().items()],
         [(name, tuple(each.shape[1:]), str(each.dtype)) for name, each in tensors_of(objective.inputs).items()],
         objective.precision,
         len(work.subspace.directions), work.keeps_products(), len(objective).bit_length(), list(names),
-        facts["device"], facts["threads"], facts["versions"],
+        machine["device"], machine["threads"], machine["versions"],
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def _read(path: Path) -> Calibration | None:
     """A plan that was kept, with its seconds a sample; None where there is none that can be read."""
-    kept = read_json(path)
     try:
-        plan = Plan(**kept["plan"])
-        return Calibration(plan, float(kept["seconds"]), "cached", list(kept["tried"]))
-    except (KeyError, TypeError, ValueError):
+        kept = read_json(path)
+        facts.check(path, kept, facts.Timed)
+    except BadInput:
         return None
+    return Calibration(Plan(**kept["plan"]), kept["seconds"], "cached", kept["tried"]) if kept else None

@@ -30,10 +30,8 @@ class PlannedEngine:
     @property
     def plan(self) -> Plan | None:
         """The plan that the result was begun with, so that it goes on with the same bits."""
-        try:
-            return Plan(**read_json(self.folder / ENGINE)["plan"])
-        except (KeyError, TypeError):
-            return None
+        plan = read_json(self.folder / ENGINE).get("plan")
+        return Plan(**plan) if plan else None
 
     @property
     def taken(self) -> Plan:
