@@ -28,7 +28,7 @@ class Plan(Facts):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     chunk: Annotated[int, Field(ge=1, lt=2**31)]
-    channels_last: bool
+    channels_last: bool = False
     name: Literal["dense", "folded", "factored", "stacked"] = "dense"
     points: Annotated[int, Field(ge=1, lt=2**31)] = 1
     compiled: bool = False
@@ -43,7 +43,7 @@ class Engine(Facts):
     predicted_seconds: float | None = None
     tried: list[dict[str, Any]] = []
     threads: Count | None = None
-    device: dict[str, Any] | None = None
+    device: dict[str, Any] | str | None = None
 
 
 class Timed(Facts):

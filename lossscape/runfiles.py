@@ -28,6 +28,10 @@ def check_once(names: Sequence[object], paths: Sequence[Path], what: str) -> Non
             raise BadInput(f"{name}: given twice; name each {what} once")
 
 
+OF_THE_CALL = ("started", "command", "device", "threads", "platform", "versions", "git_commit", "resumed")
+"""Keys of environment.json that belong to the machine and the call; all others belong to the work."""
+
+
 class RunFiles:
     """A run directory, by name of its files."""
 

@@ -17,6 +17,8 @@ from conftest import forget
 from processes import At, Ended, Processes, Room
 
 from benchmarks.reliability.faults import STAND
+from benchmarks.reliability.trees import normal
+from lossscape.runfiles import OF_THE_CALL
 from lossscape.runs import Run, standing
 
 CONFIG = """\
@@ -272,6 +274,27 @@ def test_torn_line_in_metrics(processes: Processes, undisturbed: Path, place: Pa
         file.write(torn)
     assert processes.run("train", "faulty.yaml", "--quiet", cwd=place).code == 0
     assert_same_run(run.path, undisturbed / "runs" / "faulty")
+
+
+def test_a_page_after_a_kill_differs_in_what_is_of_the_machine_alone(
+    processes: Processes, finished: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("killed")
+    (place / "faulty.yaml").write_text(CONFIG)
+    at = At("step", 6, signal.SIGKILL)
+    assert processes.run("train", "faulty.yaml", "--quiet", cwd=place, at=at).code == -signal.SIGKILL
+    pages, environments = [], []
+    for folder in (place, finished):
+        assert processes.run("train", "faulty.yaml", "--quiet", cwd=folder).code == 0
+        assert processes.run("report", "runs/faulty", cwd=folder).code == 0
+        pages.append((folder / "runs" / "faulty" / "report" / "index.html").read_bytes())
+        environments.append(Run(folder / "runs" / "faulty").environment())
+    assert pages[0] != pages[1]
+    assert normal("index.html", pages[0]) == normal("index.html", pages[1])
+    ours, theirs = ({key: each[key] for key in each if key not in OF_THE_CALL} for each in environments)
+    assert ours == theirs
+    assert "data" in ours
+    assert "resumed" in environments[0]
 
 
 def test_already_done(processes: Processes, finished: Path) -> None:

@@ -227,10 +227,12 @@ def test_a_certificate_and_its_engine_are_shown_whole(tmp_path: Path) -> None:
         "Precision: bf16; against fp32 at 16 points", "the train loss rises at least by the factor 10",
     ):  # fmt: skip
         assert words in page.text
-    (folder / ENGINE).write_text(json.dumps({"plan": {"chunk": 8, "name": "own"}, "device": "cpu"}))
+    (folder / ENGINE).write_text(json.dumps({"plan": {"chunk": 8, "name": "dense"}, "device": "cpu"}))
     write_landscape(run, label="soft", targets="soft")
     page = Page(write_report([run], tmp_path / "page"))
-    assert "How it was computed: plan own; chunks of 8 samples Files" in page.text
+    assert (
+        "How it was computed: plan dense: a forward pass of the module as it is; chunks of 8 samples Files" in page.text
+    )
     assert "random plane around epoch-0003, seed 0, 9 × 7 points, soft targets" in page.text
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 Tree = dict[str, bytes | None]
 """Content by path; None of a folder, and of a lock, which says who tried last."""
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 DURATION = re.compile(r"\d[\d.,e+-]*\s?(?:µs|ms|s|min|h)\b")
 
 
@@ -65,7 +64,8 @@ def _resume(content: bytes) -> Any:
 
 
 def _page(content: bytes) -> bytes:
-    return DURATION.sub("", MOMENT.sub("", content.decode(errors="replace"))).encode()
+    text = re.sub(r'<aside class="machine">.*?</aside>', "", content.decode(errors="replace"), flags=re.DOTALL)
+    return DURATION.sub("", text).encode()
 
 
 def _digests(content: bytes) -> Any:

@@ -163,7 +163,7 @@ def engine_rows(engine: Mapping[str, Any]) -> list[list[str]]:
 def plan_words(plan: Mapping[str, Any]) -> str:
     """A plan in words: factored: the first layer's products …; chunks of 1,024 samples; 8 points together."""
     name = str(plan.get("name", "dense"))
-    words = [f"{name}: {PLANS[name]}" if name in PLANS else name]
+    words = [f"{name}: {PLANS[name]}"]
     if chunk := plan.get("chunk"):
         words.append(f"chunks of {value_text(chunk)} samples")
     if (points := plan.get("points") or 1) > 1:

@@ -17,7 +17,7 @@ from lossscape.figures.section import File, Page, Picture, Section, Table, flat_
 from lossscape.figures.training import SPLITS, shown_words, training_alt, training_picture
 from lossscape.files import check_writable, sweep, write_text
 from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, reason_of, together
-from lossscape.runfiles import RunFiles
+from lossscape.runfiles import OF_THE_CALL, RunFiles
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class RunPart:
     facts: Facts | None
     config: str
     environment: Table | None
+    """What it says of the work."""
+    machine: Table | None
+    """What it says of the machine and the call, by which two runs of the same work differ."""
     training: Picture | None
     files: list[File]
     found: Results
@@ -104,7 +107,8 @@ def _slugs(names: Sequence[str]) -> list[str]:
 
 def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) -> RunPart:
     facts, training, config, files, problems = None, None, "", [], []
-    environment: list[list[str]] = []
+    work: dict[str, Any] = {}
+    machine: dict[str, Any] = {}
     for file in (run.metrics_file, run.config_file, run.environment_file):
         if file.exists():
             try:
@@ -113,7 +117,8 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
                 problems.append(LeftOut(file.name, reason_of(error)))
     try:
         config = read_bytes(run.config_file).decode(errors="replace")
-        environment = flat_rows(run.environment())
+        for key, value in run.environment().items():
+            (machine if key in OF_THE_CALL else work)[key] = value
         facts = facts_of(run)
         training = training_picture([run], page, training_alt(facts))
     except UNREADABLE as error:
@@ -125,7 +130,8 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
         name=name,
         facts=facts,
         config=config,
-        environment=Table(environment) if environment else None,
+        environment=Table(flat_rows(work)) if work else None,
+        machine=Table(flat_rows(machine), title="Of the machine and the call:") if machine else None,
         training=training,
         files=files,
         found=found,

@@ -31,7 +31,7 @@ class PlannedEngine:
     def plan(self) -> Plan | None:
         """The plan that the result was begun with, so that it goes on with the same bits."""
         plan = read_json(self.folder / ENGINE).get("plan")
-        return Plan(**plan) if plan else None
+        return Plan(**{"channels_last": False} | plan) if plan else None
 
     @property
     def taken(self) -> Plan:
