@@ -162,7 +162,7 @@ def test_a_metric_is_a_function_and_its_name_in_a_line(tree: Tree, own_run: Run)
     tree.change("metrics.py", "entropy, brier, mae)}", "entropy, brier, mae, confidence)}")
     assert tree.touched() == {"metrics.py": len(CONFIDENCE.splitlines())}
 
-    words = ("--grid", 3, "--metrics", "accuracy", "--metrics", "confidence", "--workers", 2, "--precision", "fp64")
+    words = ("--grid", 3, "--metrics", "accuracy,confidence", "--workers", 2, "--precision", "fp64")
     assert "FAILED" not in tree.ask("landscape", own_run.path, "--directions", "random", *words, "-q")
     (folder,) = (own_run.path / "landscape").iterdir()
     table = pd.read_csv(folder / "surface.csv")
