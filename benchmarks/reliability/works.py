@@ -104,6 +104,7 @@ WORKS = {
     "minimum": Work("minimum runs/a --grid 3"),
     "pair": Work("pair runs/a --grid 3 --repeats 2"),
     "solutions": Work("solutions runs/a"),
+    "curvature": Work("curvature runs/b", share=0.25),
     "solutions of runs": Work("solutions runs/a runs/b"),
     "report": Work("report runs/a", "analysed", share=0.5),
     "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),
