@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test train interpolate landscape report study-interpolation study-minimum check bench bench-training faults fuzz load schema clean
+.PHONY: help demo test train interpolate landscape report study-interpolation study-minimum check bench bench-training faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -68,8 +68,10 @@ bench-training: $(VENV)/.dev  ## samples/s of the usual PyTorch loop and of loss
 faults: $(VENV)/.dev  ## kill every command at seeded moments and file operations: what is lost? [CASES=1000 ARGS='--seed 1']
 	$(BIN)/python -m benchmarks.reliability.faults $(if $(CASES),--cases $(CASES)) $(ARGS)
 
-fuzz: $(VENV)/.dev  ## bad input and damaged files: refused, healed, or named? [CASES=2000 ARGS='--damaged 500 --seed 1']
+fuzz: $(VENV)/.dev  ## bad input and damaged files: refused, healed, or named? [CASES=2000 ARGS='--damaged 200 --seed 1']
 	$(BIN)/python -m benchmarks.reliability.fuzz $(if $(CASES),--inputs $(CASES)) $(ARGS)
+
+campaigns: faults fuzz  ## both, as the gate does: make -j2 campaigns CASES=200 ARGS='--seed 0'
 
 load: $(VENV)/.dev  ## a million points, a thousand runs, ten thousand checkpoints: seconds and memory [ARGS='--rows runs']
 	$(BIN)/python -m benchmarks.reliability.load $(ARGS)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -309,7 +310,8 @@ def main(words: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         processes = Processes(Path(folder) / "cache", drawn=given.drawn)
         try:
-            strike_all(Path(folder), processes, given, outcomes)
+            with suppress(KeyboardInterrupt):  # the table of what was tried comes all the same
+                strike_all(Path(folder), processes, given, outcomes)
         finally:
             processes.close()
     print("\n".join(outcomes.lines()))

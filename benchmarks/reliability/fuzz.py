@@ -509,11 +509,14 @@ def read(words: list[str] | None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=2000, help="bad configs, --set texts, options and points (2000)")
-    parser.add_argument("--damaged", type=int, default=500, help="damaged files (500)")
+    parser.add_argument("--damaged", type=int, help="damaged files (a tenth of that)")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no further case begins")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
     parser.add_argument("--only", metavar="KIND:NUMBER", help="play one case again, under the same seed")
-    return parser.parse_args(words)
+    given = parser.parse_args(words)
+    if given.damaged is None:
+        given.damaged = given.inputs // 10
+    return given
 
 
 def main(words: list[str] | None = None) -> int:
