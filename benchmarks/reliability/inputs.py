@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
-from benchmarks.reliability.works import commands
+from benchmarks.reliability.works import ANALYSED, commands
 
 SCALARS = (
     "0", "1", "-1", "2", "3", "0.5", "-0.0", "1e-3", "1e3", "1_0", "0x1F", "0o17", "010", "1e400", "-1e400", "1e39",
@@ -53,7 +53,12 @@ LONG = 200_000
 NEVER = {"--workers": ("-1", "0", "x", "", "1.5", "nan"), "--scheduler": ("nowhere", "tcp://", "tcp://127.0.0.1:1",
          "x://y", "a.yaml", "", "tls://127.0.0.1:1")}  # fmt: skip
 """Options that begin processes or look for them: what they are given in place of the rest."""
-SMALLEST = {"landscape": ("--grid", "2"), "interpolate": ("--points", "3"), "film": ("--grid", "3")}
+SMALLEST = {
+    "curvature": ("--largest", "1"),
+    "landscape": ("--grid", "2"),
+    "interpolate": ("--points", "3"),
+    "film": ("--grid", "3"),
+}
 RICH = """\
 name: rich
 seed: 3
@@ -138,7 +143,7 @@ KINDS: dict[str, tuple[float, Callable[[random.Random], Input]]] = {
     "configs": (0.45, config), "--set": (0.25, setting), "options": (0.2, option), "points": (0.1, points),
 }  # fmt: skip
 """By the row of the table: the share of all cases, and what makes one."""
-ANALYSES = {"landscape", "interpolate", "film", "minimum", "pair", "solutions"}
+ANALYSES = {*ANALYSED}
 
 
 def drawn(kind: str, seed: int, number: int) -> Input:

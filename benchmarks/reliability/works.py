@@ -106,6 +106,10 @@ WORKS = {
     "solutions": Work("solutions runs/a"),
     "curvature": Work("curvature runs/b", share=0.25),
     "solutions of runs": Work("solutions runs/a runs/b"),
+    "curvature": Work("curvature runs/a --largest 2 --smallest 1 --vectors 1 --steps 4 --trace-vectors 6"),
+    "curvature of all": Work(
+        "curvature runs/b --all --largest 1 --smallest 0 --vectors 0 --trace-vectors 6", share=0.5
+    ),
     "report": Work("report runs/a", "analysed", share=0.5),
     "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),
     "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
@@ -116,7 +120,7 @@ WORKS = {
     "new": Work("new made.yaml", "fresh", share=0.25),
     "schema": Work("schema", "fresh", share=0.25),
 }
-ANALYSED = ("landscape", "interpolate", "film", "minimum", "pair", "solutions")
+ANALYSED = ("landscape", "interpolate", "film", "minimum", "pair", "solutions", "curvature")
 """What a page is then made of; of each command the first work."""
 
 
