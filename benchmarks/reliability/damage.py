@@ -30,6 +30,7 @@ def damage(draw: random.Random, path: Path, others: Sequence[Path]) -> str:
         kind = draw.choice(kinds)
         changed = kind(draw, content, [each for each in others if each.suffix == path.suffix and each != path])
         if changed != content:
+            path.unlink()  # it may share its room with files of the same bytes, which stay whole
             path.write_bytes(changed)
             return kind.__name__.strip("_")
     path.write_bytes(b"")

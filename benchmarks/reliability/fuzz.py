@@ -133,9 +133,12 @@ def call(words: Sequence[str], moment: float) -> Answer:
     def stop(number: int, frame: Any) -> None:
         nonlocal cut
         cut = True
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        if signal.getsignal(signal.SIGTERM) is end:
             raise CutShort
         os.kill(os.getpid(), signal.SIGTERM)
+
+    def end(number: int, frame: Any) -> None:
+        raise CutShort
 
     files = [tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") for _ in range(2)]  # noqa: SIM115
     kept = [os.dup(number) for number in (1, 2)]
@@ -143,23 +146,25 @@ def call(words: Sequence[str], moment: float) -> Answer:
     sys.stdout, sys.stderr = files
     for number, file in enumerate(files, 1):
         os.dup2(file.fileno(), number)
+    signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, moment, 0.05)
     code = 0
     try:
         sys.argv = ["lossscape", *words]
         main()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else 1
     except CutShort:
         pass
     except BaseException:
         traceback.print_exc()
         code = 1
     finally:
-        while signal.getsignal(signal.SIGPROF) is stop:
+        while signal.getsignal(signal.SIGPROF) is stop or signal.getsignal(signal.SIGTERM) is end:
             with suppress(CutShort):
                 signal.signal(signal.SIGPROF, lambda number, frame: None)
+                signal.signal(signal.SIGTERM, lambda number, frame: None)
         signal.setitimer(signal.ITIMER_PROF, 0)
         for number, old in enumerate(kept, 1):
             files[number - 1].flush()
