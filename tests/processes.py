@@ -193,10 +193,10 @@ def _be(
     moment = None if at is None else At(*at)
     ticks = _arm(moment) if moment else None
     code = 0
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        if words[0].endswith(".py"):
+        if words[0].endswith(".py"):  # a command takes signals by itself, as soon as it has begun
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             sys.argv = words
             runpy.run_path(words[0], run_name="__main__")
         else:

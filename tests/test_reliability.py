@@ -248,8 +248,9 @@ def test_a_place_is_put_back(place: Place) -> None:
     (place.folder / "new" / "er").mkdir(parents=True)
     (place.folder / "sub" / ".lock").write_text("")
     found = place.changed()
-    assert sorted(found) == ["b.json", "new", "new/er", "sub/.lock", "sub/a"]
+    assert sorted(found) == ["b.json", "new", "new/er", "sub/a"]
     place.put_back(found)
+    (place.folder / "sub" / ".lock").unlink()
     assert tree(place.folder) == before
     assert place.changed() == []
     (place.folder / "b.json").write_text("{}")  # the same bytes, written again
