@@ -104,7 +104,6 @@ WORKS = {
     "minimum": Work("minimum runs/a --grid 3"),
     "pair": Work("pair runs/a --grid 3 --repeats 2"),
     "solutions": Work("solutions runs/a"),
-    "curvature": Work("curvature runs/b", share=0.25),
     "solutions of runs": Work("solutions runs/a runs/b"),
     "curvature": Work("curvature runs/a --largest 2 --smallest 1 --vectors 1 --steps 4 --trace-vectors 6"),
     "curvature of all": Work(
