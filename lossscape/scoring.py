@@ -11,6 +11,7 @@ from lossscape import losses, tokens
 from lossscape.errors import BadInput, one_of
 from lossscape.losses import LOSSES, Loss
 from lossscape.metrics import METRICS, RANKS, Metric, are_distributions, chosen, of_classes, usual
+from lossscape.usercode import blamed
 
 PerSample = dict[str, Tensor]
 """The loss and the other metrics of each sample, [n] each, by name."""
@@ -59,7 +60,10 @@ class Scoring:
             samples = tokens.by_position(outputs, targets)
         finite = not self.metrics or math.isfinite(float(outputs.sum()))  # a mask takes ten times the time
         for name, metric in self.metrics.items():
-            values = metric(*samples)
+            with blamed(f"metric {name} failed:", METRICS.get(name) is not metric):
+                values = metric(*samples)
+            if not isinstance(values, Tensor):
+                raise BadInput(f"metric {name} gives a {type(values).__name__}, not a tensor of a value each sample")
             if values.shape != samples[1].shape[:1]:
                 raise BadInput(
                     f"metric {name} gives shape {list(values.shape)} for {len(samples[1])} samples; one value each is "

@@ -87,6 +87,21 @@ def test_means_of_all_metrics_and_of_ones_own() -> None:
     assert own.metrics()["largest"] == pytest.approx(float(OUTPUTS.amax(1).mean()), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (lambda z: z, "metric mine failed: TypeError"),
+        (lambda z, t: z.nothing, "metric mine failed: AttributeError"),
+        (lambda z, t: 3.0, "metric mine gives a float, not a tensor"),
+        (lambda z, t: z, r"metric mine gives shape \[5, 3\] for 5 samples"),
+    ],
+)
+def test_a_metric_of_ones_own_that_does_not_do_is_named(metric: Any, words: str) -> None:
+    scoring = Scoring("cross_entropy", {"mine": metric}, torch.zeros(5, dtype=torch.int64))
+    with pytest.raises(BadInput, match=words):
+        scoring.per_sample(torch.zeros(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64))
+
+
 INF, NAN = float("inf"), float("nan")
 
 
