@@ -116,8 +116,8 @@ class Rounding(Facts):
     """The error of a precision in certificate.json."""
 
     points: Count
-    largest_relative_error: float
-    mean_relative_error: float
+    largest_relative_error: float | None
+    mean_relative_error: float | None
 
 
 class NotFinite(Facts):

@@ -115,7 +115,7 @@ def test_a_result_has_one_plan_from_its_first_point_on(tmp_path: Path) -> None:
     assert filled(tmp_path, work(), "dense")[1].name == "dense"
 
 
-@pytest.mark.parametrize("torn", ["", "{", "[]", '{"plan": {"name": "dense", "speed": 3}}'])
+@pytest.mark.parametrize("torn", ["", "{", "[]"])
 def test_an_engine_that_cannot_be_read_is_chosen_anew(tmp_path: Path, torn: str) -> None:
     with pytest.raises(RuntimeError, match="dead"):
         filled(tmp_path, work(dies_in=1))
@@ -124,6 +124,14 @@ def test_an_engine_that_cannot_be_read_is_chosen_anew(tmp_path: Path, torn: str)
     filled(tmp_path, again)
     assert again.blocks == [8, 4]
     assert engine(tmp_path)["plan"]["name"] == "factored"
+
+
+def test_an_engine_of_another_structure_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="dead"):
+        filled(tmp_path, work(dies_in=1))
+    (tmp_path / "engine.json").write_text('{"plan": {"name": "dense", "speed": 3}}')
+    with pytest.raises(BadInput, match="engine.json: plan.chunk: field required; plan.speed: extra"):
+        filled(tmp_path, work())
 
 
 def test_every_round_is_found_once(tmp_path: Path) -> None:

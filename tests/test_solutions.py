@@ -395,7 +395,7 @@ def test_broken_runs_are_refused(
     ("words", "says"),
     [
         ("a --tolerance nan", "--tolerance"),
-        ("a --zero inf", "--zero inf: give a finite number of at least 0"),
+        ("a --zero inf", "--zero: 'inf': a finite number is needed"),
         ("a --tolerance -1", "--tolerance"),
         ("a --zero -0.1", "--zero"),
         ("a --window 0", "--window"),
