@@ -130,7 +130,7 @@ def test_an_engine_of_another_structure_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="dead"):
         filled(tmp_path, work(dies_in=1))
     (tmp_path / "engine.json").write_text('{"plan": {"name": "dense", "speed": 3}}')
-    with pytest.raises(BadInput, match="engine.json: plan.chunk: field required; plan.speed: extra"):
+    with pytest.raises(BadInput, match=r"engine.json: plan.chunk: field required; plan.speed: extra"):
         filled(tmp_path, work())
 
 

@@ -194,7 +194,7 @@ def test_minima_that_are_refused(own_run: Run, tmp_path: Path) -> None:
     torch.save(state, own_run.epoch_file(1))
     for targets in ("hard", "soft"):
         with pytest.raises(
-            BadInput, match="epoch-0001.pt: .* holds NaN: the net had diverged; take another checkpoint"
+            BadInput, match=r"epoch-0001.pt: .* holds NaN: the net had diverged; take another checkpoint"
         ):
             landscape(centre, grid=(3, 3), targets=targets, teacher=point(f"{own_run.path}@1"))
     (tmp_path / "settings.yaml").write_text("analysis: minimum\n")
