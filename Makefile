@@ -71,7 +71,7 @@ faults: $(VENV)/.dev  ## kill every command at seeded moments and file operation
 fuzz: $(VENV)/.dev  ## bad input and damaged files: refused, healed, or named? [CASES=2000 ARGS='--damaged 200 --seed 1']
 	$(BIN)/python -m benchmarks.reliability.fuzz $(if $(CASES),--inputs $(CASES)) $(ARGS)
 
-campaigns: faults fuzz  ## both, as the gate does: make -j2 campaigns CASES=200 ARGS='--seed 0'
+campaigns: faults fuzz  ## both at once: make -j2 campaigns CASES=200 ARGS='--seed 0'
 
 load: $(VENV)/.dev  ## a million points, a thousand runs, ten thousand checkpoints: seconds and memory [ARGS='--rows runs']
 	$(BIN)/python -m benchmarks.reliability.load $(ARGS)
