@@ -342,6 +342,9 @@ CONFIGS = {
     "set_escape": case("train good.yaml --set 'a\x1b[31m=1'", "--set a\\x1b[31m=1: a\\x1b[31m: key "),
     "set_long": case(f"train good.yaml --set seed={'9' * 9000}", f"--set seed={'9' * 35}…{'9' * 39}:1:1: "),
     "set_endless": case(f"train good.yaml --set seed={'9' * 10**5}", "999…999", "999: 100,005 characters are more"),
+    "word_too_many": case(f"train good.yaml {'9' * 9000}", f"argument(s) ({'9' * 12}", "…999", "9)"),
+    "command_long": case("9" * 9000, "No such command '999", "…999"),
+    "option_long": case(f"train --{'9' * 9000}", "No such option: --999", "…999"),
     "set_malformed": case("train good.yaml --set model.hidden=[1", "--set model.hidden=[1:1:3: "),
     "set_beside_an_error_of_the_file": case(
         "train bad.yaml --set seed=x", "2 errors", "--set seed=x: seed: ", "bad.yaml:4:29: optimizer.lr: ",

@@ -143,14 +143,16 @@ def serve(drawn: bool) -> None:
         answer: Any
         if what == "start":
             (out, child_out), (err, child_err) = os.pipe(), os.pipe()
+            # A signal to the child has no command yet that could take it, from before its first moment on.
+            before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
             answer = os.fork()
             if not answer:
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    signal.signal(number, signal.SIG_IGN)  # there is no command yet that could take it
                 os.dup2(child_out, 1)
                 os.dup2(child_err, 2)
                 os.closerange(3, 100)
                 _be(*request)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             os.close(child_out)
             os.close(child_err)
             pipes[answer] = (out, err)

@@ -6,8 +6,10 @@ import os
 import re
 import sys
 import traceback
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from lossscape.analyses import ANALYSES
 from lossscape.cli import adopt, doctor, new, report, runs, schema, study, train, verify
@@ -35,8 +37,23 @@ _LONGEST_WORD, _LONGEST_LINE = 10_000, 4_000
 """Characters of an argument, longer than any path or setting; and of a line of a message."""
 _LONG_WORD = re.compile(r"\S{500,}")
 
+
+class Program(TyperGroup):
+    """All commands. What typer says of a wrong option or argument is shown as every other message is."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the words name."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if isinstance(message := getattr(error, "message", None), str):  # typer's errors hold what was typed
+                error.message = _shown(message)  # type: ignore[attr-defined]
+            raise
+
+
 app = typer.Typer(
     name="lossscape",
+    cls=Program,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
