@@ -10,7 +10,8 @@ from torch import nn
 
 from lossscape.errors import BadInput
 from lossscape.results import read_csv
-from lossscape.runs import Checkpoint, Run, check_finite, check_state
+from lossscape.runs import Checkpoint, Point, Run, check_finite, check_state, load_state, split_state
+from lossscape.vectors import Params
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,40 @@ def moments_of(run: Run) -> list[Moment]:
     return sorted(moments, key=lambda m: m.epoch if m.step is None else m.step / (length or 1))
 
 
+def chosen_moments(points: Sequence[Point], every: bool) -> list[Moment]:
+    """The checkpoints at some points of one run, each once, or every one of that run, and when they were written.
+
+    Raises BadInput where they are of several runs.
+    """
+    run = points[0].run
+    for point in points:
+        if point.run.path.resolve() != run.path.resolve():
+            raise BadInput(f"{point} and {points[0]} are of two runs: give the checkpoints of one at a time")
+    if every:
+        return moments_of(run)
+    found: dict[str, Checkpoint] = {point.checkpoint.label: point.checkpoint for point in points}
+    return [Moment(c, math.nan if c.epoch is None else float(c.epoch), c.step) for c in found.values()]
+
+
+@dataclass(frozen=True)
+class Stations:
+    """The values of a model at some checkpoints, by their labels."""
+
+    model: nn.Module
+    """A scratch copy."""
+    moments: Sequence[Moment]
+
+    def moment(self, label: str) -> Moment:
+        """The one of a checkpoint."""
+        return next(moment for moment in self.moments if moment.checkpoint.label == label)
+
+    def at(self, label: str) -> tuple[Params, Params]:
+        """Parameters and buffers of a checkpoint. Raises BadInput where it is of another model."""
+        checkpoint = self.moment(label).checkpoint
+        load_state(self.model, checkpoint.state(), str(checkpoint.path))
+        return split_state(self.model)
+
+
 def _steps_of_an_epoch(run: Run) -> int | None:
     if not run.metrics_file.exists():
         return None
@@ -63,3 +98,18 @@ def settings_of(run: Run, moments: Sequence[Moment]) -> dict[str, Any]:
     """What a result's settings say of a run's checkpoints: how many, and a SHA-256 of theirs."""
     found = hashlib.sha256("\n".join(m.checkpoint.sha256 for m in moments).encode()).hexdigest()
     return {"run": run.name, "checkpoints": len(moments), "sha256": found}
+
+
+def named(run: Run, moments: Sequence[Moment], every: bool) -> dict[str, Any]:
+    """Settings of a result at chosen checkpoints: each, or of every one what `settings_of` says."""
+    if every:
+        return {"path": settings_of(run, moments)}
+    return {"points": [Point(run, moment.checkpoint).settings() for moment in moments]}
+
+
+def words_of(moments: Sequence[Moment], every: bool) -> list[str]:
+    """Chosen checkpoints in the name of a result's folder."""
+    if every:
+        return ["all"]
+    more = [f"and-{len(moments) - 3}-more"] if len(moments) > 3 else []
+    return ["-".join(moment.checkpoint.label for moment in moments[:3]), *more]

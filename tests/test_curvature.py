@@ -30,7 +30,7 @@ from lossscape.measured import Measured
 from lossscape.problem import problem_of
 from lossscape.runs import Run, point_of
 from lossscape.train import train
-from lossscape.trajectory import moments_of
+from lossscape.trajectory import Stations, moments_of
 from tests.seeing import Page, assert_stands_alone
 
 SMALL = """\
@@ -305,7 +305,7 @@ def test_rows_come_out_alike_of_a_copy_in_another_process(small: Run) -> None:
     request = Request(("small",), largest=2, smallest=1, vectors=1, steps=4, blocks=("layer",), measured=FP64)
     problem = problem_of(point_of(str(small.path)), request.measured)
     moments = moments_of(small)[1:]
-    matrices = Matrices(request, problem.objectives()["train"], problem.model, moments, {"output.bias": 0.5})
+    matrices = Matrices(request, problem.objectives()["train"], Stations(problem.model, moments), {"output.bias": 0.5})
     eigenvalues = Eigenvalues(matrices)
     found = dict(zip(eigenvalues.keys, eigenvalues.rows(eigenvalues.keys, None), strict=True))
     for source in (eigenvalues, Traces(matrices, found), Densities(matrices, 4)):

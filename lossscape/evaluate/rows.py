@@ -30,3 +30,21 @@ class Rows(Protocol):
     def rows(self, keys: Sequence[Key], plan: Any, done: Done | None = None) -> list[Row]:
         """The rows of some keys, in their order."""
         ...
+
+
+class Meter:
+    """Passes samples on as they go through the net, as many as were foreseen for some rows and no more."""
+
+    def __init__(self, done: Done | None, foreseen: int) -> None:
+        self._done, self._left = done, foreseen
+
+    def __call__(self, samples: int) -> None:
+        """Some samples have passed."""
+        samples = min(samples, self._left)
+        self._left -= samples
+        if self._done is not None:
+            self._done(samples)
+
+    def finish(self) -> None:
+        """The rows are there."""
+        self(self._left)

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lossscape import trajectory
 from lossscape.analyses.curvature.optimizer import stability, weight_decay
 from lossscape.analyses.curvature.request import Request
 from lossscape.analyses.curvature.result import DENSITY, EIGENVALUES, KEYS, TRACE, WHOLE, WORDS
 from lossscape.derivatives import gradient
-from lossscape.errors import BadInput
-from lossscape.evaluate.rows import Done, Key, Row
+from lossscape.evaluate.rows import Done, Key, Meter, Row
 from lossscape.execution import Execution
 from lossscape.files import check_writable
 from lossscape.objective import Objective, Plan
@@ -28,15 +27,14 @@ from lossscape.options import settings_of, words_of
 from lossscape.problem import problem_of
 from lossscape.results.folder import label, open_folder
 from lossscape.results.table import Table, fill, once
-from lossscape.runs import Checkpoint, Point, load_state, point_of, split_state
+from lossscape.runs import point_of
 from lossscape.spectra import Hessian, density, eigenpairs, explicit, trace
 from lossscape.spectra.curvlinops import GaussNewton, GradientCovariance, gauss_newton_operator
 from lossscape.spectra.explicit import LARGEST
 from lossscape.spectra.krylov import MatVec, fitting
 from lossscape.spectra.lanczos import SPARE
 from lossscape.spectra.points import CRITICAL, Index, exact_index, kind_of, least_index, newton_gain, newton_step
-from lossscape.trajectory import Moment, moments_of
-from lossscape.vectors import Params
+from lossscape.trajectory import Stations
 
 ROOT = "(net)"
 """The layer of parameters that are the net's own."""
@@ -48,33 +46,27 @@ def compute(request: Request, execution: Execution) -> Path:
     Raises BadInput, RunFailed or Interrupted.
     """
     points = [point_of(each) for each in request.points]
-    centre, moments = points[0], _moments(points, request.every)
+    centre, moments = points[0], trajectory.chosen_moments(points, request.every)
     if request.matrix != "hessian":
         gauss_newton_operator()  # said before anything is loaded
     problem = problem_of(centre, request.measured, execution.device)
     included = request.weight_decay == "include"
     decay = weight_decay(centre.run, problem.model) if included else {}
     (objective,) = problem.objectives().values()
-    matrices = Matrices(request, objective.part(slice(None)), problem.model, moments, decay)
+    matrices = Matrices(request, objective.part(slice(None)), Stations(problem.model, moments), decay)
     request = replace(request, steps=min(request.steps, max(fitting(matrices.like(WHOLE)), 2)))
-    named: dict[str, Any] = {"path": trajectory.settings_of(centre.run, moments)}
-    if not request.every:
-        named = {"points": [Point(centre.run, moment.checkpoint).settings() for moment in moments]}
     own = {key: value for key, value in settings_of(request).items() if key not in ("points", "every")}
     settings = {
         "analysis": "curvature",
-        **named,
+        **trajectory.named(centre.run, moments, request.every),
         **own,
         **({"lambda": sorted(set(decay.values()))} if included else {}),
         "critical": CRITICAL,
         **(stability(problem, included) if request.matrix == "hessian" else {}),
         **problem.settings(),
     }
-    words = ["all" if request.every else "-".join(moment.checkpoint.label for moment in moments[:3])]
-    words += [f"and-{len(moments) - 3}-more"] if len(moments) > 3 and not request.every else []
-    folder = centre.run.results("curvature") / label(
-        settings, [*words, *words_of(replace(request, measured=problem.named(centre)))]
-    )
+    words = [*trajectory.words_of(moments, request.every), *words_of(replace(request, measured=problem.named(centre)))]
+    folder = centre.run.results("curvature") / label(settings, words)
     check_writable(folder)
     with open_folder(folder, settings, overwrite=execution.overwrite):
         found = _fill(folder, EIGENVALUES, Eigenvalues(matrices), execution)
@@ -91,27 +83,13 @@ def _fill(folder: Path, name: str, source: "Eigenvalues | Traces | Densities", e
     return fill(table, source, once(source.keys), total=len(source.keys), execution=execution)
 
 
-def _moments(points: Sequence[Point], every: bool) -> list[Moment]:
-    """The checkpoints that are asked for and when they were written. Raises BadInput where they are of several runs."""
-    run = points[0].run
-    for point in points:
-        if point.run.path.resolve() != run.path.resolve():
-            raise BadInput(f"{point} and {points[0]} are of two runs: give the checkpoints of one at a time")
-    if every:
-        return moments_of(run)
-    found: dict[str, Checkpoint] = {point.checkpoint.label: point.checkpoint for point in points}
-    return [Moment(c, math.nan if c.epoch is None else float(c.epoch), c.step) for c in found.values()]
-
-
 @dataclass
 class Matrices:
     """The matrices of a request: at every checkpoint one for each block of parameters."""
 
     request: Request
     objective: Objective
-    model: nn.Module
-    """A scratch copy."""
-    moments: Sequence[Moment]
+    stations: Stations
     decay: dict[str, float]
     """λ by parameter, of those whose λ/2·‖θ‖² is part of the objective."""
 
@@ -130,7 +108,8 @@ class Matrices:
     @property
     def keys(self) -> list[Key]:
         """Checkpoint, matrix and block of each."""
-        return [(m.checkpoint.label, self.request.matrix, block) for m in self.moments for block in self.blocks]
+        labels = [moment.checkpoint.label for moment in self.stations.moments]
+        return [(each, self.request.matrix, block) for each in labels for block in self.blocks]
 
     @cached_property
     def sizes(self) -> dict[str, int]:
@@ -151,22 +130,16 @@ class Matrices:
         size = sum(self.objective.parameters()[name].numel() for name in names)
         return torch.empty(1, dtype=dtype, device=self.objective.device).expand(size)
 
-    def at(self, key: Key) -> tuple[Params, Params]:
-        """Parameters and buffers of the checkpoint. Raises BadInput where it is of another model."""
-        checkpoint = next(m.checkpoint for m in self.moments if m.checkpoint.label == key[0])
-        load_state(self.model, checkpoint.state(), str(checkpoint.path))
-        return split_state(self.model)
-
     def slope(self, key: Key) -> tuple[Tensor, float]:
         """The gradient by the parameters of a block, flat [n] in float64, and their length."""
-        parameters, buffers = self.at(key)
+        parameters, buffers = self.stations.at(key[0])
         found, names = gradient(self.objective, parameters, buffers), self.blocks[key[2]]
         slope, own = (torch.cat([each[name].double().flatten() for name in names]) for each in (found, parameters))
         return slope + self.decays(key) * own.to(slope), float(own.norm())
 
     def loss(self, key: Key) -> float:
         """The mean loss, with weight decay where it is asked for."""
-        parameters, buffers = self.at(key)
+        parameters, buffers = self.stations.at(key[0])
         decay = sum(rate * float(parameters[name].double().square().sum()) for name, rate in self.decay.items())
         return self.objective.metrics(parameters, buffers)["loss"] + decay / 2
 
@@ -185,7 +158,7 @@ class Matrices:
 
     def product(self, key: Key, done: Done | None, exact: bool = False) -> MatVec:
         """v ↦ A v with the matrix of a key, weight decay included where it is asked for; exact: in float64."""
-        parameters, buffers = self.at(key)
+        parameters, buffers = self.stations.at(key[0])
         objective, decays = self.objective, self.decays(key)
         if exact and objective.dtype != torch.float64:
             objective = objective.again(objective.model, "fp64", objective.plan)
@@ -194,24 +167,6 @@ class Matrices:
 
 
 OPERATORS: dict[str, Any] = {"hessian": Hessian, "ggn": GaussNewton, "gradient_covariance": GradientCovariance}
-
-
-class Meter:
-    """Passes samples on as they go through the net, as many as were foreseen for some rows and no more."""
-
-    def __init__(self, done: Done | None, foreseen: int) -> None:
-        self._done, self._left = done, foreseen
-
-    def __call__(self, samples: int) -> None:
-        """Some samples have passed."""
-        samples = min(samples, self._left)
-        self._left -= samples
-        if self._done is not None:
-            self._done(samples)
-
-    def finish(self) -> None:
-        """The rows are there."""
-        self(self._left)
 
 
 @dataclass
@@ -307,7 +262,7 @@ class Traces:
         if key[2] == WHOLE and index is not None and step is not None and gain is not None:
             kind = kind_of(index, step, gain)
         signs = (index.negative, int(index.exact), index.tolerance) if index is not None else (None, None, None)
-        moment = next(m for m in matrices.moments if m.checkpoint.label == key[0])
+        moment = matrices.stations.moment(key[0])
         values = (
             None if math.isnan(moment.epoch) else moment.epoch, moment.step, len(like), matrices.loss(key),
             float(slope.norm()), step, gain, *estimates, *signs, kind,

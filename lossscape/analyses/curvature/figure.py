@@ -25,6 +25,7 @@ from lossscape.figures.captions import BAND
 from lossscape.figures.section import Page, Picture, Section, Sentences, Table
 from lossscape.figures.style import COLOURS, line_style, loss_axis, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
+from lossscape.figures.times import Times, ends_words, times_of
 from lossscape.text import number
 
 SPECTRUM_PNG, DENSITY_PNG = "spectrum.png", "density.png"
@@ -74,12 +75,9 @@ def build_spectrum(result: Curvature, *, captioned: bool = True) -> Figure:
     _logarithmic_over(grid[len(signs) + 1], result, "gradient_norm", "gradient norm")
     for axes in grid[len(signs) + 2 :]:
         _logarithmic_over(axes, result, "loss", captions.loss_label([captions.loss_name(result.settings)]))
-    label, ticks = _moments(result)[1:]
+    times = _times(result)
     for axes in grid:
-        axes.set_xlabel(label)
-        numbers(axes.xaxis, 8, digits=9)
-        if ticks:
-            axes.set_xticks(range(len(ticks)), ticks, rotation=30, ha="right")
+        times.name(axes)
     return figure
 
 
@@ -189,19 +187,14 @@ def _by_block(axes: Axes, result: Curvature) -> None:
     numbers(axes.xaxis)
 
 
-def _moments(result: Curvature) -> tuple[np.ndarray, str, list[str]]:
-    """Where the checkpoints lie on the axis of time, its label, and the names of those that have no epoch."""
-    rows = [result.row(checkpoint, result.blocks[0]) for checkpoint in result.checkpoints]
-    for column in ("epoch", "step"):
-        values = np.array([row[column] for row in rows], dtype=float)
-        if np.isfinite(values).all():
-            return values, column, []
-    return np.arange(len(rows), dtype=float), "checkpoint", [shortened(name, 16) for name in result.checkpoints]
+def _times(result: Curvature) -> Times:
+    """Where the checkpoints lie on the axis of time."""
+    return times_of(result.traces[result.traces["block"] == result.blocks[0]])
 
 
 def _eigenvalues_over(axes: Axes, result: Curvature, sign: int) -> None:
     """The largest (sign 1) or smallest (−1) eigenvalues over training; open marks have not converged."""
-    times = dict(zip(result.checkpoints, _moments(result)[0], strict=True))
+    times = dict(zip(result.checkpoints, _times(result).values, strict=True))
     rows = result.table[result.table["block"] == result.blocks[0]]
     for index in range(len(ORDINALS)):
         of_rank = rows[rows["rank"] == sign * (index + 1)]
@@ -225,7 +218,7 @@ def _eigenvalues_over(axes: Axes, result: Curvature, sign: int) -> None:
 
 def _traces_over(axes: Axes, result: Curvature) -> None:
     rows = [result.row(checkpoint, result.blocks[0]) for checkpoint in result.checkpoints]
-    times, values = _moments(result)[0], finite([row["trace"] for row in rows])
+    times, values = _times(result).values, finite([row["trace"] for row in rows])
     error = BAND * finite([row["trace_stderr"] for row in rows])
     look = line_style(0, len(rows)) | {"marker": "", "markevery": None}
     axes.errorbar(times, values, error, elinewidth=0.8, capsize=1.5, label="_trace", **look)
@@ -236,7 +229,7 @@ def _traces_over(axes: Axes, result: Curvature) -> None:
 def _logarithmic_over(axes: Axes, result: Curvature, column: str, label: str) -> None:
     """A column of trace.csv over training, on a logarithmic scale."""
     values = finite([result.row(checkpoint, result.blocks[0])[column] for checkpoint in result.checkpoints])
-    axes.plot(_moments(result)[0], values, label=f"_{column}", **(line_style(0, len(values)) | {"marker": ""}))
+    axes.plot(_times(result).values, values, label=f"_{column}", **(line_style(0, len(values)) | {"marker": ""}))
     axes.set_ylabel(label)
     loss_axis(axes, [values], log=True)
 
@@ -351,11 +344,11 @@ def section(result: Curvature, page: Page) -> Section:
 
 
 def _section_title(result: Curvature) -> str:
-    every = result.checkpoints
-    name = every[0] if len(every) == 1 else f"{len(every)} checkpoints, {every[0]} to {every[-1]}"
     settings = result.settings
     extras = [result.matrix, *(["with weight decay"] if settings["weight_decay"] == "include" else [])]
-    return ", ".join([name, *extras, *captions.targets_extra(settings), *captions.title_extras(settings)])
+    return ", ".join(
+        [ends_words(result.checkpoints), *extras, *captions.targets_extra(settings), *captions.title_extras(settings)]
+    )
 
 
 def _alt(result: Curvature) -> str:
