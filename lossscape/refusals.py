@@ -20,10 +20,12 @@ FAMILIES: dict[str, Family] = {
     "model.init": models.INITIAL_VALUES,
 }
 """By every key of a config that names a member of one."""
+SHOWN = 20
+"""Errors that are said at once, the first ones of a file: of a file that is no config there are thousands."""
 
 
 def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Location], str]) -> BadInput:
-    """A line `where: key: what is wrong` for every error; the branches of a union share a line.
+    """A line `where: key: what is wrong` for each of the first SHOWN errors; the branches of a union share a line.
 
     root: of the config that was refused; where: where a key stands.
     """
@@ -38,6 +40,8 @@ def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Loc
             location += ("name",)
         elif detail["type"] == "missing":
             location = location[:-1]  # the section where it should stand
+        if len(reasons) > SHOWN:
+            break
         start = f"{where(location)}: {shortened(key, LONGEST)}: "
         reasons.setdefault(start, []).append(_reason(detail, key, section))
     lines = [start + ", or ".join(dict.fromkeys(found)) for start, found in reasons.items()]
@@ -45,7 +49,9 @@ def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Loc
 
 
 def all_errors(lines: Sequence[str]) -> BadInput:
-    """Every error of a file at once."""
+    """The errors of a file, the first SHOWN of them at once."""
+    if len(lines) > SHOWN:
+        return BadInput(f"more than {SHOWN} errors in the config, the first of them", *lines[:SHOWN])
     return BadInput(f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines)
 
 

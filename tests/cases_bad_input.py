@@ -342,6 +342,10 @@ CONFIGS = {
     "set_escape": case("train good.yaml --set 'a\x1b[31m=1'", "--set a\\x1b[31m=1: a\\x1b[31m: key "),
     "set_long": case(f"train good.yaml --set seed={'9' * 9000}", f"--set seed={'9' * 35}…{'9' * 39}:1:1: "),
     "set_endless": case(f"train good.yaml --set seed={'9' * 10**5}", "999…999", "999: 100,005 characters are more"),
+    "errors_without_end": case(
+        "train bad.yaml", "more than 20 errors in the config, the first of them", "bad.yaml:2:1: k1: key 'k1' is ",
+        files={"bad.yaml": "".join(f"k{number}: 1\n" for number in range(1000))},
+    ),
     "word_too_many": case(f"train good.yaml {'9' * 9000}", f"argument(s) ({'9' * 12}", "…999", "9)"),
     "command_long": case("9" * 9000, "No such command '999", "…999"),
     "option_long": case(f"train --{'9' * 9000}", "No such option: --999", "…999"),

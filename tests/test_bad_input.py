@@ -67,7 +67,7 @@ def the_message(answer: Answer) -> str:
         return answer.err
     first, *rest = answer.err.splitlines()
     assert first.startswith("lossscape: ")
-    counted = re.fullmatch(r"lossscape: (\d+) errors? in the config", first)
+    counted = re.fullmatch(r"lossscape: (?:more than )?(\d+) errors? in the config(?:, the first of them)?", first)
     assert len(rest) == (int(counted[1]) if counted else 0)
     for line in rest:
         assert re.match(r"(\S+\.yaml:\d+:\d+|--(set|name|device) .*): \S+: \S", line)
