@@ -11,6 +11,7 @@ from cases_models import MODEL_CASES
 from computing import landscape
 from torch import Tensor
 
+from lossscape import spectra
 from lossscape.certificate.chosen import few_of, off_axes
 from lossscape.directions.pca import PrincipalComponents
 from lossscape.directions.random import NORMALIZATIONS, Random
@@ -18,6 +19,7 @@ from lossscape.errors import RunFailed
 from lossscape.evaluate import Subspace
 from lossscape.objective import Objective
 from lossscape.runs import Run, point
+from lossscape.spectra import Eigenpairs
 from lossscape.vectors import Params, scale
 from lossscape.vectors import random as vectors_random
 from lossscape.vectors.orthonormal import orthonormal
@@ -256,3 +258,42 @@ def turned_half(x: Params, y: Params) -> Params:
     """Half way from y to what is orthogonal to both."""
     (other,) = random_directions(x, 1, normalize="none")
     return orthonormal([x, {name: value + other[name] for name, value in y.items()}])[1]
+
+
+def between_both(found: Eigenpairs) -> Eigenpairs:
+    """Half way between two eigenvectors, with the curvature that there is."""
+    a, b = found.vectors.T
+    vectors = torch.stack([a + b, a - b], dim=1) / 2**0.5
+    return replace(found, vectors=vectors, values=found.values.mean().expand(2))
+
+
+def drawn_in_place(found: Eigenpairs) -> Eigenpairs:
+    """Random vectors under the eigenvalues' names."""
+    generator = torch.Generator().manual_seed(0)
+    return replace(found, vectors=torch.linalg.qr(torch.randn(found.vectors.shape, generator=generator))[0])
+
+
+OFF, CURVED, SECOND = (
+    "‖Hd − λd‖ of the {} eigenvalue λ",
+    "dᵀHd of the {} eigenvalue λ",
+    "second difference (dᵀHd) along {}",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (between_both, [OFF]),
+        (drawn_in_place, [OFF, CURVED, SECOND]),
+        (lambda found: replace(found, vectors=found.vectors.flip(1)), [OFF, CURVED, SECOND]),
+    ],
+    ids=["between", "drawn", "swapped"],
+)
+def test_eigenvectors_that_are_none(
+    change: Callable[[Eigenpairs], Eigenpairs], names: list[str], own_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = spectra.eigenpairs
+    monkeypatch.setattr(spectra, "eigenpairs", lambda *given, **options: change(right(*given, **options)))
+    found = failing(own_run, directions="hessian-ends", grid=(3, 3), samples=60)
+    expected = {name.format(which) for name in names for which in ("xy" if name == SECOND else ("largest", "smallest"))}
+    assert {name.partition(" at ")[0] for name in found} == expected

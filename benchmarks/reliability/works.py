@@ -98,6 +98,7 @@ WORKS = {
     "landscape stacked": Work("landscape runs/a --grid 7 --plan stacked --targets soft", table=True),
     "landscape pca path": Work("landscape runs/a --grid 5 --directions pca --path"),
     "landscape through": Work("landscape runs/a --through runs/b runs/a@first --grid 4 --export vts,npz"),
+    "landscape hessian": Work("landscape runs/norm --grid 3 --directions hessian-ends", share=0.25),
     "landscape anew": Work("landscape runs/a --grid 3 --overwrite", "analysed"),
     "landscape workers": Work("landscape runs/a --grid 5 --workers 2", workers=True, share=0.25),
     "film": Work("film runs/b --grid 3", share=0.5),

@@ -18,11 +18,11 @@ from itertools import pairwise
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 
-from lossscape.certificate.check import Certified, Check, Findings, Kind
+from lossscape.certificate.check import Certified, Check, Findings, Kind, compare
 from lossscape.certificate.reference import Reference
 from lossscape.derivatives import curvature_along, gradient
 from lossscape.objective import Objective
-from lossscape.vectors import Params, combine, dot, norm
+from lossscape.vectors import Params, combine, dot, double, norm
 
 KIND = Kind(
     "curvature",
@@ -30,6 +30,7 @@ KIND = Kind(
     "the second derivatives of this net are not to be trusted; if it has a backward pass of its own, that cannot be "
     "differentiated",
 )
+SAID = Kind("curvature", "the eigenvalue in settings.yaml", "run it again with --overwrite")
 STEPS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 """h ‖d‖ / ‖θ‖, tried in this order. In float64 the gradient of a group is good to 1e-15 of its terms."""
 RELATIVE, FLOOR = 1e-4, 1e-9
@@ -107,7 +108,43 @@ def check(result: Certified, reference: Reference) -> Findings:
             continue
         name += f" (float64, {samples} samples), against differences of the gradient"
         checks.append(Check(KIND, name, found.curvature, found.quotient, found.tolerance, found.passed))
-    return checks, {"not_checked": reasons} if reasons else {}
+    return [*checks, *_as_said(result, reference)], {"not_checked": reasons} if reasons else {}
+
+
+def _as_said(result: Certified, reference: Reference) -> list[Check]:
+    """Second differences along directions of which settings say what dᵀHd is, where all samples are checked."""
+    direction, split = result.direction, next(iter(reference.objectives))
+    if direction is None or not direction.curvatures or reference.indices[split] is not None:
+        return []
+    point, coordinates = result.anchors[0]
+    parameters, buffers = reference.subspace.at(coordinates)
+    if direction.made_at is not None and result.made_at is not None:
+        point, state = direction.made_at, direction.made_at.checkpoint.state()
+        parameters, buffers = result.made_at, {name: state[name].to(buffers[name]) for name in buffers if name in state}
+    if reference.statistics is not None:
+        buffers = reference.statistics(parameters, buffers, reference.done)
+    whole = reference.plain(split, "fp64")
+    pieces = [whole.part(span) for span in whole.spans()]
+    most, checks = max(map(abs, direction.curvatures)), []
+    for axis, vector, said in zip(result.axes, reference.exact.directions, direction.curvatures, strict=True):
+        along = Scaled(vector, (norm(parameters) or 1.0) / norm(vector), double(buffers), reference.done)
+        found, settled = second_difference(along, pieces, double(parameters))
+        name = f"second difference (dᵀHd) along {axis} at {point} (float64, {settled:,} of {len(whole):,} samples)"
+        checks.append(compare(SAID, name, found, said, RELATIVE * most + FLOOR / along.unit**2))
+    return checks
+
+
+def second_difference(along: Scaled, pieces: Sequence[Objective], point: Params) -> tuple[float, int]:
+    """(∇L(θ + h d) − ∇L(θ − h d))·d / 2h, the mean over the samples of all pieces, and how many of them tell it.
+
+    Of a piece whose differences never settle it is dᵀH d.
+    """
+    total, settled, samples = 0.0, 0, sum(map(len, pieces))
+    for piece, found in zip(pieces, _look(along, pieces, point), strict=True):
+        settles = found.verdict is not None
+        total += len(piece) * (found.quotient if settles else found.curvature)
+        settled += len(piece) * settles
+    return total / samples / along.unit**2, settled
 
 
 def compare_along(

@@ -71,8 +71,9 @@ def _as_called(result: Certified, direction: Direction, centre: Params, made: Se
         for axis, each, drawn in zip(result.axes, made, again, strict=True)
         if drawn is not None
     ]
-    for name, value, said in direction.claims(result.problem, origin, made):
-        checks.append(compare(KIND, name, value, said, ORTHOGONAL * said + NEAR))
+    for claim in direction.claims(result.problem, origin, made):
+        tolerance = ORTHOGONAL * abs(claim.said) + NEAR + claim.slack
+        checks.append(compare(KIND, claim.words, claim.found, claim.said, tolerance))
     return checks
 
 

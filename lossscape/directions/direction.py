@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from lossscape.errors import BadInput
 from lossscape.text import shortened
@@ -34,6 +34,16 @@ class Plane:
     """What settings.yaml's `directions` gains."""
     held: list[Coordinates] = field(default_factory=list)
     """What a range chosen for them has to hold."""
+
+
+class Claim(NamedTuple):
+    """What settings say of directions, and the same found anew."""
+
+    words: str
+    found: float
+    said: float
+    slack: float = 0.0
+    """What they may differ by beside rounding in float64."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +128,14 @@ class Direction:
         """
         return [None] * len(made)
 
-    def claims(self, problem: Problem, origin: Params, made: Sequence[Params]) -> list[tuple[str, float, float]]:
-        """What else settings say of them: in words, found anew from other files, and as settings have it."""
+    def claims(self, problem: Problem, origin: Params, made: Sequence[Params]) -> list[Claim]:
+        """What else settings say of them, found anew from other files."""
         return []
+
+    @property
+    def curvatures(self) -> Sequence[float]:
+        """dᵀH d of the first split's mean loss along each where they were made, as settings have it; else nothing."""
+        return ()
 
     @property
     def scaling(self) -> str:

@@ -18,10 +18,12 @@ DIRECTIONS: dict[str, type[Direction]] = {
             ("pca", "PrincipalComponents"),
             ("through", "Through"),
             ("towards", "Towards"),
+            ("hessian", "Leading"),
+            ("hessian", "Ends"),
         )
     )
 }
-"""By name: a file and a line for each."""
+"""By name: a line for each, and a file for each or for a few that are alike."""
 NAMED = {name: kind.help for name, kind in DIRECTIONS.items() if kind.help}
 """Those that `--directions NAME` asks for, with what it says of them; each other one has an option of its own."""
 if TYPE_CHECKING:

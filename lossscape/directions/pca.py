@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from lossscape.directions.direction import Direction, Plane, point_name, unit_words
+from lossscape.directions.direction import Claim, Direction, Plane, point_name, unit_words
 from lossscape.errors import BadInput
 from lossscape.progress import Progress
 from lossscape.signals import Interrupted, stop_on_signals
@@ -85,7 +85,7 @@ class PrincipalComponents(Direction):
         """The part of Σ‖θₖ − θ‖² along each."""
         return {"explained_variance": self.settings["explained"]}
 
-    def claims(self, problem: Problem, origin: Params, made: Sequence[Params]) -> list[tuple[str, float, float]]:
+    def claims(self, problem: Problem, origin: Params, made: Sequence[Params]) -> list[Claim]:
         from lossscape.vectors import dot
         from lossscape.vectors.between import between
 
@@ -96,7 +96,7 @@ class PrincipalComponents(Direction):
             whole += dot(delta, delta)
             along = [part + dot(delta, each) ** 2 for part, each in zip(along, made, strict=True)]
         names = (f"part of Σ‖θₖ − θ‖² along component {index}" for index in range(1, len(made) + 1))
-        return list(zip(names, (part / whole for part in along), self.settings["explained"], strict=True))
+        return list(map(Claim, names, (part / whole for part in along), self.settings["explained"]))
 
     def sentence(self, count: int) -> str:
         made = self.settings

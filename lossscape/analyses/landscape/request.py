@@ -20,6 +20,7 @@ EXAMPLES = (
     "lossscape landscape runs/sgd --through runs/adam runs/sgd@first --path runs/sgd runs/adam",
     "lossscape landscape runs/sgd --towards runs/adam",
     "lossscape landscape runs/sgd@5 --directions-of runs/sgd@last",
+    "lossscape landscape runs/mnist_mlp --directions hessian-ends --samples 2000",
 )
 GRIDS = {1: (201,), 2: (51, 51)}
 """By the number of directions, where no grid is given."""
