@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lossscape.library import curvature as curvature
     from lossscape.library import interpolate as interpolate
     from lossscape.library import landscape as landscape
+    from lossscape.library import sharpness as sharpness
     from lossscape.objective import Objective as Objective
     from lossscape.recorder import Recorder as Recorder
     from lossscape.runs import Run as Run
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "errors": "BadInput RunFailed",
     "evaluate": "Subspace calibrate grid_points line_points table",
-    "library": "curvature interpolate landscape",
+    "library": "curvature interpolate landscape sharpness",
     "objective": "Objective",
     "recorder": "Recorder",
     "runs": "Run",

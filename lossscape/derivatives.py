@@ -31,8 +31,22 @@ def gradient(
     done: called after each chunk with its number of samples. A parameter that the net does not use has zeros. Raises
     BadInput where the net checkpoints activations in a way that takes no such derivatives.
     """
+    return loss_and_gradient(objective, parameters, buffers, done)[1]
+
+
+def loss_and_gradient(
+    objective: Objective, parameters: Params, buffers: Params | None = None, done: Done | None = None
+) -> tuple[float, Params]:
+    """L and ∇L of one pass over the samples; arguments and errors as for `gradient`."""
+    losses: list[Tensor] = []
+
+    def noted(loss: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
+        losses.append(loss.detach())
+        return slopes(loss, leaves)
+
     try:
-        return _summed(objective, parameters, buffers, done, slopes)
+        found = _summed(objective, parameters, buffers, done, noted)
+        return float(sum(losses)), found
     except RuntimeError as error:
         if "use_reentrant" not in str(error):
             raise

@@ -1,4 +1,4 @@
-"""The library: the landscape of a module in memory, its curvature, or the line between two, in one call.
+"""The library: the landscape of a module in memory, its curvature and sharpness, or the line between two, in one call.
 
 A call makes what a command makes, with the same options, defaults and certificate, in a temporary folder.
 """
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lossscape.analyses import ANALYSES
 from lossscape.analyses.curvature.result import Curvature
+from lossscape.analyses.sharpness.result import Sharpness
 from lossscape.batches import called, changed
 from lossscape.certificate.summary import summary
 from lossscape.data.prepare import fingerprint
@@ -139,6 +140,11 @@ class Kept:
         """What was computed."""
         return dict(self.result.settings)
 
+    @property
+    def certificate(self) -> dict[str, Any]:
+        """What was checked: `passed`, and `checks` with what each value is held against; empty of curvature."""
+        return read_json(self.result.folder / CERTIFICATE)
+
     def save(self, folder: str | Path) -> Path:
         """Copy the result with its figures, settings and certificate into a folder; returns it."""
         analysis = ANALYSES[self.analysis]
@@ -187,15 +193,30 @@ class Spectra(Kept):
         return "\n".join(self.result.lines())
 
 
+class Sharp(Kept):
+    """Sharpness: `table` has a row for each measure, radius and seed."""
+
+    result: Sharpness
+
+    @property
+    def summary(self) -> "pd.DataFrame":
+        """A row for each checkpoint, measure and radius: mean with confidence interval, quartiles, largest."""
+        return self.result.summary
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the rises of the last checkpoint against ρ; returns the axes. Raises BadInput of widths alone."""
+        from lossscape.analyses.sharpness.figure import rise_axes
+
+        return rise_axes(self.result, ax)
+
+    def __repr__(self) -> str:
+        return "\n".join([*self.result.lines(), summary(self.result.folder)])
+
+
 class Shown(Kept):
     """What a call gave: values, whether they can be trusted, and pictures."""
 
     result: Surface | Curve
-
-    @property
-    def certificate(self) -> dict[str, Any]:
-        """What was checked: `passed`, and `checks` with what each value is held against."""
-        return read_json(self.result.folder / CERTIFICATE)
 
     def plot(self, ax: "Axes | None" = None, *, split: str | None = None, log: bool = False) -> "Axes":
         """Draw contours, or the curve of a line, into axes, by default new ones; returns the axes."""
@@ -294,13 +315,38 @@ def curvature(
     weight_decay="include" is refused.
     """
     run = _run(model, loss, (inputs, targets), test, output)
-    points = [run.point(net, f"epoch-{number:04d}", epoch=number) for number, net in enumerate(checkpoints)]
+    return Spectra(_at(run, [*checkpoints, model], "curvature", test, options), "curvature", run)
+
+
+def sharpness(
+    model: nn.Module,
+    loss: str | Loss,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    test: tuple[Any, Any] | None = None,
+    checkpoints: Sequence[Net] = (),
+    output: str | None = None,
+    **options: Any,
+) -> Sharp:
+    """How far the mean loss of a module rises near it, at worst and in the mean, plain and adaptive; and widths.
+
+    Arguments as for `curvature`; options: those of `lossscape sharpness`, as rho=(0.05, 0.1), seeds=10,
+    measures=("worst",). Raises BadInput for what does not fit, RunFailed where the certificate fails.
+    """
+    run = _run(model, loss, (inputs, targets), test, output)
+    return Sharp(_at(run, [*checkpoints, model], "sharpness", test, options), "sharpness", run)
+
+
+def _at(run: LiveRun, nets: Sequence[Net], name: str, test: Any, options: dict[str, Any]) -> Any:
+    """The result of an analysis of checkpoints: at nets of a training, the model last."""
+    *before, model = nets
+    points = [run.point(net, f"epoch-{number:04d}", epoch=number) for number, net in enumerate(before)]
     if options.get("teacher") is not None:
         options["teacher"] = run.point(options["teacher"], "teacher")
     _check_split(test, options)
-    analysis = ANALYSES["curvature"]
-    folder = analysis.run(**{"points": (*points, run.point(model, "model"))} | options)
-    return Spectra(analysis.read(folder), "curvature", run)
+    analysis = ANALYSES[name]
+    return analysis.read(analysis.run(**{"points": (*points, run.point(model, "model"))} | options))
 
 
 def _dtype_of(model: nn.Module) -> torch.dtype:

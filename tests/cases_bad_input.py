@@ -757,6 +757,13 @@ CURVATURES = {
         "curvature runs/digits --matrix gradient_covariance --weight-decay include", "is of hessian and ggn"
     ),
 }  # fmt: skip
+SHARPNESS = {
+    "two_runs": case("sharpness runs/digits runs/other", "are of two runs: give the checkpoints of one at a time"),
+    "measures": case("sharpness runs/digits --measures worst,best", "--measures", "allowed: worst, average,"),
+    "negative": case("sharpness runs/digits --rho=-0.1,0.2", "--rho -0.1,0.2: give radii above 0"),
+    "no_number": case("sharpness runs/digits --adaptive-rho 0.1,x", "0.1,x: a finite number is needed"),
+    "no_rise": case("sharpness runs/digits --rise 0", "--rise", "a number from 1e-12 to"),
+}  # fmt: skip
 CASES = {
     f"{table}-{name}": case
     for table, cases in (
@@ -766,6 +773,7 @@ CASES = {
         ("point", POINTS),
         ("adopt", ADOPTIONS),
         ("curvature", CURVATURES),
+        ("sharpness", SHARPNESS),
     )
     for name, case in cases.items()
 }

@@ -45,3 +45,8 @@ def solutions(runs: Any, **options: Any) -> Path:
 def curvature(*points: Any, **options: Any) -> Path:
     """The folder of curvature at some points."""
     return ANALYSES["curvature"].run(**{"points": points, "quiet": True} | options)
+
+
+def sharpness(*points: Any, **options: Any) -> Path:
+    """The folder of sharpness at some points."""
+    return ANALYSES["sharpness"].run(**{"points": points, "quiet": True} | options)

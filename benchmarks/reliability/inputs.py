@@ -55,6 +55,7 @@ NEVER = {"--workers": ("-1", "0", "x", "", "1.5", "nan"), "--scheduler": ("nowhe
 """Options that begin processes or look for them: what they are given in place of the rest."""
 SMALLEST = {
     "curvature": ("--largest", "1"),
+    "sharpness": ("--seeds", "1", "--ascent-steps", "2"),
     "landscape": ("--grid", "2"),
     "interpolate": ("--points", "3"),
     "film": ("--grid", "3"),

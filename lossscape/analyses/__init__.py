@@ -12,6 +12,7 @@ ANALYSES = {
         Analysis("pair", "pairs", "Paired landscapes"),
         Analysis("solutions", "solutions", "Kinds of solution"),
         Analysis("curvature", "curvature", "Curvature"),
+        Analysis("sharpness", "sharpness", "Sharpness"),
     )
 }
 """By the name of the command; the report shows results in this order."""

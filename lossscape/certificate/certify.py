@@ -48,7 +48,7 @@ def certify(result: Certified, before: str, *, samples: int = SAMPLES, quiet: bo
     facts |= finite.facts(result, checks)
     facts |= by_hand.changed(result.folder, result.problem.run.path)
     facts["samples_checked"] = {split: len(part) for split, part in reference.objectives.items()}
-    _write(result.folder, checks, unchanged=fingerprint(result.problem.model) == before, **facts)
+    write(result.folder, checks, model_unchanged=fingerprint(result.problem.model) == before, **facts)
     return checks
 
 
@@ -57,17 +57,17 @@ def fingerprint(model: nn.Module) -> str:
     return digest(model.state_dict())
 
 
-def _write(folder: Path, checks: list[Check], *, unchanged: bool, **facts: Any) -> None:
+def write(folder: Path, checks: list[Check], *, model_unchanged: bool, **facts: Any) -> None:
     """Write certificate.json, whatever it says. Raises RunFailed where a check fails or the model was changed."""
     failed = [check for check in checks if check.passed is False]
     content = {
-        "passed": unchanged and not failed,
+        "passed": model_unchanged and not failed,
         "checks": [check.row() for check in checks],
-        "model_unchanged": unchanged,
+        "model_unchanged": model_unchanged,
         **facts,
     }
     write_text(folder / CERTIFICATE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    if not unchanged:
+    if not model_unchanged:
         raise RunFailed(f"{folder}: the evaluation changed the model, so the result cannot be trusted")
     for check in failed:
         raise RunFailed(

@@ -5,7 +5,7 @@ from torch import nn
 
 from lossscape.batches import called, cast
 from lossscape.certificate.check import Certified, Findings, Kind, allowed, compare
-from lossscape.certificate.reference import Reference
+from lossscape.certificate.reference import Done, Reference
 from lossscape.dropout import applied
 from lossscape.evaluate.statistics import statistics_of
 from lossscape.objective import Objective
@@ -44,7 +44,10 @@ def check(result: Certified, reference: Reference) -> Findings:
         for name, value in module.named_buffers():
             value.copy_(buffers[name])
         for split, objective in reference.objectives.items():
-            loss, plain = reference.engine[coordinates][f"{split}_loss"], _loss(module, objective, reference)
+            loss, plain = (
+                reference.engine[coordinates][f"{split}_loss"],
+                plain_loss(module, objective, reference.chunk, reference.done),
+            )
             rough = reference.rough(split, coordinates, result.precision, plain)
             name = f"{split} loss at {point}, against its own module{reference.subset(split)}"
             checks.append(compare(KIND, name, loss, plain, allowed(plain, result.precision), rough))
@@ -52,14 +55,14 @@ def check(result: Certified, reference: Reference) -> Findings:
 
 
 @torch.no_grad()
-def _loss(module: nn.Module, objective: Objective, reference: Reference) -> float:
-    """The loss of a module in eval mode as anyone would compute it."""
+def plain_loss(module: nn.Module, objective: Objective, chunk: int, done: Done) -> float:
+    """The loss of a float64 module in eval mode as anyone would compute it, in chunks of so many samples."""
     parts = []
-    for start in range(0, len(objective), reference.chunk):
-        span = slice(start, start + reference.chunk)
+    for start in range(0, len(objective), chunk):
+        span = slice(start, start + chunk)
         inputs, targets = objective.inputs[span], objective.targets[span]
         with applied(module, objective.masks_of(span)):
             outputs = objective.logits(called(module, cast(inputs, torch.float64)), len(inputs))
         parts.append(objective.per_sample(outputs.double(), targets))
-        reference.done(len(inputs))
+        done(len(inputs))
     return objective.means(joined(parts))["loss"]
