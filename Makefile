@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test train interpolate landscape report study-interpolation study-minimum check bench bench-training faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum check bench bench-training faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -30,6 +30,9 @@ demo: $(VENV)/.user  ## train a small net on embedded digits, interpolate, draw 
 
 test: $(VENV)/.dev  ## install what is missing and run the whole test suite
 	$(BIN)/python -m pytest $(TESTS)
+
+test-slow: $(VENV)/.dev  ## the tests that `make test` leaves out: deep nets, torchrun, Lightning and the like
+	$(BIN)/python -m pytest -m slow $(TESTS)
 
 check: $(VENV)/.dev  ## lint, format and type checks
 	$(BIN)/ruff check .

@@ -21,6 +21,8 @@ from lossscape.files import write_bytes
 from lossscape.runs import Run
 from lossscape.train import train
 
+SLOW = ("resnet50", "resnet18_no_shortcuts")
+"""Cases of the shared tables that are slow; the other ones hold the same laws."""
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 os.environ["LOSSSCAPE_CACHE"] = tempfile.mkdtemp(prefix="lossscape-tests-")  # plans and pictures of tests alone
 atexit.register(shutil.rmtree, os.environ["LOSSSCAPE_CACHE"], ignore_errors=True)
@@ -35,6 +37,13 @@ model: {name: mlp, hidden: [12], dropout: 0.2}
 optimizer: {name: momentum, lr: 0.05}
 training: {epochs: 3, batch_size: 32}
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow cases."""
+    for item in items:
+        if any(name in item.name for name in SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 class Answer(NamedTuple):
@@ -98,6 +107,14 @@ def forget(folder: Path) -> None:
     """Delete the digests of a folder and those below it, so that its files may be changed."""
     for path in folder.rglob(manifest.NAME):
         path.unlink()
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of the names that figures have, without figures, for tests that look at other things."""
+    from tests.undrawn import leave_undrawn
+
+    leave_undrawn(monkeypatch.setitem)
 
 
 @pytest.fixture

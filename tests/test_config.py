@@ -97,6 +97,7 @@ def test_new_writes_an_example_of_all_defaults(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli("new").code == 0
+    assert cli("new").code == 0  # as after a call that was killed when it had written
     assert cli("new", "deep/er/mine.yaml").code == 0
     text = (tmp_path / "experiment.yaml").read_text()
     assert (tmp_path / "deep/er/mine.yaml").read_text() == text

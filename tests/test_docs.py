@@ -29,14 +29,24 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```(?:{language})\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
 
 
+DRAWN = ("README.md", "figures.md")
+"""Pages whose figures are drawn; of the others each analysis's own tests draw them."""
+
+
 @by_page
 def test_commands_and_python_run(
-    page: Path, cli: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    cli: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     if page.name == "recipes.md":
         pytest.skip("test_recipes runs them, each in a process of its own")
     if not blocks(page, "bash|python"):
         pytest.skip("nothing to run on this page")
+    if page.name not in DRAWN:
+        request.getfixturevalue("undrawn")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
     shell = blocks(page, "bash")

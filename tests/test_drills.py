@@ -28,6 +28,8 @@ class Tree:
     """A copy of the package that a drill changes."""
 
     root: Path
+    drawn: bool = False
+    """Whether its figures are drawn."""
 
     def add_file(self, name: str, text: str) -> None:
         """A file of the package that is not there yet."""
@@ -63,7 +65,7 @@ class Tree:
     @cached_property
     def processes(self) -> Processes:
         """Processes that have imported the package as it is when the first one is asked for."""
-        return Processes(self.root / "cache", self.root, drawn=True)
+        return Processes(self.root / "cache", self.root, drawn=self.drawn)
 
     def ask(self, *words: object) -> str:
         """What `lossscape` with these words, or a script, prints; it must end well."""

@@ -19,7 +19,10 @@ def test_every_recipe_is_here() -> None:
     assert set(SCRIPTS) == set(EPOCHS)
 
 
-@pytest.mark.parametrize("name", EPOCHS)
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    "name", ["plain_loop", *(pytest.param(name, marks=pytest.mark.slow) for name in EPOCHS if name != "plain_loop")]
+)
 def test_a_recipe_records_a_run(
     name: str, cli: Callable[..., Answer], processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

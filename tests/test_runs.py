@@ -202,6 +202,7 @@ def in_one_storage(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: part.view(state[name].shape) for name, part in zip(state, parts, strict=True)}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "change",
     [

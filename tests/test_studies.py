@@ -254,7 +254,7 @@ class Done(NamedTuple):
     page: Path
 
 
-@pytest.fixture(scope="module", params=["interpolation", "minimum"])
+@pytest.fixture(scope="module", params=["interpolation", pytest.param("minimum", marks=pytest.mark.slow)])
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A study at the smoke scale."""
     opened = Opened(CONFIGS / f"{request.param}.yaml", "smoke")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from cases_data import picture_files
+from processes import Processes
 from torch import nn
 
 from lossscape import devices, yamlfile
@@ -399,28 +401,47 @@ def test_absent_devices_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def launched(folder: Path, sections: dict[str, Any]) -> Run:
-    """The same experiment under torchrun with two processes."""
-    config = folder / "two.yaml"
-    config.write_text(yamlfile.dump(experiment(**sections).resolved()))
-    words = ["train", str(config), "--runs", str(folder / "two"), "--quiet"]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    answer = subprocess.run(
-        [*launch, "-m", "lossscape", *words], capture_output=True, text=True, timeout=150, check=False
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.count("metrics.csv") == 1, "one process speaks"
+def two_ranks(folder: Path, sections: dict[str, Any], processes: Processes) -> Run:
+    """The same experiment in two processes, with the variables that torchrun gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    words = words_of_two(folder, sections)
+    begun = [
+        processes.start(*words, cwd=folder, env=meeting | {"RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1")
+    ]
+    ended = [processes.wait(process) for process in begun]
+    assert [each.code for each in ended] == [0, 0], ended
+    assert sum(each.out.count("metrics.csv") for each in ended) == 1, "one process speaks"
     return Run(folder / "two" / "run")
 
 
+def words_of_two(folder: Path, sections: dict[str, Any]) -> list[str]:
+    """The command line of the experiment."""
+    config = folder / "two.yaml"
+    config.write_text(yamlfile.dump(experiment(**sections).resolved()))
+    return ["train", str(config), "--runs", str(folder / "two"), "--quiet"]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+def test_torchrun_trains(tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "lossscape"]
+    words = words_of_two(tmp_path, {"training": {"epochs": 1, "batch_size": 32}})
+    answer = subprocess.run([*launch, *words], capture_output=True, text=True, timeout=150, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("metrics.csv") == 1, "one process speaks"
+    assert json.loads(Run(tmp_path / "two" / "run").environment_file.read_text())["processes"] == 2
+
+
+@pytest.mark.timeout(180)
+def test_two_processes_take_the_steps_of_one(tmp_path: Path, processes: Processes) -> None:
     sections: dict[str, Any] = {
         "dataset": {"name": "digits", "train_size": 320, "test_size": 60},
         "training": {"epochs": 5, "batch_size": 32},
     }
     alone = train(experiment(**sections), tmp_path / "alone")
-    both = launched(tmp_path, sections)
+    both = two_ranks(tmp_path, sections, processes)
     assert json.loads(both.environment_file.read_text())["processes"] == 2
     assert rows(both)[-1]["step"] == "50"
     for name, value in both.checkpoint("last").state().items():
@@ -432,8 +453,10 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_rows_of_two_processes_with_batch_norm_are_those_of_the_checkpoints(tmp_path: Path) -> None:
-    run = launched(tmp_path, {"model": {"name": "mlp", "hidden": [10], "batch_norm": True}})
+def test_rows_of_two_processes_with_batch_norm_are_those_of_the_checkpoints(
+    tmp_path: Path, processes: Processes
+) -> None:
+    run = two_ranks(tmp_path, {"model": {"name": "mlp", "hidden": [10], "batch_norm": True}}, processes)
     inputs, targets = run.tensors("test")
     for epoch, row in enumerate(rows(run)):
         loss = nn.functional.cross_entropy(run.model(str(epoch))(inputs), targets).detach()

@@ -92,6 +92,10 @@ def refused(command: Command, words: tuple[object, ...], says: str) -> None:
 def test_what_this_machine_trained_with_is_run(place: Path, command: Command) -> None:
     for words in ANALYSES:
         assert command(*words).code == 0, words
+
+
+@pytest.mark.slow
+def test_what_this_machine_trained_with_is_run_by_the_program_itself(place: Path) -> None:
     call = [sys.executable, "-m", "lossscape", "landscape", "runs/digits", "--grid", "2"]
     subprocess.run(call, check=True, capture_output=True)
 

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ from PIL import Image
 from lossscape.analyses import ANALYSES
 
 
-def leave_undrawn() -> None:
-    """Let this process write files of the names that its figures have, without figures, from now on."""
+def leave_undrawn(put: Callable[[Any, str, Any], None] = dict.__setitem__) -> None:
+    """Let this process write files of the names that its figures have, without figures, from now on.
+
+    put: of a mapping, a key and its new value, where this is to be undone.
+    """
     for analysis in ANALYSES.values():
         importlib.import_module(f"lossscape.analyses.{analysis.name}.figure")
     from lossscape.figures import movies, style
@@ -25,9 +29,9 @@ def leave_undrawn() -> None:
                     if not callable(value):
                         continue
                     if value in stand_ins:
-                        holder[key] = stand_ins[value]
+                        put(holder, key, stand_ins[value])
                     elif getattr(value, "__annotations__", {}).get("return") is Figure:
-                        holder[key] = _build
+                        put(holder, key, _build)
 
 
 def _build(*given: Any, **options: Any) -> Figure:

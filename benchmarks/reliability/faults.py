@@ -254,7 +254,7 @@ class Victim:
     def _kept(self) -> int | None:
         """Whole rows of the one table under way; None where there is none, or where it is whole."""
         tables = [*self.place.glob("runs/*/*/*/points.csv")]
-        return tables[0].read_bytes().count(b"\n") - 1 if len(tables) == 1 else None
+        return max(tables[0].read_bytes().count(b"\n") - 1, 0) if len(tables) == 1 else None
 
 
 def children_of(process: int) -> list[int]:

@@ -41,7 +41,7 @@ def _without(*keys: str) -> Callable[[bytes], Any]:
     def read(content: bytes) -> Any:
         try:
             return {key: value for key, value in json.loads(content).items() if key not in keys}
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return content
 
     return read

@@ -24,7 +24,9 @@ def command(
     from lossscape.files import check_writable, write_bytes
 
     check_writable(path.parent)
-    if os.path.lexists(path):
-        raise BadInput(f"{path} exists: choose another name")
-    write_bytes(path, (resources.files("lossscape") / "cli" / "example.yaml").read_bytes())
+    example = (resources.files("lossscape") / "cli" / "example.yaml").read_bytes()
+    if not (path.is_file() and path.read_bytes() == example):  # of a call that was killed after it had written
+        if os.path.lexists(path):
+            raise BadInput(f"{path} exists: choose another name")
+        write_bytes(path, example)
     tell(config=path, train=f"lossscape train {path}")

@@ -63,6 +63,12 @@ _LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
 """What gloo says of a process that is gone."""
 
 
+_ENDED: list[dist.ProcessGroup | None] = []
+"""Groups that were left. One that is freed waits for its threads and holds the GIL, while a thread that lets go of the
+tensors of the last collective waits for the GIL: about one training in twelve never ended. By the end of the program,
+when these are freed, the threads are long idle."""
+
+
 @contextmanager
 def world(device: str) -> Iterator[World]:
     """Join the processes that torchrun started, if it did; gloo on the CPU, NCCL on CUDA.
@@ -80,6 +86,7 @@ def world(device: str) -> Iterator[World]:
             raise
         raise RunFailed("another of the processes that train together has ended; it says why itself") from error
     finally:
+        _ENDED.append(dist.group.WORLD)
         dist.destroy_process_group()
 
 
