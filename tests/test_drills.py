@@ -23,7 +23,7 @@ from tests.seeing import Page, assert_stands_alone
 PACKAGE = Path(lossscape.__file__).parent
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tree:
     """A copy of the package that a drill changes."""
 
@@ -303,6 +303,7 @@ def test_an_analysis_is_one_folder_and_a_line(tree: Tree, own_run: Run) -> None:
     for name, text in NORMS.items():
         tree.add_file(f"analyses/norms/{name}.py", text)
     behind = '        Analysis("solutions", "solutions", "Kinds of solution"),'
+    tree.drawn = True
     tree.add_line("analyses/__init__.py", behind, '        Analysis("norms", "norms", "Lengths of weights"),')
     touched = tree.touched()
     assert touched.pop("analyses/__init__.py") == 1

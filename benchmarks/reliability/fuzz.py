@@ -491,6 +491,8 @@ def ready(place: Path) -> None:
     torch.cuda.is_available = lambda: False  # type: ignore[assignment]
     download.unreachable = lambda *given, **options: "no network"  # type: ignore[assignment]
     import_all(drawn=False)
+    with suppress(ImportError):  # an import that is cut short would leave half a package to the cases after it
+        import distributed  # noqa: F401
     set_hypothesis_home_dir(place.parent / "hypothesis")
     inputs.make_strange()
 
