@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lossscape.evaluate import grid_points as grid_points
     from lossscape.evaluate import line_points as line_points
     from lossscape.evaluate import table as table
+    from lossscape.library import convexity as convexity
     from lossscape.library import curvature as curvature
     from lossscape.library import interpolate as interpolate
     from lossscape.library import landscape as landscape
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "errors": "BadInput RunFailed",
     "evaluate": "Subspace calibrate grid_points line_points table",
-    "library": "curvature interpolate landscape sharpness",
+    "library": "convexity curvature interpolate landscape sharpness",
     "objective": "Objective",
     "recorder": "Recorder",
     "runs": "Run",

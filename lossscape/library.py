@@ -1,4 +1,4 @@
-"""The library: the landscape of a module in memory, its curvature and sharpness, or the line between two, in one call.
+"""The library: the landscape of a module in memory, its curvature, sharpness, or the line to another, in one call.
 
 A call makes what a command makes, with the same options, defaults and certificate, in a temporary folder.
 """
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.analyses import ANALYSES
+from lossscape.analyses.convexity.result import Convexity
 from lossscape.analyses.curvature.result import Curvature
 from lossscape.analyses.sharpness.result import Sharpness
 from lossscape.batches import called, changed
@@ -193,6 +194,21 @@ class Spectra(Kept):
         return "\n".join(self.result.lines())
 
 
+class ConvexityMap(Kept):
+    """Convexity over a plane: `table` has the eigenvalues at each point."""
+
+    result: Convexity
+
+    def plot(self, ax: "Axes | None" = None, *, what: str = "ratio", log: bool = False) -> "Axes":
+        """Draw |λmin|/λmax (ratio), λmax (largest) or λmin (smallest) under lines of the loss; returns the axes."""
+        from lossscape.analyses.convexity.figure import convexity_axes
+
+        return convexity_axes(self.result, ax, what=what, log=log)
+
+    def __repr__(self) -> str:
+        return "\n".join([*self.result.lines(), summary(self.result.folder)])
+
+
 class Sharp(Kept):
     """Sharpness: `table` has a row for each measure, radius and seed."""
 
@@ -266,12 +282,26 @@ def landscape(
     Raises BadInput for what does not fit, RunFailed where the certificate fails.
     """
     run = _run(model, loss, (inputs, targets), test, output)
-    for number, net in enumerate(checkpoints):
-        run.point(net, f"epoch-{number:04d}", epoch=number)
-    options |= {name: run.point(options[name], name) for name in POINTS if options.get(name) is not None}
-    if through := options.get("through"):
-        options["through"] = tuple(run.point(net, f"through-{number}") for number, net in enumerate(through, 1))
-    return _shown("landscape", run, test, {"centre": run.point(model, "model")} | options)
+    return Shown(_around(run, [*checkpoints, model], "landscape", test, options), "landscape", run)
+
+
+def convexity(
+    model: nn.Module,
+    loss: str | Loss,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    test: tuple[Any, Any] | None = None,
+    checkpoints: Sequence[Net] = (),
+    output: str | None = None,
+    **options: Any,
+) -> ConvexityMap:
+    """The Hessian's smallest and largest eigenvalue at every point of a plane around a trained module.
+
+    Arguments as for `landscape`; options: those of `lossscape convexity`, as grid=9, samples=200, tolerance=1e-3.
+    """
+    run = _run(model, loss, (inputs, targets), test, output)
+    return ConvexityMap(_around(run, [*checkpoints, model], "convexity", test, options), "convexity", run)
 
 
 def interpolate(
@@ -294,7 +324,8 @@ def interpolate(
     if options.get("teacher") is not None:
         options["teacher"] = run.point(options["teacher"], "teacher")
     ends = {"start": run.point(model_a, "A"), "end": run.point(model_b, "B")}
-    return _shown("interpolate", run, test, ends | {"split": "both" if test else "train"} | options)
+    found = _result("interpolate", test, ends | {"split": "both" if test else "train"} | options)
+    return Shown(found, "interpolate", run)
 
 
 def curvature(
@@ -338,15 +369,24 @@ def sharpness(
     return Sharp(_at(run, [*checkpoints, model], "sharpness", test, options), "sharpness", run)
 
 
+def _around(run: LiveRun, nets: Sequence[Net], name: str, test: Any, options: dict[str, Any]) -> Any:
+    """The result of an analysis around a model, which comes behind the nets of its training."""
+    *before, model = nets
+    for number, net in enumerate(before):
+        run.point(net, f"epoch-{number:04d}", epoch=number)
+    options |= {name: run.point(options[name], name) for name in POINTS if options.get(name) is not None}
+    if through := options.get("through"):
+        options["through"] = tuple(run.point(net, f"through-{number}") for number, net in enumerate(through, 1))
+    return _result(name, test, {"centre": run.point(model, "model")} | options)
+
+
 def _at(run: LiveRun, nets: Sequence[Net], name: str, test: Any, options: dict[str, Any]) -> Any:
     """The result of an analysis of checkpoints: at nets of a training, the model last."""
     *before, model = nets
     points = [run.point(net, f"epoch-{number:04d}", epoch=number) for number, net in enumerate(before)]
     if options.get("teacher") is not None:
         options["teacher"] = run.point(options["teacher"], "teacher")
-    _check_split(test, options)
-    analysis = ANALYSES[name]
-    return analysis.read(analysis.run(**{"points": (*points, run.point(model, "model"))} | options))
+    return _result(name, test, {"points": (*points, run.point(model, "model"))} | options)
 
 
 def _dtype_of(model: nn.Module) -> torch.dtype:
@@ -361,10 +401,11 @@ def _run(model: nn.Module, loss: str | Loss, train: tuple[Any, Any], test: Any, 
     return run
 
 
-def _shown(name: str, run: LiveRun, test: Any, options: dict[str, Any]) -> Shown:
+def _result(name: str, test: Any, options: dict[str, Any]) -> Any:
+    """What an analysis gives with these options."""
     _check_split(test, options)
     analysis = ANALYSES[name]
-    return Shown(analysis.read(analysis.run(**options)), name, run)
+    return analysis.read(analysis.run(**options))
 
 
 def _check_split(test: Any, options: dict[str, Any]) -> None:

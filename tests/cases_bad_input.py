@@ -764,6 +764,11 @@ SHARPNESS = {
     "no_number": case("sharpness runs/digits --adaptive-rho 0.1,x", "0.1,x: a finite number is needed"),
     "no_rise": case("sharpness runs/digits --rise 0", "--rise", "a number from 1e-12 to"),
 }  # fmt: skip
+CONVEXITY = {
+    "line": case("convexity runs/digits --grid 1", "needs at least 2 points an axis"),
+    "both": case("convexity runs/digits --split both", "--split", "train"),
+    "ranges": case("convexity runs/digits --auto-range 3 --range -1 1", "--auto-range finds the range"),
+}
 CASES = {
     f"{table}-{name}": case
     for table, cases in (
@@ -774,6 +779,7 @@ CASES = {
         ("adopt", ADOPTIONS),
         ("curvature", CURVATURES),
         ("sharpness", SHARPNESS),
+        ("convexity", CONVEXITY),
     )
     for name, case in cases.items()
 }

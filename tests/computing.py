@@ -50,3 +50,8 @@ def curvature(*points: Any, **options: Any) -> Path:
 def sharpness(*points: Any, **options: Any) -> Path:
     """The folder of sharpness at some points."""
     return ANALYSES["sharpness"].run(**{"points": points, "quiet": True} | options)
+
+
+def convexity(centre: Any, **options: Any) -> Path:
+    """The folder of a convexity map around a point."""
+    return ANALYSES["convexity"].run(**{"centre": centre, "quiet": True} | options)

@@ -56,6 +56,7 @@ NEVER = {"--workers": ("-1", "0", "x", "", "1.5", "nan"), "--scheduler": ("nowhe
 SMALLEST = {
     "curvature": ("--largest", "1"),
     "sharpness": ("--seeds", "1", "--ascent-steps", "2"),
+    "convexity": ("--grid", "2", "--samples", "20"),
     "landscape": ("--grid", "2"),
     "interpolate": ("--points", "3"),
     "film": ("--grid", "3"),

@@ -111,6 +111,7 @@ WORKS = {
         "curvature runs/b --all --largest 1 --smallest 0 --vectors 0 --trace-vectors 6", share=0.5
     ),
     "sharpness": Work("sharpness runs/a --seeds 2 --ascent-steps 3 --pairs 2 --rho 0.1 --adaptive-rho 1", share=0.5),
+    "convexity": Work("convexity runs/a --grid 4x3 --samples 40", share=0.5),
     "report": Work("report runs/a", "analysed", share=0.5),
     "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),
     "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
@@ -121,7 +122,7 @@ WORKS = {
     "new": Work("new made.yaml", "fresh", share=0.25),
     "schema": Work("schema", "fresh", share=0.25),
 }
-ANALYSED = ("landscape", "interpolate", "film", "minimum", "pair", "solutions", "curvature", "sharpness")
+ANALYSED = ("landscape", "interpolate", "film", "minimum", "pair", "solutions", "curvature", "sharpness", "convexity")
 """What a page is then made of; of each command the first work."""
 
 

@@ -13,6 +13,7 @@ ANALYSES = {
         Analysis("solutions", "solutions", "Kinds of solution"),
         Analysis("curvature", "curvature", "Curvature"),
         Analysis("sharpness", "sharpness", "Sharpness"),
+        Analysis("convexity", "convexity", "Convexity over planes"),
     )
 }
 """By the name of the command; the report shows results in this order."""

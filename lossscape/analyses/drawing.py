@@ -37,7 +37,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class Curves:
-    """How curves are drawn."""
+    """How curves, or maps over losses, are drawn."""
 
     log: Log = False
 

@@ -71,7 +71,12 @@ def kept(folder: Path, direction: Direction, device: torch.device) -> tuple[Plan
     found = {key: value for key, value in settings["directions"].items() if key not in direction.settings}
     if not found:
         return None
-    manifest.check(folder / DIRECTIONS)
-    stored = torch.load(folder / DIRECTIONS, map_location=device, weights_only=True)
     ranges = {f"{axis}_range": settings[f"{axis}_range"] for axis in AXES if f"{axis}_range" in settings}
-    return Plane([stored[axis] for axis in AXES if axis in stored], found), ranges
+    return Plane(stored(folder, device), found), ranges
+
+
+def stored(folder: Path, device: torch.device) -> list[Params]:
+    """The directions in the folder of a result."""
+    manifest.check(folder / DIRECTIONS)
+    vectors = torch.load(folder / DIRECTIONS, map_location=device, weights_only=True)
+    return [vectors[axis] for axis in AXES if axis in vectors]

@@ -24,6 +24,8 @@ from lossscape.results import Surface
 APART = "no neighbouring points with a finite loss"
 MOST_NUMBERS = 20
 LABEL = 44
+Heights = tuple[np.ndarray, Scale]
+"""Heights over a plane with their scale."""
 LONGEST_SIDES = 3.0
 """Axes with the same unit are drawn at the same scale unless one is this many times as long as the other."""
 SAME = 1e-9
@@ -96,12 +98,12 @@ def has_faces(surface: Surface, heights: np.ndarray) -> bool:
 
 
 def draw_contours(
-    axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, *, small: bool = False
+    axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, *, small: bool = False, over: Heights | None = None
 ) -> tuple[ContourSet, ContourSet] | None:
     """Filled contours with lines at the scale's levels and a star at the centre, hatched where there is no height.
 
-    heights: as Surface.values shapes them; small: thin lines and a small star. Returns colours and lines, None where no
-    heights make a face.
+    heights: as Surface.values shapes them; small: thin lines and a small star; over: what the lines are of, where it is
+    something else than the colours. Returns colours and lines, None where no heights make a face.
     """
     axes.grid(False)
     look: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "hatch": "///", "lw": 0, "zorder": 0}
@@ -110,8 +112,9 @@ def draw_contours(
     if has_faces(surface, heights):
         filled = _contours(axes, surface, heights, filled=True, levels=scale.ticks, cmap=scale.colours, norm=scale.norm)
         look = {"colors": "black", "linestyles": "solid", "linewidths": 0.4 if small else 0.6}
-        levels = scale.ticks[: 0 if scale.constant else None]
-        drawn = filled, _contours(axes, surface, heights, filled=False, levels=levels, **look)
+        traced, by = over or (heights, scale)
+        levels = by.ticks[: 0 if by.constant else None]
+        drawn = filled, _contours(axes, surface, traced, filled=False, levels=levels, **look)
     else:
         words = NOTHING if scale.empty else APART
         axes.text(0.5, 0.4, words, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0})
@@ -159,22 +162,30 @@ def _contours(axes: Axes, surface: Surface, heights: np.ndarray, *, filled: bool
 
 
 def label_contours(
-    axes: Axes, drawn: tuple[ContourSet, ContourSet], scale: Scale, label: str
+    axes: Axes, drawn: tuple[ContourSet, ContourSet], scale: Scale, label: str, over: Scale | None = None
 ) -> tuple[list[Text], Colorbar]:
-    """Numbers on the lines of contours and a colour bar with this label; returns both."""
+    """Numbers on the lines of contours and a colour bar with this label; returns both.
+
+    over: of the lines, where they are of something else than the colours.
+    """
     filled, lines = drawn
     bar = axes.figure.colorbar(
         filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5)
     )
-    text = FuncFormatter(lambda height, _: scale.text(height))
-    bar.ax.yaxis.set_major_formatter(text)
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda height, _: scale.text(height)))
     bar.ax.minorticks_off()
+    return number_lines(axes, lines, over or scale), bar
+
+
+def number_lines(axes: Axes, lines: ContourSet, scale: Scale, size: float = 8) -> list[Text]:
+    """Numbers on the lines of contours; returns them."""
     if scale.constant:
-        return [], bar
-    axes.clabel(lines, fontsize=8, inline=False, fmt=text, colors="black")
+        return []
+    text = FuncFormatter(lambda height, _: scale.text(height))
+    axes.clabel(lines, fontsize=size, inline=False, fmt=text, colors="black")
     for number in lines.labelTexts:
         number.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.85)])
-    return list(lines.labelTexts), bar
+    return list(lines.labelTexts)
 
 
 def dots(axes: Axes, surface: Surface) -> None:

@@ -34,10 +34,14 @@ def blank(panel: SubFigure, width: float, height: float) -> Axes:
     return axes
 
 
-def contours(panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Scale) -> Axes:
-    """Contours in a box, see meshes.draw_contours."""
+def contours(
+    panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Scale, over: meshes.Heights | None = None
+) -> Axes:
+    """Contours in a box, see meshes.draw_contours; lines of something else than the colours with their numbers."""
     axes: Axes = add(panel, box)
-    meshes.draw_contours(axes, surface, heights, scale, small=True)
+    drawn = meshes.draw_contours(axes, surface, heights, scale, small=True, over=over)
+    if drawn and over:
+        meshes.thin_out(axes, meshes.number_lines(axes, drawn[1], over[1], 7))
     for axis in (axes.xaxis, axes.yaxis):
         numbers(axis, 4)
     axes.tick_params(labelsize=8)
