@@ -130,6 +130,24 @@ def test_quadratics(values: tuple[float, ...], largest: float, smallest: float) 
     assert sum(done) == source.cost((7.0,))  # as much progress as was foreseen
 
 
+class Distances(nn.Module):
+    """Distances whose first derivatives torch cannot differentiate again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centres = nn.Parameter(torch.eye(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cdist(x, self.centres, p=3.0)
+
+
+def test_a_net_that_cannot_be_differentiated_twice() -> None:
+    objective = Objective(Distances(), "mse", torch.ones(3, 2), torch.ones(3, 2), precision="fp64")
+    source = Ends(objective, Subspace(objective.parameters(), []), 1e-2, 150)
+    with pytest.raises(ls.BadInput, match=r"the Hessian cannot be computed: .*not implemented"):
+        source.rows([()], None)
+
+
 def test_points_without_eigenvalues_or_with_rough_ones() -> None:
     (gone,) = ends_of(float("inf"), 1.0).rows([(0.0,)], None)
     assert np.isnan(gone["largest"])
@@ -142,7 +160,7 @@ def test_points_without_eigenvalues_or_with_rough_ones() -> None:
 
 def test_what_is_said_and_drawn(small: Run) -> None:
     found = read(convexity(str(small.path), **FEW))
-    changes = {"smallest": [np.nan, 1.0, 0.0, *found.table["smallest"][3:]], "largest_converged": [0, 0, 1, 1, 1, 0]}
+    changes = {"smallest": [np.nan, 1.0, 2.0, *found.table["smallest"][3:]], "largest_converged": [0, 0, 1, 1, 1, 0]}
     table = found.table.assign(**changes)
     marked = replace(found, table=table)
     assert len(marked.rough) == len(marked.convex) == 2
@@ -177,6 +195,9 @@ def test_a_net_in_memory() -> None:
     assert repr(found).startswith("|λmin|/λmax from ")
     for what in ("ratio", "smallest"):
         assert found.plot(what=what).get_xlabel().startswith("x (eigenvector of the Hessian's largest eigenvalue, ")
+    assert not len(found.result.convex)
+    near = replace(found.result, table=found.table.assign(smallest=1e-6, smallest_residual=2e-6))
+    assert not len(near.convex)  # whose sign is not known
     with pytest.raises(ls.BadInput, match="allowed: ratio, largest, smallest"):
         found.plot(what="least")
 

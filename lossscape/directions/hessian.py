@@ -65,7 +65,7 @@ class Leading(Direction):
                 found = self._eigenpairs(hessian, dims)
             except FloatingPointError:
                 raise self._refused("has numbers that are not finite") from None
-            except (RuntimeError, NotImplementedError) as error:
+            except RuntimeError as error:  # an operation without a second derivative, or too little memory
                 raise self._refused(f"cannot be computed: {(str(error).splitlines() or [''])[0]}") from None
         if hessian.n < dims:
             raise self._refused(f"has {hessian.n} eigenvector alone")

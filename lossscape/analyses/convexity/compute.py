@@ -19,6 +19,7 @@ from lossscape.analyses.landscape import compute as landscape
 from lossscape.certificate.summary import is_done
 from lossscape.directions import choose
 from lossscape.directions.plane import AXES, stored
+from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.rows import Done, Key, Meter, Row
@@ -93,14 +94,17 @@ class Ends:
     def row(self, key: Key, done: Done | None = None, seed: int = 0) -> Row:
         """The row of a point; seed: of the vector that it is begun from."""
         meter = Meter(done, self.cost(key))
-        hessian = Hessian(self.objective, *self.subspace.at(key), done=meter)
-        like = torch.empty(1, dtype=hessian.dtype, device=hessian.device).expand(hessian.n)
         given: dict[str, Any] = {"tolerance": self.tolerance, "products": self.products, "seed": seed}
         row: Row = dict.fromkeys(self.columns, math.nan)
         try:
+            hessian = Hessian(self.objective, *self.subspace.at(key), done=meter)
+            like = torch.empty(1, dtype=hessian.dtype, device=hessian.device).expand(hessian.n)
             found = eigenpairs(hessian.__matmul__, like, 1, 1, **given)
         except FloatingPointError:  # where the loss is not finite
             row |= {f"{end}_converged": 0 for end in ENDS} | {"products": 1}
+        except RuntimeError as error:  # an operation without a second derivative, or too little memory
+            why = (str(error).splitlines() or [""])[0]
+            raise BadInput(f"the Hessian cannot be computed: {why}") from error
         else:
             for index, end in zip((0, -1), ENDS, strict=True):  # of a single parameter both are the same
                 value, residual = float(found.values[index]), float(found.residuals[index])

@@ -38,8 +38,9 @@ class Convexity(Result):
 
     @property
     def convex(self) -> pd.DataFrame:
-        """The rows at which no eigenvalue is negative."""
-        return self.table[self.table["smallest"] >= 0]
+        """The rows at which no eigenvalue is negative, as far as the smallest is known."""
+        table = self.table
+        return table[(table["smallest_converged"] == 1) & (table["smallest"] > table["smallest_residual"])]
 
     def values(self, what: str) -> np.ndarray:
         """largest, smallest or ratio over the plane, as Surface.values has it."""
