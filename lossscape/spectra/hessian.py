@@ -1,6 +1,8 @@
 """The Hessian of an objective's mean loss as an operator on flat vectors."""
 
+import copy
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -42,8 +44,8 @@ class Hessian:
         parameters = objective.parameters() if parameters is None else parameters
         if names is not None and (unknown := set(names) - set(parameters)):
             raise ValueError(f"{', '.join(sorted(unknown))}: no parameter of the model")
-        self.objective, self.done = objective, done
-        self._shares = Shares(objective, parameters, buffers, names)
+        self.objective, self.done = _laid_out(objective), done
+        self._shares = Shares(self.objective, parameters, buffers, names)
         self.leaves = self._shares.leaves
         self.n = sum(leaf.numel() for leaf in self.leaves.values())
         self.device, self.dtype = objective.device, objective.dtype
@@ -63,12 +65,13 @@ class Hessian:
 
     def gradient(self) -> Tensor:
         """∇L, flat [n] in float64."""
-        total = torch.zeros(self.n, dtype=torch.float64, device=self.device)
+        total = self._zeros()
         for _, first in self._kept:
-            total += self._flat(first)
+            self._add(total, first)
         for chunk in self._others():
             with recorded(self.objective):
-                total += self._flat(self._shares.taken(chunk, slopes))
+                found = self._shares.taken(chunk, slopes)
+            self._add(total, found)
             self._tell(len(chunk.inputs))
         return total
 
@@ -82,15 +85,17 @@ class Hessian:
         if vector.shape != (self.n,):
             raise ValueError(f"a vector of shape {list(vector.shape)}: the Hessian has {self.n} columns")
         parts = self.named(vector.to(self.device, self.dtype))
-        total = torch.zeros(self.n, dtype=torch.float64, device=self.device)
+        total = self._zeros()
         for (samples, first), span in zip(self._kept, self.objective.spans(), strict=False):
             with recorded(self.objective):
                 kept = partial(self._kept_product, parts, first)
-                total += self._flat(self._shares.using(self.objective.masks_of(span), kept))
+                found = self._shares.using(self.objective.masks_of(span), kept)
+            self._add(total, found)
             self._tell(samples)
         for chunk in self._others():
             with recorded(self.objective):
-                total += self._flat(self._shares.taken(chunk, partial(self._whole_product, parts)))
+                found = self._shares.taken(chunk, partial(self._whole_product, parts))
+            self._add(total, found)
             self._tell(len(chunk.inputs))
         return total
 
@@ -101,7 +106,9 @@ class Hessian:
 
     def flat(self, vector: Params) -> Tensor:
         """A direction by the names of the parameters as a flat vector [n] in float64."""
-        return self._flat([vector[name].to(self.device) for name in self.leaves])
+        total = self._zeros()
+        self._add(total, [vector[name].to(self.device) for name in self.leaves])
+        return total
 
     def _product(self, first: Sequence[Tensor], vector: Params, *, keep: bool) -> Sequence[Tensor]:
         leaves = list(self.leaves.values())
@@ -156,9 +163,27 @@ class Hessian:
         """The chunks whose graph is not kept."""
         return map(self.objective.chunk, self.objective.spans()[len(self._kept) :])
 
-    def _flat(self, parts: Sequence[Tensor]) -> Tensor:
-        return torch.cat([part.detach().reshape(-1).double() for part in parts])
+    def _zeros(self) -> Tensor:
+        return torch.zeros(self.n, dtype=torch.float64, device=self.device)
+
+    def _add(self, total: Tensor, parts: Sequence[Tensor]) -> None:
+        """Add to a flat vector [n], part by part: to make one of all in float64 takes as long as a small ResNet's pass."""
+        for piece, part in zip(self.named(total).values(), parts, strict=True):
+            piece += part.detach()
 
     def _tell(self, samples: int) -> None:
         if self.done is not None:
             self.done(samples)
+
+
+def _laid_out(objective: Objective) -> Objective:
+    """The objective in the memory layout in which second derivatives are fastest.
+
+    On a CPU that is torch's usual one even where forward passes like channels_last: a product with a ResNet-50 takes
+    three quarters of the time.
+    """
+    if objective.device.type != "cpu" or not objective.plan.channels_last:
+        return objective
+    other = copy.copy(objective)
+    other.plan = replace(objective.plan, channels_last=False)
+    return other

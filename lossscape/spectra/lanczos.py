@@ -12,8 +12,9 @@ SPARE = 20
 """Vectors of a basis beside twice the wanted ones, by default, where they fit into memory."""
 LEAST = 4
 """Vectors beside the wanted ones, by default, whatever the memory."""
-PAUSE = 4
-"""Products between looks at what has converged."""
+LOOKS, PAUSE = 8, 4
+"""Products between looks at what has converged: one for so many wanted pairs, and of the search so many, since a value
+that just comes in sight would end it."""
 FLOOR, ROUNDING = 1e-10, 10.0
 """Of ‖A‖: residuals as small as the first, or as this many times ε, are those of an eigenvalue 0, or of rounding."""
 AHEAD = 0.25
@@ -78,11 +79,12 @@ def eigenpairs(
         raise ValueError(f"a basis of {room} vectors: {wanted} eigenvalues need {wanted + 2} at least")
     most = PRODUCTS * (wanted + 1) if products is None else products
     space = Basis(matvec, n, room, generator=generator(seed, "lanczos"), like=like)
+    pause, begun = max(wanted // LOOKS, 1), 0
     probe: int | None = None
     """Products at which the search of the rest of the space began."""
     while True:
         space.grow()
-        looks = space.full or space.whole or space.products % PAUSE == 0 or space.products >= most
+        looks = space.full or space.whole or (space.products - begun) % pause == 0 or space.products >= most
         if (space.size <= wanted and not space.whole) or not looks:
             continue
         values, vectors, residuals = space.ritz()
@@ -97,7 +99,8 @@ def eigenpairs(
             break
         if probe is None and bool((residuals[ends] <= AHEAD * allowed).all()):
             space.restart(values[ends], vectors[:, ends], fresh=True)
-            probe = space.products
+            pause, probe = PAUSE, space.products
+            begun = probe
         elif space.full:
             keep = _ends(len(values), *_kept(len(values), largest, smallest))
             space.restart(values[keep], vectors[:, keep])
