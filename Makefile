@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum check bench bench-training faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum check bench bench-landscapes bench-curvature bench-training faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -62,8 +62,13 @@ $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --requirement benchmarks/requirements.txt
 	@touch $@
 
-bench: $(BENCH)/.ready  ## seconds per point of landscapes, against loss-landscapes [ARGS='--rows mlp-plane --quick']
+bench: bench-landscapes bench-curvature  ## both of the next two: make -k bench does the second where the first misses
+
+bench-landscapes: $(BENCH)/.ready  ## seconds per point, against loss-landscapes [ARGS='--rows mlp-plane --quick']
 	$(BENCH)/bin/python -m benchmarks.landscapes $(ARGS)
+
+bench-curvature: $(BENCH)/.ready  ## Hessians, against PyHessian and curvlinops [ARGS='--rows mlp-eigenvalues --quick']
+	$(BENCH)/bin/python -m benchmarks.curvature $(ARGS)
 
 bench-training: $(VENV)/.dev  ## samples/s of the usual PyTorch loop and of lossscape, in one run (MNIST is needed)
 	$(BIN)/python -m benchmarks.training $(ARGS)

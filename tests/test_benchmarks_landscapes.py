@@ -19,10 +19,11 @@ from benchmarks.landscapes import coordinates, full, measure, table, tuned, work
 from benchmarks.landscapes.measure import Result, Scaling
 from benchmarks.landscapes.ours import Ours
 from benchmarks.landscapes.problem import Problem
-from benchmarks.landscapes.process import ROOT, Place
+from benchmarks.landscapes.process import Place
 from benchmarks.landscapes.rows import EVERY, ROWS, Kind, Row
 from benchmarks.landscapes.tuned import Tuned
 from benchmarks.landscapes.usual import Usual
+from benchmarks.workers import ROOT
 
 SAMPLES = 70
 SMALL = [

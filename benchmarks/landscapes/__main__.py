@@ -18,8 +18,8 @@ from benchmarks.landscapes import full
 from benchmarks.landscapes.measure import Effort, Result, RowRun, Scaling
 from benchmarks.landscapes.process import Place, Worker
 from benchmarks.landscapes.rows import FULL, ROWS, USUAL
-from benchmarks.landscapes.table import HEAD, cells, misses, notes, scaling_tables, table, usual_line
-from benchmarks.numbers import positive
+from benchmarks.landscapes.table import HEAD, cells, misses, notes, scaling_tables, usual_line
+from benchmarks.numbers import positive, table
 
 STANDARD = Effort(rounds=5, seconds=3.0, limit=60.0, tables=True)
 QUICK = Effort(rounds=2, seconds=0.5, limit=10.0, tables=False)

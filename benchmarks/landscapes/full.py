@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from benchmarks.landscapes.measure import Effort
 from benchmarks.landscapes.process import Place, Worker
 from benchmarks.landscapes.rows import Row
-from benchmarks.landscapes.table import described, duration, table
+from benchmarks.landscapes.table import described, duration
+from benchmarks.numbers import table
 
 HEAD = ("row", "precision", "s a point", "whole plane, cold", "TFLOP/s", "of matrix product", "GB above data", "plan")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.landscapes.measure import Result, Scaling
-from benchmarks.numbers import ratios, spread
+from benchmarks.numbers import ratios, spread, table
 
 TOLERANCE = {"fp32": 1e-5, "bf16": 5e-2}
 """Relative difference to the peer's losses; in fp32 what the peer's drift makes of them is added."""
@@ -15,16 +15,6 @@ HEAD = (
     "row", "peer, s a point", "lossscape, s a point", "ratio", "at least", "whole work, cold (peer)",
     "ratio to tuned loop", "GFLOP/s", "of matrix product", "MB above data (peer)", "differs by",
 )  # fmt: skip
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with its columns aligned."""
-    widths = [max(len(line[place]) for line in (head, *rows)) for place in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
-
-    return "\n".join([line(head), line(["-" * width for width in widths]), *map(line, rows)])
 
 
 def allowed(result: Result) -> float:

@@ -6,15 +6,14 @@ so is every answer. Nothing but torch is imported before memory is first looked 
 
 import argparse
 import dataclasses
-import json
-import os
 import sys
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from benchmarks.landscapes.rows import EVERY, Row
 from benchmarks.machine import forget_peak, peak_memory, product_rate
+from benchmarks.workers import answer_all, answers
 
 SIDES = ("machine", "peer", "tuned", "usual", "ours")
 
@@ -31,11 +30,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    with os.fdopen(os.dup(1), "w") as answers:
-        os.dup2(2, 1)  # what libraries print is no answer
+    with answers() as found:
         row = EVERY[given.row]
         row = dataclasses.replace(row, samples=given.samples or row.samples)
-        answer_all(opened(given.side, row, given.precision, given.device, imported), sys.stdin, answers)
+        answer_all(opened(given.side, row, given.precision, given.device, imported), sys.stdin, found)
 
 
 def opened(side: str, row: Row, precision: str, device: str, imported: int) -> "Machine | Side":
@@ -43,13 +41,6 @@ def opened(side: str, row: Row, precision: str, device: str, imported: int) -> "
     if side == "machine":
         return Machine(device, precision)
     return Side(side, row, precision, device, imported)
-
-
-def answer_all(side: "Machine | Side", questions: IO[str], answers: IO[str]) -> None:
-    """One line of JSON for each line of JSON."""
-    for line in questions:
-        what, arguments = json.loads(line)
-        print(json.dumps(side.answer(what, arguments)), file=answers, flush=True)
 
 
 class Machine:

@@ -68,11 +68,10 @@ class Hessian:
         total = self._zeros()
         for _, first in self._kept:
             self._add(total, first)
-        for chunk in self._others():
-            with recorded(self.objective):
-                found = self._shares.taken(chunk, slopes)
-            self._add(total, found)
-            self._tell(len(chunk.inputs))
+        with recorded(self.objective):
+            for chunk in self._others():
+                self._add(total, self._shares.taken(chunk, slopes))
+                self._tell(len(chunk.inputs))
         return total
 
     def __matmul__(self, vector: Tensor) -> Tensor:
@@ -86,17 +85,14 @@ class Hessian:
             raise ValueError(f"a vector of shape {list(vector.shape)}: the Hessian has {self.n} columns")
         parts = self.named(vector.to(self.device, self.dtype))
         total = self._zeros()
-        for (samples, first), span in zip(self._kept, self.objective.spans(), strict=False):
-            with recorded(self.objective):
+        with recorded(self.objective):
+            for (samples, first), span in zip(self._kept, self.objective.spans(), strict=False):
                 kept = partial(self._kept_product, parts, first)
-                found = self._shares.using(self.objective.masks_of(span), kept)
-            self._add(total, found)
-            self._tell(samples)
-        for chunk in self._others():
-            with recorded(self.objective):
-                found = self._shares.taken(chunk, partial(self._whole_product, parts))
-            self._add(total, found)
-            self._tell(len(chunk.inputs))
+                self._add(total, self._shares.using(self.objective.masks_of(span), kept))
+                self._tell(samples)
+            for chunk in self._others():
+                self._add(total, self._shares.taken(chunk, partial(self._whole_product, parts)))
+                self._tell(len(chunk.inputs))
         return total
 
     def named(self, vector: Tensor) -> Params:
@@ -167,7 +163,7 @@ class Hessian:
         return torch.zeros(self.n, dtype=torch.float64, device=self.device)
 
     def _add(self, total: Tensor, parts: Sequence[Tensor]) -> None:
-        """Add to a flat vector [n], part by part: to make one of all in float64 takes as long as a small ResNet's pass."""
+        """Add to a flat vector [n], part by part: to make one of all in float64 takes as long as a pass."""
         for piece, part in zip(self.named(total).values(), parts, strict=True):
             piece += part.detach()
 
