@@ -4,12 +4,14 @@ Both are sums over chunks of samples in float64, so they scale with no number of
 formed: ∇⟨∇L, v⟩ is its product with v (Pearlmutter 1994). Everything is in eval mode, and no model is changed.
 """
 
+import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
@@ -86,6 +88,31 @@ def curvature_along(
 ) -> float:
     """dᵀH d: the second derivative of L(θ + t d) by t at t = 0."""
     return dot(direction, hessian_product(objective, parameters, direction, buffers, done))
+
+
+def own_backward(
+    objective: Objective, parameters: Params, buffers: Params | None = None, done: Done | None = None
+) -> str:
+    """The name of a torch.autograd.Function of Python's that a net calls; empty where there is none."""
+    nodes: list[object] = []
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        nodes.append(outputs.grad_fn)
+        return objective.loss(outputs, targets)
+
+    spied = copy.copy(objective)
+    spied.scoring = copy.copy(objective.scoring)
+    spied.scoring.loss = loss
+    gradient(spied, parameters, buffers, done)
+    seen = set()
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, BackwardCFunction):
+            return type(node).__name__.removesuffix("Backward")
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [following for following, _ in node.next_functions]  # type: ignore[attr-defined]
+    return ""
 
 
 def slopes(output: Tensor, leaves: Sequence[Tensor], create_graph: bool = False) -> Sequence[Tensor]:

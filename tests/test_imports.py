@@ -56,7 +56,7 @@ LAYERS = [
     {"config"},
     {"objective", "runs"},
     {"derivatives"},
-    {"spectra"},
+    {"spectra", "gradcheck"},
     {"evaluate", "targets"},
     {"results", "train"},
     {"adopt"},

@@ -9,18 +9,14 @@ Differences that settle on another number are a failure; a net may have a kink a
 0), so they must do so at a point nearby too. Differences that never settle say nothing.
 """
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from torch import Tensor
-from torch.autograd.function import BackwardCFunction
-
 from lossscape.certificate.check import Certified, Check, Findings, Kind, compare
 from lossscape.certificate.reference import Reference
-from lossscape.derivatives import curvature_along, gradient
+from lossscape.derivatives import curvature_along, gradient, own_backward
 from lossscape.objective import Objective
 from lossscape.vectors import Params, combine, dot, double, norm
 
@@ -168,7 +164,7 @@ def compare_along(
             return "its gradient has kinks, or noise, at every step"
         if 2 * sum(_is_slope(along, group, point) for group in groups) <= len(groups):
             return "the net's gradient is not that of its loss (rounding or detach in its forward pass?)"
-        if name := _own_backward(along, groups[0], point):
+        if name := own_backward(groups[0], point, along.buffers, along.done):
             return f"the net has a backward pass of its own, {name}, which may have no derivative"
     except RuntimeError as error:  # an operation without a second derivative, or too little memory
         return f"the net cannot be differentiated twice: {(str(error).splitlines() or [''])[0]}"
@@ -216,29 +212,6 @@ def _is_slope(along: Scaled, objective: Objective, point: Params) -> bool:
         if abs((ahead - behind) / (2 * step) - slope) <= SETTLED * abs(slope) + rounding:
             return True
     return False
-
-
-def _own_backward(along: Scaled, objective: Objective, point: Params) -> str:
-    """The name of a torch.autograd.Function of Python's that a net calls; empty where there is none."""
-    nodes: list[object] = []
-
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        nodes.append(outputs.grad_fn)
-        return objective.loss(outputs, targets)
-
-    spied = copy.copy(objective)
-    spied.scoring = copy.copy(objective.scoring)
-    spied.scoring.loss = loss
-    along.slope(spied, point)
-    seen = set()
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, BackwardCFunction):
-            return type(node).__name__.removesuffix("Backward")
-        if node is not None and node not in seen:
-            seen.add(node)
-            nodes += [following for following, _ in node.next_functions]  # type: ignore[attr-defined]
-    return ""
 
 
 def _close(value: float, reference: float, relative: float) -> bool:
