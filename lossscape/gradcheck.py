@@ -232,7 +232,7 @@ def rows(found: Sequence[Compared]) -> list[list[str]]:
     for name, probed in by_name.items():
         verdicts = Counter(each.verdict for each in probed)
         worst = max(each.relative for each in probed if each.verdict != UNDECIDED or len(verdicts) == 1)
-        told = next(iter(verdicts)) if len(verdicts) == 1 else ", ".join(f"{n} {word}" for word, n in verdicts.items())
+        told = next(iter(verdicts)) if len(verdicts) == 1 else ", ".join(f"{word} {n}" for word, n in verdicts.items())
         zero = all(each.gradient == 0 and abs(each.difference) <= each.error for each in probed)
         table.append([name, str(len(probed)), f"{worst:.1e}", f"{told} (all 0)" if zero else told])
     return table
@@ -240,4 +240,4 @@ def rows(found: Sequence[Compared]) -> list[list[str]]:
 
 def counts(found: Sequence[Compared]) -> str:
     """How many slopes have which verdict."""
-    return ", ".join(f"{number:,} {verdict}" for verdict, number in Counter(each.verdict for each in found).items())
+    return ", ".join(f"{verdict} {number:,}" for verdict, number in Counter(each.verdict for each in found).items())

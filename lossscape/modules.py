@@ -11,8 +11,15 @@ from lossscape.batches import Inputs, arguments, changed, tensors_of
 from lossscape.errors import BadInput
 from lossscape.vectors import Params
 
+ROOT = "(net)"
+"""The layer of parameters that are the net's own."""
 Ties = dict[str, list[str]]
 """From every name of a parameter or buffer to one name for each place in the module that holds it."""
+
+
+def layer_of(parameter: str) -> str:
+    """The name of the module that holds a parameter itself."""
+    return parameter.rpartition(".")[0] or ROOT
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

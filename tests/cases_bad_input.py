@@ -769,6 +769,13 @@ CONVEXITY = {
     "both": case("convexity runs/digits --split both", "--split", "train"),
     "ranges": case("convexity runs/digits --auto-range 3 --range -1 1", "--auto-range finds the range"),
 }
+GRADIENTS = {
+    "two_runs": case("gradients runs/digits runs/other", "are of two runs: give the checkpoints of one at a time"),
+    "both_splits": case("gradients runs/digits --split both", "--split", "both"),
+    "gradcheck_no_file": case("gradcheck none.yaml", "none.yaml"),
+    "gradcheck_of_nothing": case("gradcheck runs/digits --directions 0 --coordinates 0", "there is nothing to check"),
+    "gradcheck_settings": case("gradcheck runs/digits --set seed=1", "--set seed=1: is laid over a config"),
+}  # fmt: skip
 CASES = {
     f"{table}-{name}": case
     for table, cases in (
@@ -780,6 +787,7 @@ CASES = {
         ("curvature", CURVATURES),
         ("sharpness", SHARPNESS),
         ("convexity", CONVEXITY),
+        ("gradients", GRADIENTS),
     )
     for name, case in cases.items()
 }

@@ -55,3 +55,8 @@ def sharpness(*points: Any, **options: Any) -> Path:
 def convexity(centre: Any, **options: Any) -> Path:
     """The folder of a convexity map around a point."""
     return ANALYSES["convexity"].run(**{"centre": centre, "quiet": True} | options)
+
+
+def gradients(*points: Any, **options: Any) -> Path:
+    """The folder of the flow of gradients at some points."""
+    return ANALYSES["gradients"].run(**{"points": points, "quiet": True} | options)

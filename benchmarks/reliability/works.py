@@ -112,6 +112,8 @@ WORKS = {
     ),
     "sharpness": Work("sharpness runs/a --seeds 2 --ascent-steps 3 --pairs 2 --rho 0.1 --adaptive-rho 1", share=0.5),
     "convexity": Work("convexity runs/a --grid 4x3 --samples 40", share=0.5),
+    "gradients": Work("gradients runs/a --all", share=0.5),
+    "gradcheck": Work("gradcheck runs/a --samples 4 --directions 1 --coordinates 1 --output slopes.csv", share=0.25),
     "report": Work("report runs/a", "analysed", share=0.5),
     "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),
     "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
@@ -122,7 +124,10 @@ WORKS = {
     "new": Work("new made.yaml", "fresh", share=0.25),
     "schema": Work("schema", "fresh", share=0.25),
 }
-ANALYSED = ("landscape", "interpolate", "film", "minimum", "pair", "solutions", "curvature", "sharpness", "convexity")
+ANALYSED = (
+    "landscape", "interpolate", "film", "minimum", "pair", "solutions", "curvature", "sharpness", "convexity",
+    "gradients",
+)  # fmt: skip
 """What a page is then made of; of each command the first work."""
 
 

@@ -14,6 +14,7 @@ ANALYSES = {
         Analysis("curvature", "curvature", "Curvature"),
         Analysis("sharpness", "sharpness", "Sharpness"),
         Analysis("convexity", "convexity", "Convexity over planes"),
+        Analysis("gradients", "gradients", "Gradient flow"),
     )
 }
 """By the name of the command; the report shows results in this order."""

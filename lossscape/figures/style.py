@@ -143,11 +143,17 @@ def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
     every = every[every > 0] if log else every
     if log:
         axes.set_yscale("log", nonpositive="mask")
-        axes.yaxis.set_minor_formatter(NullFormatter())
     _steady(axes, every)
     numbers(axes.yaxis, digits=digits_of(axes.get_ylim()))
-    if log and (decades := np.log10(every.max() / every.min())) >= 0.5:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 3 else (1.0, 2.0, 5.0), numticks=8))
+    if log:
+        decades(axes.yaxis, float(every.min()), float(every.max()))
+
+
+def decades(axis: Axis, low: float, high: float) -> None:
+    """Ticks of an axis on a logarithmic scale, where its values (above 0) reach far enough for that."""
+    axis.set_minor_formatter(NullFormatter())
+    if (reach := np.log10(high / low)) >= 0.5:
+        axis.set_major_locator(LogLocator(subs=(1.0,) if reach > 3 else (1.0, 2.0, 5.0), numticks=8))
 
 
 def numbers(axis: Axis, most: int = 6, digits: int = 4, integer: bool = False) -> None:

@@ -22,6 +22,7 @@ from lossscape.derivatives import gradient
 from lossscape.evaluate.rows import Done, Key, Meter, Row
 from lossscape.execution import Execution
 from lossscape.files import check_writable
+from lossscape.modules import ROOT, layer_of
 from lossscape.objective import Objective, Plan
 from lossscape.options import settings_of, words_of
 from lossscape.problem import problem_of
@@ -35,9 +36,6 @@ from lossscape.spectra.krylov import MatVec, fitting
 from lossscape.spectra.lanczos import SPARE
 from lossscape.spectra.points import CRITICAL, Index, exact_index, kind_of, least_index, newton_gain, newton_step
 from lossscape.trajectory import Stations
-
-ROOT = "(net)"
-"""The layer of parameters that are the net's own."""
 
 
 def compute(request: Request, execution: Execution) -> Path:
@@ -99,9 +97,8 @@ class Matrices:
         names, found = list(self.objective.parameters()), dict[str, list[str]]()
         for kind in self.request.blocks:
             for name in names:
-                layer = name.rpartition(".")[0] or ROOT
                 child = name.partition(".")[0] if "." in name else ROOT
-                block = {"whole": WHOLE, "layer": f"layer {layer}", "block": f"block {child}"}[kind]
+                block = {"whole": WHOLE, "layer": f"layer {layer_of(name)}", "block": f"block {child}"}[kind]
                 found.setdefault(block, []).append(name)
         return found
 
