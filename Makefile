@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum check bench bench-landscapes bench-curvature bench-training faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature check bench bench-landscapes bench-curvature bench-training faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -56,6 +56,9 @@ study-interpolation: $(VENV)/.user  ## linear interpolation as published: SCALE=
 
 study-minimum: $(VENV)/.user  ## landscapes around true minima as published: SCALE=smoke|laptop|evening|full
 	$(LOSSSCAPE) study configs/studies/minimum.yaml --scale $(SCALE) $(ARGS)
+
+study-curvature: $(VENV)/.user  ## the edge of stability as published: SCALE=smoke|laptop|full
+	$(LOSSSCAPE) study configs/studies/curvature.yaml --scale $(SCALE) $(ARGS)
 
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)

@@ -20,10 +20,13 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 from seeing import Page, assert_stands_alone
 
+from lossscape.analyses.curvature.result import Curvature
 from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.errors import BadInput, RunFailed
 from lossscape.results import read_csv, write_csv
-from lossscape.studies.config import MinimumStudy, Opened, merged
+from lossscape.runs import Run
+from lossscape.studies.config import CurvatureStudy, MinimumStudy, Opened, merged
+from lossscape.studies.curvature import Descent, judge_descents
 from lossscape.studies.interpolation import Line, bends, falls, likeness
 from lossscape.studies.minimum import judge_epochs, judge_surfaces, train_net
 from lossscape.studies.page import write_study_report
@@ -235,6 +238,55 @@ def test_statements_about_surfaces(name: str, tmp_path: Path) -> None:
     assert all("as printed" in each.claim for each in printed)
 
 
+HALF = np.r_[np.linspace(0.5, 1.05, 6), 1.05, 0.95, 1.0, 1.02, 0.98]  # λmax / (2/η) at epochs 0, 10, … 100
+DESCENTS = {  # what is changed of λmax / (2/η) and of losses that fall by zigzags -> verdicts: rises, hovers, falls
+    "as published": ((), slice(0), [HOLDS, HOLDS, HOLDS]),
+    "never there": ((slice(0, 11), 0.7), slice(0), [FAILS, FAILS, HOLDS]),
+    "from above": ((slice(0, 5), 1.3), slice(0), [FAILS, HOLDS, HOLDS]),
+    "early alone": ((slice(6, 11), 0.8), slice(0), [HOLDS, FAILS, HOLDS]),
+    "above the band": ((slice(6, 11), 1.2), slice(0), [HOLDS, FAILS, HOLDS]),
+    "early outside": ((slice(1, 3), 2.0), slice(0), [HOLDS, HOLDS, HOLDS]),
+    "at every step": ((), slice(0, 101), [HOLDS, HOLDS, FAILS]),
+}
+
+
+def descent(ratio: np.ndarray, losses: np.ndarray) -> Descent:
+    """A run whose eigenvalues and losses these are, with 2/η = 4."""
+    names = [f"epoch-{10 * place:04}" for place in range(len(ratio))]
+    table = pd.DataFrame({
+        "checkpoint": names, "block": "whole", "rank": 1, "eigenvalue": 4 * ratio, "converged": 1.0
+    })  # fmt: skip
+    traces = pd.DataFrame({"checkpoint": names, "block": "whole", "epoch": 10.0 * np.arange(len(ratio))})
+    settings = {"stability": {"limit": 4.0}}
+    found = Descent("a", 0.5, 0, Run(Path("a")), Curvature(Path("a"), settings, table, traces, pd.DataFrame()))
+    vars(found)["losses"] = losses
+    return found
+
+
+@pytest.mark.parametrize("name", DESCENTS)
+def test_statements_about_gradient_descent(name: str) -> None:
+    changed, smooth, verdicts = DESCENTS[name]
+    ratio, losses = HALF.copy(), np.exp(-np.arange(101) / 40) * (1 + 0.1 * (np.arange(101) % 2))
+    if changed:
+        ratio[changed[0]] = changed[1]
+    losses[smooth] = np.exp(-np.arange(101) / 40)[smooth]
+    study = Opened(CONFIGS / "curvature.yaml", "laptop").study
+    assert isinstance(study, CurvatureStudy)
+    found = judge_descents([descent(ratio, losses)], study)
+    assert [each.verdict for each in found] == verdicts
+    mixed = judge_descents([descent(ratio, losses), descent(HALF, 2 - np.arange(101) / 100)], study)
+    assert [each.verdict for each in mixed] == [v if v == HOLDS else PARTLY for v in verdicts[:2]] + [
+        PARTLY if verdicts[2] == HOLDS else FAILS
+    ]
+    assert "of 2 seeds" in mixed[0].evidence
+
+
+def test_gradient_descent_alone_has_the_limit() -> None:
+    for setting, says in (("optimizer.name=momentum", "is of gradient descent"), ("schedule.name=cosine", "constant")):
+        with pytest.raises(BadInput, match=says):
+            Opened(CONFIGS / "curvature.yaml", "smoke", [setting])
+
+
 def test_epochs_of_a_run_shorter_than_the_window_say_nothing() -> None:
     rows = [
         {"lm_epoch": 4.0, "gm_epoch": math.nan, "epochs": 20},
@@ -254,7 +306,11 @@ class Done(NamedTuple):
     page: Path
 
 
-@pytest.fixture(scope="module", params=["interpolation", pytest.param("minimum", marks=pytest.mark.slow)])
+STATED = {"interpolation": 11, "minimum": 11, "curvature": 3}
+"""Statements of each study at the smoke scale."""
+
+
+@pytest.fixture(scope="module", params=["interpolation", pytest.param("minimum", marks=pytest.mark.slow), "curvature"])
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A study at the smoke scale."""
     opened = Opened(CONFIGS / f"{request.param}.yaml", "smoke")
@@ -269,7 +325,7 @@ def test_a_study_says_of_each_statement_whether_it_holds(done: Done) -> None:
         rows = list(csv.DictReader(file))
     assert [row["claim"] for row in rows] == [each.claim for each in done.statements]
     assert {row["verdict"] for row in rows} <= {HOLDS, PARTLY, FAILS, OPEN}
-    assert len(rows) == 11
+    assert len(rows) == STATED[done.opened.study.study]
     seen = Page(page)
     assert_stands_alone(seen)
     for row in rows:
@@ -292,7 +348,7 @@ def test_the_page_is_made_again_from_the_files_alone(done: Done) -> None:
 
 
 def test_a_second_call_computes_nothing(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("curve.csv", "surface.csv", "metrics.csv", "measures.csv")
+    names = ("curve.csv", "surface.csv", "metrics.csv", "measures.csv", "eigenvalues.csv")
     results = [path for path in done.home.rglob("*") if path.name in names]
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in results}
     assert before
@@ -302,6 +358,7 @@ def test_a_second_call_computes_nothing(done: Done, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("lossscape.train.loop.take_step", fail)
     monkeypatch.setattr("lossscape.evaluate.engine.Work.rows", fail)
+    monkeypatch.setattr("lossscape.spectra.Hessian.__matmul__", fail)
     assert run_study(done.opened, done.home) == done.statements
     assert all(path.read_bytes() == content for path, (_, content) in before.items())
 

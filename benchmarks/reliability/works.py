@@ -53,6 +53,14 @@ grid: 3
 window: 1
 scales: {tiny: {experiment: {training: {epochs: 2}}}}
 """
+CURVATURE = """\
+study: curvature
+nets: {a: b.yaml}
+seeds: [0]
+learning_rates: [0.5]
+experiment: {optimizer: {name: sgd, lr: 0.5}, model: {dropout: 0.0}}
+scales: {tiny: {experiment: {training: {epochs: 2, batch_size: 120}}}}
+"""
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,7 @@ WORKS = {
     "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),
     "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
     "study minimum": Work("study minimum.yaml --scale tiny", "fresh", share=0.25),
+    "study curvature": Work("study curvature.yaml --scale tiny", "fresh", share=0.25),
     "runs": Work("runs", share=0.25),
     "verify": Work("verify runs/a", share=0.25),
     "doctor": Work("doctor", share=0.25),
@@ -148,7 +157,8 @@ def prepare(folder: Path, processes: Processes) -> dict[str, Path]:
     fresh, trained, analysed = (folder / name for name in ("fresh", "trained", "analysed"))
     fresh.mkdir(parents=True)
     texts: dict[str, Any] = {f"{name}.yaml": text for name, text in CONFIGS.items()}
-    texts |= {"own.py": OWN, "adopted.yaml": ADOPTED, "interpolation.yaml": INTERPOLATION, "minimum.yaml": MINIMUM}
+    texts |= {"own.py": OWN, "adopted.yaml": ADOPTED}
+    texts |= {"interpolation.yaml": INTERPOLATION, "minimum.yaml": MINIMUM, "curvature.yaml": CURVATURE}
     for name, text in texts.items():
         (fresh / name).write_text(text)
     shutil.copytree(fresh, trained)

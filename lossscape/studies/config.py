@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from lossscape import yamlfile
 from lossscape.config import Experiment, config_of, lay_over
 from lossscape.errors import BadInput, one_of
-from lossscape.families import Count, NonNegative, Rate, Section, Seed
+from lossscape.families import Count, Fraction, NonNegative, Rate, Section, Seed
 from lossscape.refusals import all_errors
 from lossscape.runs import Run
 
@@ -89,9 +89,39 @@ class MinimumStudy(Study):
     window: Count = 3
 
 
-STUDIES: dict[str, type[InterpolationStudy] | type[MinimumStudy]] = {
+class CurvatureStudy(Study):
+    """Cohen et al. (arXiv:2103.00065): gradient descent at the edge of stability."""
+
+    study: Literal["curvature"]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    learning_rates: Annotated[list[Rate], Field(min_length=1), AfterValidator(_once)]
+    """Each net is trained with each."""
+    largest: Count = 2
+    """Eigenvalues at every checkpoint."""
+    trace_vectors: Annotated[int, Field(ge=6, le=1_000_000)] = 6
+    tolerance: Rate = 1e-3
+    """Residual of an eigenvalue, relative to it."""
+    band: Fraction = 0.1
+    """λmax is at 2/η where it is within this part of it."""
+    late: Fraction = 0.5
+    """The last part of training, in which it hovers or does not."""
+    share: Fraction = 0.9
+    """Of the late checkpoints, so many must be within the band."""
+    varied = (*Study.varied, "seed", "optimizer.lr")
+
+    def mistake(self, experiment: Experiment) -> str | None:
+        """The limit 2/η is of plain gradient descent at a constant rate."""
+        if (name := experiment.optimizer.name) != "sgd":
+            return f"optimizer.name {name}: the limit of stability 2/η is of gradient descent, sgd"
+        if experiment.schedule.name != "constant":
+            return f"schedule.name {experiment.schedule.name}: the limit of stability 2/η is of a constant rate"
+        return None
+
+
+STUDIES: dict[str, type[InterpolationStudy] | type[MinimumStudy] | type[CurvatureStudy]] = {
     "interpolation": InterpolationStudy,
     "minimum": MinimumStudy,
+    "curvature": CurvatureStudy,
 }
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from lossscape import yamlfile
+from lossscape.analyses.curvature.result import Curvature
+from lossscape.analyses.curvature.result import read as read_curvature
 from lossscape.analyses.interpolate.result import read
 from lossscape.errors import BadInput
 from lossscape.figures.curves import curve_picture
@@ -18,13 +20,19 @@ from lossscape.results import read_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
 from lossscape.results.resolution import ROUGH, ROUGH_NOTE, UNRESOLVED
 from lossscape.runfiles import RunFiles
+from lossscape.studies.stability import build_stability, stability_caption
 from lossscape.studies.statements import STATEMENTS, STUDY, spread
+from lossscape.text import number
 
 STARTS = {"first": "the initial values", "1": "epoch 1"}
 LINE_MEASURES = {
     "loss_at_0": "loss at α = 0", "loss_at_1": "loss at α = 1",
     "bump_height": "greatest rise", "barrier_chord": "barrier against the chord",
     "barrier_mean": "barrier against the mean of the ends", "convex_fraction": "convex fraction",
+}  # fmt: skip
+DESCENT_MEASURES = {
+    "ratio_first": "λmax/(2/η) at first", "ratio_max": "at most", "epoch_reached": "epoch it is reached",
+    "late_mean": "late mean", "late_share": "late share in the band", "late_loss_last": "last training loss",
 }  # fmt: skip
 TEXT = ("net", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED)
 
@@ -103,7 +111,37 @@ def _minimum(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page:
     )
 
 
-FRONTS = {"interpolation": (_runs_of_lines, _interpolation), "minimum": (_runs_tried, _minimum)}
+def _curvature(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
+    groups: dict[str, list[tuple[str, Curvature]]] = {}
+    rows = []
+    for (net, rate, limit), own in measures.groupby(["net", "learning_rate", "limit"], sort=False):
+        title = f"{net}, η = {rate:g}, 2/η = {limit:.3g}"
+        groups[title] = [
+            (f"seed {each['seed']:g}", read_curvature(home / each["folder"])) for each in own.to_dict("records")
+        ]
+        rows.append([title, *(spread(own[key].tolist()) for key in DESCENT_MEASURES)])
+    band, late = settings["band"], settings["late"]
+    alt = "The largest eigenvalue over 2/η by epoch, a line for each seed; the statements say where it goes."
+    figure = build_stability(groups, band, late, captioned=False)
+    seeds = measures["seed"].nunique()
+    caption = f"Mean ± std over {seeds} seed{'s'[: seeds != 1]}; late: the last {number(100 * late)} % of the epochs."
+    return Section(
+        title=f"Study of curvature, scale {settings['scale']}",
+        parts=[
+            _statements(home),
+            page.draw(figure, "stability.png", alt, stability_caption(band, late)),
+            Table(rows, ["net and rate", *DESCENT_MEASURES.values()], caption),
+            _training(_runs_of_lines(home, measures[measures["seed"] == measures["seed"].iloc[0]]), page),
+        ],
+        files=_files(home, page),
+    )
+
+
+FRONTS = {
+    "interpolation": (_runs_of_lines, _interpolation),
+    "minimum": (_runs_tried, _minimum),
+    "curvature": (_runs_of_lines, _curvature),
+}
 """By kind of study: its runs, and what stands before them on the page."""
 
 

@@ -1,12 +1,21 @@
 """Any study, by its file."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lossscape.files import held
-from lossscape.studies.config import InterpolationStudy, Opened
+from lossscape.studies.config import CurvatureStudy, InterpolationStudy, MinimumStudy, Opened, Study
+from lossscape.studies.curvature import run_curvature
 from lossscape.studies.interpolation import run_interpolation
 from lossscape.studies.minimum import run_minimum
 from lossscape.studies.statements import STUDY, Say, Statement, begin_study, end_study
+
+RUNNERS: dict[type[Study], Callable[..., tuple[list[Statement], list[dict[str, Any]]]]] = {
+    InterpolationStudy: run_interpolation,
+    MinimumStudy: run_minimum,
+    CurvatureStudy: run_curvature,
+}
 
 
 def run_study(
@@ -18,10 +27,6 @@ def run_study(
     """
     with held(home / STUDY, "a study"):
         begin_study(home, opened.described())
-        study = opened.study
-        if isinstance(study, InterpolationStudy):
-            statements, rows = run_interpolation(opened, study, home, device, say, quiet)
-        else:
-            statements, rows = run_minimum(opened, study, home, device, say, quiet)
+        statements, rows = RUNNERS[type(opened.study)](opened, opened.study, home, device, say, quiet)
         end_study(home, statements, rows)
     return statements
