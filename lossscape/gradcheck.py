@@ -7,7 +7,7 @@ some points only, by looking at points nearby.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -73,12 +73,14 @@ class Compared:
 
 @dataclass(frozen=True)
 class Asked:
-    """Which probes of each tensor."""
+    """Which probes of which tensors."""
 
     directions: int = 2
     coordinates: int = 3
     """Single numbers: that of the largest slope, the others by chance."""
     seed: int = 0
+    names: Collection[str] | None = None
+    """Of the tensors; None for all."""
 
 
 @dataclass
@@ -135,7 +137,8 @@ def check(
             f"the loss is {first!r}, and then {again!r} at the same point: the net's forward is not a fixed function "
             "of its parameters and inputs, so it has no gradient to check"
         )
-    return [compared(net, probe) for name in net.parameters for probe in probes(net, name, asked)]
+    chosen = [name for name in net.parameters if asked.names is None or name in asked.names]
+    return [compared(net, probe) for name in chosen for probe in probes(net, name, asked)]
 
 
 def probes(net: Net, name: str, asked: Asked) -> list[Probe]:

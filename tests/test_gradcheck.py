@@ -38,8 +38,10 @@ class Tanh(nn.Module):
     def forward(self, x):
         return x.tanh() if self.right else Bent.apply(x)
 
-def net(shape, classes, right: bool = False):
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3), Tanh(right), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, classes))
+def net(shape, classes, right: bool = False, frozen: bool = False):
+    made = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), Tanh(right), nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, classes))
+    made[1].requires_grad_(not frozen)
+    return made
 
 class Odd(nn.Linear):
     def forward(self, x):
@@ -147,6 +149,9 @@ def test_a_planted_wrong_backward_of_ones_own(cli: Cli) -> None:
     again = cli("gradcheck", "own.yaml", "--set", "model.right=true", "--samples", 3, "-o", "config.csv", "-q")
     assert again.code == 0
     assert Path("run.csv").read_bytes() == Path("config.csv").read_bytes()  # its initial values
+    answer = cli("gradcheck", "own.yaml", "--set", "model.frozen=true", "--samples", 2, "--directions", 1)
+    assert answer.code == 0, answer.err  # of what learns nothing lies in front of the wrong operation
+    assert "2 tensors without requires_grad, not checked" in answer.out
 
 
 @pytest.mark.usefixtures("own")

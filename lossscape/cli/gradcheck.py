@@ -38,7 +38,7 @@ def command(
     """
     from lossscape import gradcheck
     from lossscape.errors import BadInput, RunFailed
-    from lossscape.files import check_writable
+    from lossscape.files import check_writable, sweep
     from lossscape.results import write_csv
     from lossscape.results.table import watched
 
@@ -46,13 +46,15 @@ def command(
         raise BadInput("--directions 0 --coordinates 0: there is nothing to check; give one of them")
     if output is not None:
         check_writable(output.parent)
-    objective = objective_of(subject, settings, device, samples, seed)
+    objective, learning = objective_of(subject, settings, device, samples, seed)
     parameters, buffers = objective.parameters(), objective.buffers()
-    probes = len(parameters) * (directions + coordinates)
-    asked = gradcheck.Asked(directions, coordinates, seed)
-    with watched("gradcheck", probes, 4 * len(objective), unit="probe", quiet=quiet) as done:
+    asked = gradcheck.Asked(directions, coordinates, seed, learning)
+    with watched(
+        "gradcheck", len(learning) * (directions + coordinates), 4 * len(objective), unit="probe", quiet=quiet
+    ) as done:
         found = gradcheck.check(objective, parameters, buffers, asked, done)
     if output is not None:
+        sweep(output.parent)
         write_csv(output, COLUMNS, [[getattr(each, column) for column in COLUMNS] for each in found])
     if not quiet:
         table = [["tensor", "probes", "largest relative difference", "gradient"], *gradcheck.rows(found)]
@@ -61,14 +63,20 @@ def command(
             say(f"{name:<{widths[0]}}  {probed:>{widths[1]}}  {worst:>{widths[2]}}  {verdict}")
     if words := gradcheck.failure(subject, objective, found):
         raise RunFailed(words)
-    counts = gradcheck.counts(found)
-    tell(gradients=f"{len(found):,} slopes of {len(parameters):,} tensors: {counts}", table=output or "")
+    frozen = len(parameters) - len(learning)
+    tell(
+        gradients=f"{len(found):,} slopes of {len(learning):,} tensors: {gradcheck.counts(found)}",
+        frozen=f"{frozen:,} tensors without requires_grad, not checked" if frozen else "",
+        table=output or "",
+    )
 
 
-def objective_of(subject: str, settings: list[str], device: str | None, samples: int, seed: int) -> "Objective":
+def objective_of(
+    subject: str, settings: list[str], device: str | None, samples: int, seed: int
+) -> "tuple[Objective, list[str]]":
     """The loss of a net over some training samples in float64, at the values of a checkpoint or those it begins with.
 
-    Raises BadInput where the net cannot be computed in float64.
+    With the names of the parameters that learn. Raises BadInput where the net cannot be computed in float64.
     """
     import torch
 
@@ -76,6 +84,7 @@ def objective_of(subject: str, settings: list[str], device: str | None, samples:
     from lossscape.config import RunConfig, read_config
     from lossscape.derivatives import gradient
     from lossscape.errors import BadInput
+    from lossscape.modules import unwrapped
     from lossscape.objective import Objective
     from lossscape.runs import point_of
     from lossscape.seeds import generator
@@ -101,4 +110,7 @@ def objective_of(subject: str, settings: list[str], device: str | None, samples:
     objective = Objective(model, made, inputs[chosen], targets[chosen], metrics=(), output=output, precision="fp64")
     with blamed("the net cannot be computed in float64:"):
         gradient(objective, objective.parameters(), objective.buffers())
-    return objective
+    learning = [name for name, value in unwrapped(model).named_parameters() if value.requires_grad]
+    if not learning:
+        raise BadInput(f"{subject}: no parameter of the net has requires_grad, so there is nothing to check")
+    return objective, learning
