@@ -26,6 +26,7 @@ from lossscape.problem import problem_of
 from lossscape.runs import Run, point_of
 from lossscape.train import train
 from lossscape.trajectory import Stations, moments_of
+from lossscape.vectors import cosine, norm
 from tests.seeing import Page, assert_stands_alone
 
 SMALL = """\
@@ -69,7 +70,7 @@ def test_of_a_quadratic_in_closed_form() -> None:
     centre = torch.linspace(-1.5, 2, 13).double()
     radii = (0.1, 0.7)
     found = in_memory(
-        Bowl(values, centre), rho=radii, adaptive_rho=radii, seeds=3, pairs=200, ascent_steps=40, rise=0.3, seed=2
+        Bowl(values, centre), rho=radii, adaptive_rho=radii, seeds=3, pairs=60, ascent_steps=40, rise=0.3, seed=2
     )
     rows = found.summary.set_index(["measure", "rho"])
     for prefix, bends in (("", values), ("adaptive_", values * centre**2)):
@@ -79,10 +80,10 @@ def test_of_a_quadratic_in_closed_form() -> None:
             assert worst["converged"] == 3
             expected = 0.5 * rho**2 / 13 * float(bends.sum())
             assert average["low"] < average["mean"] < average["high"]
-            spread = rho**2 / 13 * float((bends.square().sum() / 2).sqrt()) / 600**0.5  # of 600 values ½σ² zᵀHz
+            spread = rho**2 / 13 * float((bends.square().sum() / 2).sqrt()) / 180**0.5  # of 180 values ½σ² zᵀHz
             assert average["mean"] == pytest.approx(expected, abs=4 * spread)
             errors = found.table[(found.table["measure"] == f"{prefix}average") & (found.table["rho"] == rho)]["stderr"]
-            assert errors.mean() == pytest.approx(spread * 3**0.5, rel=0.2)
+            assert errors.mean() == pytest.approx(spread * 3**0.5, rel=0.3)
     widths = []
     for seed in (2, 3, 4):
         (direction,) = ls.random_directions({"weight": centre}, 1, seed=seed)
@@ -177,6 +178,10 @@ def test_rows_come_out_alike_of_a_copy_in_another_process(small: Run) -> None:
     done: list[int] = []
     source.rows(source.keys[:4], None, done.append)
     assert sum(done) == sum(map(source.cost, source.keys[:4]))
+    place = source.place(source.keys[0])  # ascent begins elsewhere with every seed, or all would end at one maximum
+    starts = [place.start(0.3, seed) for seed in range(3)]
+    assert [norm(start) for start in starts] == pytest.approx([0.3] * 3)
+    assert max(cosine(starts[0], other) for other in starts[1:]) < 0.9
 
 
 def test_what_is_not_to_be_relied_on(small: Run, monkeypatch: pytest.MonkeyPatch) -> None:
