@@ -68,8 +68,7 @@ def build_convexity(result: Convexity, *, log: bool = False, captioned: bool = T
     losses = surface.values(f"{split}_loss")
     lines = choose_scale(losses, log)
     for column, what in enumerate(LABELS):
-        values = result.values(what)
-        scale = _scale(what, values)
+        values, scale, label = _shown(result, what)
         box = (LEFT + column * step, bottom, wide, high)
         axes = contours(panel, box, surface, scale.heights(values), scale, (lines.heights(losses), lines))
         _mark(axes, result)
@@ -77,7 +76,7 @@ def build_convexity(result: Convexity, *, log: bool = False, captioned: bool = T
         if column == 0:
             axes.set_ylabel(fill(axis_label(surface.settings, "y", 2), LABEL), size=8)
         bar = (box[0] + wide + BAR_GAP, bottom, BAR, high)
-        colour_bar(panel, bar, scale, LABELS[what] + scale.suffix)
+        colour_bar(panel, bar, scale, label)
     return figure
 
 
@@ -90,12 +89,12 @@ def convexity_axes(result: Convexity, ax: Axes | None = None, *, what: str = "ra
     if what not in LABELS:
         raise BadInput(one_of("what", what, LABELS))
     axes = new_axes() if ax is None else ax
-    surface, values = result.surface, result.values(what)
-    losses, scale = surface.values(f"{surface.splits[0]}_loss"), _scale(what, values)
+    surface, (values, scale, label) = result.surface, _shown(result, what)
+    losses = surface.values(f"{surface.splits[0]}_loss")
     lines = choose_scale(losses, log)
     drawn = meshes.draw_contours(axes, surface, scale.heights(values), scale, over=(lines.heights(losses), lines))
     if drawn:
-        texts, _ = meshes.label_contours(axes, drawn, scale, LABELS[what] + scale.suffix, lines)
+        texts, _ = meshes.label_contours(axes, drawn, scale, label, lines)
         meshes.thin_out(axes, texts)
     _mark(axes, result)
     axes.set_xlabel(axis_label(surface.settings, "x", 1))
@@ -108,14 +107,21 @@ def _mark(axes: Axes, result: Convexity) -> None:
         axes.plot(rows["x"], rows["y"], linestyle="", clip_on=False, zorder=4, label="_marks", **look)
 
 
-def _scale(what: str, values: np.ndarray) -> Scale:
-    if what == "smallest":
-        return choose_diverging([values])
+def _shown(result: Convexity, what: str) -> tuple[np.ndarray, Scale, str]:
+    """What is drawn of one of the maps, its scale and its label; λmin with its sign where it has both."""
+    values, label = result.values(what), LABELS[what]
+    known = values[np.isfinite(values)]
     if what == "ratio":
-        known = values[np.isfinite(values)]
         floor = float(known.max()) / 10**DECADES if known.size else 0.0
-        return choose_scale(np.clip(values, floor, None), log=True)
-    return choose_scale(values, log=False)
+        scale = choose_scale(np.clip(values, floor, None), log=True)
+    elif what == "smallest" and (known > 0).any():
+        scale = choose_diverging([values])
+    elif what == "smallest":
+        values, label = -values, f"−1 × {label}"
+        scale = choose_scale(values, log=False)
+    else:
+        scale = choose_scale(values, log=False)
+    return values, scale, label + scale.suffix
 
 
 def _key(result: Convexity) -> list[Artist]:
