@@ -4,7 +4,6 @@ Both are sums over chunks of samples in float64, so they scale with no number of
 formed: ∇⟨∇L, v⟩ is its product with v (Pearlmutter 1994). Everything is in eval mode, and no model is changed.
 """
 
-import copy
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -90,29 +89,10 @@ def curvature_along(
     return dot(direction, hessian_product(objective, parameters, direction, buffers, done))
 
 
-def own_backward(
-    objective: Objective, parameters: Params, buffers: Params | None = None, done: Done | None = None
-) -> str:
+def own_backward(objective: Objective, parameters: Params, buffers: Params | None = None) -> str:
     """The name of a torch.autograd.Function of Python's that a net calls; empty where there is none."""
-    nodes: list[object] = []
-
-    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        nodes.append(outputs.grad_fn)
-        return objective.loss(outputs, targets)
-
-    spied = copy.copy(objective)
-    spied.scoring = copy.copy(objective.scoring)
-    spied.scoring.loss = loss
-    gradient(spied, parameters, buffers, done)
-    seen = set()
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, BackwardCFunction):
-            return type(node).__name__.removesuffix("Backward")
-        if node is not None and node not in seen:
-            seen.add(node)
-            nodes += [following for following, _ in node.next_functions]  # type: ignore[attr-defined]
-    return ""
+    own = (node for node in operations(objective, parameters, buffers) if isinstance(node, BackwardCFunction))
+    return next((type(node).__name__.removesuffix("Backward") for node in own), "")
 
 
 def slopes(output: Tensor, leaves: Sequence[Tensor], create_graph: bool = False) -> Sequence[Tensor]:
@@ -175,6 +155,24 @@ class Shares:
         """What `use(model)` gives while the model has these values; so must be every backward pass."""
         found: Taken = using(self.objective.model, self.objective.ties, self.values | masks, use)
         return found
+
+
+def operations(objective: Objective, parameters: Params, buffers: Params | None = None) -> Iterator[Any]:
+    """The nodes of autograd's graph of the mean loss of an objective's first samples, each once."""
+    found: list[Any] = []
+
+    def note(loss: Tensor, leaves: Sequence[Tensor]) -> None:
+        found.append(loss.grad_fn)
+
+    with recorded(objective):
+        Shares(objective, parameters, buffers).taken(next(objective.chunks()), note)
+    seen = set()
+    while found:
+        node = found.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            found += [following for following, _ in node.next_functions]
 
 
 @contextmanager

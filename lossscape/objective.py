@@ -6,6 +6,7 @@ float64 from the net's outputs and summed in float64, so the mean is that of all
 """
 
 import copy
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -241,6 +242,11 @@ class Objective:
         outputs = self.forward({}, self.laid_out(self.inputs[:1]))
         values = self.per_sample(blank(outputs, len(self)), self.targets)
         return self.means(values)["loss"]
+
+    def loss_scale(self) -> float:
+        """What differences of the loss are small against: `blind_loss`, or 1 where that is no scale."""
+        blind = self.blind_loss()
+        return blind if math.isfinite(blind) and blind > 0 else 1.0
 
     def outputs(
         self, parameters: Params | None = None, buffers: Params | None = None, done: Callable[[int], None] | None = None

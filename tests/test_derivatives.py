@@ -34,9 +34,12 @@ def flat(values: Params) -> Tensor:
     return torch.cat([value.double().flatten() for value in values.values()])
 
 
-def explicit(objective: Objective) -> tuple[Tensor, Tensor]:
-    """∇L [n] and the Hessian [n, n] of the mean loss over all samples at once, of flattened parameters."""
-    values = objective.parameters()
+def explicit(objective: Objective, values: Params | None = None) -> tuple[Tensor, Tensor]:
+    """∇L [n] and the Hessian [n, n] of the mean loss over all samples at once, of flattened parameters.
+
+    values: of the parameters; by default the model's own.
+    """
+    values = objective.parameters() if values is None else values
     sizes = [value.numel() for value in values.values()]
 
     def loss(vector: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from lossscape.errors import BadInput, one_of
+from lossscape.numerals import real
 from lossscape.options import Option
 
 EXPORTS = ("vts", "npz")
@@ -18,6 +19,14 @@ def listed(flag: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
         if word not in allowed:
             raise BadInput(one_of(flag, word, allowed))
     return words
+
+
+def numbers_of(text: str, wanted: str) -> tuple[float, ...]:
+    """The numbers of an option such as `0.1,0.5`, ascending, each once. Raises BadInput that says what is wanted."""
+    try:
+        return tuple(sorted({real(word.strip()) for word in text.split(",")}))
+    except ValueError as error:
+        raise BadInput(f"{text}: {error}; give {wanted}") from None
 
 
 def exports_of(text: str | None) -> tuple[str, ...]:

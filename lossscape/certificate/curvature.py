@@ -164,7 +164,7 @@ def compare_along(
             return "its gradient has kinks, or noise, at every step"
         if 2 * sum(_is_slope(along, group, point) for group in groups) <= len(groups):
             return "the net's gradient is not that of its loss (rounding or detach in its forward pass?)"
-        if name := own_backward(groups[0], point, along.buffers, along.done):
+        if name := own_backward(groups[0], point, along.buffers):
             return f"the net has a backward pass of its own, {name}, which may have no derivative"
     except RuntimeError as error:  # an operation without a second derivative, or too little memory
         return f"the net cannot be differentiated twice: {(str(error).splitlines() or [''])[0]}"

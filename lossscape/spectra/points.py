@@ -67,9 +67,9 @@ def newton_gain(gradient: Tensor, product: Tensor, scale: float) -> float:
     return 0.0 if not slope else slope**3 / (2 * bent) if bent else math.inf
 
 
-def kind_of(index: Index, step: float, gain: float) -> str:
-    """The kind of a point in a word."""
-    if not (step <= CRITICAL and gain <= CRITICAL):
+def kind_of(index: Index, step: float, gain: float, critical: float = CRITICAL) -> str:
+    """The kind of a point in a word; critical: the longest Newton step and the largest gain at a critical point."""
+    if not (step <= critical and gain <= critical):
         return NOT_CRITICAL
     if index.negative:
         return SADDLE

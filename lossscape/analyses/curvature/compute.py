@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lossscape import trajectory
-from lossscape.analyses.curvature.optimizer import stability, weight_decay
+from lossscape.analyses.curvature.optimizer import rates_of, stability, weight_decay
 from lossscape.analyses.curvature.request import Request
 from lossscape.analyses.curvature.result import DENSITY, EIGENVALUES, KEYS, TRACE, WHOLE, WORDS
 from lossscape.derivatives import gradient
@@ -142,16 +142,13 @@ class Matrices:
 
     @cached_property
     def loss_scale(self) -> float:
-        """The loss of outputs that are all 0; 1 where that is no scale."""
-        blind = self.objective.blind_loss()
-        return blind if math.isfinite(blind) and blind > 0 else 1.0
+        """What the gain of a Newton step is small against."""
+        return self.objective.loss_scale()
 
     def decays(self, key: Key) -> Tensor:
         """λ of each number of a block [n], in float64."""
         parameters = self.objective.parameters()
-        sizes = [(self.decay.get(name, 0.0), parameters[name].numel()) for name in self.blocks[key[2]]]
-        parts = [torch.full((size,), rate, dtype=torch.float64) for rate, size in sizes]
-        return torch.cat(parts).to(self.objective.device)
+        return rates_of(self.decay, {name: parameters[name] for name in self.blocks[key[2]]})
 
     def product(self, key: Key, done: Done | None, exact: bool = False) -> MatVec:
         """v ↦ A v with the matrix of a key, weight decay included where it is asked for; exact: in float64."""

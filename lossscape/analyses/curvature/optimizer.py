@@ -1,9 +1,10 @@
 """What a run's optimizer says of curvature: the weight decay of its objective, and where its steps become unstable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from lossscape import optimizers
@@ -11,6 +12,7 @@ from lossscape.config import RunConfig
 from lossscape.errors import BadInput
 from lossscape.problem import Problem
 from lossscape.runs import Run
+from lossscape.vectors import Params
 
 LIMITS: dict[str, tuple[str, Callable[[Any], float | None]]] = {
     "sgd": ("gradient descent, 2/η", lambda given: 2 / given.lr),
@@ -42,6 +44,13 @@ def weight_decay(run: Run, model: nn.Module) -> dict[str, float]:
             )
         found |= {names[id(value)]: rate for value in group["params"] if rate and id(value) in names}
     return found
+
+
+def rates_of(decay: Mapping[str, float], values: Params) -> Tensor:
+    """λ of each number of some parameters [n], in float64 on their device."""
+    return torch.cat(
+        [torch.full_like(v, decay.get(name, 0.0), dtype=torch.float64).flatten() for name, v in values.items()]
+    )
 
 
 def stability(problem: Problem, included: bool) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from lossscape.analyses.drawing import Tables, listed
+from lossscape.analyses.drawing import Tables, listed, numbers_of
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, PointLike
-from lossscape.numerals import real, whole
 from lossscape.options import Embedded, Option
 
 EXAMPLES = (
@@ -26,18 +25,7 @@ def measures_of(text: str) -> tuple[str, ...]:
 
 def radii_of(text: str) -> tuple[float, ...]:
     """The numbers of `--rho 0.05,0.1`, ascending. Raises BadInput."""
-    try:
-        found = tuple(sorted({_number(word.strip()) for word in text.split(",")}))
-    except ValueError as error:
-        raise BadInput(f"{text}: {error}; give radii as in --rho 0.05,0.1") from None
-    return found
-
-
-def _number(word: str) -> float:
-    try:
-        return float(whole(word))
-    except ValueError:
-        return real(word)
+    return numbers_of(text, "radii as in --rho 0.05,0.1")
 
 
 def _radii_word(flag: str) -> Option:
