@@ -757,6 +757,12 @@ CURVATURES = {
         "curvature runs/digits --matrix gradient_covariance --weight-decay include", "is of hessian and ggn"
     ),
 }  # fmt: skip
+SADDLES = {
+    "two_runs": case("saddles runs/digits runs/other", "are of two runs: give the checkpoints of one at a time"),
+    "kinks": case("saddles runs/digits", "kinks in the parameters (relu)", "tanh, sigmoid, gelu, silu, softplus"),
+    "no_number": case("saddles runs/digits --sizes 0.1,x", "0.1,x: a finite number is needed"),
+    "no_length": case("saddles runs/digits --sizes 0,1", "--sizes 0: a number above 0 and up to 100 is needed"),
+}
 SHARPNESS = {
     "two_runs": case("sharpness runs/digits runs/other", "are of two runs: give the checkpoints of one at a time"),
     "measures": case("sharpness runs/digits --measures worst,best", "--measures", "allowed: worst, average,"),
@@ -785,6 +791,7 @@ CASES = {
         ("point", POINTS),
         ("adopt", ADOPTIONS),
         ("curvature", CURVATURES),
+        ("saddles", SADDLES),
         ("sharpness", SHARPNESS),
         ("convexity", CONVEXITY),
         ("gradients", GRADIENTS),

@@ -60,3 +60,8 @@ def convexity(centre: Any, **options: Any) -> Path:
 def gradients(*points: Any, **options: Any) -> Path:
     """The folder of the flow of gradients at some points."""
     return ANALYSES["gradients"].run(**{"points": points, "quiet": True} | options)
+
+
+def saddles(*points: Any, **options: Any) -> Path:
+    """The folder of critical points near some points."""
+    return ANALYSES["saddles"].run(**{"points": points, "quiet": True} | options)

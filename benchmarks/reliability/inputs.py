@@ -55,6 +55,7 @@ NEVER = {"--workers": ("-1", "0", "x", "", "1.5", "nan"), "--scheduler": ("nowhe
 """Options that begin processes or look for them: what they are given in place of the rest."""
 SMALLEST = {
     "curvature": ("--largest", "1"),
+    "saddles": ("--displacements", "0", "--newton-steps", "1"),
     "sharpness": ("--seeds", "1", "--ascent-steps", "2"),
     "convexity": ("--grid", "2", "--samples", "20"),
     "landscape": ("--grid", "2"),

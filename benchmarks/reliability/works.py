@@ -24,6 +24,7 @@ CONFIGS = {
     "own": CONFIG.format(name="own", model="", training="").replace(
         "name: mlp, hidden: [8]", "name: 'own.py:net', hidden: 6"
     ),
+    "smooth": CONFIG.format(name="smooth", model=", activation: tanh", training="").replace("[8]", "[2]"),
     "two": CONFIG.format(name="two", model="", training=""),
 }
 OWN = """\
@@ -118,6 +119,7 @@ WORKS = {
     "curvature of all": Work(
         "curvature runs/b --all --largest 1 --smallest 0 --vectors 0 --trace-vectors 6", share=0.5
     ),
+    "saddles": Work("saddles runs/smooth --displacements 1 --sizes 0.5 --newton-steps 5", share=0.5),
     "sharpness": Work("sharpness runs/a --seeds 2 --ascent-steps 3 --pairs 2 --rho 0.1 --adaptive-rho 1", share=0.5),
     "convexity": Work("convexity runs/a --grid 4x3 --samples 40", share=0.5),
     "gradients": Work("gradients runs/a --all", share=0.5),
@@ -162,7 +164,7 @@ def prepare(folder: Path, processes: Processes) -> dict[str, Path]:
     for name, text in texts.items():
         (fresh / name).write_text(text)
     shutil.copytree(fresh, trained)
-    for name in ("a", "b", "norm"):
+    for name in ("a", "b", "norm", "smooth"):
         must(processes, "train", f"{name}.yaml", "--quiet", cwd=trained)
     (trained / "outside").mkdir()
     for file in (trained / "runs" / "b" / "checkpoints").glob("epoch-*.pt"):

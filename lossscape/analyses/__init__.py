@@ -12,6 +12,7 @@ ANALYSES = {
         Analysis("pair", "pairs", "Paired landscapes"),
         Analysis("solutions", "solutions", "Kinds of solution"),
         Analysis("curvature", "curvature", "Curvature"),
+        Analysis("saddles", "saddles", "Critical points"),
         Analysis("sharpness", "sharpness", "Sharpness"),
         Analysis("convexity", "convexity", "Convexity over planes"),
         Analysis("gradients", "gradients", "Gradient flow"),
