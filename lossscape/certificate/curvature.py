@@ -17,6 +17,7 @@ from itertools import pairwise
 from lossscape.certificate.check import Certified, Check, Findings, Kind, compare
 from lossscape.certificate.reference import Reference
 from lossscape.derivatives import curvature_along, gradient, own_backward
+from lossscape.directions.direction import BENT
 from lossscape.objective import Objective
 from lossscape.vectors import Params, combine, dot, double, norm
 
@@ -126,7 +127,7 @@ def _as_said(result: Certified, reference: Reference) -> list[Check]:
         along = Scaled(vector, (norm(parameters) or 1.0) / norm(vector), double(buffers), reference.done)
         found, settled = second_difference(along, pieces, double(parameters))
         name = f"second difference (dᵀHd) along {axis} at {point} (float64, {settled:,} of {len(whole):,} samples)"
-        checks.append(compare(SAID, name, found, said, RELATIVE * most + FLOOR / along.unit**2))
+        checks.append(compare(SAID, name, found, said, BENT[result.precision] * most + FLOOR / along.unit**2))
     return checks
 
 

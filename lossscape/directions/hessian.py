@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from lossscape.directions.direction import Claim, Direction, Plane, point_name, unit_words
+from lossscape.directions.direction import BENT, Claim, Direction, Plane, point_name, unit_words
 from lossscape.errors import BadInput
 from lossscape.text import number
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 """Residual ‖Hd − λd‖ of a converged eigenvector, relative to |λ|."""
-SLACK = 1e-4
-"""Of the largest |λ|: what dᵀHd and residuals that are computed again may be off, in fp32."""
 NOTHING = 1e-9
 """λ‖θ‖² that is rounding: the curvature along the eigenvector as long as θ."""
 FORESEEN = 40
@@ -118,7 +116,7 @@ class Leading(Direction):
 
         _, objective = self._objective(problem)
         buffers, found = self._buffers(problem, origin), []
-        slack = SLACK * max(map(abs, self.curvatures))
+        slack = BENT[problem.measured.precision] * max(map(abs, self.curvatures))
         for index, direction in enumerate(made):
             product = hessian_product(objective, origin, direction, buffers)
             product = {name: value.cpu() for name, value in product.items()}
