@@ -57,7 +57,7 @@ study-interpolation: $(VENV)/.user  ## linear interpolation as published: SCALE=
 study-minimum: $(VENV)/.user  ## landscapes around true minima as published: SCALE=smoke|laptop|evening|full
 	$(LOSSSCAPE) study configs/studies/minimum.yaml --scale $(SCALE) $(ARGS)
 
-study-curvature: $(VENV)/.user  ## the edge of stability as published: SCALE=smoke|laptop|full
+study-curvature: $(VENV)/.user  ## edge of stability, index of critical points: SCALE=smoke|laptop|full
 	$(LOSSSCAPE) study configs/studies/curvature.yaml --scale $(SCALE) $(ARGS)
 
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt

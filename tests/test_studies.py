@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lossscape.analyses.saddles.result import Saddles
 from scipy.spatial import ConvexHull
 from seeing import Page, assert_stands_alone
 
@@ -25,8 +26,8 @@ from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.errors import BadInput, RunFailed
 from lossscape.results import read_csv, write_csv
 from lossscape.runs import Run
-from lossscape.studies.config import CurvatureStudy, MinimumStudy, Opened, merged
-from lossscape.studies.curvature import Descent, judge_descents
+from lossscape.studies.config import Critical, CurvatureStudy, MinimumStudy, Opened, merged
+from lossscape.studies.curvature import Descent, Points, grows, judge_descents
 from lossscape.studies.interpolation import Line, bends, falls, likeness
 from lossscape.studies.minimum import judge_epochs, judge_surfaces, train_net
 from lossscape.studies.page import write_study_report
@@ -282,9 +283,45 @@ def test_statements_about_gradient_descent(name: str) -> None:
 
 
 def test_gradient_descent_alone_has_the_limit() -> None:
-    for setting, says in (("optimizer.name=momentum", "is of gradient descent"), ("schedule.name=cosine", "constant")):
+    for setting, says in (("optimizer.name=adam", "is of gradient descent"), ("schedule.name=cosine", "constant")):
         with pytest.raises(BadInput, match=says):
             Opened(CONFIGS / "curvature.yaml", "smoke", [setting])
+
+
+RISING = np.repeat(np.arange(6.0), 2)
+POINTS = {  # index fractions of critical points by ascending loss -> the verdict
+    "grows": (RISING, HOLDS),
+    "falls": (-RISING, FAILS),
+    "by chance": (RISING * 7 % 5, FAILS),
+    "all alike": (np.zeros(12), FAILS),
+    "few": (RISING[-7:], OPEN),
+}
+
+
+def points(index: np.ndarray, twice: bool = False) -> Points:
+    """Critical points of ascending loss."""
+    table = pd.DataFrame({
+        "loss": 1 + np.arange(float(len(index))), "index_fraction": index, "smallest": -1.0, "largest": 2.0,
+        "converged": 1, "gradient_curvature": 1.0, "kind": "saddle",
+    })  # fmt: skip
+    return Points("a", 0, Run(Path("a")), Saddles(Path("a"), {}, pd.concat([table] * (1 + twice), ignore_index=True)))
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_statements_about_critical_points(name: str) -> None:
+    index, verdict = POINTS[name]
+    critical = Critical(net="a", sizes=[1.0])
+    assert grows([points(index)], critical).verdict == verdict
+    assert grows([points(index, twice=True)], critical).verdict == verdict  # found twice, they are no more
+    assert grows([points(index), points(RISING)], critical).verdict == {FAILS: PARTLY}.get(verdict, HOLDS)
+
+
+def test_critical_points_are_of_a_net_that_there_is(tmp_path: Path) -> None:
+    shutil.copytree(CONFIGS.parent, tmp_path / "configs")
+    file = tmp_path / "configs" / "studies" / "curvature.yaml"
+    file.write_text(file.read_text().replace("net: small", "net: smal"))
+    with pytest.raises(BadInput, match=r"critical\.net.*'small'"):
+        Opened(file, "laptop")
 
 
 def test_epochs_of_a_run_shorter_than_the_window_say_nothing() -> None:
@@ -306,7 +343,7 @@ class Done(NamedTuple):
     page: Path
 
 
-STATED = {"interpolation": 11, "minimum": 11, "curvature": 3}
+STATED = {"interpolation": 11, "minimum": 11, "curvature": 4}
 """Statements of each study at the smoke scale."""
 
 
@@ -348,7 +385,7 @@ def test_the_page_is_made_again_from_the_files_alone(done: Done) -> None:
 
 
 def test_a_second_call_computes_nothing(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("curve.csv", "surface.csv", "metrics.csv", "measures.csv", "eigenvalues.csv")
+    names = ("curve.csv", "surface.csv", "metrics.csv", "measures.csv", "eigenvalues.csv", "saddles.csv")
     results = [path for path in done.home.rglob("*") if path.name in names]
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in results}
     assert before

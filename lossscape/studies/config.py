@@ -4,7 +4,7 @@ import copy
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from lossscape import yamlfile
 from lossscape.config import Experiment, config_of, lay_over
@@ -41,7 +41,7 @@ class Study(Section):
     varied: ClassVar[tuple[str, ...]] = ("name", "device")
     """Keys of the configs that the study sets."""
 
-    def mistake(self, experiment: Experiment) -> str | None:
+    def mistake(self, net: str, experiment: Experiment) -> str | None:
         """Why the study cannot be made with the experiment of a net."""
         return None
 
@@ -58,7 +58,7 @@ class InterpolationStudy(Study):
     """Whether the lines are evaluated with dropout on, too."""
     varied = (*Study.varied, "seed")
 
-    def mistake(self, experiment: Experiment) -> str | None:
+    def mistake(self, net: str, experiment: Experiment) -> str | None:
         """Lines need checkpoints at both ends, and dropout that is kept on must be there."""
         training = experiment.training
         if "1" in self.starts and (training.epochs < 2 or training.checkpoint_every != 1):
@@ -89,8 +89,23 @@ class MinimumStudy(Study):
     window: Count = 3
 
 
+class Critical(Section):
+    """Critical points near the checkpoints of a net (Dauphin et al., arXiv:1406.2572)."""
+
+    net: str
+    """One of the study's, small and smooth."""
+    displacements: Annotated[int, Field(ge=0, le=100_000)] = 1
+    sizes: Annotated[list[Rate], Field(min_length=1), AfterValidator(_once)]
+    weight_decay: Literal["exclude", "include"] = "include"
+    """As of `lossscape saddles`."""
+    p_value: Fraction = 0.05
+    """The largest of a correlation that counts."""
+    least: Annotated[int, Field(ge=4, le=100_000)] = 8
+    """Distinct critical points that a seed needs to be judged."""
+
+
 class CurvatureStudy(Study):
-    """Cohen et al. (arXiv:2103.00065): gradient descent at the edge of stability."""
+    """Cohen et al. (arXiv:2103.00065): gradient descent at the edge of stability; and critical points."""
 
     study: Literal["curvature"]
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
@@ -107,10 +122,25 @@ class CurvatureStudy(Study):
     """The last part of training, in which it hovers or does not."""
     share: Fraction = 0.9
     """Of the late checkpoints, so many must be within the band."""
+    critical: Critical | None = None
+    """Whose index and loss are looked at; null: none are."""
     varied = (*Study.varied, "seed", "optimizer.lr")
 
-    def mistake(self, experiment: Experiment) -> str | None:
+    @model_validator(mode="after")
+    def _knows_its_net(self) -> "CurvatureStudy":
+        if self.critical is not None and self.critical.net not in self.nets:
+            raise ValueError("critical.net: " + one_of("net", self.critical.net, self.nets))
+        return self
+
+    @property
+    def descended(self) -> list[str]:
+        """The nets whose gradient descent is looked at."""
+        return [net for net in self.nets if self.critical is None or net != self.critical.net]
+
+    def mistake(self, net: str, experiment: Experiment) -> str | None:
         """The limit 2/η is of plain gradient descent at a constant rate."""
+        if net not in self.descended:
+            return None
         if (name := experiment.optimizer.name) != "sgd":
             return f"optimizer.name {name}: the limit of stability 2/η is of gradient descent, sgd"
         if experiment.schedule.name != "constant":
@@ -158,7 +188,7 @@ class Opened:
                 raise BadInput(f"{path}: experiments: " + one_of("net", net, self.study.nets))
         self.configs = {net: self._config(net) for net in self.study.nets}
         for net in self.configs:  # every mistake is said before anything is trained
-            if mistake := self.study.mistake(self.experiment(net, {})):
+            if mistake := self.study.mistake(net, self.experiment(net, {})):
                 raise BadInput(f"{path}, scale {scale}, net {net}: {mistake}")
 
     @property

@@ -1,7 +1,8 @@
-"""The study of curvature: full-batch gradient descent, and where the largest eigenvalue of the Hessian goes under it.
+"""The study of curvature: where the largest eigenvalue of the Hessian goes under gradient descent, and critical points.
 
 Cohen, Kaur, Li, Kolter and Talwalkar (ICLR 2021, arXiv:2103.00065): it rises to 2/η, above which steps on a quadratic
-would grow, and hovers there, while the loss still falls over time, if not at every step.
+would grow, and hovers there, while the loss still falls over time, if not at every step. Dauphin et al. (NeurIPS 2014,
+arXiv:1406.2572): of critical points the index, the part of eigenvalues that are negative, grows with the loss.
 """
 
 from collections.abc import Sequence
@@ -15,16 +16,19 @@ import numpy as np
 from lossscape.analyses.curvature import compute as curvature
 from lossscape.analyses.curvature.request import Request
 from lossscape.analyses.curvature.result import Curvature, read
+from lossscape.analyses.saddles import compute as saddles
+from lossscape.analyses.saddles.result import Saddles
+from lossscape.analyses.saddles.result import read as read_saddles
 from lossscape.errors import BadInput
 from lossscape.execution import Execution
 from lossscape.results import read_csv
 from lossscape.runs import Run, point_of
-from lossscape.studies.config import CurvatureStudy, Opened
+from lossscape.studies.config import Critical, CurvatureStudy, Opened
 from lossscape.studies.stability import ratios
 from lossscape.studies.statements import Say, Statement, judged, spread
 from lossscape.train import train
 
-COHEN = "Cohen et al."
+COHEN, DAUPHIN = "Cohen et al.", "Dauphin et al."
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def run_curvature(
     opened: Opened, study: CurvatureStudy, home: Path, device: str, say: Say, quiet: bool
 ) -> tuple[list[Statement], list[dict[str, Any]]]:
     """Train what is missing, compute eigenvalues; returns the statements, judged, and a row of measures a run."""
-    wanted = [(net, rate, seed) for net in study.nets for rate in study.learning_rates for seed in study.seeds]
+    wanted = [(net, rate, seed) for net in study.descended for rate in study.learning_rates for seed in study.seeds]
     found: list[Descent] = []
     for count, (net, rate, seed) in enumerate(wanted, 1):
         more = {"name": f"{net}-lr-{rate:g}-seed-{seed}", "seed": seed, "optimizer": {"lr": rate}}
@@ -96,11 +100,67 @@ def run_curvature(
         found.append(Descent(net, rate, seed, run, result))
     statements = [
         statement
-        for net in study.nets
+        for net in study.descended
         for rate in study.learning_rates
         for statement in judge_descents([each for each in found if (each.net, each.rate) == (net, rate)], study)
     ]
-    return statements, [_row(each, study) for each in found]
+    rows = [_row(each, study) for each in found]
+    if study.critical is not None:
+        points = find_points(opened, study, study.critical, home, device, say, quiet)
+        statements.append(grows(points, study.critical))
+        rows += [_points_row(each) for each in points]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return statements, [{name: row.get(name, float("nan")) for name in columns} for row in rows]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Critical points near the checkpoints of a run."""
+
+    net: str
+    seed: int
+    run: Run
+    result: Saddles
+
+
+def find_points(
+    opened: Opened, study: CurvatureStudy, critical: Critical, home: Path, device: str, say: Say, quiet: bool
+) -> list[Points]:
+    """Train a run for each seed and search from its checkpoints."""
+    found = []
+    for count, seed in enumerate(study.seeds, 1):
+        more = {"name": f"{critical.net}-seed-{seed}", "seed": seed}
+        experiment = opened.begun(critical.net, more, home, device)
+        say(f"critical points {count} of {len(study.seeds)}: {experiment.name}")
+        run = train(experiment, home, quiet=quiet)
+        request = saddles.Request(
+            (str(run.path),), displacements=critical.displacements, sizes=tuple(critical.sizes),
+            weight_decay=critical.weight_decay,
+        )  # fmt: skip
+        result = read_saddles(saddles.compute(request, Execution(device, quiet=quiet)))
+        found.append(Points(critical.net, seed, run, result))
+    return found
+
+
+def grows(points: Sequence[Points], critical: Critical) -> Statement:
+    """That index and loss of critical points go together."""
+    known = [each for each in points if len(each.result.distinct) >= critical.least]
+    found = [each.result.correlation for each in known]
+    outcomes = [each is not None and each.rho > 0 and each.p_value <= critical.p_value for each in found]
+    evidence = (
+        f"{spread([len(each.result.distinct) for each in points])} distinct critical points a seed from "
+        f"{spread([len(each.result.table) for each in points])} starts"
+    )
+    if known:
+        rho = spread([each.rho if each else float("nan") for each in found])
+        least = max(each.p_value if each else 1.0 for each in found)
+        evidence += f"; Spearman's ρ of index fraction and loss {rho}, p at most {least:.2g}"
+    evidence += (
+        f"; a seed with {critical.least} points or more counts where ρ > 0 and p ≤ {critical.p_value:g}: "
+        f"{_counted(outcomes)}"
+    )
+    claim = f"the index of critical points grows with their loss ({points[0].net})"
+    return Statement(DAUPHIN, claim, judged(outcomes), evidence)
 
 
 def judge_descents(descents: Sequence[Descent], study: CurvatureStudy) -> list[Statement]:
@@ -167,4 +227,17 @@ def _row(each: Descent, study: CurvatureStudy) -> dict[str, Any]:
         "epoch_reached": each.reached(study.band), "late_mean": float(late.mean()), "late_min": float(late.min()),
         "late_max": float(late.max()), "late_share": each.share(study), "late_loss_first": float(losses[0]),
         "late_loss_last": float(losses[-1]), "late_rises": float((np.diff(losses) > 0).mean()),
+    }  # fmt: skip
+
+
+def _points_row(each: Points) -> dict[str, Any]:
+    distinct, correlation = each.result.distinct, each.result.correlation
+    return {
+        "net": each.net, "seed": each.seed, "folder": f"{each.run.name}/saddles/{each.result.folder.name}",
+        "starts": len(each.result.table), "critical": len(each.result.converged), "distinct": len(distinct),
+        "loss_least": float(distinct["loss"].min()), "loss_most": float(distinct["loss"].max()),
+        "index_least": float(distinct["index_fraction"].min()),
+        "index_most": float(distinct["index_fraction"].max()),
+        "rho": float("nan") if correlation is None else correlation.rho,
+        "p_value": float("nan") if correlation is None else correlation.p_value,
     }  # fmt: skip

@@ -10,6 +10,7 @@ from lossscape import yamlfile
 from lossscape.analyses.curvature.result import Curvature
 from lossscape.analyses.curvature.result import read as read_curvature
 from lossscape.analyses.interpolate.result import read
+from lossscape.analyses.saddles.result import read as read_saddles
 from lossscape.errors import BadInput
 from lossscape.figures.curves import curve_picture
 from lossscape.figures.facts import facts_of
@@ -20,7 +21,7 @@ from lossscape.results import read_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
 from lossscape.results.resolution import ROUGH, ROUGH_NOTE, UNRESOLVED
 from lossscape.runfiles import RunFiles
-from lossscape.studies.stability import build_stability, stability_caption
+from lossscape.studies.stability import POINTS_CAPTION, build_points, build_stability, stability_caption
 from lossscape.studies.statements import STATEMENTS, STUDY, spread
 from lossscape.text import number
 
@@ -114,6 +115,7 @@ def _minimum(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page:
 def _curvature(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
     groups: dict[str, list[tuple[str, Curvature]]] = {}
     rows = []
+    measures, points = measures[measures["limit"].notna()], measures[measures["limit"].isna()]
     for (net, rate, limit), own in measures.groupby(["net", "learning_rate", "limit"], sort=False):
         title = f"{net}, η = {rate:g}, 2/η = {limit:.3g}"
         groups[title] = [
@@ -131,10 +133,33 @@ def _curvature(home: Path, settings: dict[str, Any], measures: pd.DataFrame, pag
             _statements(home),
             page.draw(figure, "stability.png", alt, stability_caption(band, late)),
             Table(rows, ["net and rate", *DESCENT_MEASURES.values()], caption),
+            *(_points(home, points, page) if len(points) else []),
             _training(_runs_of_lines(home, measures[measures["seed"] == measures["seed"].iloc[0]]), page),
         ],
         files=_files(home, page),
     )
+
+
+def _points(home: Path, measures: pd.DataFrame, page: Page) -> list[Picture | Table]:
+    """Critical points: index against loss, and how they go together, a seed a row."""
+    records = measures.to_dict("records")
+    found = [(f"seed {each['seed']:g}", read_saddles(home / each["folder"])) for each in records]
+    alt = (
+        "Index fraction of critical points against their loss, a colour for each seed; the table has the correlations."
+    )
+    rows = [
+        [
+            name, *(f"{each[key]:,.0f}" for key in ("starts", "critical", "distinct")),
+            f"{each['loss_least']:.3g} to {each['loss_most']:.3g}",
+            f"{each['index_least']:.3g} to {each['index_most']:.3g}", f"{each['rho']:.3g}", f"{each['p_value']:.2g}",
+        ]
+        for (name, _), each in zip(found, records, strict=True)
+    ]  # fmt: skip
+    head = ["run", "starts", "critical points", "distinct", "loss", "index fraction", "Spearman's ρ", "p"]
+    return [
+        page.draw(build_points(found, captioned=False), "critical-points.png", alt, POINTS_CAPTION),
+        Table(rows, head, "Of the distinct points, which no symmetry of the net makes of one another."),
+    ]
 
 
 FRONTS = {

@@ -1,4 +1,4 @@
-"""The largest eigenvalues of several runs over training, in units of the limit of stability 2/η, as a figure."""
+"""Curvature of several runs as figures: largest eigenvalues over training in units of 2/η, and critical points."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lossscape.analyses.curvature.result import WHOLE, Curvature
+from lossscape.analyses.saddles.result import Saddles
 from lossscape.figures.style import COLOURS, numbers, sheet, style
 from lossscape.text import number
 
+POINTS_CAPTION = (
+    "Distinct critical points near the checkpoints of a run for each seed: the part of the eigenvalues that is "
+    "negative, against the loss, weight decay included where the search was of it."
+)
+MARK: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 4, "alpha": 0.7}
 SECOND: dict[str, Any] = {"alpha": 0.45, "linewidth": 0.8, "linestyle": (0, (1, 1))}
 
 
@@ -69,3 +75,21 @@ def stability_caption(band: float, late: float) -> str:
         f"descent on a quadratic would grow. Shaded: within {number(100 * band)} % of it over the last "
         f"{number(100 * late)} % of the epochs, where the statements look."
     )
+
+
+@style()
+def build_points(runs: Sequence[tuple[str, Saddles]], *, captioned: bool = True) -> Figure:
+    """Index fraction against loss of the distinct critical points of several runs. runs: by name."""
+    marks: list[dict[str, Any]] = [MARK | {"color": COLOURS[i % len(COLOURS)]} for i in range(len(runs))]
+    key = [Line2D([], [], label=name, **look) for (name, _), look in zip(runs, marks, strict=True)]
+    caption = POINTS_CAPTION if captioned else None
+    figure, panel = sheet(6.5, 3.8, "Critical points: index against loss", caption, key)
+    axes = panel.subplots()
+    for (name, result), look in zip(runs, marks, strict=True):
+        points = result.distinct
+        axes.plot(points["loss"], points["index_fraction"], label=name, **look)
+    axes.set_xlabel("loss")
+    axes.set_ylabel("index fraction")
+    numbers(axes.xaxis)
+    numbers(axes.yaxis)
+    return figure
