@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lossscape.analyses.saddles.result import Saddles
 from scipy.spatial import ConvexHull
 from seeing import Page, assert_stands_alone
 
 from lossscape.analyses.curvature.result import Curvature
 from lossscape.analyses.interpolate.measures import convexity_defect
+from lossscape.analyses.saddles.result import Saddles
 from lossscape.errors import BadInput, RunFailed
 from lossscape.results import read_csv, write_csv
 from lossscape.runs import Run
