@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lossscape.analyses import ANALYSES
 from lossscape.analyses.convexity.result import Convexity
 from lossscape.analyses.curvature.result import Curvature
+from lossscape.analyses.saddles.result import Saddles
 from lossscape.analyses.sharpness.result import Sharpness
 from lossscape.batches import called, changed
 from lossscape.certificate.summary import summary
@@ -209,6 +210,26 @@ class ConvexityMap(Kept):
         return "\n".join([*self.result.lines(), summary(self.result.folder)])
 
 
+class CriticalPoints(Kept):
+    """Critical points: `table` has a row for each start."""
+
+    result: Saddles
+
+    @property
+    def distinct(self) -> "pd.DataFrame":
+        """The first row of each critical point."""
+        return self.result.distinct
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw index fraction against loss; returns the axes."""
+        from lossscape.analyses.saddles.figure import saddles_axes
+
+        return saddles_axes(self.result, ax)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.result.lines())
+
+
 class Sharp(Kept):
     """Sharpness: `table` has a row for each measure, radius and seed."""
 
@@ -367,6 +388,26 @@ def sharpness(
     """
     run = _run(model, loss, (inputs, targets), test, output)
     return Sharp(_at(run, [*checkpoints, model], "sharpness", test, options), "sharpness", run)
+
+
+def saddles(
+    model: nn.Module,
+    loss: str | Loss,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    test: tuple[Any, Any] | None = None,
+    checkpoints: Sequence[Net] = (),
+    output: str | None = None,
+    **options: Any,
+) -> CriticalPoints:
+    """Critical points near a small module with smooth activations, and near random displacements of it.
+
+    Arguments as for `curvature`; options: those of `lossscape saddles`, as displacements=20, sizes=(0.1, 1.0). There is
+    no optimizer, so weight_decay="include" is refused.
+    """
+    run = _run(model, loss, (inputs, targets), test, output)
+    return CriticalPoints(_at(run, [*checkpoints, model], "saddles", test, options), "saddles", run)
 
 
 def _around(run: LiveRun, nets: Sequence[Net], name: str, test: Any, options: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from conftest import Answer
 from test_derivatives import explicit
 from torch import Tensor
 
+import lossscape as ls
 from lossscape.analyses.saddles.compute import Searches
 from lossscape.analyses.saddles.request import Request
 from lossscape.analyses.saddles.result import Saddles, read, summary_of
@@ -223,6 +224,26 @@ def test_gone_on_with_from_any_row(tiny: Run) -> None:
     assert not (folder / "points.csv").exists()
 
 
+def test_a_module_in_memory(tmp_path: Path) -> None:
+    """A linear net's squared error has one critical point, which Newton's first step reaches from everywhere."""
+    generator = torch.Generator().manual_seed(0)
+    inputs, targets = torch.randn(40, 3, generator=generator), torch.randn(40, 2, generator=generator)
+    found = ls.saddles(
+        torch.nn.Linear(3, 2), "mse", inputs, targets, displacements=3, sizes=(0.1, 1.0), descent_steps=0, quiet=True
+    )
+    ones = torch.cat([inputs, torch.ones(40, 1)], 1).double()
+    truth = targets.double() - ones @ torch.linalg.lstsq(ones, targets.double()).solution
+    assert len(found.table) == 7
+    assert found.table["converged"].all()
+    np.testing.assert_allclose(found.table["loss"], float(truth.square().mean()), rtol=1e-12)
+    assert found.distinct["kind"].tolist() == ["near-minimum"]
+    curvatures = torch.linalg.eigvalsh(ones.T @ ones / 40)
+    assert found.table[["smallest", "largest"]].iloc[0].tolist() == pytest.approx(curvatures[[0, -1]].tolist())
+    assert repr(found).startswith("7 starts: 7 critical points, 1 of them distinct; 0 not converged")
+    assert found.plot().get_ylabel().startswith("index fraction")
+    assert {"saddles.png", "summary.json"} <= {path.name for path in found.save(tmp_path / "kept").iterdir()}
+
+
 def result_of(rows: list[dict[str, float]]) -> Saddles:
     """A result with some rows."""
     base = {"checkpoint": "a", "size": 0.0, "converged": 1, "smallest": -1.0, "largest": 2.0, "kind": "saddle",
@@ -284,8 +305,6 @@ def test_nets_without_a_newton_step_are_told_why(change: str, words: str | None,
     if words is None:
         assert len(read(saddles(run.path, **few)).table) == 1
         return
-    from lossscape import BadInput
-
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(ls.BadInput, match=words):
         saddles(run.path, **few)
     assert not run.results("saddles").exists()

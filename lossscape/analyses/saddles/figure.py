@@ -15,7 +15,7 @@ from lossscape.analyses.saddles.request import Drawing
 from lossscape.analyses.saddles.result import FILE, SUMMARY, Saddles
 from lossscape.figures import captions
 from lossscape.figures.section import Page, Section, Sentences, Table
-from lossscape.figures.style import numbers, save, sheet, style
+from lossscape.figures.style import new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words
 from lossscape.text import number
@@ -47,8 +47,10 @@ def build_saddles(result: Saddles, *, captioned: bool = True) -> Figure:
     return figure
 
 
-def saddles_axes(result: Saddles, axes: Axes) -> None:
-    """Draw the points with a colour bar into axes."""
+@style()
+def saddles_axes(result: Saddles, ax: Axes | None = None) -> Axes:
+    """Draw the points with a colour bar into axes, by default new ones; returns the axes."""
+    axes: Axes = new_axes() if ax is None else ax
     lost, found = result.lost[_drawn(result)], result.converged
     axes.plot(
         finite(lost["loss"].to_numpy()), lost["index_fraction"], "o", markersize=4, markerfacecolor="none",
@@ -71,6 +73,7 @@ def saddles_axes(result: Saddles, axes: Axes) -> None:
     axes.set_ylabel("index fraction: share of negative eigenvalues")
     numbers(axes.xaxis)
     numbers(axes.yaxis)
+    return axes
 
 
 def _drawn(result: Saddles) -> np.ndarray:

@@ -69,6 +69,7 @@ class Request:
         Embedded(
             leave=("dropout", "mask_seed", "batch_norm", "metrics", "precision"),
             types={"split": Literal["train", "test"]},
+            help={"samples": "Of the split, one stratified subset."},
         ),
     ] = Measured(precision="fp64")
 
