@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from lossscape.analyses.saddles.request import Drawing
-from lossscape.analyses.saddles.result import FILE, SUMMARY, Saddles
+from lossscape.analyses.saddles.result import FILE, GRADIENT_FLAT, SUMMARY, Saddles
 from lossscape.figures import captions
 from lossscape.figures.section import Page, Section, Sentences, Table
 from lossscape.figures.style import new_axes, numbers, save, sheet, style
@@ -120,7 +120,10 @@ def _caption(result: Saddles) -> str:
         result.correlation_words(), result.threshold(),
     ]  # fmt: skip
     if len(result.gradient_flat):
-        words.append("Gradient-flat: ‖∇L‖² is stationary and ∇L is not 0, so there is no critical point.")
+        words.append(
+            "Gradient-flat: ∇L lies along directions with hardly any curvature, "
+            f"‖H∇L‖ ≤ {number(GRADIENT_FLAT)} ‖H‖‖∇L‖."
+        )
     if left := int((~_drawn(result)).sum()):
         words.append(f"{left:,} not converged at larger losses are not drawn.")
     return " ".join([*words, *captions.conditions(result, [settings["split"]], "each checkpoint")])

@@ -20,7 +20,7 @@ MEASURED = ("loss", "gradient_norm", "gradient_curvature", "converged", "index_f
 SAME = 1e-5
 """Two points are one where loss and both ends of the spectrum differ by no more than this part of their scale."""
 GRADIENT_FLAT = 1e-3
-"""‖H∇L‖ / (‖H‖ ‖∇L‖) of a point at most, where ‖∇L‖² is stationary and ∇L is not 0."""
+"""‖H∇L‖ / (‖H‖ ‖∇L‖) at most, where ‖∇L‖² is all but stationary though ∇L is not 0."""
 RESAMPLES = 9_999
 LEAST = 4
 """Points of which a correlation is told."""
@@ -56,7 +56,7 @@ class Saddles(Result):
 
     @property
     def gradient_flat(self) -> pd.DataFrame:
-        """Of these, the rows that ended where ‖∇L‖² is stationary and ∇L is not 0."""
+        """Of these, the rows that ended where ‖∇L‖² is all but stationary though ∇L is not 0."""
         return self.lost[self.lost["gradient_curvature"] <= GRADIENT_FLAT]
 
     @cached_property
@@ -111,8 +111,8 @@ class Saddles(Result):
         """Starts, critical points, and starts that led to none."""
         return (
             f"{len(self.table):,} starts: {len(self.converged):,} critical points, {len(self.distinct):,} of them "
-            f"distinct; {len(self.lost):,} not converged, {len(self.gradient_flat):,} of these where ‖∇L‖² is "
-            "stationary and ∇L is not 0"
+            f"distinct; {len(self.lost):,} not converged, {len(self.gradient_flat):,} of these gradient-flat "
+            "(∇L along directions with hardly any curvature)"
         )
 
     def correlation_words(self) -> str:
