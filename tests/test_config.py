@@ -25,6 +25,7 @@ SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 PARAMETERS = {
     "edge_of_stability": 64 * 32 + 32 + 32 * 10 + 10,
+    "digits_saddles": 64 * 3 + 3 + 3 * 10 + 10,
     "digits_mlp": 64 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10,
     "mnist_mlp": 784 * 100 + 100 + 100 * 100 + 100 + 100 * 10 + 10,
     "mnist_4nn_100": 784 * 100 + 100 + 100 * 100 + 100 + 100 * 10 + 10,
