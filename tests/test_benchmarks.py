@@ -108,6 +108,7 @@ def test_wrong_words_are_refused(words: list[str]) -> None:
     assert stop.value.code == 2
 
 
+@pytest.mark.slow
 def test_a_measurement_in_a_process_of_its_own(tmp_path: Path) -> None:
     code = (
         "import json, sys; from pathlib import Path; from benchmarks.training import __main__ as training\n"

@@ -354,7 +354,9 @@ def is_alive(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.parametrize(("number", "count"), [(signal.SIGTERM, 1), (signal.SIGKILL, 2)])
+@pytest.mark.parametrize(
+    ("number", "count"), [(signal.SIGTERM, 1), pytest.param(signal.SIGKILL, 2, marks=pytest.mark.slow)]
+)
 def test_workers_go_with_their_driver(number: signal.Signals, count: int, tmp_path: Path) -> None:
     driver, workers = start_driver(tmp_path / "driver", count)
     assert all(map(is_alive, workers))

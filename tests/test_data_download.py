@@ -313,6 +313,7 @@ def test_torchvision_can_be_used() -> None:
     assert len(module.datasets.MNIST.resources) == 4
 
 
+@pytest.mark.slow
 def test_missing_operator_is_mended(tmp_path: Path) -> None:
     """A package that does what torchvision does without its compiled part, in a process of its own."""
     (tmp_path / "torchvision").mkdir()

@@ -29,7 +29,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```(?:{language})\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
 
 
-DRAWN = ("README.md", "figures.md")
+DRAWN = ("figures.md",)
 """Pages whose figures are drawn; of the others each analysis's own tests draw them."""
 
 

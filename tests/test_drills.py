@@ -82,6 +82,8 @@ def tree(tmp_path: Path) -> Iterator[Tree]:
     copy.processes.close()
 
 
+pytestmark = pytest.mark.slow
+
 SIGN = '''\
 """The direction that moves every parameter away from 0 alike."""
 

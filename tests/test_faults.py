@@ -144,6 +144,7 @@ def test_resume_command_finds_a_run_that_is_not_in_runs(processes: Processes, un
     assert_same_run(elsewhere / "faulty", undisturbed / "runs" / "faulty")
 
 
+@pytest.mark.slow
 def test_signal_to_the_installed_program(place: Path) -> None:
     """The whole program, started as a user does; it would train for hours."""
     words = [sys.executable, "-m", "lossscape", "train", "faulty.yaml", "--set", "training.epochs=1000000"]
@@ -641,9 +642,9 @@ def test_full_disk_while_evaluating(
 @pytest.mark.parametrize(
     ("where", "code", "said"),
     [
-        (">&-", 0, ""),
+        pytest.param(">&-", 0, "", marks=pytest.mark.slow),
         ("> /dev/full", 1, "lossscape: No space left on device; what was written before stays readable, "),
-        ("| true", 1, ""),
+        pytest.param("| true", 1, "", marks=pytest.mark.slow),
     ],
     ids=["closed", "full", "without_a_reader"],
 )

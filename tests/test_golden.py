@@ -24,9 +24,26 @@ WAIT = 900
 """Seconds: all requests are asked for in the first test, which takes a slow machine minutes."""
 
 
+def cases() -> list[Any]:
+    """All requests: the first of each command, and the others, which are slow together."""
+    begun: set[str] = set()
+    found = []
+    for name, request in REQUESTS.items():
+        command = lines_of(request)[0].split()[0]
+        quick = command not in begun and command != "study"
+        begun.add(command)
+        found.append(pytest.param(name, marks=() if quick else pytest.mark.slow))
+    return found
+
+
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The answers to all requests, of one process, whichever of pytest's workers needs them first."""
+def answers(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The answers to the requests of this session, of one process, whichever of pytest's workers needs them first."""
+    names = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.originalname == test_the_answer_is_the_frozen_one.__name__
+    ]
     base = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         base = base.parent  # what the workers of a session share
@@ -34,7 +51,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with alone(base / "golden.lock"):
         if not (folder / "answers.json").exists():
             folder.mkdir()  # fails in the second worker where the requests failed in the first
-            asked(folder)
+            asked(folder, names)
     return dict(json.loads((folder / "answers.json").read_text(encoding="utf-8")))
 
 
@@ -47,7 +64,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.timeout(WAIT)
-@pytest.mark.parametrize("name", REQUESTS)
+@pytest.mark.parametrize("name", cases())
 def test_the_answer_is_the_frozen_one(name: str, answers: dict[str, Any]) -> None:
     said = differences(expected_of(name), answers[name])
     assert not said, "\n".join(["", *(f"lossscape {line}" for line in lines_of(REQUESTS[name])), *said])

@@ -347,7 +347,10 @@ STATED = {"interpolation": 11, "minimum": 11, "curvature": 4}
 """Statements of each study at the smoke scale."""
 
 
-@pytest.fixture(scope="module", params=["interpolation", pytest.param("minimum", marks=pytest.mark.slow), "curvature"])
+@pytest.fixture(
+    scope="module",
+    params=["interpolation", *(pytest.param(n, marks=pytest.mark.slow) for n in ("minimum", "curvature"))],
+)
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A study at the smoke scale."""
     opened = Opened(CONFIGS / f"{request.param}.yaml", "smoke")
