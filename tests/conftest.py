@@ -22,7 +22,7 @@ from lossscape.files import write_bytes
 from lossscape.runs import Run
 from lossscape.train import train
 
-SLOW = ("resnet50", "resnet18_no_shortcuts")
+SLOW = ("resnet", "data_parallel")
 """Cases of the shared tables that are slow; the other ones hold the same laws."""
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 os.environ["LOSSSCAPE_CACHE"] = tempfile.mkdtemp(prefix="lossscape-tests-")  # plans and pictures of tests alone

@@ -84,6 +84,7 @@ def test_the_run_is_that_of_training(place: Path, trained: Run, cli: Callable[..
     assert config["model"] == trained.config.resolved()["model"]
 
 
+@pytest.mark.slow
 def test_every_command_works_on_it(place: Path, cli: Callable[..., Answer], processes: Processes) -> None:
     assert cli("adopt", "adopted.yaml", "ck/*.pt", "--quiet").err == ""
     assert cli("report", "runs/digits").code == 0  # with its figure drawn; those of the others are drawn elsewhere

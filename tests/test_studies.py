@@ -374,6 +374,7 @@ def test_a_study_says_of_each_statement_whether_it_holds(done: Done) -> None:
         assert " ".join(row["evidence"].split()) in seen.text
 
 
+@pytest.mark.slow
 def test_the_page_is_made_again_from_the_files_alone(done: Done) -> None:
     page = done.page
     before = {path: path.read_bytes() for path in page.parent.rglob("*") if path.is_file()}
