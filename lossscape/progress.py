@@ -122,5 +122,5 @@ class Progress:
         left = f"{duration((self.total - self.done) / rate)} left" if rate > 0 else "? left"
         if self.done > self.total:  # it was more than could be foreseen
             left = "little left"
-        parts = [self.text, f"{rate:,.0f} {self.unit}/s", left]
+        parts = [self.text, f"{rate:{',.0f' if rate >= 10 else '.2g'}} {self.unit}/s", left]
         return ", ".join(part for part in parts if part)

@@ -102,7 +102,7 @@ def fill(
                 table.title or table.folder.parent.name, total, cost, quiet=execution.quiet, unit=table.unit,
                 begun=len(known), seconds=seconds, words=getattr(plan, "words", ""),
             ) as done,
-            _computed(source, plan, engine, execution, done) as compute,
+            computed(source, plan, engine, execution, done) as compute,
         ):  # fmt: skip
             while (keys := rounds.missing(known)) is not None:
                 blocks = _blocks(source, keys, known, plan)
@@ -177,19 +177,23 @@ def _blocks(source: Rows, keys: Sequence[Key], known: dict[Key, Row], plan: Any)
 
 
 @contextmanager
-def _computed(
-    source: Rows, plan: Any, engine: PlannedEngine | None, execution: Execution, done: Done
+def computed(
+    source: Rows, plan: Any, engine: PlannedEngine | None, execution: Execution, done: Done, threads: int | None = None
 ) -> Iterator[Compute]:
-    """What computes blocks of rows and gives those of each with its index: this process, or workers."""
+    """What computes blocks of rows and gives those of each with its index: this process, or workers.
+
+    threads: of torch in each worker, by default as `open_workers` has it.
+    """
     if execution.workers is None and execution.scheduler is None:
         yield lambda blocks: ((index, source.rows(block, plan, done)) for index, block in enumerate(blocks))
         return
     from lossscape.evaluate.cluster import open_workers
 
-    with open_workers(workers=execution.workers, scheduler=execution.scheduler, stop=lambda: done(0)) as cluster:
+    workers, scheduler = execution.workers, execution.scheduler
+    with open_workers(workers=workers, scheduler=scheduler, threads=threads, stop=lambda: done(0)) as cluster:
         # the bits depend on the threads of those that compute
         if engine:
-            engine.note(threads=cluster.threads, workers=execution.workers or execution.scheduler)
+            engine.note(threads=cluster.threads, workers=workers or scheduler)
 
         def compute(blocks: list[list[Key]]) -> Iterator[tuple[int, list[Row]]]:
             for index, rows in cluster.evaluate(source, plan, blocks):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,13 @@ def train(
     quiet: bool = True,
     tensorboard: bool = False,
     until: int | None = None,
+    loaded: data.Data | None = None,
+    told: Callable[[int], None] = lambda epochs: None,
 ) -> Run:
     """Train the experiment in `folder`/name and return its run; one that exists is continued or, done, left alone.
 
-    until: the epoch after which to stop, as an interruption would: a later call continues to the same bits. Raises
+    until: the epoch after which to stop, as an interruption would: a later call continues to the same bits; loaded: its
+    data set, where that is at hand; told: is given 1 after every epoch. Raises
     BadInput (nothing was changed), RunFailed (a non-finite loss; everything before it is kept) or Interrupted (SIGINT
     or SIGTERM; the step was finished and saved).
     """
@@ -60,19 +64,24 @@ def train(
         if device.type == "cuda" and world.size > 1:
             device = devices.pick(f"cuda:{world.local_rank}")
         check_folder(run, experiment, overwrite)
-        setup, state = prepare(experiment, run, device, world, until)
+        setup, state = prepare(experiment, run, device, world, until, loaded)
         if not world.writes:
             return train_as_replica(setup, state)
         with held(run.path, "training"):
             check_folder(run, experiment, overwrite)  # again: loading the data took its time
-            return train_as_writer(setup, state, overwrite=overwrite, quiet=quiet, writer=writer)
+            return train_as_writer(setup, state, overwrite=overwrite, quiet=quiet, writer=writer, told=told)
 
 
 def prepare(
-    experiment: Experiment, run: Run, device: torch.device, world: parallel.World, until: int | None = None
+    experiment: Experiment,
+    run: Run,
+    device: torch.device,
+    world: parallel.World,
+    until: int | None = None,
+    loaded: data.Data | None = None,
 ) -> tuple[Setup, State]:
     """Load the data and build model, loss and optimizer. Raises BadInput where they do not fit together."""
-    loaded = data.load(experiment.dataset, device)
+    loaded = data.load(experiment.dataset, device) if loaded is None else loaded
     model = models.build(experiment.model, loaded.shape, loaded.outputs, experiment.seed).to(device)
     few = loaded.train.inputs[:2]
     last = all(habits_of(copied(model).train(mode), few).channels_last for mode in (False, True))
@@ -118,7 +127,15 @@ def micro_batch(experiment: Experiment, model: nn.Module, inputs: Inputs) -> int
     return min(cache_chunk(model, inputs), training.batch_size)
 
 
-def train_as_writer(setup: Setup, state: State, *, overwrite: bool, quiet: bool, writer: Any) -> Run:
+def train_as_writer(
+    setup: Setup,
+    state: State,
+    *,
+    overwrite: bool,
+    quiet: bool,
+    writer: Any,
+    told: Callable[[int], None] = lambda epochs: None,
+) -> Run:
     """Train as the process that writes. writer: TensorBoard's SummaryWriter, the class, or None."""
     run, experiment = setup.run, setup.experiment
     teacher = check_teacher(run, experiment, overwrite=overwrite)
@@ -138,7 +155,7 @@ def train_as_writer(setup: Setup, state: State, *, overwrite: bool, quiet: bool,
     board = writer(str(run.tensorboard_folder)) if writer is not None else None
     try:
         with stop_on_signals() as stop, progress:
-            run_epochs(setup, state, log, Watch(progress, board), stop)
+            run_epochs(setup, state, log, Watch(progress, board, told), stop)
         say_state(run, "finished" if is_finished(experiment, state) else "interrupted", state)
     except Interrupted:
         say_state(run, "interrupted", state)

@@ -1,6 +1,7 @@
 """What a user sees while a run trains: progress, lines, TensorBoard."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lossscape.errors import BadInput
@@ -18,9 +19,14 @@ LOOK_EVERY_SECONDS = 0.25
 class Watch:
     """Shows steps and epochs of one run."""
 
-    def __init__(self, progress: Progress | None, tensorboard: Any = None) -> None:
-        """progress: None in the silent processes of data parallel training; tensorboard: a SummaryWriter."""
-        self._progress, self._tensorboard = progress, tensorboard
+    def __init__(
+        self, progress: Progress | None, tensorboard: Any = None, told: Callable[[int], None] = lambda epochs: None
+    ) -> None:
+        """progress: None in the silent processes of data parallel training; tensorboard: a SummaryWriter.
+
+        told: is given 1 after every epoch of training.
+        """
+        self._progress, self._tensorboard, self._told = progress, tensorboard, told
         self._looked = 0.0
         self._accuracy = ""
 
@@ -38,6 +44,8 @@ class Watch:
 
     def epoch(self, setup: "Setup", state: "State", row: dict[str, Any]) -> None:
         """After an epoch's metrics."""
+        if row["epoch"] > 0:
+            self._told(1)
         self._accuracy = f", test accuracy {row['test_accuracy']:.2%}" if "test_accuracy" in row else ""
         if self._progress is not None:
             self._progress.line(

@@ -33,7 +33,7 @@ _works: dict[str, tuple[Any, torch.device | None]] = {}
 def versions() -> dict[str, str]:
     """What must be the same wherever points of one result are evaluated."""
     code = hashlib.sha256()
-    for pattern in ("*.py", "evaluate/**/*.py", "models/*.py"):
+    for pattern in ("*.py", "evaluate/**/*.py", "models/*.py", "train/*.py", "data/*.py", "optimizers/*.py"):
         for file in sorted(ROOT.glob(pattern)):
             code.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     known = devices.facts(torch.device("cpu"))["versions"]

@@ -1,0 +1,203 @@
+"""Many experiments, so many at a time: each a run of its own, whichever process trains it."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lossscape import data, devices, yamlfile
+from lossscape.config import Experiment, config_of
+from lossscape.errors import BadInput, RunFailed
+from lossscape.evaluate.rows import Done, Key, Meter, Row
+from lossscape.execution import Execution
+from lossscape.manifest import read_bytes
+from lossscape.progress import Progress
+from lossscape.results.table import AGAIN, computed, raise_if_stopped
+from lossscape.runs import Run
+from lossscape.signals import Interrupted, stop_on_signals
+from lossscape.train.checks import check_folder
+from lossscape.train.start import train
+
+FINISHED, FAILED, REFUSED = "finished", "failed", "refused"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one experiment."""
+
+    run: Run
+    state: str
+    """FINISHED; FAILED, while it trained (a loss that is not finite); or REFUSED, before it did."""
+    reason: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason without remedies, the same wherever the runs lie."""
+        return self.reason.partition(";")[0]
+
+    def checked(self) -> Run:
+        """The run, trained. Raises RunFailed where it is not."""
+        if self.state != FINISHED:
+            raise RunFailed(f"{self.run.name} {self.state}: {self.reason}")
+        return self.run
+
+
+def train_all(
+    experiments: Sequence[Experiment],
+    folder: str | Path = "runs",
+    execution: Execution | None = None,
+    *,
+    threads: int | None = 1,
+    title: str = "training",
+) -> list[Outcome]:
+    """Train experiments in `folder`/name, `execution.workers` at a time; returns what became of each, in their order.
+
+    By default they are trained one after the other in this process. Runs that exist are continued, finished ones left
+    alone; one that fails does not stop the others, and is tried again from its last epoch by the next call. Runs of the
+    same threads have the same bits whichever processes train them, and how many. On a scheduler's workers `folder` and
+    the data are looked for in the same places as here.
+
+    execution: workers or scheduler, overwrite, and quiet; threads: of torch for each run, one by default, which suits
+    small nets; None: as torch has it, or with workers their share of the cores; title: of the progress.
+
+    Raises BadInput before anything is trained where two experiments have the same name, where a run of that name has
+    another config, or where data are missing; RunFailed where workers die; OSError where the disk is full; Interrupted
+    on SIGINT or SIGTERM, when what was finished is kept.
+    """
+    execution = execution or Execution(quiet=True)
+    home = Path(folder).absolute()
+    check_names([each.name for each in experiments])
+    runs = [Run(home / each.name) for each in experiments]
+    pending = []
+    for index, (run, experiment) in enumerate(zip(runs, experiments, strict=True)):
+        if execution.overwrite or not is_done(run, experiment):
+            check_folder(run, experiment, execution.overwrite)
+            pending.append(index)
+    found = {index: Outcome(run, FINISHED) for index, run in enumerate(runs)}
+    if not pending:
+        return list(found.values())
+    source = Trainings([experiments[index] for index in pending], home, execution.overwrite)
+    source.check_data()
+    if execution.processes == 1:  # the same without processes to start
+        execution = execution.here
+    blocks: list[list[Key]] = [[(key,)] for key in range(len(pending))]
+    total = sum(source.cost(key) for (key,) in blocks)
+    with (
+        stop_on_signals() as stop,
+        Progress(title, total, "epochs", quiet=execution.quiet) as progress,
+        torch_threads(threads),
+    ):
+        finished = 0
+
+        def done(amount: int) -> None:
+            raise_if_stopped(stop)
+            if amount:
+                progress.say(f"{finished} of {len(pending)} runs")
+                progress.advance(amount)
+
+        progress.announce(f"{title}: {len(pending)} of {len(runs)} runs to train in {home}")
+        with computed(source, None, None, execution, done, threads) as compute:
+            for index, (row,) in compute(blocks):
+                finished += 1
+                at = pending[index]
+                found[at] = Outcome(runs[at], row["state"], row["reason"])
+                if row["reason"]:
+                    progress.announce(f"{runs[at].name} {row['state']}: {found[at].why}")
+        raise_if_stopped(stop)
+    return list(found.values())
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise BadInput where two runs would lie in one folder, as file systems tell names apart."""
+    folded = [name.casefold() for name in names]
+    if twice := next((name for name in names if folded.count(name.casefold()) > 1), None):
+        raise BadInput(f"two experiments would be the run {twice}: give each a name of its own")
+
+
+def is_done(run: Run, experiment: Experiment) -> bool:
+    """Whether a run has nothing left to train for this very experiment, by its small files."""
+    state = run.state()
+    if state.get("state") != FINISHED or not run.epoch_file(int(state.get("epoch", 0))).exists():
+        return False
+    try:
+        return read_bytes(run.config_file) == yamlfile.dump(experiment.resolved(run.path)).encode()
+    except OSError:
+        return False
+
+
+class Trainings:
+    """Experiments as rows, by their index: what became of each."""
+
+    columns = ("state", "reason")
+
+    def __init__(self, experiments: Sequence[Experiment], home: Path, overwrite: bool) -> None:
+        """home: the folder of the runs, absolute."""
+        self._home, self._overwrite = home, overwrite
+        self._configs = [each.resolved(home / each.name) for each in experiments]
+        """Plain, since what a config is checked against does not travel."""
+        self._command = list(sys.argv)
+        self._loaded: tuple[str, data.Data] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without data: each worker loads its own."""
+        return self.__dict__ | {"_loaded": None}
+
+    def check_data(self) -> None:
+        """Raise BadInput where a data set is missing, which workers would find, or download, each for itself."""
+        firsts = {json.dumps(config["dataset"]): config for config in reversed(self._configs)}
+        for config in firsts.values():  # the first is loaded last, and kept
+            self._data(self._experiment(config), config)
+
+    def cost(self, key: Key) -> int:
+        """Epochs."""
+        return max(1, int(self._configs[key[0]]["training"]["epochs"]))
+
+    def rows(self, keys: Sequence[Key], plan: Any, done: Done | None = None) -> list[Row]:
+        """Train them one after the other."""
+        return [self._row(key, Meter(done, self.cost(key))) for key in keys]
+
+    def _row(self, key: Key, meter: Meter) -> Row:
+        config = self._configs[key[0]]
+        sys.argv = self._command  # which a run says that it was made by
+        try:
+            experiment = self._experiment(config)
+            train(experiment, self._home, overwrite=self._overwrite, loaded=self._data(experiment, config), told=meter)
+        except Interrupted as error:
+            raise Interrupted(error.number, AGAIN) from None
+        except (RunFailed, BadInput) as error:
+            meter.finish()
+            return {
+                "state": FAILED if isinstance(error, RunFailed) else REFUSED,
+                "reason": " ".join(str(error).split()),
+            }
+        meter.finish()
+        return {"state": FINISHED, "reason": ""}
+
+    def _experiment(self, config: dict[str, Any]) -> Experiment:
+        return config_of(Experiment, config, config["name"], self._home / config["name"])
+
+    def _data(self, experiment: Experiment, config: Any) -> data.Data:
+        """The data set, kept for the next run: most runs of a sweep have the same."""
+        device = devices.pick(experiment.device)
+        key = json.dumps([config["dataset"], str(device)])
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None  # before the next one takes memory
+            self._loaded = (key, data.load(experiment.dataset, device))
+        return self._loaded[1]
+
+
+@contextmanager
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """So many threads of torch in this process, then as many as before; None: leave them."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,135 @@
+"""Many experiments at once: the same runs however many are trained at a time, and one that fails stops no other."""
+
+import csv
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lossscape.config import Experiment, experiment_from
+from lossscape.errors import BadInput, RunFailed
+from lossscape.execution import Execution
+from lossscape.runs import Run
+from lossscape.signals import Interrupted
+from lossscape.train import train
+from lossscape.train.several import train_all
+from lossscape.train.watch import Watch
+
+
+def experiment(name: str, **more: Any) -> Experiment:
+    base = {
+        "name": name,
+        "device": "cpu",
+        "dataset": {"name": "synthetic", "shape": [1, 2, 2], "train": 20, "test": 10},
+        "model": {"name": "mlp", "hidden": [3]},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+        "training": {"epochs": 2, "batch_size": 5},
+    }
+    return experiment_from(base | more)
+
+
+def metrics(run: Run) -> list[dict[str, str]]:
+    """metrics.csv but for the seconds."""
+    with run.metrics_file.open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+DIVERGES = {"optimizer": {"name": "sgd", "lr": 1e15}}
+
+
+def test_all_are_trained_as_each_alone_and_one_that_fails_stops_no_other(tmp_path: Path) -> None:
+    wanted = [experiment("a"), experiment("b", **DIVERGES), experiment("c", seed=1)]
+    before = torch.get_num_threads()
+    found = train_all(wanted, tmp_path / "many")
+    assert [each.run.name for each in found] == ["a", "b", "c"]
+    assert [each.state for each in found] == ["finished", "failed", "finished"]
+    assert found[1].why.startswith("the loss is ")
+    assert str(tmp_path) not in found[1].why
+    with pytest.raises(RunFailed, match="b failed: the loss is"):
+        found[1].checked()
+    assert torch.get_num_threads() == before
+    for each in (found[0], found[2]):
+        alone = train(next(one for one in wanted if one.name == each.run.name), tmp_path / "alone")
+        assert metrics(each.checked()) == metrics(alone)
+        assert each.run.checkpoint("last").sha256 == alone.checkpoint("last").sha256
+    assert metrics(found[0].run) != metrics(found[2].run)
+
+
+def test_what_is_finished_is_left_alone_and_what_was_begun_is_continued(tmp_path: Path) -> None:
+    wanted = [experiment("a"), experiment("b", seed=1)]
+    train(wanted[0], tmp_path)
+    train(wanted[1], tmp_path, until=1)
+    left = (tmp_path / "a" / "environment.json").read_bytes()
+    whole = train_all(wanted, tmp_path / "whole")
+    for one, other in zip(train_all(wanted, tmp_path), whole, strict=True):
+        assert metrics(one.checked()) == metrics(other.checked())
+    assert (tmp_path / "a" / "environment.json").read_bytes() == left
+    longer = [experiment("a", training={"epochs": 3, "batch_size": 5})]
+    assert [row["epoch"] for row in metrics(train_all(longer, tmp_path)[0].run)] == ["0", "1", "2", "3"]
+
+
+def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    train(experiment("b"), tmp_path)
+    with pytest.raises(BadInput, match=r"was made with another config \(seed: 0, now 1\)"):
+        train_all([experiment("a"), experiment("b", seed=1)], tmp_path)
+    with pytest.raises(BadInput, match="two experiments would be the run A"):
+        train_all([experiment("A"), experiment("a")], tmp_path)
+    assert not (tmp_path / "a").exists()
+    few = {"name": "synthetic", "shape": [1, 2, 2], "train": 20, "test": 10, "train_size": 30}
+    with pytest.raises(BadInput, match="train_size"):
+        train_all([experiment("a"), experiment("b", dataset=few)], tmp_path / "few")
+    assert not (tmp_path / "few" / "a").exists()
+    single = {"model": {"name": "mlp", "hidden": [3], "batch_norm": True}, "training": {"epochs": 1, "batch_size": 1}}
+    found = train_all([experiment("d", **single), experiment("a")], tmp_path)
+    assert [each.state for each in found] == ["refused", "finished"]
+    assert "BatchNorm" in found[0].why
+    assert not (tmp_path / "d" / "metrics.csv").exists()
+
+
+@pytest.fixture
+def signals_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Has a signal come to this process after so many steps."""
+
+    def at(steps: int, number: int) -> None:
+        left, step = [steps], Watch.step
+
+        def counted(*words: Any) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), number)
+            step(*words)
+
+        monkeypatch.setattr(Watch, "step", counted)
+
+    return at
+
+
+def test_a_signal_stops_within_a_step_and_says_how_to_continue(
+    tmp_path: Path, signals_at: Callable[[int, int], None]
+) -> None:
+    wanted = [experiment("a"), experiment("b", seed=1)]
+    signals_at(6, signal.SIGTERM)
+    with pytest.raises(Interrupted, match="the same command once more") as stop:
+        train_all(wanted, tmp_path)
+    assert stop.value.exit_code == 143
+    assert Run(tmp_path / "a").state()["state"] == "interrupted"
+    assert not (tmp_path / "b").exists()
+    again = train_all(wanted, tmp_path)
+    whole = train_all(wanted, tmp_path / "whole")
+    assert [metrics(each.run) for each in again] == [metrics(each.run) for each in whole]
+
+
+@pytest.mark.slow
+def test_workers_train_the_same_bits(tmp_path: Path) -> None:
+    wanted = [experiment(f"r{seed}", seed=seed) for seed in range(3)] + [experiment("bad", **DIVERGES)]
+    one = train_all(wanted, tmp_path / "1", Execution(workers=1, quiet=True))
+    two = train_all(wanted, tmp_path / "2", Execution(workers=2, quiet=True))
+    for a, b in zip(one, two, strict=True):
+        assert (a.run.name, a.state, a.why) == (b.run.name, b.state, b.why)
+        assert metrics(a.run) == metrics(b.run)
+    assert one[0].run.checkpoint("last").sha256 == two[0].run.checkpoint("last").sha256
+    assert "worker" not in two[0].run.environment()["command"]
