@@ -126,6 +126,13 @@ class NotFinite(Facts):
     words: str
 
 
+class Shares(Facts):
+    """What certificate.json says of the principal components of several runs and one of these."""
+
+    run: str
+    shares: list[float]
+
+
 class Certificate(Facts):
     """certificate.json"""
 
@@ -139,6 +146,7 @@ class Certificate(Facts):
     cosine: float | None = None
     precision_check: Rounding | None = None
     explained_variance: list[float] = []
+    explained_variance_of_each: list[Shares] = []
     not_checked: dict[str, str] | None = None
     not_finite: NotFinite | None = None
     changed_by_hand: list[str] = []

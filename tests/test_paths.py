@@ -74,6 +74,33 @@ def test_principal_directions_are_those_of_an_explicit_svd(own_run: Run) -> None
     assert surface.y[-1] > spots[:, 1].max()
 
 
+def test_principal_directions_of_several_runs_together(own_run: Run) -> None:
+    other = other_run(own_run, "other", noisy)
+    runs = (other, own_run)
+    folder = landscape(point(str(own_run.path)), grid=(3, 3), directions="pca", path=True, runs=runs, of_all=True)
+    assert "pca-of-2-runs" in folder.name
+    each = [np.stack([flat(run.checkpoint(str(e)).state()) for e in range(4)]) for run in (own_run, other)]
+    deltas = np.concatenate(each) - each[0][3]
+    _, values, rows = np.linalg.svd(deltas, full_matrices=False)
+    stored = torch.load(folder / "directions.pt", weights_only=True)
+    for axis, row in zip("xy", rows, strict=False):
+        assert abs(flat(stored[axis]) @ row) == pytest.approx(1, abs=1e-10)
+    made = read_surface(folder).settings["directions"]
+    assert [run["run"] for run in made["runs"]] == ["digits", "other"]
+    explained = values**2 / (values**2).sum()
+    assert made["explained"] == pytest.approx(explained[:2])
+    wanted = [((part @ rows[:2].T) ** 2).sum(0) / (part**2).sum() for part in (deltas[:4], deltas[4:])]
+    assert np.array(made["explained_of_each"]) == pytest.approx(np.array(wanted))
+    certificate = json.loads((folder / "certificate.json").read_text())
+    assert certificate["passed"]
+    assert [run["shares"] for run in certificate["explained_variance_of_each"]] == made["explained_of_each"]
+    assert "part of Σ‖θₖ − θ‖² along component 2, of other" in {check["name"] for check in certificate["checks"]}
+    shares = [" and ".join(f"{100 * share:.1f} %" for share in run) for run in wanted]
+    assert f"of each run's own: digits {shares[0]}, other {shares[1]}" in words_of(build_path(read_surface(folder)))
+    again = landscape(point(str(own_run.path)), grid=(3, 3), directions="pca", path=True, runs=(other,), of_all=True)
+    assert again == folder  # A's run is among them, named or not
+
+
 def test_a_path_in_a_plane_that_holds_it(own_run: Run) -> None:
     own_run.checkpoint("2").path.unlink()  # three points are left, which lie in the plane through them
     folder = landscape(
@@ -250,6 +277,8 @@ def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., t
         (("--directions", "pca", "--seed", "3"), "nothing is drawn"),
         (("--dims", "1", "--path"), "--dims 1 out"),
         ((run,), "are for --path"),
+        (("--directions", "pca", "--path", "--of-all"), "name the other runs behind --path"),
+        (("--path", run, "--of-all"), "--of-all is for --directions pca"),
     ):
         code, _, err = cli("landscape", run, *words, "-q")
         assert (code, told in err) == (2, True), err

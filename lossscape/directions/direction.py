@@ -70,6 +70,8 @@ class Direction:
     """The usual range; None: what holds the points of the plane."""
     by_filter: ClassVar[bool] = False
     """Whether filters are scaled, by --normalize and --ignore, and orthogonal each to its like."""
+    of_runs: ClassVar[bool] = False
+    """Whether they may be of several runs together, by --of-all."""
     drawn_from: ClassVar[int] = 3
     """The first of them that --seed draws."""
 
@@ -102,9 +104,9 @@ class Direction:
         """
         raise NotImplementedError
 
-    def within(self, centre: Point) -> Run | None:
-        """The run whose checkpoints its range holds already."""
-        return None
+    def within(self, centre: Point) -> Sequence[Run]:
+        """The runs whose checkpoints its range holds already."""
+        return ()
 
     # what follows is of directions that were made: `settings` has what was found
 

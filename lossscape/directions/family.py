@@ -27,11 +27,11 @@ DIRECTIONS: dict[str, type[Direction]] = {
 NAMED = {name: kind.help for name, kind in DIRECTIONS.items() if kind.help}
 """Those that `--directions NAME` asks for, with what it says of them; each other one has an option of its own."""
 if TYPE_CHECKING:
-    from lossscape.runs import Point
+    from lossscape.runs import Point, Run
 
     Name = str
 else:
-    Point = str  # as the command line gives it
+    Point = Run = str  # as the command line gives it
     Name = Literal[tuple(NAMED)]
 
 
@@ -69,6 +69,8 @@ class Asked:
         ),
     ] = None
     seed: Annotated[int, Option("Of random directions.", least=0)] = 0
+    together: "tuple[Run, ...]" = ()
+    """The runs whose checkpoints pca is of, where it is of several; no option of its own."""
 
 
 def choose(centre: "Point", dims: int, asked: Asked = Asked()) -> Direction:
@@ -87,6 +89,8 @@ def choose(centre: "Point", dims: int, asked: Asked = Asked()) -> Direction:
     if len(own) + (asked.name != Asked.name) > 1:
         raise BadInput(f"--directions {asked.name}, --through and --towards are three different planes: choose one")
     kind = DIRECTIONS[own[0] if own else asked.name]
+    if asked.together and not kind.of_runs:
+        raise BadInput(f"--of-all is for --directions pca: directions of {kind.name} are not of runs; leave it out")
     if not kind.by_filter and (asked.normalize is not None or asked.ignore is not None):
         which = "--normalize" if asked.normalize is not None else "--ignore"
         raise BadInput(f"{which} is of random directions; those of {kind.name} have length 1: leave it out")

@@ -1,13 +1,13 @@
 """What a certificate and engine.json say, in words and rows: checks, lengths, errors, and how it was computed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lossscape.certificate.by_hand import BY_HAND
 from lossscape.figures.section import Certificate, Table, flat_rows, value_text
 from lossscape.progress import duration
-from lossscape.text import number
+from lossscape.text import number, shortened
 
 OUTCOMES = {True: "passed", False: "FAILED", None: "for comparison only: other BatchNorm statistics"}
 UNDEFINED = "not compared: not finite"
@@ -26,6 +26,7 @@ CHOSEN = {
 SHOWN = (
     "passed", "checks", "model_unchanged", "samples_checked", "centre_norm", "direction_norms", "cosine",
     "precision_check", "points_checked", "rows_checked", "not_checked", "not_finite", "explained_variance",
+    "explained_variance_of_each",
 )  # fmt: skip
 """Keys of a certificate that have rows and words of their own."""
 CHECK_HEAD = ("check", "value", "reference", "relative difference", "difference", "tolerance", "outcome")
@@ -89,6 +90,10 @@ def _name(check: Mapping[str, Any]) -> str:
     return f"{check['name']}, at {check['at']}" if check.get("at") else str(check["name"])
 
 
+def _percents(shares: Sequence[float]) -> str:
+    return ", ".join(f"{100 * share:.1f} %" for share in shares)
+
+
 def _value(value: Any, digits: int = 8) -> str:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     return number(float(value), digits) if plain else value_text(value)
@@ -129,7 +134,9 @@ def fact_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
     if "cosine" in certificate:
         rows.append(["cosine between the directions", number(certificate["cosine"], 3)])
     if shares := certificate.get("explained_variance"):
-        rows.append(["share of the variance along each direction", ", ".join(f"{100 * s:.1f} %" for s in shares)])
+        rows.append(["share of the variance along each direction", _percents(shares)])
+    for each in certificate.get("explained_variance_of_each") or []:
+        rows.append([f"the same of {shortened(each['run'])} alone", _percents(each["shares"])])
     if check := certificate.get("precision_check"):
         rows.append(["points evaluated again in fp32", value_text(check.get("points"))])
         for which in ("largest", "mean"):

@@ -48,6 +48,8 @@ class Components:
     """λᵢ / Σ λ: the part of Σ‖δₖ‖² that lies along each."""
     coordinates: np.ndarray
     """[K, number] of the points along them."""
+    squares: np.ndarray
+    """[K] ‖δₖ‖² of the points."""
 
 
 def principal_components(
@@ -73,6 +75,7 @@ def principal_components(
         [{name: value.to(origin[name].device) for name, value in each.items()} for each in directions],
         (leading / total).tolist(),
         vectors * np.sqrt(leading),
+        np.diag(products),
     )
 
 

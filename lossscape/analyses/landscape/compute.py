@@ -115,10 +115,11 @@ class Around:
     def of(cls, request: Request, execution: Execution, shared: Shared) -> "Around":
         """Open what a request names, and check it. Raises BadInput."""
         centre = point_of(request.centre)
-        direction = choose(centre, request.dims, request.asked)
         runs = [Run.open(each) for each in request.runs] or [centre.run] if request.path else []
         for run in runs:
             check_same_net(centre.run, run)
+        together = {run.path.resolve(): run for run in (centre.run, *runs)} if request.of_all else {}
+        direction = choose(centre, request.dims, replace(request.asked, together=tuple(together.values())))
         check_grid(request.grid or (), request.ranges.spans)  # before anything is loaded
         problem = shared.problem or problem_of(centre, request.measured, execution.device)
         base = problem.values(direction.made_at)[0] if direction.made_at else None
@@ -142,8 +143,8 @@ class Around:
     @property
     def seen(self) -> list[Run]:
         """The runs whose paths a range has to hold beside the points of the plane."""
-        within = self.direction.within(self.centre)
-        return [run for run in self.runs if self.fits and (within is None or run.path != within.path)]
+        within = {run.path.resolve() for run in self.direction.within(self.centre)}
+        return [run for run in self.runs if self.fits and run.path.resolve() not in within]
 
     def settings(self) -> dict[str, Any]:
         """What is computed, as far as it is known before that."""

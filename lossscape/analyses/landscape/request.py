@@ -17,6 +17,7 @@ EXAMPLES = (
     "lossscape landscape runs/mnist_mlp --auto-range 10 --refine 500",
     "lossscape landscape runs/cifar10_resnet50 --samples 2000 --precision bf16",
     "lossscape landscape runs/mnist_mlp --directions pca --path",
+    "lossscape landscape runs/sgd --directions pca --path runs/sgd runs/adam --of-all",
     "lossscape landscape runs/sgd --through runs/adam runs/sgd@first --path runs/sgd runs/adam",
     "lossscape landscape runs/sgd --towards runs/adam",
     "lossscape landscape runs/sgd@5 --directions-of runs/sgd@last",
@@ -60,6 +61,9 @@ class Request:
     path: Annotated[bool, Option("Draw the checkpoints of A's run, or of the runs named behind, over the plane.")] = (
         False
     )
+    of_all: Annotated[
+        bool, Option("With --directions pca --path RUNS: of the checkpoints of A's run and of RUNS together.")
+    ] = False
     measured: Annotated[Measured, Embedded(leave=("dropout", "mask_seed"))] = Measured()
 
     def __post_init__(self) -> None:
@@ -71,6 +75,8 @@ class Request:
             raise BadInput(f"{self.runs[0]}: runs behind A are for --path; did you mean --towards {self.runs[0]}?")
         if self.path and self.dims == 1:
             raise BadInput("--path is drawn on a plane: leave --dims 1 out")
+        if self.of_all and not self.runs:
+            raise BadInput("--of-all: name the other runs behind --path, or leave it out")
         object.__setattr__(self, "grid", grid_of(GRIDS[self.dims] if self.grid is None else self.grid, self.dims))
         if self.dims == 1:
             object.__setattr__(self, "ranges", Ranges(x_range=self.ranges.x_range))
