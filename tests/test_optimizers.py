@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
-from lossscape.optimizers import FAMILY, OPTIMIZERS, build
+from lossscape.optimizers import FAMILY, OPTIMIZERS, Lookahead, build
 
 STEPS = 50
 Gradient = Callable[[np.ndarray], np.ndarray]
@@ -142,6 +142,18 @@ def nesterov(g_of: Gradient, theta: np.ndarray, lr: float, momentum: float = 0.9
     return sgd(g_of, theta, lr, momentum, nesterov=True, **more)
 
 
+def nesterov_lookahead(
+    g_of: Gradient, theta: np.ndarray, lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+) -> Iterator[np.ndarray]:
+    """Sutskever et al. 2013, equations 3 and 4."""
+    v = np.zeros_like(theta)
+    while True:
+        ahead = theta + momentum * v
+        v = momentum * v - lr * (g_of(ahead) + weight_decay * ahead)
+        theta = theta + v
+        yield theta
+
+
 def momentum(g_of: Gradient, theta: np.ndarray, lr: float, momentum: float = 0.9, **more: Any) -> Iterator[np.ndarray]:
     return sgd(g_of, theta, lr, momentum, **more)
 
@@ -159,6 +171,8 @@ CASES: list[tuple[str, Method, dict[str, Any]]] = [
     ("momentum", momentum, {"lr": 0.1, "momentum": 0.0}),
     ("nesterov", nesterov, {"lr": 0.1}),
     ("nesterov", nesterov, {"lr": 0.1, "momentum": 0.6, "weight_decay": 0.05}),
+    ("nesterov_lookahead", nesterov_lookahead, {"lr": 0.1}),
+    ("nesterov_lookahead", nesterov_lookahead, {"lr": 0.1, "momentum": 0.6, "weight_decay": 0.05}),
     ("adagrad", adagrad, {}),
     (
         "adagrad",
@@ -187,11 +201,18 @@ def parameter_at(theta: np.ndarray, layout: str) -> nn.Parameter:
     return nn.Parameter(matrix if layout == "plain" else matrix.T.contiguous().T)
 
 
+def looked_ahead(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """As the caller of every optimizer does before it takes a gradient."""
+    if isinstance(optimizer, Lookahead):
+        optimizer.look_ahead()
+    return optimizer
+
+
 def take_steps(optimizer: torch.optim.Optimizer, parameter: nn.Parameter, steps: int) -> np.ndarray:
     """θ after each step, [steps, 6]."""
     path = []
     for _ in range(steps):
-        optimizer.zero_grad()
+        looked_ahead(optimizer).zero_grad()
         loss(parameter).backward()
         optimizer.step()
         path.append(parameter.detach().numpy().flatten())
@@ -235,7 +256,7 @@ def test_a_parameter_whose_first_gradient_comes_late_starts_there(name: str) -> 
     expected = take_steps(build(spec_of(name, lr=0.1), [fresh]), fresh, 4)
     path = []
     for _ in range(4):
-        optimizer.zero_grad()
+        looked_ahead(optimizer).zero_grad()
         (loss(early) + loss(late)).backward()
         optimizer.step()
         path.append(late.detach().numpy().flatten())
@@ -250,6 +271,7 @@ def test_memory_layout_of_a_gradient_does_not_matter(name: str) -> None:
         parameter = nn.Parameter(weight.clone().contiguous(memory_format=torch.channels_last))
         optimizer = build(spec_of(name, lr=0.1), [parameter])
         for _ in range(3):
+            looked_ahead(optimizer)
             parameter.grad = slope.clone().contiguous(memory_format=layout)
             optimizer.step()
         ends.append(parameter.detach())
@@ -269,6 +291,30 @@ def test_nesterov_by_definition_is_the_librarys_form_at_the_point_ahead() -> Non
         v = alpha * v - eta * gradient(theta + alpha * v)
         theta = theta + v
         np.testing.assert_allclose(ahead, theta + alpha * v, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["nesterov", "nesterov_lookahead"])
+def test_nesterovs_definition_begins_where_the_library_form_does(name: str) -> None:
+    """v = 0 at first, so both take the gradient at the start, and differ by αv after the first step."""
+    parameter = parameter_at(START, "plain")
+    first = take_steps(build(spec_of(name, lr=0.1, momentum=0.9), [parameter]), parameter, 1)[0]
+    factor = 1.9 if name == "nesterov" else 1.0
+    np.testing.assert_allclose(first, START - 0.1 * factor * gradient(START), rtol=1e-13)
+
+
+def test_a_gradient_that_was_not_taken_ahead_is_refused_and_looking_twice_is_looking_once() -> None:
+    parameter = parameter_at(START, "plain")
+    optimizer = build(spec_of("nesterov_lookahead", lr=0.1), [parameter])
+    take_steps(optimizer, parameter, 3)
+    at = parameter.detach().clone()
+    with pytest.raises(RuntimeError, match="look_ahead"):
+        optimizer.step()
+    ahead = [parameter.detach().clone() for _ in range(2) if looked_ahead(optimizer)]
+    assert torch.equal(*ahead)
+    assert not torch.equal(ahead[0], at)
+    optimizer.zero_grad()
+    optimizer.step()  # without a gradient it goes back, bit for bit
+    assert torch.equal(parameter.detach(), at)
 
 
 @pytest.mark.parametrize("schedule", [False, True])

@@ -20,6 +20,7 @@ from lossscape.files import CsvLog
 from lossscape.losses import Loss, smooth
 from lossscape.modules import laid_out
 from lossscape.objective import Objective
+from lossscape.optimizers import Lookahead
 from lossscape.outputs import logits_of
 from lossscape.runs import Run
 from lossscape.seeds import derive, generator, seed_device
@@ -116,6 +117,8 @@ def take_step(setup: Setup, state: State, batch: Tensor) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = group["initial_lr"] * schedule
 
+    if isinstance(state.optimizer, Lookahead):
+        state.optimizer.look_ahead()
     loss = backward(setup, state, batch)
 
     gradients = [p.grad for p in state.model.parameters() if p.grad is not None]

@@ -1,11 +1,10 @@
-"""Optimizers by their standard names and arguments; torch.optim does the work.
+"""First-order methods by their standard names and arguments; torch.optim does the work.
 
 Weight decay is the L2 term weight_decay·θ added to the gradient, in adamw the decoupled one of
 arXiv:1711.05101; it acts on every parameter. In torch's momentum the learning rate multiplies the velocity,
 v ← αv + g, θ ← θ − ηv, so a schedule acts on past gradients too.
 """
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -14,17 +13,12 @@ from pydantic import Field
 from torch import nn
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
-from lossscape.errors import BadInput
-from lossscape.families import FITS, Component, Family, Fraction, NonNegative, Rate, is_custom
-from lossscape.usercode import blamed
+from lossscape.families import FITS, Fraction, NonNegative, Rate
+from lossscape.optimizers.lookahead import Lookahead
 
 Parameters = Iterable[nn.Parameter]
 Betas = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
 BETAS = [0.9, 0.999]
-
-
-class OptimizerOptions(Component):
-    """What every optimizer shares: nothing but the name."""
 
 
 def sgd(parameters: Parameters, *, lr: Rate, weight_decay: NonNegative = 0.0) -> Optimizer:
@@ -53,6 +47,17 @@ def nesterov(
 ) -> Optimizer:
     """v ← α v + g, θ ← θ − η (g + α v): Nesterov's momentum on Θ = θ + αv (arXiv:1212.0901)."""
     return _sgd(parameters, lr=lr, momentum=momentum, nesterov=True, weight_decay=weight_decay)
+
+
+def nesterov_lookahead(
+    parameters: Parameters,
+    *,
+    lr: Rate,
+    momentum: Annotated[float, Field(gt=0.0, lt=1.0), FITS] = 0.9,
+    weight_decay: NonNegative = 0.0,
+) -> Optimizer:
+    """v ← α v − η ∇L(θ + α v), θ ← θ + v: Nesterov's momentum by definition, the gradient taken at the point ahead."""
+    return Lookahead(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
 
 def adagrad(
@@ -161,27 +166,8 @@ def _sgd(parameters: Parameters, *, lr: float, dampening: float = 0.0, **options
     return optimizer
 
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
-    each.__name__: each for each in (sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam, adamw)
+FIRST_ORDER: dict[str, Callable[..., Optimizer]] = {
+    each.__name__: each
+    for each in (sgd, momentum, nesterov, nesterov_lookahead, adagrad, adadelta, rmsprop, adam, adamw)
 }
-FAMILY = Family(OPTIMIZERS, OptimizerOptions, given=("parameters", "params"))
-
-
-def build(spec: Component, parameters: Parameters) -> Optimizer:
-    """The optimizer of `parameters` that a config's `optimizer` section names.
-
-    A user's own function gets the parameters first and returns a torch.optim.Optimizer whose groups have `lr`
-    and whose step needs no closure; a class such as `torch.optim:RAdam` is such a function.
-    Raises BadInput where it fails or returns something else.
-    """
-    with blamed(f"optimizer {spec.name!r} failed:", is_custom(spec.name)):
-        optimizer: Any = FAMILY.bound(spec)(parameters)
-    if not isinstance(optimizer, Optimizer):
-        what = type(optimizer).__name__
-        raise BadInput(f"optimizer {spec.name!r} returned {what}, not a torch.optim.Optimizer")
-    if not all("lr" in group for group in optimizer.param_groups):
-        raise BadInput(f"optimizer {spec.name!r} has parameter groups without 'lr', which schedules multiply")
-    closure = inspect.signature(optimizer.step).parameters.get("closure")
-    if closure is not None and closure.default is closure.empty:
-        raise BadInput(f"optimizer {spec.name!r} needs a closure in step(), which training does not give")
-    return optimizer
+"""What one gradient a step is enough for, of a minibatch too."""
