@@ -15,6 +15,7 @@ from lossscape import metrics as measures
 from lossscape.errors import LONGEST, BadInput, one_of
 from lossscape.families import (
     FITS,
+    SPARSE,
     Component,
     Count,
     Fraction,
@@ -31,6 +32,10 @@ from lossscape.refusals import refusal_of
 from lossscape.runfiles import RunFiles
 from lossscape.text import shortened
 from lossscape.yamlfile import Location
+
+Words = Annotated[str, Field(min_length=1)]
+Layers = Annotated[list[Words], Field(min_length=1, max_length=10_000)]
+"""Names of layers, or of their parameters; * stands for any signs."""
 
 
 class EarlyStopping(Section):
@@ -68,18 +73,57 @@ class Training(Section):
     early_stopping: EarlyStopping | None = None
     ema: Fraction | Literal["polyak"] | None = None
     """Decay of an exponential moving average of the weights, or polyak for their plain mean: the point @ema."""
+    frozen: Annotated[Layers | None, SPARSE] = None
+    """Layers that keep their values: no gradient, no weight decay, and BatchNorm with the statistics that it has."""
+
+
+class InitFrom(Section):
+    """Another net's values as initial values: pretraining, fine-tuning, transfer."""
+
+    run: Words
+    """RUN or RUN@CHECKPOINT, as on the command line, or a file of weights (a state_dict)."""
+    layers: Layers | None = None
+    """Those that are taken, the others keep the values of `model.init`; null: all."""
+
+
+class Hint(Section):
+    """FitNets' first stage (arXiv:1412.6550): a hidden layer of the student learns to say what the teacher's says."""
+
+    teacher_layer: Words
+    student_layer: Words
 
 
 class Teacher(Section):
     """A trained net whose outputs on the training inputs are the targets."""
 
-    run: Annotated[str, Field(min_length=1)]
-    """RUN or RUN@CHECKPOINT, as on the command line."""
+    run: Words | Annotated[list[Words], Field(min_length=1, max_length=1000)]
+    """RUN or RUN@CHECKPOINT, as on the command line; a list of them is an ensemble, whose mean probabilities teach."""
     targets: Literal["hard", "soft"] = "soft"
     temperature: Rate = 1.0
     """T of soft targets in training steps: both sides' outputs are divided by it, the loss is multiplied by T²."""
     weight: Annotated[float, Field(gt=0.0, le=1.0), FITS] = 1.0
     """w in training steps: w · loss against the teacher + (1 − w) · loss against the data's labels."""
+    hint: Annotated[Hint | None, SPARSE] = None
+    """Train on a hidden layer of the teacher in place of its outputs; another run then goes on by `init_from`."""
+
+    @property
+    def runs(self) -> list[str]:
+        """The points that teach."""
+        return [self.run] if isinstance(self.run, str) else self.run
+
+    @model_validator(mode="after")
+    def _hint_is_alone(self) -> Self:
+        if self.hint is None:
+            return self
+        if len(self.runs) > 1:
+            raise ValueError("hint: is taken from a layer of one net; name one run")
+        given = [key for key in ("targets", "temperature", "weight") if key in self.model_fields_set]
+        if any(getattr(self, key) != type(self).model_fields[key].default for key in given):
+            raise ValueError(
+                f"hint: {given[0]} is of the teacher's outputs: give it to the run that goes on from this one by "
+                "init_from, and leave it out here"
+            )
+        return self
 
 
 class RunConfig(Section):
@@ -97,9 +141,11 @@ class RunConfig(Section):
     training: Training | None = None
     teacher: Teacher | None = None
     """A net whose outputs are the targets of training; null: the data's labels are."""
-    metrics: list[str] | None = None
+    init_from: Annotated[InitFrom | None, SPARSE] = None
+    """A net whose values training begins with; null: those of `model.init`."""
+    metrics: Annotated[list[str] | None, SPARSE] = None
     """What is measured beside the loss: names, or `module:function`; null: accuracy, where there are classes."""
-    output: str | None = None
+    output: Annotated[str | None, SPARSE] = None
     """Which of the model's outputs are the logits; null: those of this name, or the only ones."""
     _metric_code: list[tuple[str, Path | None]] = PrivateAttr(default_factory=list)
     """The user's own among the metrics, as of `metrics.code_of`."""
@@ -146,6 +192,12 @@ class RunConfig(Section):
             raise ValueError("loss.label_smoothing smooths labels, and teacher replaces them: leave one out")
         return self
 
+    @model_validator(mode="after")
+    def _no_metrics_of_hints(self) -> Self:
+        if self.teacher is not None and self.teacher.hint is not None and self.metrics:
+            raise ValueError("metrics are of a net's outputs, and teacher.hint trains a hidden layer: leave one out")
+        return self
+
     @field_validator("name")
     @classmethod
     def _is_a_folder_name(cls, name: str) -> str:
@@ -167,8 +219,7 @@ class RunConfig(Section):
         if folder is not None and self.metrics is not None:
             found = {name: named_from(folder, name, file) for name, file in self._metric_code if file is not None}
             data["metrics"] = [found.get(name, name) for name in self.metrics]
-        sparse = ("metrics", "output")  # which configs from before there were such keys do not have
-        return _listed({key: value for key, value in data.items() if key not in sparse or value is not None})
+        return _listed(data)
 
     def metric_code(self) -> list[tuple[str, Path | None]]:
         """The user's code that `metrics` name, as of `metrics.code_of`."""

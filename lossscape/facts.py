@@ -191,7 +191,8 @@ class Environment(Facts):
     model: Model | None = None
     adopted: list[Adopted] = []
     resumed: list[dict[str, Any]] = []
-    teacher: dict[str, Any] | None = None
+    teacher: dict[str, Any] | list[dict[str, Any]] | None = None
+    init_from: dict[str, Any] | None = None
 
 
 class Runs(RootModel[dict[str, str]]):

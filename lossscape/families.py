@@ -21,12 +21,14 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     Tag,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     create_model,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
@@ -68,10 +70,26 @@ File = Annotated[str, Field(min_length=1), _IsFile()]
 """A file, looked for from the config's folder first, then from the working directory."""
 
 
+class _Sparse:
+    """Marks a key that plain data leave out where it is its default."""
+
+
+SPARSE = _Sparse()
+"""Annotates a key that came later: configs that do not use it are written as they were before there was one."""
+
+
 class Section(BaseModel):
     """A mapping of a config: unknown keys are refused, types are not bent (no "5" for 5, no true for 1)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _without_sparse(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        for key, field in type(self).model_fields.items():
+            if SPARSE in field.metadata and getattr(self, key) == field.default:
+                data.pop(key, None)
+        return data
 
 
 class Component(Section):

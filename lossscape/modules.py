@@ -1,18 +1,21 @@
 """Modules as people write them: private copies, calls with other values in them, and what their forward allows."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lossscape.batches import Inputs, arguments, changed, tensors_of
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, one_of
 from lossscape.vectors import Params
 
 ROOT = "(net)"
 """The layer of parameters that are the net's own."""
+MOST_LISTED = 20
+"""Layers that a refusal lists."""
 Ties = dict[str, list[str]]
 """From every name of a parameter or buffer to one name for each place in the module that holds it."""
 
@@ -20,6 +23,29 @@ Ties = dict[str, list[str]]
 def layer_of(parameter: str) -> str:
     """The name of the module that holds a parameter itself."""
     return parameter.rpartition(".")[0] or ROOT
+
+
+def names_of(names: Iterable[str], patterns: Sequence[str], key: str) -> list[str]:
+    """Those of a state_dict's names that patterns choose: a name, a layer that holds it, or either with * in it.
+
+    key: of the config, said in errors. Raises BadInput where a pattern chooses none.
+    """
+    known = list(names)
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = [name for name in known if any(fnmatchcase(each, pattern) for each in _enclosing(name))]
+        if not found:
+            layers = list(dict.fromkeys(layer_of(name) for name in known))
+            more = [f"… ({len(layers)} in all)"] if len(layers) > MOST_LISTED else []
+            raise BadInput(one_of(f"{key}: layer", pattern, [*layers[:MOST_LISTED], *more]))
+        chosen.update(found)
+    return [name for name in known if name in chosen]
+
+
+def _enclosing(name: str) -> list[str]:
+    """a.b.c, a.b and a of a.b.c"""
+    steps = name.split(".")
+    return [".".join(steps[:end]) for end in range(len(steps), 0, -1)]
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -6,7 +6,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -72,15 +72,20 @@ def check_state(model: nn.Module, state: dict[str, Tensor], source: str) -> None
     wanted = model.state_dict()
     missing = [name for name in wanted if name not in state]
     extra = [name for name in state if name not in wanted]
-    unlike = [
-        f"{name} is {_form(state[name])}, the model has {_form(value)}"
-        for name, value in wanted.items()
-        if name in state and _form(state[name]) != _form(value)
-    ]
+    unlike = list(unfitting(wanted, state).values())
     unlike += [f"{a} and {b} differ, which the model ties" for a, b in _tied(wanted) if _apart(state, a, b)]
     what = [f"lacks {name}" for name in missing[:1]] + [f"has an unknown {name}" for name in extra[:1]] + unlike[:1]
     if what:
         raise BadInput(f"{source}: belongs to another model: {', '.join(what)}")
+
+
+def unfitting(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, str]:
+    """By name: what of a state_dict is of another kind or shape than a model's own `wanted`."""
+    return {
+        name: f"{name} is {_form(state[name])}, the model has {_form(value)}"
+        for name, value in wanted.items()
+        if name in state and _form(state[name]) != _form(value)
+    }
 
 
 def _tied(state: dict[str, Tensor]) -> list[tuple[str, str]]:

@@ -39,7 +39,8 @@ def check(result: Certified, reference: Reference) -> Findings:
         parameters, own = split_state(point.run.model(point.checkpoint))
         same = result.work.statistics is None and _same(own, result.work.subspace.at(coordinates)[1])
         for split, objective in objectives.items():
-            if split == "train" and own_data.get("teacher") is not None:
+            teacher = own_data.get("teacher")
+            if teacher is not None and (split == "train" or teacher.get("hint") is not None):
                 continue  # its row is against what the teacher says
             name, stored = f"{split} loss at {point}", float(row[f"{split}_loss"])
             if same and objective is result.work.objectives[split] and coordinates in result.values:

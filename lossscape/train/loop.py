@@ -48,6 +48,10 @@ class Setup:
     channels_last: bool
     """Of inputs, where they are pictures."""
     micro_batch: int
+    held: list[nn.Module]
+    """Modules that stay in eval mode, so that their statistics stay as they are."""
+    output: str | None
+    """Which of the outputs are the logits, where that is not plain."""
     until: int | None = None
     """Epoch after which this session ends; a later one continues."""
 
@@ -95,6 +99,8 @@ def run_epochs(setup: Setup, state: State, log: CsvLog | None, watch: Watch, sto
 def begin_epoch(setup: Setup, state: State) -> None:
     """Make room for the epoch's losses, unless it is continued in its middle."""
     setup.module.train()
+    for module in setup.held:
+        module.training = False
     if len(state.losses) != setup.steps_per_epoch or state.step == state.epoch * setup.steps_per_epoch:
         state.losses = torch.zeros(setup.steps_per_epoch)
         state.norms = torch.zeros(setup.steps_per_epoch)
@@ -174,7 +180,7 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
     for index, (x, y) in enumerate(parts):
         with unsynchronised(setup.module, index < len(parts) - 1):
             with torch.autocast(setup.device.type, torch.bfloat16, enabled=setup.experiment.precision == "bf16"):
-                outputs = logits_of(called(setup.module, x), len(x), setup.experiment.output)
+                outputs = logits_of(called(setup.module, x), len(x), setup.output)
             loss = setup.loss(outputs.float(), y).sum() * weight
             loss.backward()
         total += loss.detach()

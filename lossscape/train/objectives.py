@@ -15,8 +15,9 @@ def objectives_of(
     model: nn.Module, config: RunConfig, data: Data, loss: Loss, lesson: Lesson, world: World
 ) -> dict[str, Objective]:
     """Train and test split, this process's share of them; the training columns are those of the lesson."""
+    of_test, answers = lesson.held_out or (loss, data.test.targets)
     measured = config.metric_functions()
-    chosen = metrics.chosen(metrics.usual(loss, data.test.targets)) if measured is None else measured
+    chosen = metrics.chosen(metrics.usual(of_test, answers)) if measured is None else measured
     share = slice(world.rank, None, world.size)
     return {
         split: Objective(
@@ -25,11 +26,11 @@ def objectives_of(
             inputs[share],
             targets[share],
             metrics=chosen,
-            output=config.output,
+            output=None if lesson.held_out else config.output,
         )
         for split, inputs, against, targets in (
             ("train", data.train.inputs, lesson.judge, lesson.judged),
-            ("test", data.test.inputs, loss, data.test.targets),
+            ("test", data.test.inputs, of_test, answers),
         )
     }
 

@@ -32,8 +32,10 @@ from lossscape.train.checks import (
     check_training,
 )
 from lossscape.train.environment import code_facts, record
+from lossscape.train.hint import hinted, net_of
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.objectives import objectives_of
+from lossscape.train.origin import begin_from, check_origin, freeze, trained
 from lossscape.train.state import State, average_of, is_finished, load_resume, open_metrics, say_state
 from lossscape.train.teacher import check_teacher, lesson_of
 from lossscape.train.watch import Watch, summary_writer
@@ -64,7 +66,7 @@ def train(
         if device.type == "cuda" and world.size > 1:
             device = devices.pick(f"cuda:{world.local_rank}")
         check_folder(run, experiment, overwrite)
-        setup, state = prepare(experiment, run, device, world, until, loaded)
+        setup, state = prepare(experiment, run, device, world, until, loaded, overwrite=overwrite)
         if not world.writes:
             return train_as_replica(setup, state)
         with held(run.path, "training"):
@@ -79,10 +81,18 @@ def prepare(
     world: parallel.World,
     until: int | None = None,
     loaded: data.Data | None = None,
+    *,
+    overwrite: bool = False,
 ) -> tuple[Setup, State]:
-    """Load the data and build model, loss and optimizer. Raises BadInput where they do not fit together."""
+    """Load the data and build model, loss and optimizer. Raises BadInput where they do not fit together.
+
+    overwrite: whether a run that is there is to be deleted, and not continued from its own values.
+    """
     loaded = data.load(experiment.dataset, device) if loaded is None else loaded
-    model = models.build(experiment.model, loaded.shape, loaded.outputs, experiment.seed).to(device)
+    model = models.build(experiment.model, loaded.shape, loaded.outputs, experiment.seed)
+    if experiment.init_from is not None and (overwrite or not run.resume_file.exists()):
+        begin_from(model, experiment.init_from)
+    model = model.to(device)
     few = loaded.train.inputs[:2]
     last = all(habits_of(copied(model).train(mode), few).channels_last for mode in (False, True))
     if last:
@@ -90,8 +100,16 @@ def prepare(
     loss = losses.FAMILY.bound(experiment.loss)
     check_outputs(model, loss, experiment, loaded)
     check_training(model, experiment, loaded)
-    lesson = lesson_of(experiment.teacher, loaded, loss)
-    optimizer = optimizers.build(experiment.optimizer, model.parameters())
+    held = freeze(model, experiment.training.frozen)
+    net = model
+    hint = experiment.teacher is not None and experiment.teacher.hint is not None
+    if experiment.teacher is not None and hint:
+        model, lesson, behind = hinted(net, experiment.teacher, loaded, experiment.seed)
+        held += behind
+    else:
+        lesson = lesson_of(experiment.teacher, loaded, loss)
+    some = hint or experiment.training.frozen
+    optimizer = optimizers.build(experiment.optimizer, trained(model) if some else model.parameters())
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     state = State(model, optimizer, average_of(model, experiment.training.ema))
@@ -105,10 +123,12 @@ def prepare(
         device=device,
         world=world,
         channels_last=last and device.type == "cpu",
-        micro_batch=micro_batch(experiment, model, loaded.train.inputs),
+        micro_batch=micro_batch(experiment, net, loaded.train.inputs),
+        held=held,
+        output=None if lesson.held_out else experiment.output,
         until=until,
     )
-    check_batches(setup, model)
+    check_batches(setup, net)
     check_session(setup)
     return setup, state
 
@@ -138,7 +158,8 @@ def train_as_writer(
 ) -> Run:
     """Train as the process that writes. writer: TensorBoard's SummaryWriter, the class, or None."""
     run, experiment = setup.run, setup.experiment
-    teacher = check_teacher(run, experiment, overwrite=overwrite)
+    others = check_teacher(run, experiment, overwrite=overwrite)
+    origin, note = check_origin(run, experiment, overwrite=overwrite)
     trust.remember(chain(*experiment.code().values()))
     if overwrite:
         empty(run)
@@ -148,7 +169,9 @@ def train_as_writer(
             say_state(run, "finished", state)
         return run
     read_rows(run.metrics_file, metrics_columns(setup.columns))  # refused, it leaves all as it is
-    progress = begin(setup, state, teacher, quiet)
+    progress = begin(setup, state, others | origin, quiet)
+    if note:
+        progress.announce(note)
     log = open_metrics(run, state, setup.columns)
     if state.step and not (log.rows and int(log.rows[-1]["epoch"]) == state.epoch):
         progress.announce(f"note: {run.metrics_file} has lost its rows up to epoch {state.epoch}")
@@ -210,14 +233,17 @@ def empty(run: Run, keeping: tuple[str, ...] = ()) -> None:
     remove(run.config_file)
 
 
-def begin(setup: Setup, state: State, teacher: dict[str, Any], quiet: bool) -> Progress:
-    """Write what is trained and where, say it, and make the progress display."""
+def begin(setup: Setup, state: State, others: dict[str, Any], quiet: bool) -> Progress:
+    """Write what is trained and where, say it, and make the progress display.
+
+    others: what environment.json says of the nets that it learns from.
+    """
     run, experiment = setup.run, setup.experiment
-    summary = models.summarise(state.model, setup.data.train.inputs)
+    summary = models.summarise(net_of(state.model), setup.data.train.inputs)
     write_text(run.config_file, yamlfile.dump(experiment.resolved(run.path)))
     facts = {"seed": experiment.seed, "model": dataclasses.asdict(summary), "data": setup.data.facts}
     facts |= code_facts(experiment)
-    facts |= {"micro_batch": setup.micro_batch, "processes": setup.world.size, **teacher}
+    facts |= {"micro_batch": setup.micro_batch, "processes": setup.world.size, **others}
     record(run, setup.device, facts)
     say_state(run, "running", state)
     samples = len(setup.data.train)
@@ -229,6 +255,9 @@ def begin(setup: Setup, state: State, teacher: dict[str, Any], quiet: bool) -> P
         f"{summary.multiply_adds:,} multiply-adds a sample), {experiment.optimizer.name}, "
         f"{devices.name_of(setup.device)}, {experiment.precision}, {torch.get_num_threads()} threads"
     )
+    if experiment.training.frozen:
+        parts = [value.numel() for value in state.model.parameters() if not value.requires_grad]
+        progress.announce(f"{sum(parts):,} parameters keep their values (training.frozen)")
     if state.step:
         progress.announce(f"continuing after epoch {state.epoch}, step {state.step}")
     if experiment.precision == "bf16" and not devices.fast_bf16(setup.device.type):

@@ -15,6 +15,7 @@ from lossscape.config import Experiment
 from lossscape.errors import BadInput
 from lossscape.files import CsvLog, save_tensors, write_text
 from lossscape.runs import Run, metrics_columns
+from lossscape.train.hint import net_of
 
 STOPPED_EARLY = "stopped early"
 """The message of a run that early stopping has ended."""
@@ -25,6 +26,7 @@ class State:
     """Where a run stands: after `step` steps, of which `epoch` whole epochs."""
 
     model: nn.Module
+    """What is trained: the net, or the net with the regressor of a hint."""
     optimizer: torch.optim.Optimizer
     averaged: AveragedModel | None
     epoch: int = 0
@@ -93,13 +95,13 @@ _PLAIN = ("epoch", "step", "best", "watched", "stale", "seconds", "stopped_early
 
 def save_checkpoint(file: Path, state: State) -> None:
     """Write the weights as a checkpoint: a plain state_dict, the same bytes for the same values."""
-    save_tensors(file, on_cpu(state.model.state_dict()))
+    save_tensors(file, on_cpu(net_of(state.model).state_dict()))
 
 
 def save_average(file: Path, state: State) -> None:
     """Write the averaged weights, where an average is kept, as a checkpoint of the same form."""
     if state.averaged is not None:
-        save_tensors(file, on_cpu(state.averaged.module.state_dict()))
+        save_tensors(file, on_cpu(net_of(state.averaged.module).state_dict()))
 
 
 def open_metrics(run: Run, state: State, measured: Sequence[str]) -> CsvLog:

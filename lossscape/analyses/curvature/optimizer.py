@@ -10,6 +10,7 @@ from torch.optim import AdamW
 from lossscape import optimizers
 from lossscape.config import RunConfig
 from lossscape.errors import BadInput
+from lossscape.modules import names_of
 from lossscape.problem import Problem
 from lossscape.runs import Run
 from lossscape.vectors import Params
@@ -43,7 +44,9 @@ def weight_decay(run: Run, model: nn.Module) -> dict[str, float]:
                 "is no objective whose term it is; leave it out"
             )
         found |= {names[id(value)]: rate for value in group["params"] if rate and id(value) in names}
-    return found
+    frozen = None if run.config.training is None else run.config.training.frozen
+    kept = names_of(model.state_dict(), frozen, "training.frozen") if frozen else ()
+    return {name: rate for name, rate in found.items() if name not in kept}
 
 
 def rates_of(decay: Mapping[str, float], values: Params) -> Tensor:
@@ -81,4 +84,5 @@ def _is_descent(config: RunConfig, problem: Problem) -> bool:
     full = training is not None and training.batch_size >= len(problem.data.train) and training.accumulate == 1
     random = any(getattr(module, "p", 0) for module in problem.model.modules() if "Dropout" in type(module).__name__)
     own = config.teacher is None and not config.loss.label_smoothing and config.dataset.augment in (None, "none")
-    return constant and plain and full and own and not random and problem.policy is None
+    every = training is not None and training.frozen is None
+    return constant and plain and full and every and own and not random and problem.policy is None
