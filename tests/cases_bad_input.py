@@ -263,6 +263,21 @@ CONFIGS = {
         "dropout: 0.2", "init: {name: normal}", "bad.yaml:3:34: model.init.std: is required",
     ),
     "teacher": added("teacher: {run: x, targets: labels}", "bad.yaml:6:19: teacher.targets: ", "hard, soft"),
+    "no_teachers": added("teacher: {run: []}", "bad.yaml:6:11: teacher.run: ", "at least 1 item"),
+    "a_missing_teacher": added("teacher: {run: [runs/digits, x]}", "teacher.run: x: no such run"),
+    "hint_of_two": added(
+        "teacher: {run: [a, b], hint: {teacher_layer: a, student_layer: b}}", "teacher: hint: ", "name one run"
+    ),
+    "hint_with_temperature": added(
+        "teacher: {run: a, temperature: 2.0, hint: {teacher_layer: a, student_layer: b}}", "teacher: hint: temperature",
+    ),
+    "hint_without_a_layer": added("teacher: {run: a, hint: {teacher_layer: a}}", "hint.student_layer: is required"),
+    "origin_of_nothing": added("init_from: {layers: [a]}", "bad.yaml:6:1: init_from.run: is required"),
+    "no_layers": added("init_from: {run: runs/digits, layers: []}", "init_from.layers: ", "at least 1 item"),
+    "origin_of_another_width": added(
+        "init_from: {run: runs/other}", "init_from: runs/other: linear1.weight is float [5, 64]", "take another"
+    ),
+    "frozen_unknown": edited("epochs: 3", "epochs: 3, frozen: [conv1]", "training.frozen: layer 'conv1' is not known"),
     # sizes
     "hidden_0": edited("[12]", "[12, 0]", "bad.yaml:3:33: model.hidden.1: ", "got 0"),
     "hidden_negative": edited("[12]", "[-1]", "model.hidden.0: ", "got -1"),
