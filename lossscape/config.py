@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lossscape import data, losses, models, optimizers, schedules, trust, usercode, yamlfile
 from lossscape import metrics as measures
@@ -126,10 +134,23 @@ class Teacher(Section):
         return self
 
 
+def folder_name(name: str) -> str:
+    """A name that a folder of runs can have. Raises ValueError."""
+    wrong = [sign for sign in "/\\@\0" if sign in name]
+    if wrong or name.startswith(".") or name != name.strip() or not name.isprintable():
+        raise ValueError("a run name is a folder name without / \\ @, spaces at its ends or a leading dot")
+    if len(name.encode()) > 200:
+        raise ValueError("longer than 200 bytes, which file systems refuse")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(folder_name)]
+
+
 class RunConfig(Section):
     """What every run says of itself; how its weights were trained may be unknown, where they came from elsewhere."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Name
     seed: Seed = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -197,16 +218,6 @@ class RunConfig(Section):
         if self.teacher is not None and self.teacher.hint is not None and self.metrics:
             raise ValueError("metrics are of a net's outputs, and teacher.hint trains a hidden layer: leave one out")
         return self
-
-    @field_validator("name")
-    @classmethod
-    def _is_a_folder_name(cls, name: str) -> str:
-        wrong = [sign for sign in "/\\@\0" if sign in name]
-        if wrong or name.startswith(".") or name != name.strip() or not name.isprintable():
-            raise ValueError("a run name is a folder name without / \\ @, spaces at its ends or a leading dot")
-        if len(name.encode()) > 200:
-            raise ValueError("longer than 200 bytes, which file systems refuse")
-        return name
 
     def resolved(self, folder: Path | None = None) -> dict[str, Any]:
         """Plain data with every default filled in.
@@ -313,7 +324,7 @@ def config_of(
     try:
         return kind.model_validate(data, context={"folder": folder, "guard": trust.guard(None)})
     except ValidationError as error:
-        raise refusal_of(error, Experiment, lambda at: _origin(at, origins or {}) or source) from None
+        raise refusal_of(error, Experiment, lambda at: origin_of(at, origins or {}) or source) from None
 
 
 def experiment_from(data: dict[str, Any], folder: Path | None = None) -> Experiment:
@@ -339,13 +350,26 @@ def lay_over(data: dict[str, Any], settings: list[str]) -> dict[Location, str]:
     return origins
 
 
-def _origin(location: Location, origins: Mapping[Location, str]) -> str | None:
+def merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Two mappings as one, section by section; a section with another `name` replaces the old one."""
+    result = dict(data)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            same = value.get("name", old.get("name")) == old.get("name")
+            result[key] = merged(old, value) if same else value
+        else:
+            result[key] = value
+    return result
+
+
+def origin_of(location: Location, origins: Mapping[Location, str]) -> str | None:
     """Which --set gave what is at a location."""
     return next((origin for path, origin in origins.items() if location[: len(path)] == path), None)
 
 
 def _where(location: Location, document: yamlfile.Document, origins: dict[Location, str]) -> str:
-    if origin := _origin(location, origins):
+    if origin := origin_of(location, origins):
         return origin
     section = location[:-1] or location
     if section not in document and (made := [o for path, o in origins.items() if path[: len(section)] == section]):

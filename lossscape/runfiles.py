@@ -1,14 +1,19 @@
 """The names of a run's files, and what its small ones say: all that can be told of a run without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from lossscape import yamlfile
 from lossscape.errors import BadInput
 from lossscape.files import read_json
 
 CODE = "code"
 """What environment.json, and the settings of a result, call SHA-256 of the user's own code by section of the config."""
+
+
+SWEEP, SWEEP_TABLE = "sweep.yaml", "sweep.csv"
+"""What a sweep is, and its table, in the folder that its runs lie in."""
 
 
 def names_apart(names: Sequence[str], runs: Sequence["RunFiles"]) -> list[str]:
@@ -79,3 +84,26 @@ class RunFiles:
     def state(self) -> dict[str, Any]:
         """What state.json says; empty where it is missing or torn."""
         return read_json(self.state_file)
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return (folder / SWEEP).is_file()
+
+
+def cells_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """The values that are varied, by the name of each run of a sweep, in their order. Raises BadInput."""
+    settings = yamlfile.read(folder / SWEEP).data
+    cells = settings.get("cells") if isinstance(settings, dict) else None
+    if not isinstance(cells, dict) or not all(isinstance(values, dict) for values in cells.values()):
+        raise BadInput(f"{folder / SWEEP}: not what a sweep is; run lossscape sweep again")
+    return cells
+
+
+def with_cells(paths: Iterable[Path]) -> list[Path]:
+    """Paths of runs, and those of all runs of a sweep that have begun in place of its own. Raises BadInput."""
+    found: list[Path] = []
+    for path in paths:
+        own = [path / name for name in cells_of(path)] if is_sweep(path) else [path]
+        found += [each for each in own if each == path or (each / "config.yaml").is_file()]
+    return found

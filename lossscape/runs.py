@@ -6,6 +6,7 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,7 +22,7 @@ from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
 from lossscape.files import is_held, whole_lines
 from lossscape.metrics import Metric
-from lossscape.runfiles import CODE, RunFiles
+from lossscape.runfiles import CODE, SWEEP, RunFiles, cells_of
 from lossscape.text import code_name
 from lossscape.vectors import Params
 
@@ -283,6 +284,23 @@ def split_state(model: nn.Module) -> tuple[Params, Params]:
 def list_runs(folder: Path) -> list[Run]:
     """The runs in a folder, by name."""
     return [Run(path.parent) for path in sorted(folder.glob("*/config.yaml"))]
+
+
+def list_sweeps(folder: Path) -> list[str]:
+    """A line for each sweep in a folder: how many runs it has, and how they stand."""
+    lines = []
+    for home in sorted(path.parent for path in folder.glob(f"*/{SWEEP}")):
+        try:
+            names = list(cells_of(home))
+        except BadInput:
+            lines.append(f"sweep {home.name}: {SWEEP} cannot be read")
+            continue
+        states = Counter(
+            standing(run) if run.config_file.exists() else "to train" for run in (Run(home / n) for n in names)
+        )
+        words = ", ".join([f"{len(names)} runs", *(f"{count} {word}" for word, count in states.items())])
+        lines.append(f"sweep {home.name}: {words} (lossscape runs --runs {shlex.quote(str(home))})")
+    return lines
 
 
 def _known_runs(path: Path) -> str:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
@@ -21,6 +21,7 @@ from lossscape.config import read_experiment
 from lossscape.files import write_bytes
 from lossscape.runs import Run
 from lossscape.train import train
+from lossscape.train.watch import Watch
 
 SLOW = ("resnet", "data_parallel")
 """Cases of the shared tables that are slow; the other ones hold the same laws."""
@@ -58,6 +59,24 @@ class Answer(NamedTuple):
     code: int
     out: str
     err: str
+
+
+@pytest.fixture
+def signals_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Has a signal come to this process after so many steps."""
+
+    def at(steps: int, number: int) -> None:
+        left, step = [steps], Watch.step
+
+        def counted(*words: Any) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), number)
+            step(*words)
+
+        monkeypatch.setattr(Watch, "step", counted)
+
+    return at
 
 
 @pytest.fixture

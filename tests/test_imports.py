@@ -59,7 +59,7 @@ LAYERS = [
     {"spectra", "gradcheck"},
     {"evaluate", "targets"},
     {"results", "train"},
-    {"adopt"},
+    {"adopt", "sweeps"},
     {"recorder"},
     {"problem", "trajectory"},
     {"directions"},

@@ -23,10 +23,11 @@ from seeing import Page, assert_stands_alone
 from lossscape.analyses.curvature.result import Curvature
 from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.analyses.saddles.result import Saddles
+from lossscape.config import merged
 from lossscape.errors import BadInput, RunFailed
 from lossscape.results import read_csv, write_csv
 from lossscape.runs import Run
-from lossscape.studies.config import Critical, CurvatureStudy, MinimumStudy, Opened, merged
+from lossscape.studies.config import Critical, CurvatureStudy, MinimumStudy, Opened
 from lossscape.studies.curvature import Descent, Points, grows, judge_descents
 from lossscape.studies.interpolation import Line, bends, falls, likeness
 from lossscape.studies.minimum import judge_epochs, judge_surfaces, train_net

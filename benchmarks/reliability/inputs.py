@@ -91,6 +91,16 @@ optimizer: {name: sgd, lr: 0.1}
 training: {epochs: 1, batch_size: 10}
 teacher: {run: runs/a@last, targets: soft, temperature: 2.0, weight: 0.5}
 """
+SWEPT = """\
+name: swept
+base: {dataset: {name: synthetic, shape: [1, 4, 4], train: 20, test: 10}, model: {name: mlp, hidden: [3]}}
+set: {training: {epochs: 1, batch_size: 10}}
+product: {seed: [0, 1]}
+zip: {model.hidden: [[3], [4, 2]], training.epochs: [1, 2]}
+cases:
+  sgd: {set: {optimizer: {name: sgd}}, product: {optimizer.lr: [0.1, 1.0]}}
+  adam: {set: {optimizer: {name: adam}}}
+"""
 SOLID = "a.yaml"
 
 
@@ -106,6 +116,12 @@ def config(draw: random.Random) -> Input:
     """Training from a config that was changed, as text or as a tree."""
     change = draw.choice((_text, _text, _tree, _tree, _tree, _grown))
     return Input(("train", "bad.yaml", "--quiet"), {"bad.yaml": change(draw, draw.choice((RICH, RICH, SMALL)))})
+
+
+def sweep(draw: random.Random) -> Input:
+    """A sweep from a file that was changed."""
+    change = draw.choice((_text, _tree, _tree, _grown))
+    return Input(("sweep", "bad.yaml", "--quiet"), {"bad.yaml": change(draw, SWEPT)})
 
 
 def setting(draw: random.Random) -> Input:
@@ -143,7 +159,8 @@ def points(draw: random.Random) -> Input:
 
 
 KINDS: dict[str, tuple[float, Callable[[random.Random], Input]]] = {
-    "configs": (0.45, config), "--set": (0.25, setting), "options": (0.2, option), "points": (0.1, points),
+    "configs": (0.4, config), "sweeps": (0.05, sweep), "--set": (0.25, setting), "options": (0.2, option),
+    "points": (0.1, points),
 }  # fmt: skip
 """By the row of the table: the share of all cases, and what makes one."""
 ANALYSES = {*ANALYSED}

@@ -62,6 +62,12 @@ learning_rates: [0.5]
 experiment: {optimizer: {name: sgd, lr: 0.5}, model: {dropout: 0.0}}
 scales: {tiny: {experiment: {training: {epochs: 2, batch_size: 120}}}}
 """
+SWEEP = """\
+name: swept
+base: b.yaml
+set: {training: {epochs: 2}}
+product: {optimizer.lr: [0.05, 0.1], seed: [0, 1]}
+"""
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,8 @@ WORKS = {
     "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
     "study minimum": Work("study minimum.yaml --scale tiny", "fresh", share=0.25),
     "study curvature": Work("study curvature.yaml --scale tiny", "fresh", share=0.25),
+    "sweep": Work("sweep swept.yaml", "fresh"),
+    "sweep workers": Work("sweep swept.yaml --workers 2", "fresh", workers=True, share=0.25),
     "runs": Work("runs", share=0.25),
     "verify": Work("verify runs/a", share=0.25),
     "doctor": Work("doctor", share=0.25),
@@ -161,6 +169,7 @@ def prepare(folder: Path, processes: Processes) -> dict[str, Path]:
     texts: dict[str, Any] = {f"{name}.yaml": text for name, text in CONFIGS.items()}
     texts |= {"own.py": OWN, "adopted.yaml": ADOPTED}
     texts |= {"interpolation.yaml": INTERPOLATION, "minimum.yaml": MINIMUM, "curvature.yaml": CURVATURE}
+    texts["swept.yaml"] = SWEEP
     for name, text in texts.items():
         (fresh / name).write_text(text)
     shutil.copytree(fresh, trained)

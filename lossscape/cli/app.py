@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from lossscape.analyses import ANALYSES
-from lossscape.cli import adopt, doctor, gradcheck, new, report, runs, schema, study, train, verify
+from lossscape.cli import adopt, doctor, gradcheck, new, report, runs, schema, study, sweep, train, verify
 from lossscape.cli.analysis import command_of, examples_of
 from lossscape.cli.common import Command
 from lossscape.errors import LONGEST, BadInput, RunFailed
@@ -64,7 +64,7 @@ for command in (train, adopt):
     app.command(command.__name__.rpartition(".")[2], cls=Command, epilog=command.EXAMPLES)(command.command)
 for analysis in ANALYSES.values():
     app.command(analysis.name, cls=Command, epilog=examples_of(analysis))(command_of(analysis))
-for command in (gradcheck, study, report, runs, verify, doctor, new, schema):
+for command in (gradcheck, sweep, study, report, runs, verify, doctor, new, schema):
     app.command(command.__name__.rpartition(".")[2], cls=Command, epilog=command.EXAMPLES)(command.command)
 
 

@@ -1,5 +1,6 @@
 """lossscape runs"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -16,17 +17,24 @@ COLUMNS = ("run", "data", "model", "optimizer", "epochs", "train loss", "train a
 
 
 def command(folder: Path = typer.Option(Path("runs"), "--runs", help="Folder that holds the runs.")) -> None:
-    """List runs: data, model, optimizer, epochs done, final losses and accuracies, state."""
+    """List runs: data, model, optimizer, epochs done, final losses and accuracies, state; and sweeps."""
     from lossscape.errors import BadInput
 
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder; name one with --runs")
-    from lossscape.runs import list_runs, summary
+    from lossscape.runs import list_runs, list_sweeps, summary
 
-    found = [summary(run) for run in list_runs(folder)]
-    if not found:
+    found, sweeps = [summary(run) for run in list_runs(folder)], list_sweeps(folder)
+    if not found and not sweeps:
         say(f"no runs in {folder}")
         return
+    if found:
+        _say_runs(found)
+    for line in sweeps:
+        say(line)
+
+
+def _say_runs(found: Sequence[tuple[str, ...]]) -> None:
     rows = [COLUMNS, *(tuple(map(printable, row)) for row in found)]
     widths = [max(columns_of(row[i]) for row in rows) for i in range(len(COLUMNS))]
     for row in rows:

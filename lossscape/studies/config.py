@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from lossscape import yamlfile
-from lossscape.config import Experiment, config_of, lay_over
+from lossscape.config import Experiment, config_of, lay_over, merged
 from lossscape.errors import BadInput, one_of
 from lossscape.families import Count, Fraction, NonNegative, Rate, Section, Seed
 from lossscape.refusals import all_errors
@@ -223,19 +223,6 @@ class Opened:
         for over in (self.study.experiment, self.study.experiments.get(net, {})):
             data = merged(data, over)
         return data
-
-
-def merged(data: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Two mappings as one, section by section; a section with another `name` replaces the old one."""
-    result = dict(data)
-    for key, value in over.items():
-        old = result.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            same = value.get("name", old.get("name")) == old.get("name")
-            result[key] = merged(old, value) if same else value
-        else:
-            result[key] = value
-    return result
 
 
 def _refusal_of(document: yamlfile.Document, scale: str, error: ValidationError) -> BadInput:

@@ -71,13 +71,8 @@ def train_all(
     """
     execution = execution or Execution(quiet=True)
     home = Path(folder).absolute()
-    check_names([each.name for each in experiments])
+    pending = unfinished(experiments, home, execution.overwrite)
     runs = [Run(home / each.name) for each in experiments]
-    pending = []
-    for index, (run, experiment) in enumerate(zip(runs, experiments, strict=True)):
-        if execution.overwrite or not is_done(run, experiment):
-            check_folder(run, experiment, execution.overwrite)
-            pending.append(index)
     found = {index: Outcome(run, FINISHED) for index, run in enumerate(runs)}
     if not pending:
         return list(found.values())
@@ -112,11 +107,19 @@ def train_all(
     return list(found.values())
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Raise BadInput where two runs would lie in one folder, as file systems tell names apart."""
-    folded = [name.casefold() for name in names]
-    if twice := next((name for name in names if folded.count(name.casefold()) > 1), None):
-        raise BadInput(f"two experiments would be the run {twice}: give each a name of its own")
+def unfinished(experiments: Sequence[Experiment], home: Path, overwrite: bool) -> list[int]:
+    """Which experiments still have something to train in `home`/name. Raises BadInput where one cannot lie there."""
+    seen: set[str] = set()
+    pending = []
+    for index, experiment in enumerate(experiments):
+        if (folded := experiment.name.casefold()) in seen:  # as some file systems tell names apart
+            raise BadInput(f"two experiments would be the run {experiment.name}: give each a name of its own")
+        seen.add(folded)
+        run = Run(home / experiment.name)
+        if overwrite or not is_done(run, experiment):
+            check_folder(run, experiment, overwrite)
+            pending.append(index)
+    return pending
 
 
 def is_done(run: Run, experiment: Experiment) -> bool:
