@@ -229,3 +229,16 @@ def write_pairs(
     columns = ["net", "targets", "measure", "mean", "std", "planes", "resolved"]
     pd.DataFrame(summary, columns=columns).to_csv(place / "summary.csv", index=False)
     return read(place)
+
+
+def write_paths(folder: Path, names: Sequence[str]) -> None:
+    """Paths of runs over a landscape that `write_landscape` made, three checkpoints each."""
+    columns = ["run", "checkpoint", "epoch", "step", "x", "y", "off_plane", "in_plane", "moved", "train_loss"]
+    rows = [
+        [name, f"epoch-{e:04}", e, 10 * e, 0.1 * e - 0.2 * i, 0.1 * i, 0.01 * e, 0.1 * e, 0.1, 1 / (1 + e), 1 / (1 + e)]
+        for i, name in enumerate(names)
+        for e in range(3)
+    ]
+    pd.DataFrame(rows, columns=[*columns, "plane_train_loss"]).to_csv(folder / "path.csv", index=False)
+    facts = [{"run": name, "share_of_length": 0.5, "share_of_squares": 0.5, "extent": 0.3} for name in names]
+    (folder / "path.json").write_text(json.dumps({"runs": facts}))

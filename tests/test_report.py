@@ -9,17 +9,22 @@ from pathlib import Path
 
 import pytest
 from computing import interpolate, landscape
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 
 from lossscape.analyses.interpolate.figure import grouped
 from lossscape.errors import BadInput
-from lossscape.figures import style
+from lossscape.figures import section, style
 from lossscape.figures.certificates import check_table, failures, verdict
 from lossscape.figures.facts import facts_of
+from lossscape.figures.training import build_training
 from lossscape.report import write_report
 from lossscape.results import Curve, read_curve
 from lossscape.results.folder import CERTIFICATE, ENGINE
 from lossscape.runs import Run, point
-from tests.report_runs import write_curve, write_landscape, write_run
+from tests.report_runs import write_curve, write_landscape, write_paths, write_run
 from tests.seeing import Page, assert_stands_alone
 
 
@@ -63,6 +68,65 @@ def test_results_of_the_analyses_themselves(own_run: Run) -> None:
     assert "chunks of" in page.text
     assert "Gauss length" in page.text
     assert facts_of(own_run).last["test_loss"] > 0
+
+
+def colours_in(figure: Figure) -> dict[str, str]:
+    """The colours of lines by the names that the legend has of them: runs, or splits where there are no runs."""
+    keys = [part for part in figure.findobj(Legend) if isinstance(part, Legend)]
+    named = {
+        str(each.get_label()).removeprefix("path of "): to_hex(each.get_color())
+        for key in keys
+        for each in key.legend_handles
+        if isinstance(each, Line2D)
+    }
+    lines = [line for axes in figure.get_axes() for line in axes.lines if line.get_linestyle() != "None"]
+    drawn = {to_hex(line.get_color()) for line in lines if len(line.get_xdata()) > 2}
+    if not keys:  # of one line
+        return dict.fromkeys(["train"], *drawn)
+    assert drawn <= {*named.values(), "#000000"}, "a line has a colour that the legend does not name"
+    return named
+
+
+def test_a_run_has_one_colour_in_all_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [write_run(tmp_path, name) for name in ("a", "b", "c")]
+    for run in runs[1:]:
+        write_curve(run)  # so that b comes first in what compares curves
+    write_landscape(runs[2], grid=[5], label="line")
+    write_paths(write_landscape(runs[1], grid=[3, 3]), ["c", "elsewhere", "a", "b"])
+    figures: dict[str, Figure] = {}
+    kept = section.save
+
+    def save(figure: Figure, path: Path) -> None:
+        figures[path.relative_to(tmp_path / "page" / "files").as_posix()] = figure
+        kept(figure, path)
+
+    monkeypatch.setattr(section, "save", save)
+    write_report(runs, tmp_path / "page")
+    colours = colours_in(figures["comparison/training.png"])
+    own = {name: colours[name] for name in ("a", "b", "c")}
+    assert len({*own.values()}) == 3
+    seen = set()
+    for place, figure in figures.items():
+        of = place.partition("/")[0]
+        for name, colour in colours_in(figure).items():
+            if name in own:
+                assert (place, colour) == (place, own[name])
+                seen.add((of, name))
+            elif name == "elsewhere":
+                assert colour not in own.values()
+            elif name in ("train", "test") and of in own and "surface" not in place:
+                assert (place, colour) == (place, own[of])
+                seen.add((of, of))
+    assert seen >= {("comparison", "b"), ("b", "c"), ("b", "a"), ("a", "a"), ("b", "b"), ("c", "c")}
+    drawn_alone = colours_in(build_training([runs[1]]))
+    assert drawn_alone["train"] != drawn_alone["test"]  # which a colour tells apart where no other run is
+
+
+def test_runs_of_one_name_have_colours_of_their_own(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / folder, "a") for folder in ("x", "y")]
+    looks = style.Looks(tuple((run.name, run.path.resolve()) for run in runs))
+    assert looks.places([runs[1].path, runs[0].path]) == [1, 0]
+    assert looks.places(["a", "b", "a", runs[0].path]) == [0, 2, 0, 3]
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lossscape.directions import axis_label
 from lossscape.errors import BadInput, one_of
 from lossscape.figures import captions, meshes, paths
 from lossscape.figures.levels import Scale, choose_scale
-from lossscape.figures.style import new_axes, numbers, sheet, style
+from lossscape.figures.style import ALONE, Looks, new_axes, numbers, sheet, style
 from lossscape.results import Surface
 
 HEIGHT_LABEL = 60
@@ -22,19 +22,22 @@ HEIGHT_LABEL = 60
 
 
 @style()
-def build_contour(surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True) -> Figure:
+def build_contour(
+    surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True, looks: Looks = ALONE
+) -> Figure:
     """Filled contours with labelled lines; a star marks the centre, hatching what has no finite loss.
 
     split: train or test, by default the first that was computed; log: a logarithmic scale, which is taken in any
-    case for losses that span more than two decades; captioned: with small print below. Raises BadInput.
+    case for losses that span more than two decades; captioned: with small print below; looks: those of the page's
+    runs. Raises BadInput.
     """
     split = _split(surface, split)
     sides = meshes.sides_of(surface)
     high = max(4.4, 1.1 + 4.9 / sides) if meshes.is_even(surface) and sides > 1 else 6.0
     caption = contour_caption(surface, split, log) if captioned else None
-    figure, panel = sheet(7.2, high, _title(surface, split), caption, paths.key(surface.trails))
+    figure, panel = sheet(7.2, high, _title(surface, split), caption, paths.key(surface.trails, looks))
     axes = panel.subplots()
-    _finish(figure, axes, _draw_contours(axes, surface, split, log))
+    _finish(figure, axes, _draw_contours(axes, surface, split, log, looks))
     return figure
 
 
@@ -75,7 +78,7 @@ def _finish(figure: Figure, axes: Axes, drawn: Drawn) -> None:
         meshes.fit_bar(figure, axes, drawn.bar, drawn.scale)
 
 
-def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool) -> Drawn:
+def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool, looks: Looks = ALONE) -> Drawn:
     losses = surface.values(f"{split}_loss")
     scale = choose_scale(losses, log)
     labels: list[Text] = []
@@ -83,7 +86,7 @@ def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool) -> Drawn
     if contours := meshes.draw_contours(axes, surface, scale.heights(losses), scale):
         labels, bar = meshes.label_contours(axes, contours, scale, _loss_label(surface, split, scale))
     meshes.dots(axes, surface)
-    names = paths.over_contour(axes, surface)
+    names = paths.over_contour(axes, surface, looks)
     axes.set_xlabel(axis_label(surface.settings, "x", 1))
     axes.set_ylabel(axis_label(surface.settings, "y", 2))
     sides, even = meshes.sides_of(surface), meshes.is_even(surface)
@@ -93,15 +96,17 @@ def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool) -> Drawn
 
 
 @style()
-def build_surface(surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True) -> Figure:
+def build_surface(
+    surface: Surface, *, split: str | None = None, log: bool = False, captioned: bool = True, looks: Looks = ALONE
+) -> Figure:
     """The surface in three dimensions, open where it has no finite loss; arguments as for build_contour."""
     split = _split(surface, split)
     caption = surface_caption(surface, split, log) if captioned else None
-    figure, panel = sheet(7.2, 5.2, _title(surface, split), caption, paths.key(surface.trails))
+    figure, panel = sheet(7.2, 5.2, _title(surface, split), caption, paths.key(surface.trails, looks))
     figure.set_layout_engine("none")  # which would leave room for corners that the view does not fill
     below = 0.07 if surface.trails else 0.0  # of a legend
     axes: Any = panel.add_axes((0.03, 0.02 + below, 0.92, 0.94 - below), axes_class=Axes3D)
-    scale = _draw_solid(axes, surface, split, log)
+    scale = _draw_solid(axes, surface, split, log, looks)
     label = fill(_loss_label(surface, split, scale), HEIGHT_LABEL)
     axes.set_zlabel(label, labelpad=axes.zaxis.labelpad + 5 * label.count("\n"))
     return figure
@@ -115,12 +120,12 @@ def solid_axes(surface: Surface, ax: Any = None, *, split: str | None = None, lo
     return axes
 
 
-def _draw_solid(axes: Any, surface: Surface, split: str, log: bool) -> Scale:
+def _draw_solid(axes: Any, surface: Surface, split: str, log: bool, looks: Looks = ALONE) -> Scale:
     """The surface with its paths; its axis has a short name."""
     losses = surface.values(f"{split}_loss")
     scale = choose_scale(losses, log)
     meshes.draw_solid(axes, surface, scale.heights(losses), scale)
-    paths.over_solid(axes, surface, scale, split)
+    paths.over_solid(axes, surface, scale, split, looks)
     # characters beyond what fits beside the axis
     wider = max([0, *(len(scale.text(tick)) - 4 for tick in axes.get_zticks())])
     axes.tick_params(axis="z", pad=4 + 2.5 * wider)

@@ -16,18 +16,31 @@ from lossscape.figures import captions
 from lossscape.figures.captions import BAND
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import Page, Picture
-from lossscape.figures.style import COLOURS, DASHES, line_key, line_style, loss_axis, new_axes, sheet, style, value_axis
+from lossscape.figures.style import (
+    ALONE,
+    COLOURS,
+    DASHES,
+    RUNS,
+    Looks,
+    line_key,
+    line_style,
+    loss_axis,
+    new_axes,
+    sheet,
+    style,
+    value_axis,
+)
 from lossscape.figures.text import distinct, finite, shortened
 from lossscape.results import Curve
 from lossscape.text import number
 
 
 @style()
-def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool = True) -> Figure:
+def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool = True, looks: Looks = ALONE) -> Figure:
     """Loss and the first other metric of one or several curves against α (or x): see curve_axes.
 
-    log: a logarithmic loss axis; captioned: with what was computed in small print below. Raises BadInput where
-    there is nothing to draw or the curves have different coordinates.
+    log: a logarithmic loss axis; captioned: with what was computed in small print below; looks: those of the page's
+    runs. Raises BadInput where there is nothing to draw or the curves have different coordinates.
     """
     if not curves:
         raise BadInput("no finished curve to draw; run lossscape interpolate first")
@@ -35,16 +48,16 @@ def build_curve(curves: Sequence[Curve], *, log: bool = False, captioned: bool =
     if any(curve.coordinate != coordinate for curve in curves):
         raise BadInput("curves between checkpoints and along random directions cannot share an axis")
     caption = captions.curve_caption(curves, names_of(curves), log) if captioned else None
-    figure, panel = sheet(10, 4.2, captions.curve_title(curves), caption, _key(curves))
+    figure, panel = sheet(10, 4.2, captions.curve_title(curves), caption, _key(curves, looks))
     shown = ["loss", *list(dict.fromkeys(name for curve in curves for name in curve.metrics))[:1]]
     for axes, name in zip(panel.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
-        _draw(axes, curves, name, log)
+        _draw(axes, curves, name, log, looks)
     return figure
 
 
 def curve_picture(curves: Sequence[Curve], page: Page, name: str, alt: str) -> Picture:
     """The figure of build_curve on the page, in a file of this name."""
-    figure = build_curve(curves, log=page.log, captioned=False)
+    figure = build_curve(curves, log=page.log, captioned=False, looks=page.looks)
     return page.draw(figure, name, alt, captions.curve_caption(curves, names_of(curves), page.log))
 
 
@@ -55,20 +68,18 @@ def curve_axes(curves: Sequence[Curve], ax: Axes | None = None, *, name: str = "
     Train is solid, test dashed, with bands of standard errors where the values are of a subset.
     """
     axes = new_axes() if ax is None else ax
-    _draw(axes, curves, name, log)
-    if key := _key(curves):
+    _draw(axes, curves, name, log, ALONE)
+    if key := _key(curves, ALONE):
         axes.legend(handles=key)
     return axes
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], name: str, log: bool) -> None:
+def _draw(axes: Axes, curves: Sequence[Curve], name: str, log: bool, looks: Looks) -> None:
     drawn, bands, splits = [], [], _splits(curves)
-    for index, curve in enumerate(curves):
+    for curve, line in zip(curves, _lines(curves, looks), strict=True):
         for split in curve.splits:
             if f"{split}_{name}" in curve.table:
-                look = line_style(index, len(curve.table))
-                if len(curves) == 1:
-                    look["color"] = COLOURS[("train", "test").index(split)]
+                look = line | {"color": line["color"] or COLOURS[("train", "test").index(split)]}
                 drawn.append(_draw_split(axes, curve, split, name, look))
                 if f"{split}_{name}_stderr" in curve.table:
                     low, high = _band(curve, split, name)
@@ -84,6 +95,15 @@ def _draw(axes: Axes, curves: Sequence[Curve], name: str, log: bool) -> None:
         value_axis(axes, drawn)
     _draw_bands(axes, bands)
     _mark(axes, curves)
+
+
+def _lines(curves: Sequence[Curve], looks: Looks) -> list[dict[str, Any]]:
+    """How each curve is drawn: as its run, or by its index where one run has several."""
+    runs = [curve.folder.resolve().parent.parent for curve in curves]
+    points = [len(curve.table) for curve in curves]
+    if len({*runs}) < len(runs):
+        return [line_style(index, many, RUNS) for index, many in enumerate(points)]
+    return looks.lines(runs, points)
 
 
 def _splits(curves: Sequence[Curve]) -> list[str]:
@@ -165,13 +185,13 @@ def _checkpoint(settings: Sequence[captions.Settings], end: str) -> str:
     return shortened(names.pop(), 20) if len(names) == 1 else ""
 
 
-def _key(curves: Sequence[Curve]) -> list[Artist]:
-    splits = _splits(curves)
-    colour = COLOURS[0] if len(curves) == len(splits) == 1 else "0.35"
+def _key(curves: Sequence[Curve], looks: Looks) -> list[Artist]:
+    splits, looked = _splits(curves), _lines(curves, looks)
+    own = looked[0]["color"] if len(curves) == 1 else None
+    colour = (own or COLOURS[0]) if len(curves) == len(splits) == 1 else "0.35"
     band = Patch(color=colour, alpha=0.25, linewidth=0, label=f"± {BAND} standard errors")
-    points = [len(curve.table) for curve in curves]
-    lines = dict(zip(names_of(curves), points, strict=True)) if len(curves) > 1 else {}
+    lines = dict(zip(names_of(curves), looked, strict=True)) if len(curves) > 1 else {}
     return [
-        *line_key(lines, splits),
+        *line_key(lines, splits, own),
         *([band] if any(captions.sampled(curve, split) for curve in curves for split in curve.splits) else []),
     ]

@@ -15,13 +15,11 @@ from matplotlib.text import Text
 from lossscape.directions import sentence
 from lossscape.figures import captions
 from lossscape.figures.levels import Scale
-from lossscape.figures.style import loss_axis, numbers, sheet, style
+from lossscape.figures.style import ALONE, RUNS, Looks, loss_axis, numbers, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Surface, Trail
 from lossscape.text import number
 
-COLOURS = ("#D55E00", "#CC79A7", "#000000", "#E69F00", "#0072B2")
-"""Of several paths, that stand out on the colours of a surface with a white edge."""
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 MARKS = 10
 UNLIKE = 1.5
@@ -33,7 +31,7 @@ LINE: dict[str, Any] = {"linewidth": 1.8, "zorder": 3, "path_effects": _WIDE_EDG
 
 
 @style()
-def build_path(surface: Surface, *, split: str | None = None, captioned: bool = True) -> Figure:
+def build_path(surface: Surface, *, split: str | None = None, captioned: bool = True, looks: Looks = ALONE) -> Figure:
     """Losses and distances of the paths over a plane against the epoch: the checkpoints' own, and the plane's below."""
     split = split or surface.splits[0]
     title = f"Paths over the plane around {captions.point_name(surface.settings['centre'])} ({split} data)"
@@ -42,13 +40,15 @@ def build_path(surface: Surface, *, split: str | None = None, captioned: bool = 
         Line2D([], [], color="0.35", linestyle=(0, (2, 1.4)), label="plane's loss; within it, from the centre"),
     ]
     caption = path_caption(surface, split) if captioned else None
-    figure, panel = sheet(10, 4.2, title, caption, [*(key(surface.trails) if len(surface.trails) > 1 else []), *kinds])
+    figure, panel = sheet(
+        10, 4.2, title, caption, [*(key(surface.trails, looks) if len(surface.trails) > 1 else []), *kinds]
+    )
     left, right = panel.subplots(1, 2)
     drawn = []
     by = "epoch" if all(np.isfinite(trail.table["epoch"]).all() for trail in surface.trails) else "step"
-    for index, trail in enumerate(surface.trails):
+    for trail, line in zip(surface.trails, _lines(surface.trails, looks), strict=True):
         time = trail.table[by].to_numpy()
-        look = {"color": COLOURS[index % len(COLOURS)], "marker": "" if len(time) > 1 else "o"}
+        look = {"color": line["color"], "marker": "" if len(time) > 1 else "o"}
         for axes, solid, dashed in ((left, f"{split}_loss", f"plane_{split}_loss"), (right, "off_plane", "in_plane")):
             for column, dash in ((solid, "-"), (dashed, (0, (2, 1.4)))):
                 values = finite(trail.table[column].to_numpy())
@@ -84,15 +84,15 @@ def path_caption(surface: Surface, split: str) -> str:
     return " ".join([*captions.failure_words(surface), *words])
 
 
-def key(trails: Sequence[Trail]) -> list[Artist]:
+def key(trails: Sequence[Trail], looks: Looks = ALONE) -> list[Artist]:
     """Legend entries, one for each path."""
     return [
-        Line2D([], [], label=f"path of {shortened(trail.name)}", linewidth=1.8, **_look(index))
-        for index, trail in enumerate(trails)
+        Line2D([], [], label=f"path of {shortened(trail.name)}", linewidth=1.8, **look)
+        for trail, look in zip(trails, _lines(trails, looks), strict=True)
     ]
 
 
-def over_contour(axes: Axes, surface: Surface) -> list[Text]:
+def over_contour(axes: Axes, surface: Surface, looks: Looks = ALONE) -> list[Text]:
     """Draw the paths over contours, a line with dots at some epochs, and the points of the plane.
 
     Returns the names of the first and last checkpoints and of the points.
@@ -100,9 +100,8 @@ def over_contour(axes: Axes, surface: Surface) -> list[Text]:
     names: list[Text] = []
     taken: list[tuple[float, float]] = []
     width, height = np.ptp(surface.x), np.ptp(surface.y)
-    for index, trail in enumerate(surface.trails):
+    for trail, look in zip(surface.trails, _lines(surface.trails, looks), strict=True):
         x, y = (trail.table[axis].to_numpy() for axis in ("x", "y"))
-        look = _look(index)
         axes.plot(x, y, label=f"path of {trail.name}", **LINE, **look)
         marks = _marks(trail)
         axes.plot(
@@ -125,17 +124,16 @@ def over_contour(axes: Axes, surface: Surface) -> list[Text]:
     return names
 
 
-def over_solid(axes: Any, surface: Surface, scale: Scale, split: str) -> None:
+def over_solid(axes: Any, surface: Surface, scale: Scale, split: str, looks: Looks = ALONE) -> None:
     """Draw the paths over a surface in three dimensions: on it as a line, with stems to the true losses."""
     axes.computed_zorder = False  # which would hide lines behind faces that they lie on
-    for index, trail in enumerate(surface.trails):
+    for trail, look in zip(surface.trails, _lines(surface.trails, looks), strict=True):
         gone = outside(surface, trail)
         x, y = (np.where(gone, np.nan, trail.table[axis].to_numpy()) for axis in ("x", "y"))
         plane, true = (
             scale.heights(np.where(gone, np.nan, trail.table[f"{which}{split}_loss"].to_numpy()))
             for which in ("plane_", "")
         )
-        look = _look(index)
         axes.plot(x, y, plane, linewidth=1.8, zorder=5, label=f"path of {trail.name}", path_effects=[_EDGE], **look)
         for row in _marks(trail):
             axes.plot([x[row]] * 2, [y[row]] * 2, [plane[row], true[row]], color=look["color"], lw=0.9, zorder=6)
@@ -152,8 +150,12 @@ def points_of(surface: Surface) -> dict[str, tuple[float, float]]:
     return {letter: (point[0], point[1]) for letter, point in zip("ABC", found, strict=False) if len(point) == 2}
 
 
-def _look(index: int) -> dict[str, Any]:
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index // len(COLOURS) % len(DASHES)]}
+def _lines(trails: Sequence[Trail], looks: Looks) -> list[dict[str, Any]]:
+    """How each path is drawn."""
+    return [
+        {"color": RUNS[place % len(RUNS)], "linestyle": DASHES[place // len(RUNS) % len(DASHES)]}
+        for place in looks.places([trail.name for trail in trails])
+    ]
 
 
 def _marks(trail: Trail) -> list[int]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lossscape import manifest
 from lossscape.errors import BadInput
-from lossscape.figures.style import save
+from lossscape.figures.style import ALONE, Looks, save
 from lossscape.files import write_bytes
 from lossscape.results.folder import POINTS, SETTINGS
 from lossscape.text import number
@@ -92,13 +92,16 @@ class Section:
 class Page:
     """A folder of the report for figures and files, which are addressed relative to the report's own."""
 
-    def __init__(self, root: Path, folder: Path | None = None, log: bool = False) -> None:
-        """root: where index.html will lie; folder: this part's, by default root/files; log: logarithmic losses."""
-        self.root, self.folder, self.log = root, folder or root / "files", log
+    def __init__(self, root: Path, folder: Path | None = None, log: bool = False, looks: Looks = ALONE) -> None:
+        """root: where index.html will lie; folder: this part's, by default root/files; log: logarithmic losses.
+
+        looks: those of the page's runs
+        """
+        self.root, self.folder, self.log, self.looks = root, folder or root / "files", log, looks
 
     def below(self, *names: str) -> "Page":
         """A folder within this one."""
-        return Page(self.root, self.folder.joinpath(*names), self.log)
+        return Page(self.root, self.folder.joinpath(*names), self.log, self.looks)
 
     def draw(self, figure: Figure, name: str, alt: str, caption: str) -> Picture:
         """Save a figure as PNG."""

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from lossscape.text import columns_of, digits_of, number
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too pale on white)."""
+RUNS = ("#D55E00", "#0072B2", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#009E73")
+"""The same for runs, those first that stand out on the colours of a surface, with a white edge."""
 MARKERS = ("", "o", "s", "^", "D", "v")
 NOTHING = "no finite loss"
 DASHES: dict[str, Any] = {"train": "-", "test": (0, (4, 1.6))}
@@ -106,27 +109,60 @@ def save(figure: Figure, path: Path) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def line_style(index: int, points: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Looks:
+    """Which of RUNS each run has in all figures of a page, and beyond as many runs which marker or dash."""
+
+    runs: tuple[tuple[str, Path], ...] = ()
+    """Names and folders of the page's runs; none of a figure that is drawn alone."""
+
+    def places(self, runs: Sequence[str | Path]) -> list[int]:
+        """Where each of the runs of a figure stands, given by their folders or names.
+
+        Those of the page have their place there, others those behind it, in their order.
+        """
+        found: dict[str | Path, int] = {}
+        for run in dict.fromkeys(runs):
+            known = [i for i, each in enumerate(self.runs) if run in each or Path(run).resolve() in each]
+            behind = range(len(self.runs), len(self.runs) + len(runs))
+            found[run] = next(place for place in (*known, *behind) if place not in found.values())
+        return [found[run] for run in runs]
+
+    def lines(self, runs: Sequence[str | Path], points: Sequence[int]) -> list[dict[str, Any]]:
+        """How the line of each run of a figure is drawn, each with so many points; as places otherwise.
+
+        One without others, in the figure and on the page, has no colour: its splits have.
+        """
+        found = [line_style(place, many, RUNS) for place, many in zip(self.places(runs), points, strict=True)]
+        return found if len({*runs}) > 1 or len(self.runs) > 1 else [look | {"color": None} for look in found]
+
+
+ALONE = Looks()
+"""Of a figure that is drawn alone."""
+
+
+def line_style(index: int, points: int, colours: Sequence[str] = COLOURS) -> dict[str, Any]:
     """Colour and marker of the line with this index among several, each with so many points."""
-    marker = MARKERS[index // len(COLOURS) % len(MARKERS)]
+    marker = MARKERS[index // len(colours) % len(MARKERS)]
     return {
-        "color": COLOURS[index % len(COLOURS)],
+        "color": colours[index % len(colours)],
         "marker": marker or ("o" if points <= 12 else ""),
         "markersize": 4 if points > 1 else 6,
         "markevery": max(points // 12, 1),
     }
 
 
-def line_key(lines: Mapping[str, int], splits: Sequence[str]) -> list[Line2D]:
-    """Legend entries: a colour for each of several lines and a dash for each split; else a colour for each split.
+def line_key(lines: Mapping[str, dict[str, Any]], splits: Sequence[str], own: str | None = None) -> list[Line2D]:
+    """Legend entries: a look for each of several lines and a dash for each split; else a colour for each split.
 
-    lines: how many points each has, by name; none of a single line, which needs no entry for a single split.
+    lines: the look of each, by name; none of a single line, which needs no entry for a single split; own: the colour
+    of that line, where it has one for both splits
     """
     if not lines and len(splits) == 1:
         return []
-    colours = ["0.35"] * len(splits) if lines else COLOURS
+    colours = ["0.35"] * len(splits) if lines else [own] * len(splits) if own else COLOURS
     return [
-        *(Line2D([], [], label=name, **line_style(i, points)) for i, (name, points) in enumerate(lines.items())),
+        *(Line2D([], [], label=name, **look) for name, look in lines.items()),
         *(Line2D([], [], color=colours[i], linestyle=DASHES[s], label=s) for i, s in enumerate(splits)),
     ]
 

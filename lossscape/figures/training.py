@@ -1,6 +1,7 @@
 """Training curves: loss and another metric by epoch, of one run or of several in one figure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +12,19 @@ from lossscape.figures.captions import loss_label
 from lossscape.figures.facts import Facts, facts_of, names_of
 from lossscape.figures.metrics import metric, value_words
 from lossscape.figures.section import Page, Picture
-from lossscape.figures.style import COLOURS, DASHES, line_key, line_style, loss_axis, numbers, sheet, style, value_axis
+from lossscape.figures.style import (
+    ALONE,
+    COLOURS,
+    DASHES,
+    Looks,
+    line_key,
+    line_style,
+    loss_axis,
+    numbers,
+    sheet,
+    style,
+    value_axis,
+)
 from lossscape.figures.text import finite
 from lossscape.runfiles import RunFiles
 from lossscape.text import number
@@ -20,11 +33,13 @@ SPLITS = ("train", "test")
 
 
 @style()
-def build_training(runs: Sequence[RunFiles], *, log: bool = False, captioned: bool = True) -> Figure:
+def build_training(
+    runs: Sequence[RunFiles], *, log: bool = False, captioned: bool = True, looks: Looks = ALONE
+) -> Figure:
     """Loss and the first other metric by epoch, train solid and test dashed; of one run learning rate and gradient too.
 
-    log: a logarithmic loss axis; captioned: with data, net and optimizer in small print below. Raises BadInput where
-    there is nothing to draw or a run cannot be read.
+    log: a logarithmic loss axis; captioned: with data, net and optimizer in small print below; looks: those of the
+    page's runs. Raises BadInput where there is nothing to draw or a run cannot be read.
     """
     if not runs:
         raise BadInput("no run to draw")
@@ -36,19 +51,20 @@ def build_training(runs: Sequence[RunFiles], *, log: bool = False, captioned: bo
     steps = _steps(facts[0]) if alone else []
     panels = 1 + len(others) + len(steps)
     rows = -(-panels // 2)
-    points = [len(each.metrics) for each in facts]
-    key = line_key({} if alone else dict(zip(names, points, strict=True)), SPLITS)
+    lines = looks.lines([run.path for run in runs], [len(each.metrics) for each in facts])
+    own = lines[0]["color"] if alone else None
+    key = line_key({} if alone else dict(zip(names, lines, strict=True)), SPLITS, own)
     figure, panel = sheet(10, 1 + 3.0 * rows, title, caption, key)
     grid = panel.subplots(rows, min(panels, 2), squeeze=False)
     axes = list(grid.flat)
-    loss_axis(axes[0], _draw(axes[0], facts, "loss"), log)
+    loss_axis(axes[0], _draw(axes[0], facts, "loss", lines), log)
     axes[0].set_ylabel(loss_label(each.loss for each in facts))
     for name in others:
-        values = _draw(axes[1], facts, name)
+        values = _draw(axes[1], facts, name, lines)
         axes[1].set_ylabel(metric(name).axis())
         value_axis(axes[1], values)
     for each, column in zip(axes[1 + len(others) :], steps, strict=False):
-        _draw_steps(each, facts[0], column)
+        _draw_steps(each, facts[0], column, own)
     for each in axes[panels:]:
         each.remove()
     for each in axes[:panels]:
@@ -62,7 +78,9 @@ def build_training(runs: Sequence[RunFiles], *, log: bool = False, captioned: bo
 def training_picture(runs: Sequence[RunFiles], page: Page, alt: str) -> Picture:
     """The figure of build_training on the page."""
     caption = training_caption([facts_of(run) for run in runs], names_of(runs))
-    return page.draw(build_training(runs, log=page.log, captioned=False), "training.png", alt, caption)
+    return page.draw(
+        build_training(runs, log=page.log, captioned=False, looks=page.looks), "training.png", alt, caption
+    )
 
 
 def shown_words(facts: Sequence[Facts]) -> str:
@@ -92,16 +110,17 @@ def training_alt(facts: Facts) -> str:
     return f"{shown_words([facts])} by epoch; after epoch {facts.epochs_done}: {'; '.join(words)}."
 
 
-def _draw(axes: Axes, facts: Sequence[Facts], name: str) -> list[np.ndarray]:
-    """Draw a metric of both splits of every run that has it; returns what is drawn, NaN for gaps."""
+def _draw(axes: Axes, facts: Sequence[Facts], name: str, lines: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
+    """Draw a metric of both splits of every run that has it; returns what is drawn, NaN for gaps.
+
+    lines: how each run is drawn; without a colour, each split has one
+    """
     drawn = []
-    for index, each in enumerate(facts):
-        look = line_style(index, len(each.metrics))
+    for each, line in zip(facts, lines, strict=True):
         for number_of, split in enumerate(SPLITS):
             if f"{split}_{name}" not in each.metrics:
                 continue
-            if len(facts) == 1:
-                look["color"] = COLOURS[number_of]
+            look = {**line, "color": line["color"] or COLOURS[number_of]}
             values = metric(name).scale * finite(each.metrics[f"{split}_{name}"].to_numpy())
             label = f"{each.name} {split}"
             axes.plot(each.metrics["epoch"], values, linestyle=DASHES[split], label=label, **look)
@@ -121,11 +140,13 @@ def _steps(facts: Facts) -> list[str]:
     return [*STEPS] if known else []
 
 
-def _draw_steps(axes: Axes, facts: Facts, column: str) -> None:
+def _draw_steps(axes: Axes, facts: Facts, column: str, own: str | None) -> None:
     axes.set_ylabel(STEPS[column])
     numbers(axes.yaxis)
     trained = facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
     if len(trained):
         values = finite(trained[column].to_numpy())
-        axes.plot(trained["epoch"], values, label=column, **line_style(6, len(trained)))
+        axes.plot(
+            trained["epoch"], values, label=column, **(line_style(6, len(trained)) | ({"color": own} if own else {}))
+        )
         axes.set_ylim(0, 1.08 * max(float(np.nanmax(values, initial=0)), 1e-12))

@@ -14,6 +14,7 @@ from lossscape.errors import BadInput
 from lossscape.figures.facts import Facts, facts_of, full_names
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import File, Page, Picture, Section, Table, flat_rows, read_bytes
+from lossscape.figures.style import Looks
 from lossscape.figures.training import SPLITS, shown_words, training_alt, training_picture
 from lossscape.files import check_writable, sweep, write_text
 from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, reason_of, together
@@ -59,7 +60,7 @@ def write_report(
         raise BadInput("no run to report on")
     check_writable(folder)
     sweep(folder, below=True)
-    page = Page(folder, log=log)
+    page = Page(folder, log=log, looks=Looks(tuple((run.name, run.path.resolve()) for run in runs)))
     names = full_names(runs)
     own, comparison, beside, *slugs = _slugs(["study", "comparison", "together", *names])
     first = front(page.below(own)) if front else None

@@ -19,9 +19,9 @@ from lossscape.figures.levels import Scale, choose_scale
 from lossscape.figures.metrics import value_words
 from lossscape.figures.movies import write_movie
 from lossscape.figures.panels import add, colour_bar, contours, solid
-from lossscape.figures.paths import COLOURS, LINE, path_words, spans_decades, when
+from lossscape.figures.paths import LINE, path_words, spans_decades, when
 from lossscape.figures.section import Page, Picture, Section, Sentences
-from lossscape.figures.style import loss_axis, numbers, sheet, style
+from lossscape.figures.style import RUNS, loss_axis, numbers, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.files import read_json
 from lossscape.results import Surface
@@ -37,7 +37,7 @@ RIGHT, RIGHT_WIDTH = 6.15, 3.2
 """Of what stands beside the contours."""
 TOP = HEIGHT - 0.72
 RING: dict[str, Any] = {
-    "markersize": 8, "markerfacecolor": "white", "markeredgecolor": COLOURS[0], "markeredgewidth": 2.2,
+    "markersize": 8, "markerfacecolor": "white", "markeredgecolor": RUNS[0], "markeredgewidth": 2.2,
 }  # fmt: skip
 QUANTILE = 0.005
 """Of all losses of a film's frames, what the scale leaves out at either end."""
@@ -81,7 +81,7 @@ def build_descent(
     panel, figure = _sheet(film, "descent", scale, captioned)
     axes = _contours(panel, surface, film, scale)
     x, y = (film.trail.table[axis].to_numpy()[: reached + 1] for axis in ("x", "y"))
-    axes.plot(x, y, color=COLOURS[0], label="path", **LINE)
+    axes.plot(x, y, color=RUNS[0], label="path", **LINE)
     axes.plot(x[-1:], y[-1:], "o", zorder=4, label="checkpoint", **RING)
     beside = add(panel, (RIGHT, BOTTOM, RIGHT_WIDTH, SIDE - 0.55))
     _draw_losses(beside, film, reached)
@@ -146,7 +146,7 @@ def _draw_losses(axes: Axes, film: Film, reached: int) -> None:
     table, split = film.trail.table, film.split
     by = "epoch" if np.isfinite(table["epoch"]).all() else "step"
     time = table[by].to_numpy()
-    lines = {"true": (f"{split}_loss", "-", COLOURS[0]), "plane below": (f"plane_{split}_loss", (0, (2, 1.4)), "0.35")}
+    lines = {"true": (f"{split}_loss", "-", RUNS[0]), "plane below": (f"plane_{split}_loss", (0, (2, 1.4)), "0.35")}
     drawn = [finite(table[column].to_numpy()) for column, _, _ in lines.values()]
     shown = [
         axes.plot(time, values, linestyle=dash, color=colour, label=name)[0]

@@ -69,16 +69,16 @@ def _plane_pictures(surface: Surface, page: Page) -> list[Picture]:
     pictures = []
     for split in surface.splits:
         suffix = "" if split == surface.splits[0] else f"-{split}"
-        contour = build_contour(surface, split=split, log=page.log, captioned=False)
+        contour = build_contour(surface, split=split, log=page.log, captioned=False, looks=page.looks)
         alt = f"Contours of the {split} loss over two directions. {captions.extremes(surface, split)}"
         caption = contour_caption(surface, split, page.log)
         pictures.append(page.draw(contour, f"contour{suffix}.png", alt, caption))
-        solid = build_surface(surface, split=split, log=page.log, captioned=False)
+        solid = build_surface(surface, split=split, log=page.log, captioned=False, looks=page.looks)
         alt = f"The {split} loss over two directions as a surface in three dimensions."
         caption = " ".join([f"The same {split} losses as heights.", *surface_notes(surface, split, page.log)])
         pictures.append(page.draw(solid, f"surface{suffix}.png", alt, caption))
         if surface.trails:
-            lines = build_path(surface, split=split, captioned=False)
+            lines = build_path(surface, split=split, captioned=False, looks=page.looks)
             alt = f"True {split} losses and distances off the plane of the paths, against the epoch."
             pictures.append(page.draw(lines, f"path{suffix}.png", alt, path_caption(surface, split)))
     return pictures

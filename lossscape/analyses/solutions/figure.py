@@ -1,6 +1,6 @@
 """Kinds of solution: the losses by epoch, and which epochs are a local, a global or a true minimum."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,19 @@ from lossscape.analyses.solutions.result import FOUND, NEVER, Solutions, first_r
 from lossscape.figures.captions import LOSS_UNITS, gap_words, loss_label
 from lossscape.figures.facts import Facts, facts_of
 from lossscape.figures.section import Page, Section, Sentences, Table
-from lossscape.figures.style import COLOURS, DASHES, line_key, line_style, loss_axis, numbers, save, sheet, style
+from lossscape.figures.style import (
+    ALONE,
+    COLOURS,
+    DASHES,
+    RUNS,
+    Looks,
+    line_key,
+    loss_axis,
+    numbers,
+    save,
+    sheet,
+    style,
+)
 from lossscape.figures.text import distinct, finite, shortened
 from lossscape.text import number
 
@@ -38,35 +50,34 @@ def draw(result: Solutions, drawing: Drawing, quiet: bool) -> dict[str, Path | s
 
 
 @style()
-def build_solutions(solutions: Solutions, *, captioned: bool = True) -> Figure:
+def build_solutions(solutions: Solutions, *, captioned: bool = True, looks: Looks = ALONE) -> Figure:
     """Training and test loss by epoch, and below a row of epochs for each run, coloured by kind of solution.
 
-    captioned: with what was computed in small print below. Raises BadInput where a run cannot be read.
+    captioned: with what was computed in small print below; looks: those of the page's runs. Raises BadInput where a run
+    cannot be read.
     """
-    facts = [facts_of(run) for run in solutions.runs]
+    facts, lines = [facts_of(run) for run in solutions.runs], _lines(solutions, looks)
     names = distinct([shortened(name, NAME_COLUMNS) for name in solutions.summary["run"]])
     title = f"Kinds of solution of {names[0]}" if len(names) == 1 else f"Kinds of solution of {len(names)} runs"
     caption = solutions_caption(solutions, facts) if captioned else None
     rows = ROW_INCHES * (len(names) + 1)
-    figure, panel = sheet(10, 3.9 + rows, title, caption, _key(solutions))
+    figure, panel = sheet(10, 3.9 + rows, title, caption, _key(solutions, lines))
     top, strip = panel.subplots(2, 1, sharex=True, height_ratios=[3.2, rows])
-    _losses(top, solutions, facts)
+    _losses(top, solutions, facts, lines)
     _strip(strip, solutions, names)
     return figure
 
 
-def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts]) -> None:
+def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts], lines: Mapping[str, Mapping[str, Any]]) -> None:
     drawn = []
-    alone = len(solutions.summary) == 1
-    colours = list(dict.fromkeys(solutions.summary["config"]))
     for _, row in solutions.summary.iterrows():
         epochs = solutions.table[solutions.table["run"] == row["run"]]
-        look = line_style(colours.index(row["config"]), len(epochs))
+        look = lines[row["config"]]
         for index, split in enumerate(("train", "test")):
             loss = finite(epochs[f"{split}_loss"].to_numpy())
-            colour = COLOURS[index] if alone else look["color"]
+            colour = look["color"] or COLOURS[index]
             label = f"{row['run']} {split}"
-            line = look | {"color": colour, "linewidth": 1.6 if split == "train" else 1.1}
+            line = {**look, "color": colour, "linewidth": 1.6 if split == "train" else 1.1}
             axes.plot(epochs["epoch"], loss, linestyle=DASHES[split], label=label, **line)
             drawn.append(loss)
         for kind in FOUND:
@@ -126,10 +137,22 @@ def _spans(epochs: np.ndarray) -> list[tuple[float, float]]:
     return [(float(part[0]) - 0.5, float(len(part))) for part in parts]
 
 
-def _key(solutions: Solutions) -> list[Artist]:
-    runs = len(solutions.summary)
-    configs = distinct(list(dict.fromkeys(solutions.summary["config"]))) if runs > 1 else []
-    lines: list[Artist] = [*line_key(dict.fromkeys(configs, len(solutions.table) // runs), ("train", "test"))]
+def _lines(solutions: Solutions, looks: Looks) -> dict[str, dict[str, Any]]:
+    """How the runs of each config are drawn: as the first of them."""
+    firsts: dict[str, Path] = {}
+    for run, config in zip(solutions.runs, solutions.summary["config"], strict=True):
+        firsts.setdefault(config, run.path)
+    points = [len(solutions.table) // len(solutions.runs)] * len(firsts)
+    found = looks.lines(list(firsts.values()), points)
+    if len(solutions.runs) > 1 and len(firsts) == 1 and found[0]["color"] is None:
+        found = [look | {"color": RUNS[0]} for look in found]
+    return dict(zip(firsts, found, strict=True))
+
+
+def _key(solutions: Solutions, looked: Mapping[str, dict[str, Any]]) -> list[Artist]:
+    named = dict(zip(distinct([*looked]), looked.values(), strict=True)) if len(solutions.summary) > 1 else {}
+    own = next(iter(looked.values()))["color"]
+    lines: list[Artist] = [*line_key(named, ("train", "test"), own)]
     for line, words in zip(lines[-2:], ("train loss T", "test loss V"), strict=True):
         line.set_label(words)
     if _shows_zero(solutions):
@@ -181,7 +204,7 @@ def section(result: Solutions, page: Page) -> Section:
     """Its part of the page: the figure, the first epochs of each run and config, how they compare, and its files."""
     rule, ratios = result.settings, ratio_words(result)
     caption = solutions_caption(result, [facts_of(run) for run in result.runs])
-    figure = build_solutions(result, captioned=False)
+    figure = build_solutions(result, captioned=False, looks=page.looks)
     tables = [
         Table(first_rows(result), ["run", "epochs", *(f"first {kind}" for kind in FOUND)]),
         Table(mean_rows(result), ["config (mean ± std)", "runs", *FOUND]),
