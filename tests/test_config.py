@@ -315,8 +315,8 @@ def test_every_error_has_its_place(tmp_path: Path) -> None:
         "a.yaml:20:1: training.epochs: is required",
         "--set training.batch_size=0: training.batch_size: input should be greater than or equal to 1, got 0",
         "a.yaml:21:3: training.epoch: key 'epoch' is not known (did you mean 'epochs'?); allowed: epochs, batch_size, "
-        "accumulate, micro_batch, checkpoint_every, checkpoint_every_steps, clip_norm, clip_value, early_stopping, ema, "
-        "frozen",
+        "accumulate, micro_batch, checkpoint_every, checkpoint_every_steps, clip_norm, clip_value, early_stopping, ema"
+        ", frozen",
     ]
 
 
