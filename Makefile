@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature check bench bench-landscapes bench-curvature bench-training faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature study-distill check bench bench-landscapes bench-curvature bench-training faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -59,6 +59,9 @@ study-minimum: $(VENV)/.user  ## landscapes around true minima as published: SCA
 
 study-curvature: $(VENV)/.user  ## edge of stability, index of critical points: SCALE=smoke|laptop|full
 	$(LOSSSCAPE) study configs/studies/curvature.yaml --scale $(SCALE) $(ARGS)
+
+study-distill: $(VENV)/.user  ## a small net that learns from a large one, and alone: SCALE=smoke|laptop|full
+	$(LOSSSCAPE) study configs/studies/distill.yaml --scale $(SCALE) $(ARGS)
 
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.spatial import ConvexHull
 from seeing import Page, assert_stands_alone
 
@@ -27,8 +28,9 @@ from lossscape.config import merged
 from lossscape.errors import BadInput, RunFailed
 from lossscape.results import read_csv, write_csv
 from lossscape.runs import Run
-from lossscape.studies.config import Critical, CurvatureStudy, MinimumStudy, Opened
+from lossscape.studies.config import Critical, CurvatureStudy, DistillStudy, MinimumStudy, Opened
 from lossscape.studies.curvature import Descent, Points, grows, judge_descents
+from lossscape.studies.distill import Trained, judge_distillation, paired
 from lossscape.studies.interpolation import Line, bends, falls, likeness
 from lossscape.studies.minimum import judge_epochs, judge_surfaces, train_net
 from lossscape.studies.page import write_study_report
@@ -189,6 +191,26 @@ def test_statements_about_lines() -> None:
     assert [each.verdict for each in likeness(study, [*none, *half])] == [PARTLY]
 
 
+def test_statements_about_distilled_nets() -> None:
+    study = Opened(CONFIGS / "distill.yaml", "laptop").study
+    assert isinstance(study, DistillStudy)
+    alone = [0.05, 0.052, 0.049, 0.051, 0.05]
+    gains = {None: [0.03] * 5, 1.0: [0.001, -0.001, 0.0, 0.002, -0.001], 3.0: [0.01, 0.012, 0.008, 0.01, 0.011],
+             20.0: [-0.01, -0.012, -0.008, -0.01, -0.011]}  # fmt: skip
+    run = Run("nowhere")
+    found = [Trained("small", None, seed, run, value, 0.1) for seed, value in enumerate(alone)]
+    for temperature, own in gains.items():
+        net = "large" if temperature is None else "small"
+        found += [Trained(net, temperature, seed, run, alone[seed] - gain, 0.1) for seed, gain in enumerate(own)]
+    said = judge_distillation(found, study)
+    assert [each.verdict for each in said] == [HOLDS, OPEN, HOLDS, FAILS]
+    expected = stats.ttest_rel(alone, [a - g for a, g in zip(alone, gains[3.0], strict=True)]).confidence_interval(0.95)
+    assert paired(gains[3.0], 0.95)[1:] == pytest.approx(tuple(expected))
+    words = f"1.02 points fewer, 95 % interval {100 * expected.low:.2f} to {100 * expected.high:.2f}"
+    assert words in said[2].evidence
+    assert [each.verdict for each in judge_distillation([f for f in found if f.seed == 0], study)] == [OPEN] * 4
+
+
 EPOCHS: list[tuple[dict[str, list[float]], list[str]]] = [
     # first LM and GM and epochs trained of each net -> verdicts: twice (LM), longest (LM), twice (GM), CNN longer
     ({"dnn": [20, 40, 50], "cnn": [15, 20, 50], "resnet50": [10, 20, 50]}, [HOLDS, HOLDS, HOLDS, HOLDS]),
@@ -344,13 +366,13 @@ class Done(NamedTuple):
     page: Path
 
 
-STATED = {"interpolation": 11, "minimum": 11, "curvature": 4}
+STATED = {"interpolation": 11, "minimum": 11, "curvature": 4, "distill": 2}
 """Statements of each study at the smoke scale."""
 
 
 @pytest.fixture(
     scope="module",
-    params=["interpolation", *(pytest.param(n, marks=pytest.mark.slow) for n in ("minimum", "curvature"))],
+    params=["interpolation", *(pytest.param(n, marks=pytest.mark.slow) for n in ("minimum", "curvature", "distill"))],
 )
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A study at the smoke scale."""

@@ -148,10 +148,34 @@ class CurvatureStudy(Study):
         return None
 
 
-STUDIES: dict[str, type[InterpolationStudy] | type[MinimumStudy] | type[CurvatureStudy]] = {
+LARGE, SMALL = "large", "small"
+
+
+class DistillStudy(Study):
+    """Hinton, Vinyals and Dean (arXiv:1503.02531), section 3: nets called `large` and `small`."""
+
+    study: Literal["distill"]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    temperatures: Annotated[list[Rate], Field(min_length=1), AfterValidator(_once)]
+    """At each of which the small net learns from the large one."""
+    weight: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """Of the large net's outputs, the rest being that of the labels: `teacher.weight`."""
+    level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+    """Of the intervals by which statements are judged."""
+    varied = (*Study.varied, "seed", "teacher", "teacher.run", "teacher.temperature", "teacher.weight")
+
+    @model_validator(mode="after")
+    def _has_both_nets(self) -> "DistillStudy":
+        if set(self.nets) != {LARGE, SMALL}:
+            raise ValueError(f"nets: are called {LARGE} and {SMALL}, got {', '.join(self.nets)}")
+        return self
+
+
+STUDIES: dict[str, type[InterpolationStudy] | type[MinimumStudy] | type[CurvatureStudy] | type[DistillStudy]] = {
     "interpolation": InterpolationStudy,
     "minimum": MinimumStudy,
     "curvature": CurvatureStudy,
+    "distill": DistillStudy,
 }
 
 

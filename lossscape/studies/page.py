@@ -21,6 +21,7 @@ from lossscape.results import read_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
 from lossscape.results.resolution import ROUGH, ROUGH_NOTE, UNRESOLVED
 from lossscape.runfiles import RunFiles
+from lossscape.studies.errors import ERRORS_CAPTION, build_errors
 from lossscape.studies.stability import POINTS_CAPTION, build_points, build_stability, stability_caption
 from lossscape.studies.statements import STATEMENTS, STUDY, spread
 from lossscape.text import number
@@ -35,7 +36,7 @@ DESCENT_MEASURES = {
     "ratio_first": "λmax/(2/η) at first", "ratio_max": "at most", "epoch_reached": "epoch it is reached",
     "late_mean": "late mean", "late_share": "late share in the band", "late_loss_last": "last training loss",
 }  # fmt: skip
-TEXT = ("net", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED)
+TEXT = ("net", "learner", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED)
 
 
 def write_study_report(home: Path) -> Path:
@@ -162,10 +163,40 @@ def _points(home: Path, measures: pd.DataFrame, page: Page) -> list[Picture | Ta
     ]
 
 
+def _runs_of_first_seed(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
+    return _runs_tried(home, measures[measures["seed"] == measures["seed"].iloc[0]])
+
+
+def _distill(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
+    learners = list(dict.fromkeys(measures["learner"]))
+    rows = [
+        [
+            str(learner), f"{len(own)}", spread((100 * own["test_errors"]).tolist()), spread(own["test_loss"].tolist()),
+        ]
+        for learner, own in measures.groupby("learner", sort=False)
+    ]  # fmt: skip
+    errors = build_errors(measures, learners, captioned=False)
+    alt = "Test errors of the large net, the small net alone and the distilled ones; the table has the means."
+    weight = number(settings["weight"])
+    caption = f"Mean ± std over the seeds; distilled nets with weight {weight} of the large net's outputs."
+    shown = _runs_of_first_seed(home, measures)
+    return Section(
+        title=f"Study of distillation, scale {settings['scale']}",
+        parts=[
+            _statements(home),
+            page.draw(errors, "errors.png", alt, ERRORS_CAPTION),
+            Table(rows, ["net", "runs", "test errors in %", "test loss"], caption),
+            _training(shown, page),
+        ],
+        files=_files(home, page),
+    )
+
+
 FRONTS = {
     "interpolation": (_runs_of_lines, _interpolation),
     "minimum": (_runs_tried, _minimum),
     "curvature": (_runs_of_lines, _curvature),
+    "distill": (_runs_of_first_seed, _distill),
 }
 """By kind of study: its runs, and what stands before them on the page."""
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from lossscape.files import held
-from lossscape.studies.config import CurvatureStudy, InterpolationStudy, MinimumStudy, Opened, Study
+from lossscape.studies.config import CurvatureStudy, DistillStudy, InterpolationStudy, MinimumStudy, Opened, Study
 from lossscape.studies.curvature import run_curvature
+from lossscape.studies.distill import run_distill
 from lossscape.studies.interpolation import run_interpolation
 from lossscape.studies.minimum import run_minimum
 from lossscape.studies.statements import STUDY, Say, Statement, begin_study, end_study
@@ -15,6 +16,7 @@ RUNNERS: dict[type[Study], Callable[..., tuple[list[Statement], list[dict[str, A
     InterpolationStudy: run_interpolation,
     MinimumStudy: run_minimum,
     CurvatureStudy: run_curvature,
+    DistillStudy: run_distill,
 }
 
 

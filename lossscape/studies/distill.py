@@ -1,0 +1,143 @@
+"""The study of distillation: a small net that learns from a large one, against the same small net alone.
+
+Hinton, Vinyals and Dean (arXiv:1503.02531), section 3: on MNIST a net of two hidden layers makes fewer test errors
+where it also matches the soft targets of a larger one with dropout. Runs of one seed have the same initial values and
+batches, so they are compared in pairs; every seed has a large net of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from lossscape.config import Experiment
+from lossscape.errors import BadInput
+from lossscape.execution import Execution
+from lossscape.results import read_csv
+from lossscape.runs import Run
+from lossscape.studies.config import LARGE, SMALL, DistillStudy, Opened
+from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, spread
+from lossscape.text import number
+from lossscape.train.several import train_all
+
+SOURCE = "Hinton et al."
+ALONE = "alone"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run at its end."""
+
+    net: str
+    """LARGE or SMALL."""
+    temperature: float | None
+    """At which it learned from the large net of its seed; None: from the labels alone."""
+    seed: int
+    run: Run
+    errors: float
+    """Share of the test samples, after the last epoch."""
+    loss: float
+    """Of the test samples' labels."""
+
+    @property
+    def words(self) -> str:
+        """Which of the rows of one seed it is."""
+        return words_of(self.net, self.temperature)
+
+
+def words_of(net: str, temperature: float | None) -> str:
+    """A net and what it learned from."""
+    if net == LARGE:
+        return "large net"
+    return f"small net {ALONE}" if temperature is None else f"small net, T = {number(temperature)}"
+
+
+def run_distill(
+    opened: Opened, study: DistillStudy, home: Path, device: str, say: Say, quiet: bool
+) -> tuple[list[Statement], list[dict[str, Any]]]:
+    """Train what is missing, the large nets first; returns the statements, judged, and a row for each run."""
+
+    def experiment(net: str, seed: int, name: str, **more: Any) -> Experiment:
+        return opened.begun(net, {"name": f"{name}-seed-{seed}", "seed": seed, **more}, home, device)
+
+    def learning(temperature: float, seed: int) -> dict[str, Any]:
+        teacher = str(home / f"{LARGE}-seed-{seed}")
+        return {"teacher": {"run": teacher, "temperature": float(temperature), "weight": study.weight}}
+
+    plan: list[tuple[str, float | None, int, Experiment]] = [
+        (LARGE, None, seed, experiment(LARGE, seed, LARGE)) for seed in study.seeds
+    ]
+    plan += [(SMALL, None, seed, experiment(SMALL, seed, ALONE)) for seed in study.seeds]
+    plan += [
+        (SMALL, t, seed, experiment(SMALL, seed, f"distilled-{number(t)}", **learning(t, seed)))
+        for t in study.temperatures
+        for seed in study.seeds
+    ]
+    found = []
+    for net in (LARGE, SMALL):
+        own = [each for each in plan if each[0] == net]
+        say(f"training {len(own)} {net} nets")
+        outcomes = train_all([each[3] for each in own], home, Execution(device, quiet=quiet), title=f"{net} nets")
+        found += [
+            _at_its_end(net, temperature, seed, outcome.checked())
+            for (_, temperature, seed, _), outcome in zip(own, outcomes, strict=True)
+        ]
+    return judge_distillation(found, study), [_row(each) for each in found]
+
+
+def _at_its_end(net: str, temperature: float | None, seed: int, run: Run) -> Trained:
+    last = read_csv(run.metrics_file).iloc[-1]
+    if "test_accuracy" not in last:
+        raise BadInput(f"{run.path}: has no test_accuracy, by which nets are compared: leave metrics out")
+    return Trained(net, temperature, seed, run, 1 - float(last["test_accuracy"]), float(last["test_loss"]))
+
+
+def judge_distillation(found: Sequence[Trained], study: DistillStudy) -> list[Statement]:
+    """Whether the large net beats the small one alone, and a distilled small net does, at each temperature."""
+    alone = _of(found, SMALL, None)
+    claims = [("the large net beats the small net alone", _of(found, LARGE, None))]
+    claims += [
+        (f"a distilled small net beats the same net alone (T = {number(t)})", _of(found, SMALL, t))
+        for t in study.temperatures
+    ]
+    return [_judge(claim, own, alone, study.level) for claim, own in claims]
+
+
+def _of(found: Sequence[Trained], net: str, temperature: float | None) -> list[Trained]:
+    return [each for each in found if (each.net, each.temperature) == (net, temperature)]
+
+
+def _judge(claim: str, own: Sequence[Trained], alone: Sequence[Trained], level: float) -> Statement:
+    """Fewer test errors, seed by seed: whether the interval of the mean difference lies on one side of 0."""
+    gains = [100 * (b.errors - a.errors) for a, b in zip(own, alone, strict=True)]
+    mean, low, high = paired(gains, level)
+    verdict = OPEN if not np.isfinite([low, high]).all() or low <= 0 < high else HOLDS if low > 0 else FAILS
+    better = sum(gain > 0 for gain in gains)
+    evidence = (
+        f"test errors {spread([100 * each.errors for each in own])} % against "
+        f"{spread([100 * each.errors for each in alone])} %; {mean:.2f} points fewer, {100 * level:g} % interval "
+        f"{low:.2f} to {high:.2f} (paired t over {len(gains)} seeds); fewer with {better} of {len(gains)} seeds"
+    )
+    return Statement(SOURCE, claim, verdict, evidence)
+
+
+def paired(differences: Sequence[float], level: float) -> tuple[float, float, float]:
+    """Mean of paired differences and its interval by Student's t, NaN of fewer than two."""
+    values = np.asarray(differences, dtype=float)
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    error = float(values.std(ddof=1)) / len(values) ** 0.5
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * error
+    return mean, mean - half, mean + half
+
+
+def _row(each: Trained) -> dict[str, Any]:
+    temperature = float("nan") if each.temperature is None else each.temperature
+    return {
+        "seed": each.seed, "learner": each.words, "net": each.net, "temperature": temperature, "run": each.run.name,
+        "test_errors": each.errors, "test_loss": each.loss,
+    }  # fmt: skip
