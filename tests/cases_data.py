@@ -160,5 +160,10 @@ DATA_CASES = [
     DataCase("image_folder", (3, 5, 7), 3, 12, 6, {"note": "PNG copy"}, lambda root, _: picture_files(root)),
     DataCase("synthetic", (2, 3), 4, 50, 30, {"shape": [2, 3], "classes": 4, "train": 50, "test": 30}),
     DataCase("tensors", (2, 4, 3), 5, 40, 10, {"file": "mine.pt"}, tensor_file),
+    DataCase("regression_1d", (1,), 0, 50, 30, {"function": "step", "train": 50, "test": 30}),
+    DataCase("two_moons", (2,), 2, 50, 30, {"train": 50, "test": 30}),
+    DataCase("spirals", (2,), 3, 50, 30, {"arms": 3, "train": 50, "test": 30}),
+    DataCase("circles", (2,), 2, 50, 30, {"train": 50, "test": 30}),
+    DataCase("xor", (2,), 2, 50, 30, {"train": 50, "test": 30}),
     DataCase("synthetic_regression", (3,), 0, 50, 30, {"inputs": 3, "outputs": 2, "train": 50, "test": 30}),
 ]

@@ -122,6 +122,9 @@ MODEL_CASES: dict[str, ModelCase] = {
         ),
         PICTURE,
     ),
+    "cnn_local_contrast": ModelCase(
+        lambda: cnn(PICTURE, CLASSES, channels=[6, 4], pooling="max", local_contrast=True), PICTURE
+    ),
     "resnet18": ModelCase(lambda: resnet18((3, 8, 8), CLASSES, stem="cifar"), (3, 8, 8)),
     "resnet18_no_shortcuts": ModelCase(lambda: resnet18((1, 8, 8), CLASSES, stem="cifar", shortcuts=False), (1, 8, 8)),
     "resnet50": ModelCase(lambda: resnet50((3, 16, 16), CLASSES), (3, 16, 16)),

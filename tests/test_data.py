@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from lossscape.data.labels import noisy, proportional, stratified
 from lossscape.data.options import Augment, DataOptions
 from lossscape.data.prepare import prepare, statistics
 from lossscape.data.synthetic import synthetic
+from lossscape.data.toys import circles, regression_1d, spirals, two_moons, xor
 from lossscape.errors import BadInput
 
 steady = settings(derandomize=True, deadline=None, database=None, max_examples=60)
@@ -110,7 +112,7 @@ def test_shared_options(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
     plain = load(case.name, normalize=False, **options, **case.options)
     assert plain.facts["sha256"] == facts["sha256"]
     assert plain.facts["mean"] is plain.facts["std"] is None
-    if not case.name.startswith("synthetic"):
+    if len(case.shape) == 3:  # pictures
         assert 0.0 <= float(plain.train.inputs.min()) < float(plain.train.inputs.max()) <= 1.0
     channels = [1, len(facts["mean"]), *[1] * (len(case.shape) - 1)]
     mean, std = (torch.tensor(facts[key], dtype=torch.float64).reshape(channels) for key in ("mean", "std"))
@@ -144,6 +146,45 @@ def test_digits_are_the_file() -> None:
 def test_digits_split_stays_as_it_is() -> None:
     """Results are compared across versions, so the split must not move."""
     assert load("digits").facts["sha256"] == "711a4b6d95245e63927b7a286007f3ead88d4cdd331571930b2029d0c4d46670"
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("sine", lambda x: np.sin(np.pi * x)),
+        ("sinc", lambda x: np.sin(3 * np.pi * x) / (3 * np.pi * x)),
+        ("step", lambda x: np.where(x > 0, 1.0, 0.0)),
+        ("absolute", np.abs),
+        ("cubic", lambda x: x * x * x - 0.5 * x),
+    ],
+)
+def test_a_curve_is_the_written_formula(name: str, formula: Callable[..., Any]) -> None:
+    clean, noisy = (regression_1d(Path(), function=name, noise=n, train=2000, test=8) for n in (0.0, 0.2))  # type: ignore[arg-type]
+    x = clean.train.inputs.double().numpy()
+    np.testing.assert_allclose(clean.train.targets, formula(x), atol=1e-6)
+    assert float((noisy.train.targets - clean.train.targets).std()) == pytest.approx(0.2, rel=0.05)
+    assert torch.equal(noisy.test.inputs, torch.linspace(-1, 1, 8)[:, None])
+    assert -1 <= x.min() < -0.99 < 0.99 < x.max() <= 1
+
+
+def test_classes_in_the_plane_lie_where_they_should() -> None:
+    def points(made: RawData) -> list[np.ndarray]:
+        return [made.train.inputs[made.train.targets == c].numpy() for c in range(len(made.classes))]
+
+    upper, lower = points(two_moons(Path(), noise=0.0))
+    np.testing.assert_allclose(np.hypot(*upper.T), 1, rtol=1e-5)
+    np.testing.assert_allclose(np.hypot(*(lower - [1, 0.5]).T), 1, rtol=1e-5)
+    assert upper[:, 1].min() >= -1e-6
+    assert lower[:, 1].max() <= 0.5 + 1e-6
+    for radius, own in zip((1, 0.5), points(circles(Path(), noise=0.0)), strict=True):
+        np.testing.assert_allclose(np.hypot(*own.T), radius, rtol=1e-5)
+    for sign, own in zip((1, -1), points(xor(Path(), noise=0.0)), strict=True):
+        assert (np.abs(own) == 1).all()
+        assert (own[:, 0] * own[:, 1] == sign).all()
+    for arm, own in enumerate(points(spirals(Path(), arms=3, turns=0.7, noise=0.0))):
+        radius = np.hypot(*own.T)
+        turned = np.exp(1j * (np.arctan2(own[:, 1], own[:, 0]) - 2 * np.pi * (0.7 * radius + arm / 3)))
+        np.testing.assert_allclose(turned, 1, atol=1e-4)
 
 
 def test_synthetic_can_be_learned_as_far_as_separation_says() -> None:
@@ -375,11 +416,14 @@ def test_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "image_folder",
         "synthetic",
         "synthetic_regression",
+        "regression_1d",
+        "two_moons",
+        "spirals",
         "my_data.py:rings",
     ]
     assert data.load(specs[-1]).train.inputs.shape == (100, 5)
-    assert data.load(specs[-3]).shape == (3, 8, 8)
-    assert data.load(specs[-2]).shape == (8,)
+    shapes = [data.load(spec).shape for spec in specs[-6:-1]]
+    assert shapes == [(3, 8, 8), (8,), (1,), (2,), (2,)]
 
 
 # augmentation

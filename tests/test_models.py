@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases_models import MODEL_CASES, ModelCase
@@ -20,6 +21,7 @@ from lossscape.errors import BadInput
 from lossscape.families import Component
 from lossscape.models.activations import ACTIVATIONS
 from lossscape.models.cnn import cnn
+from lossscape.models.contrast import LocalContrast
 from lossscape.models.initial import FAMILY as INITIAL
 from lossscape.models.initial import initialise
 from lossscape.models.mlp import mlp
@@ -84,6 +86,8 @@ def test_summary_agrees_with_torchs_own_count_and_leaves_the_model_alone(case: M
     with counter, torch.no_grad():
         model.eval()(case.inputs(1))
     outside_layers = 12 * case.classes if "calls" in before else 0  # a bare matrix product, which is not counted
+    contrast = [module for module in model.modules() if isinstance(module, LocalContrast)]
+    outside_layers += sum(3 * 81 * pixels for pixels, _ in zip((64, 16), contrast, strict=False))  # windows of 9 × 9
     assert 2 * (summary.multiply_adds + outside_layers) == counter.get_total_flops()
 
 
@@ -171,6 +175,44 @@ def test_resnet_is_torchvisions(build: Any, parameters: int) -> None:
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(ours(x), theirs(x))
+
+
+def test_local_contrast_is_the_formula() -> None:
+    """Jarrett et al., section 2.1, pixel by pixel in NumPy's float64; the window counts the pixels that there are."""
+    maps = torch.randn(2, 3, 7, 11, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = maps.numpy()
+    places = np.arange(-4, 5)
+    window = np.exp(-(places[:, None] ** 2 + places[None, :] ** 2) / (2 * 2.25**2))
+
+    def around(values: np.ndarray) -> np.ndarray:
+        """Weighted means [N, H, W] over all maps and a window around each pixel."""
+        found = np.zeros((len(values), *values.shape[2:]))
+        for j, k in np.ndindex(*values.shape[2:]):
+            rows = slice(max(j - 4, 0), j + 5)
+            columns = slice(max(k - 4, 0), k + 5)
+            w = window[rows.start - j + 4 :, columns.start - k + 4 :]
+            part = values[:, :, rows, columns]
+            w = w[: part.shape[2], : part.shape[3]]
+            found[:, j, k] = (part * w).sum((1, 2, 3)) / (values.shape[1] * w.sum())
+        return found
+
+    v = x - around(x)[:, None]
+    sigma = np.sqrt(around(v**2))
+    y = v / np.maximum(sigma, sigma.mean((1, 2), keepdims=True))[:, None]
+    np.testing.assert_allclose(LocalContrast()(maps), y, rtol=1e-6, atol=1e-7)
+
+
+def test_local_contrast_of_constant_maps_is_0_and_has_a_gradient() -> None:
+    maps = torch.full((1, 2, 6, 6), 0.7, dtype=torch.float64, requires_grad=True)
+    normalised = LocalContrast()(maps)
+    normalised.square().sum().backward()
+    assert normalised.abs().max() < 1e-6
+    assert maps.grad is not None
+    assert bool(maps.grad.isfinite().all())
+    assert not LocalContrast().state_dict()
+    net = cnn((1, 8, 8), 10, channels=[4, 3], pooling="max", local_contrast=True)
+    blocks = [name for name, _ in net.named_children()]
+    assert blocks[:4] == ["conv1", "activation1", "contrast1", "pool1"]
 
 
 def test_resnet_stem_for_small_pictures_keeps_the_map() -> None:

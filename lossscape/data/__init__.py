@@ -14,6 +14,7 @@ from lossscape.data.split import Data, RawData, Split
 from lossscape.data.synthetic import synthetic, synthetic_regression
 from lossscape.data.tensors import tensors
 from lossscape.data.torchvision_sets import cifar10, cifar100, fashion_mnist, mnist
+from lossscape.data.toys import circles, regression_1d, spirals, two_moons, xor
 from lossscape.families import Family
 
 __all__ = ["DATASETS", "FAMILY", "Data", "DataOptions", "RawData", "Split", "load", "where_data_is"]
@@ -30,6 +31,11 @@ DATASETS: dict[str, Callable[..., RawData]] = {
         image_folder,
         synthetic,
         synthetic_regression,
+        regression_1d,
+        two_moons,
+        spirals,
+        circles,
+        xor,
         tensors,
     )
 }

@@ -6,8 +6,9 @@ from pydantic import AfterValidator, Field
 from torch import nn
 
 from lossscape.errors import BadInput
-from lossscape.families import Fraction, Size
+from lossscape.families import SPARSE, Fraction, Size
 from lossscape.models.activations import ACTIVATIONS, Activation
+from lossscape.models.contrast import LocalContrast
 from lossscape.models.recognised import recognised
 
 
@@ -34,10 +35,12 @@ def cnn(
     batch_norm: bool = False,
     dropout: Fraction = 0.0,
     bias: bool = True,
+    local_contrast: Annotated[bool, SPARSE] = False,
 ) -> nn.Module:
-    """Blocks of convolution [– batch norm] – activation [– pooling] [– dropout], then a global average.
+    """Blocks of convolution [– batch norm] – activation [– local contrast] [– pooling] [– dropout], then an average.
 
-    shape: (C, H, W) of one picture; classes: outputs; padding: kernel_size // 2; pooling: 2×2 between blocks.
+    shape: (C, H, W) of one picture; classes: outputs; padding: kernel_size // 2; pooling: 2×2 between blocks;
+    local_contrast: subtractive and divisive normalisation of each block's maps (Jarrett et al., ICCV 2009).
     Where channels[-1] == classes, the last convolution is followed by the average alone, which is then the
     output (the form of Wang and Thawonmas); otherwise the last block is like the others and a linear layer
     follows the average. Returns a flat nn.Sequential, [N, C, H, W] to [N, classes].
@@ -61,6 +64,8 @@ def cnn(
         if batch_norm:
             net.add_module(f"norm{number}", nn.BatchNorm2d(size))
         net.add_module(f"activation{number}", ACTIVATIONS[activation]())
+        if local_contrast:
+            net.add_module(f"contrast{number}", LocalContrast())
         if pooling != "none" and not last:
             net.add_module(f"pool{number}", POOLINGS[pooling](2))
         if dropout:
