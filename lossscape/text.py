@@ -42,3 +42,13 @@ def digits_of(values: Sequence[float]) -> int:
     """Significant digits that tell numbers over the range of `values` apart, at least 4."""
     greatest, span = max(map(abs, values), default=0.0), max(values, default=0.0) - min(values, default=0.0)
     return max(4, math.ceil(math.log10(greatest / span)) + 3) if span > 0 else 4
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines of a table, the first column to the left."""
+    widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        gaps = [" " * (width - columns_of(cell)) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join([row[0] + gaps[0], *map(str.__add__, gaps[1:], row[1:])]))
+    return lines

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossscape import yamlfile
-from lossscape.analyses.solutions.compute import common_name
+from lossscape.analyses.groups import common_name
 from lossscape.analyses.solutions.figure import build_solutions
 from lossscape.analyses.solutions.kinds import KINDS, OPEN, Rule, kinds
 from lossscape.analyses.solutions.result import Solutions

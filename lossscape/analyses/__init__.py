@@ -11,6 +11,7 @@ ANALYSES = {
         Analysis("minimum", "minimum", "Minima"),
         Analysis("pair", "pairs", "Paired landscapes"),
         Analysis("solutions", "solutions", "Kinds of solution"),
+        Analysis("compare", "compare", "Runs compared"),
         Analysis("curvature", "curvature", "Curvature"),
         Analysis("saddles", "saddles", "Critical points"),
         Analysis("sharpness", "sharpness", "Sharpness"),

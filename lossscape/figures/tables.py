@@ -1,5 +1,7 @@
 """A table as a picture."""
 
+import itertools
+
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -18,22 +20,26 @@ GROUP = 30
 def build_table(table: Table, title: str, *, captioned: bool = True) -> Figure:
     """A table with names above groups of columns; captioned: with its caption in small print below."""
     rows, groups = table.rows, [(shortened(name, GROUP), span) for name, span in table.groups]
-    first = max(_inches(row[0]) for row in rows) + SIDES
-    column = max(_inches(cell) for row in rows for cell in row[1:]) + SIDES
-    column = max(column, 1.0, *(_inches(name) / span + SIDES for name, span in groups))
-    count = len(table.head) - 1
-    width = max(first + column * count + 0.2, 6.5)
-    column = (width - 0.2 - first) / count
+    first = max(_inches(row[0]) for row in [table.head, *rows]) + SIDES
+    widths = [max(_inches(row[index]) for row in [table.head, *rows]) + SIDES for index in range(1, len(table.head))]
+    end = 0
+    for name, span in groups:  # its name needs room too
+        lacking = _inches(name) + SIDES - sum(widths[end : end + span])
+        widths[end : end + span] = [width + max(lacking, 0) / span for width in widths[end : end + span]]
+        end += span
+    width = max(first + sum(widths) + 0.2, 6.5)
+    more = (width - 0.2 - first - sum(widths)) / len(widths)
+    ends = list(itertools.accumulate((each + more for each in widths), initial=first))
     height = TOP + ROW * len(rows) + 0.1
     figure, panel = sheet(width, height, title, table.caption if captioned else None)
     figure.set_layout_engine("none")
     axes = blank(panel, width, height)
-    end = first
+    end = 0
     for name, span in groups:
-        end += span * column
-        axes.text(end, height - TOP + 0.3, name, ha="right", size=POINTS, weight="bold")
+        end += span
+        axes.text(ends[end], height - TOP + 0.3, name, ha="right", size=POINTS, weight="bold")
     for index, name in enumerate(table.head[1:], 1):
-        axes.text(first + column * index, height - TOP + 0.08, name, ha="right", size=POINTS, color="0.3")
+        axes.text(ends[index], height - TOP + 0.08, name, ha="right", size=POINTS, color="0.3")
     axes.add_line(Line2D([0.12, width - 0.12], [height - TOP] * 2, color="0.2", linewidth=0.8))
     for number, row in enumerate(rows):
         base = height - TOP - ROW * (number + 1)
@@ -41,7 +47,7 @@ def build_table(table: Table, title: str, *, captioned: bool = True) -> Figure:
             axes.add_patch(Rectangle((0.12, base), width - 0.24, ROW, facecolor="0.95", lw=0))
         axes.text(0.18, base + 0.08, row[0], size=POINTS)
         for index, cell in enumerate(row[1:], 1):
-            axes.text(first + column * index, base + 0.08, cell, ha="right", size=POINTS)
+            axes.text(ends[index], base + 0.08, cell, ha="right", size=POINTS)
     return figure
 
 

@@ -5,17 +5,15 @@ Everything is read from the runs' metrics.csv, whatever state a run is in, and w
 
 import json
 import math
-import re
-from collections import Counter
 from collections.abc import Sequence
-from itertools import permutations, product, takewhile
+from itertools import permutations, product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 
-from lossscape import yamlfile
+from lossscape.analyses.groups import plain_config, shared_names
 from lossscape.analyses.solutions.kinds import KINDS, LOSSES, OPEN, Solved, kinds, relative_changes
 from lossscape.analyses.solutions.request import Request, Rule
 from lossscape.analyses.solutions.result import RUNS
@@ -61,44 +59,13 @@ def compute(request: Request, execution: Execution) -> Path:
 
 
 def _solve(runs: Sequence[Run], names: Sequence[str], rule: Rule) -> list[Solved]:
-    configs = [_config(run) for run in runs]
+    configs = [plain_config(run) for run in runs]
     found = []
-    for run, name, config, shared in zip(runs, names, configs, _shared_names(names, configs), strict=True):
+    for run, name, config, shared in zip(runs, names, configs, shared_names(names, configs), strict=True):
         epochs, losses = read_losses(run)
         of_run = kinds(losses["train_loss"], losses["test_loss"], rule)
         found.append(Solved(name, shared, int(config.get("seed", 0)), epochs, losses, of_run))
     return found
-
-
-def _shared_names(names: Sequence[str], configs: Sequence[dict[str, Any]]) -> list[str]:
-    """For each run a name that it shares with the runs that differ in nothing but name, seed and device."""
-    bare = [{k: v for k, v in config.items() if k not in ("name", "seed", "device")} for config in configs]
-    firsts = [bare.index(config) for config in bare]
-    shared = {
-        first: common_name([name for name, other in zip(names, firsts, strict=True) if other == first])
-        for first in firsts
-    }
-    taken = Counter(shared.values())
-    return [shared[i] if taken[shared[i]] == 1 else f"{shared[i]} ({names[i]})" for i in firsts]
-
-
-def _config(run: Run) -> dict[str, Any]:
-    config = yamlfile.read(run.config_file).data
-    if not isinstance(config, dict) or not isinstance(config.get("seed", 0), int):
-        raise BadInput(f"{run.config_file}: not the config of a run")
-    return config
-
-
-def common_name(names: Sequence[str]) -> str:
-    """What the names of runs with different seeds share: dnn of dnn_s0 and dnn_s1, or of dnn-seed1 and dnn-seed12."""
-    if len(names) == 1:
-        return names[0]
-    columns = zip(*names, strict=False)
-    start = "".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
-    if all(re.fullmatch(r"\d*", name[len(start) :]) for name in names):
-        start = start.rstrip("0123456789")  # of seeds that begin with the same digit
-    start = re.sub(r"([-_. ]+(seed|s)?[-_.= ]*|seed)$", "", start)
-    return start or f"{names[0]} and {len(names) - 1} more"
 
 
 def read_losses(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray]]:

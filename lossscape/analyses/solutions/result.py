@@ -11,7 +11,7 @@ from lossscape.errors import BadInput
 from lossscape.files import read_json
 from lossscape.results import Result, read_csv, read_settings
 from lossscape.runfiles import RunFiles
-from lossscape.text import columns_of, number
+from lossscape.text import aligned, number
 
 RUNS = "runs.json"
 """The way from the folder that the result's own lies in to each run, by the name that the tables give it."""
@@ -38,9 +38,9 @@ class Solutions(Result):
 
     def lines(self) -> list[str]:
         """The first epochs of each run and config, and how many times those of another a config takes."""
-        lines = _aligned([["run", "epochs", *(f"first {kind}" for kind in FOUND)], *first_rows(self)])
+        lines = aligned([["run", "epochs", *(f"first {kind}" for kind in FOUND)], *first_rows(self)])
         if means := mean_rows(self):
-            lines += ["", *_aligned([["config (mean ± std)", "runs", *FOUND], *means])]
+            lines += ["", *aligned([["config (mean ± std)", "runs", *FOUND], *means])]
         ratios = ratio_words(self)
         more = ["more of them in ratios.csv"] if len(ratios) > MOST_LINES else []
         return [*lines, "", *ratios[:MOST_LINES], *more, *([""] if ratios else [])]
@@ -123,13 +123,4 @@ def ratio_words(solutions: Solutions) -> list[str]:
             size += "" if np.isnan(row["ratio_std"]) else f" ± {number(row['ratio_std'], 2)}"
             bound = "at least " if row["relation"] == "at least" else ""
             lines.append(f"{row['kind']}: {row['config']} takes {bound}{size} times the epochs of {row['other']}")
-    return lines
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        gaps = [" " * (width - columns_of(cell)) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join([row[0] + gaps[0], *map(str.__add__, gaps[1:], row[1:])]))
     return lines

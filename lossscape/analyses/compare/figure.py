@@ -1,0 +1,224 @@
+"""A comparison as figures: curves with bands, a table, and the metric against the learning rate; and its section."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+
+from lossscape.analyses.compare.request import Drawing
+from lossscape.analyses.compare.result import (
+    DIFFERENCE_HEAD,
+    FILES,
+    Comparison,
+    difference_rows,
+    markdown,
+    reach_head,
+    reach_rows,
+    unit_of,
+    value_head,
+    value_rows,
+)
+from lossscape.figures.metrics import metric as shown_metric
+from lossscape.figures.section import Page, Picture, Section, Table
+from lossscape.figures.style import decades, line_style, loss_axis, numbers, save, sheet, style, value_axis
+from lossscape.figures.tables import build_table
+from lossscape.figures.text import distinct, finite
+from lossscape.files import write_text
+from lossscape.text import number
+
+CURVES, RATES, TABLE, MARKDOWN = "curves.png", "rates.png", "table.png", "table.md"
+RATES_CAPTION = "Means over seeds, bars of one standard deviation; crosses where no run finished."
+MOST_LINES = 14
+"""Groups that are drawn in one figure; of more each method at its best learning rate."""
+
+
+def draw(result: Comparison, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
+    """Write the figures and the tables in Markdown beside the CSVs; returns what lies where."""
+    folder = result.folder
+    save(build_curves(result, log=drawing.log), folder / CURVES)
+    save(build_table(tables(result)[0], f"{len(result.runs)} runs compared"), folder / TABLE)
+    if result.several_rates:
+        save(build_rates(result, log=drawing.log), folder / RATES)
+    write_text(folder / MARKDOWN, words(result))
+    rates: dict[str, Path | str] = {"rates": folder / RATES} if result.several_rates else {}
+    return {
+        "groups": folder / FILES["groups"], "runs": folder / FILES["runs"],
+        "differences": folder / FILES["differences"], "table": folder / MARKDOWN,
+        "figure": folder / CURVES, **rates,
+    }  # fmt: skip
+
+
+def words(result: Comparison) -> str:
+    """All tables in Markdown."""
+    parts = []
+    for first in _firsts(result):
+        parts += [_said(result, first), markdown(value_head(result, first), value_rows(result, first))]
+        for until in result.until:
+            rows = reach_rows(result, first, until)
+            parts += [f"Until {until}:", markdown(reach_head(result, first), rows)]
+    if len(result.differences):
+        parts += [_difference_words(result), markdown(DIFFERENCE_HEAD, difference_rows(result))]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _firsts(result: Comparison) -> list[str]:
+    return ["method", "group"] if result.several_rates else ["group"]
+
+
+def _said(result: Comparison, first: str) -> str:
+    what = f"Each method at the learning rate with the best mean final {unit_of(result.metric)}."
+    said = [what if first == "method" else "Every group.", "Mean ± standard deviation over the runs that finished."]
+    if result.until:
+        said.append(
+            "What is to be reached: the first epoch after which it is, means over the runs that reached it. One pass "
+            "over the training data counts as one gradient."
+        )
+    return " ".join(said)
+
+
+def _difference_words(result: Comparison) -> str:
+    settings = result.settings
+    return (
+        f"Difference of the final {unit_of(result.metric)} to {result.baseline}, pairs by seed, with the "
+        f"{100 * settings['confidence']:g} % interval of a paired percentile bootstrap "
+        f"({settings['resamples']:,} resamples, seed {settings['seed']})."
+    )
+
+
+def tables(result: Comparison) -> list[Table]:
+    """Each method at its best learning rate, where there are several; every group; and differences."""
+    found = []
+    for first in _firsts(result):
+        head, rows = value_head(result, first), value_rows(result, first)
+        own = 2 if first == "method" else 1
+        groups = [("", len(head) - 1)] if result.until else []
+        for until in result.until:
+            more = reach_head(result, first)[own:]
+            head, groups = [*head, *more], [*groups, (f"until {until}", len(more))]
+            rows = [[*row, *cells[own:]] for row, cells in zip(rows, reach_rows(result, first, until), strict=True)]
+        found.append(Table(rows, head, _said(result, first), groups=groups))
+    if len(result.differences):
+        found.append(Table(difference_rows(result), DIFFERENCE_HEAD, _difference_words(result), words=(1,)))
+    return found
+
+
+def drawn_groups(result: Comparison) -> pd.DataFrame:
+    """The groups whose curves are drawn, rows of groups.csv."""
+    return result.table if len(result.table) <= MOST_LINES else result.best_of_methods()
+
+
+@style()
+def build_curves(result: Comparison, *, log: bool = False, captioned: bool = True) -> Figure:
+    """Training loss, and the metric, by epoch: means over seeds with bands of one standard deviation.
+
+    log: a logarithmic axis for the metric too, where it is a loss; captioned: with small print below.
+    """
+    rows = drawn_groups(result)
+    names = distinct([_named(row) for _, row in rows.iterrows()])
+    points = [int((result.curves["group"] == group).sum()) for group in rows["group"]]
+    key: list[Artist] = [
+        Line2D([], [], label=name, **line_style(index, count))
+        for index, (name, count) in enumerate(zip(names, points, strict=True))
+    ]
+    key.append(Patch(color="0.35", alpha=0.25, linewidth=0, label="± 1 standard deviation"))
+    shown = list(dict.fromkeys(["train_loss", result.metric]))
+    title = f"{len(result.runs)} runs in {len(result.table)} groups"
+    figure, panel = sheet(10, 4.4, title, _caption(result) if captioned else None, key)
+    for axes, name in zip(panel.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
+        _draw_curves(axes, result, rows, name, log or name == "train_loss")
+    return figure
+
+
+def _named(row: "pd.Series[Any]") -> str:
+    return f"{row['group']} (failed {row['failed']:.0f} of {row['runs']:.0f})" if row["failed"] else str(row["group"])
+
+
+def _draw_curves(axes: Axes, result: Comparison, rows: pd.DataFrame, name: str, log: bool) -> None:
+    scale, drawn = shown_metric(name.partition("_")[2]).scale, []
+    for index, group in enumerate(rows["group"]):
+        own = result.curves[result.curves["group"] == group]
+        if own.empty or f"{name}_mean" not in own:
+            continue
+        mean, std = (scale * finite(own[f"{name}_{what}"].to_numpy()) for what in ("mean", "std"))
+        look = line_style(index, len(own))
+        axes.plot(own["epoch"], mean, label=f"{group} {name}", **look)
+        low, high = mean - std, mean + std
+        if log:  # a band that reaches 0 runs out of the bottom
+            low = np.maximum(low, mean / 10)
+        axes.fill_between(own["epoch"], low, high, alpha=0.18, lw=0, color=look["color"], label=f"_{group} {name} band")
+        drawn.append(mean)
+    if name.endswith("_loss"):
+        loss_axis(axes, drawn, log)
+    else:
+        value_axis(axes, drawn)
+    axes.set_ylabel(unit_of(name))
+    axes.set_xlabel("epoch")
+    numbers(axes.xaxis, 8, digits=9, integer=True)
+
+
+@style()
+def build_rates(result: Comparison, *, log: bool = False, captioned: bool = True) -> Figure:
+    """The final metric against the learning rate, a line for each method; crosses where every run failed."""
+    methods = result.several_rates
+    names = distinct(methods)
+    key: list[Artist] = [Line2D([], [], label=name, **_rate_style(i)) for i, name in enumerate(names)]
+    key.append(Line2D([], [], linestyle="", marker="x", color="0.35", label="no run finished"))
+    figure, panel = sheet(9, 4.6, "Sensitivity to the learning rate", RATES_CAPTION if captioned else None, key)
+    axes = panel.subplots()
+    scale, drawn, lost = shown_metric(result.metric.partition("_")[2]).scale, [], []
+    for index, method in enumerate(methods):
+        rows = result.table[result.table["method"] == method].sort_values("lr")
+        rows = rows[rows["lr"].notna()]
+        mean, std = (scale * finite(rows[f"final_{result.metric}_{what}"].to_numpy()) for what in ("mean", "std"))
+        axes.errorbar(rows["lr"], mean, np.nan_to_num(std), capsize=2, label=method, **_rate_style(index))
+        drawn.append(mean)
+        lost += [(float(rate), index) for rate in rows["lr"][np.isnan(mean)]]
+    rates = result.table.loc[result.table["method"].isin(methods), "lr"].dropna()
+    axes.set_xscale("log")
+    decades(axes.xaxis, float(rates.min()), float(rates.max()))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.set_xlabel("learning rate")
+    if result.metric.endswith("_loss"):
+        loss_axis(axes, drawn, log)
+    else:
+        value_axis(axes, drawn)
+    for rate, index in lost:
+        look = _rate_style(index) | {"marker": "x", "linestyle": "", "markersize": 7, "clip_on": False}
+        axes.plot([rate], [0.02], transform=axes.get_xaxis_transform(), label=f"_{methods[index]} lost", **look)
+    axes.set_ylabel(f"final {unit_of(result.metric)}")
+    return figure
+
+
+def _rate_style(index: int) -> dict[str, Any]:
+    return line_style(index, 5) | {"markevery": 1}
+
+
+def _caption(result: Comparison) -> str:
+    rows = drawn_groups(result)
+    seeds = sorted({int(count) for count in rows["runs"]})
+    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    words = [f"Means over {over} runs of different seeds a group, after each epoch; failed runs are left out of means."]
+    if len(rows) < len(result.table):
+        words.append(f"Curves: each method at the learning rate with the best mean final {unit_of(result.metric)}.")
+    return " ".join(words)
+
+
+def section(result: Comparison, page: Page) -> Section:
+    """Its part of the page: curves, learning rates, tables, and its files."""
+    best = result.table.sort_values(f"final_{result.metric}_mean", ascending=not result.higher).iloc[0]
+    value = shown_metric(result.metric.partition("_")[2]).text(float(best[f"final_{result.metric}_mean"]))
+    alt = f"Training loss and {unit_of(result.metric)} by epoch; the best at the end is {best['group']} with {value}."
+    caption = _caption(result)
+    pictures: list[Picture] = [page.draw(build_curves(result, log=page.log, captioned=False), CURVES, alt, caption)]
+    if result.several_rates:
+        alt = f"Final {unit_of(result.metric)} against the learning rate of {', '.join(result.several_rates)}."
+        pictures.append(page.draw(build_rates(result, log=page.log, captioned=False), RATES, alt, RATES_CAPTION))
+    title = ", ".join([unit_of(result.metric), *(f"until {until}" for until in result.until)])
+    return Section(title=title, parts=[*pictures, *tables(result)], files=page.copy_result(result.folder))
