@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature study-distill check bench bench-landscapes bench-curvature bench-training faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill check bench bench-landscapes bench-curvature bench-training bench-sweeps faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -63,6 +63,9 @@ study-curvature: $(VENV)/.user  ## edge of stability, index of critical points: 
 study-distill: $(VENV)/.user  ## a small net that learns from a large one, and alone: SCALE=smoke|laptop|full
 	$(LOSSSCAPE) study configs/studies/distill.yaml --scale $(SCALE) $(ARGS)
 
+study-optimizers: $(VENV)/.dev  ## methods side by side, and MNIST at 95 to 97 %: SCALE=smoke|laptop|full
+	$(LOSSSCAPE) study configs/studies/optimizers.yaml --scale $(SCALE) --workers 2 $(ARGS)
+
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --requirement benchmarks/requirements.txt
@@ -78,6 +81,9 @@ bench-curvature: $(BENCH)/.ready  ## Hessians, against PyHessian and curvlinops 
 
 bench-training: $(VENV)/.dev  ## samples/s of the usual PyTorch loop and of lossscape, in one run (MNIST is needed)
 	$(BIN)/python -m benchmarks.training $(ARGS)
+
+bench-sweeps: $(VENV)/.dev  ## seconds of 64 small runs with two workers and one after the other
+	$(BIN)/python -m benchmarks.sweeps $(ARGS)
 
 faults: $(VENV)/.dev  ## kill every command at seeded moments and file operations: what is lost? [CASES=1000 ARGS='--seed 1']
 	$(BIN)/python -m benchmarks.reliability.faults $(if $(CASES),--cases $(CASES)) $(ARGS)

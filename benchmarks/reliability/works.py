@@ -62,6 +62,18 @@ learning_rates: [0.5]
 experiment: {optimizer: {name: sgd, lr: 0.5}, model: {dropout: 0.0}}
 scales: {tiny: {experiment: {training: {epochs: 2, batch_size: 120}}}}
 """
+OPTIMIZERS = """\
+study: optimizers
+nets: {a: b.yaml, other: b.yaml}
+compared: a
+methods:
+  sgd: {optimizer: {name: sgd}, learning_rates: [0.05, 0.1]}
+  adam: {optimizer: {name: adam, lr: 0.01}}
+seeds: [0]
+judged_seeds: [0]
+until: [test_accuracy=0.5]
+scales: {tiny: {experiment: {training: {epochs: 1}}}}
+"""
 SWEEP = """\
 name: swept
 base: b.yaml
@@ -121,6 +133,7 @@ WORKS = {
     "pair": Work("pair runs/a --grid 3 --repeats 2"),
     "solutions": Work("solutions runs/a"),
     "solutions of runs": Work("solutions runs/a runs/b"),
+    "compare": Work("compare runs/a runs/b --until test_accuracy=0.1"),
     "curvature": Work("curvature runs/a --largest 2 --smallest 1 --vectors 1 --steps 4 --trace-vectors 6"),
     "curvature of all": Work(
         "curvature runs/b --all --largest 1 --smallest 0 --vectors 0 --trace-vectors 6", share=0.5
@@ -135,6 +148,7 @@ WORKS = {
     "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
     "study minimum": Work("study minimum.yaml --scale tiny", "fresh", share=0.25),
     "study curvature": Work("study curvature.yaml --scale tiny", "fresh", share=0.25),
+    "study optimizers": Work("study optimizers.yaml --scale tiny", "fresh", share=0.25),
     "sweep": Work("sweep swept.yaml", "fresh"),
     "sweep workers": Work("sweep swept.yaml --workers 2", "fresh", workers=True, share=0.25),
     "runs": Work("runs", share=0.25),
@@ -144,8 +158,8 @@ WORKS = {
     "schema": Work("schema", "fresh", share=0.25),
 }
 ANALYSED = (
-    "landscape", "interpolate", "film", "minimum", "pair", "solutions", "curvature", "sharpness", "convexity",
-    "gradients",
+    "landscape", "interpolate", "film", "minimum", "pair", "solutions", "compare", "curvature", "sharpness",
+    "convexity", "gradients",
 )  # fmt: skip
 """What a page is then made of; of each command the first work."""
 
@@ -169,7 +183,7 @@ def prepare(folder: Path, processes: Processes) -> dict[str, Path]:
     texts: dict[str, Any] = {f"{name}.yaml": text for name, text in CONFIGS.items()}
     texts |= {"own.py": OWN, "adopted.yaml": ADOPTED}
     texts |= {"interpolation.yaml": INTERPOLATION, "minimum.yaml": MINIMUM, "curvature.yaml": CURVATURE}
-    texts["swept.yaml"] = SWEEP
+    texts |= {"optimizers.yaml": OPTIMIZERS, "swept.yaml": SWEEP}
     for name, text in texts.items():
         (fresh / name).write_text(text)
     shutil.copytree(fresh, trained)

@@ -15,6 +15,8 @@ from lossscape.runfiles import RunFiles
 OF_A_SEED = ("name", "seed", "device")
 """Keys of a config in which runs may differ and still are of one group."""
 RATE = "optimizer.lr"
+_SEED = re.compile(r"[-_.]?seed[-_=]?\d+")
+_RATE = re.compile(r"[-_.]?lr[-_=]?\d[\d.]*(e[-+]?\d+)?")
 
 
 def plain_config(run: RunFiles) -> dict[str, Any]:
@@ -60,8 +62,10 @@ def common_name(names: Sequence[str]) -> str:
     """
     if len(names) == 1:
         return names[0]
-    for pattern in (r"[-_.]?seed[-_=]?\d+", r"[-_.]?lr[-_=]?\d[\d.]*(e[-+]?\d+)?"):
-        left = {re.sub(pattern, "", name) for name in names}
+    for patterns in ((_SEED,), (_RATE,), (_SEED, _RATE)):
+        left = set(names)
+        for pattern in patterns:
+            left = {pattern.sub("", name) for name in left}
         if len(left) == 1 and (name := left.pop().lstrip("-_.")):
             return name
     columns = zip(*names, strict=False)

@@ -26,6 +26,9 @@ def command(
         None, "--set", metavar="KEY=VALUE", help="Laid over the config of every net, as in training.epochs=5."
     ),
     runs: Path = typer.Option(Path("runs"), "--runs", metavar="DIR", help="Where the study's folder is made."),
+    workers: int | None = typer.Option(
+        None, "--workers", metavar="N", min=1, help="Train N runs at a time, where the study has many."
+    ),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda or cuda:N."),
     quiet: bool = QUIET,
 ) -> None:
@@ -40,7 +43,7 @@ def command(
     from lossscape.studies.run import run_study
     from lossscape.studies.statements import STATEMENTS, STUDY
 
-    opened = Opened(file, scale, settings)
+    opened = Opened(file, scale, settings, workers)
     home = runs / opened.name
     check_writable(home)
 

@@ -82,6 +82,8 @@ class Section:
     certificate: Certificate | None = None
     """None where the result has none of its own."""
     anchor: str = ""
+    heading: str = "What was published, and what holds here"
+    """Above it where it stands before the runs, as that of a study does."""
 
     @property
     def pictures(self) -> list[Picture]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,15 @@ def write_report(
     *,
     log: bool = False,
     front: Callable[[Page], Section] | None = None,
+    brief: bool = False,
     say: Callable[[str], None] = lambda words: None,
 ) -> Path:
     """Write folder/index.html and its files from what the runs hold now; returns the page's path.
 
     log: logarithmic loss axes; front: makes what stands before the runs, of a study, in place of what compares them
-    all; say: is given what is left out. What cannot be read is listed with the reason. Written again from the same
-    files it is the same to the byte. Raises BadInput where there is no run or the folder cannot be written.
+    all; brief: of each run only its line in the table; say: is given what is left out. What cannot be read is listed
+    with the reason. Written again from the same files it is the same to the byte. Raises BadInput where there is no run
+    or the folder cannot be written.
     """
     if not runs:
         raise BadInput("no run to report on")
@@ -67,7 +70,7 @@ def write_report(
     hidden: set[Path] = set()
     among = together([run.path for run in runs], page.below(beside), hidden)
     parts = [
-        _part(run, name, f"run-{index}", page.below(slug), hidden)
+        _brief(run, name, f"run-{index}") if brief else _part(run, name, f"run-{index}", page.below(slug), hidden)
         for index, (run, name, slug) in enumerate(zip(runs, names, slugs, strict=True), 1)
     ]
     pictures: list[Picture] = []
@@ -78,7 +81,7 @@ def write_report(
     title = first.title if first else parts[0].name if len(parts) == 1 else f"{len(parts)} runs"
     others = list(dict.fromkeys(name for part in parts if part.facts for name in part.facts.others))
     text = _render(
-        title=title, front=first, parts=parts, comparison=pictures, together=among, problems=problems,
+        title=title, front=first, parts=parts, brief=brief, comparison=pictures, together=among, problems=problems,
         failed=[*_failed("together", among), *(each for part in parts for each in _failed(part.name, part.found))],
         columns=[f"{split} {metric(name).label}" for split in SPLITS for name in ("loss", *others)],
         cells={part.anchor: _cells(part.facts, others) for part in parts if part.facts},
@@ -139,6 +142,14 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
         problems=[*problems, *found.problems],
         changed=by_hand(names).lines[0] if names else "",
     )
+
+
+def _brief(run: RunFiles, name: str, anchor: str) -> RunPart:
+    """A run by its line alone."""
+    facts = None
+    with suppress(*UNREADABLE):
+        facts = facts_of(run)
+    return RunPart(anchor, name, facts, "", None, None, None, [], Results(), [])
 
 
 def _comparison(runs: Sequence[RunFiles], parts: Sequence[RunPart], page: Page) -> tuple[list[Picture], list[LeftOut]]:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from lossscape import yamlfile
 from lossscape.config import Experiment, config_of, lay_over, merged
 from lossscape.errors import BadInput, one_of
-from lossscape.families import Count, Fraction, NonNegative, Rate, Section, Seed
+from lossscape.families import Count, Fraction, NonNegative, Probability, Rate, Section, Seed
 from lossscape.refusals import all_errors
 from lossscape.runs import Run
 
@@ -171,19 +171,64 @@ class DistillStudy(Study):
         return self
 
 
-STUDIES: dict[str, type[InterpolationStudy] | type[MinimumStudy] | type[CurvatureStudy] | type[DistillStudy]] = {
+class Method(Section):
+    """An optimizer with the learning rates that it is tried with."""
+
+    optimizer: dict[str, Any]
+    """Without the learning rate."""
+    learning_rates: Annotated[list[Rate], AfterValidator(_once)] = Field(default_factory=list)
+    """None of a method without one."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Laid over that of the net: a full-batch method takes other batches, and more epochs."""
+
+
+class OptimizersStudy(Study):
+    """A course's exercise, methods side by side, and the accuracy on MNIST that it has nets checked by."""
+
+    study: Literal["optimizers"]
+    compared: str
+    """The net that all methods train."""
+    methods: Annotated[dict[str, Method], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    """Of every method and learning rate."""
+    until: list[str] = Field(default_factory=list)
+    """What is to be reached, as of `lossscape compare`."""
+    judged_seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    """Of the other nets, whose accuracy is judged."""
+    accuracy: Annotated[list[Probability], Field(min_length=2, max_length=2)] = Field(default=[0.95, 0.97])
+    """The published test accuracy."""
+    varied = (*Study.varied, "seed", "optimizer", "optimizer.name", "optimizer.lr")
+
+    @model_validator(mode="after")
+    def _knows_its_net(self) -> "OptimizersStudy":
+        if self.compared not in self.nets:
+            raise ValueError("compared: " + one_of("net", self.compared, self.nets))
+        return self
+
+    @property
+    def judged(self) -> list[str]:
+        """The nets whose accuracy is judged."""
+        return [net for net in self.nets if net != self.compared]
+
+
+STUDIES: dict[str, type[InterpolationStudy | MinimumStudy | CurvatureStudy | DistillStudy | OptimizersStudy]] = {
     "interpolation": InterpolationStudy,
     "minimum": MinimumStudy,
     "curvature": CurvatureStudy,
     "distill": DistillStudy,
+    "optimizers": OptimizersStudy,
 }
 
 
 class Opened:
     """A study at one scale, with the experiments of its nets."""
 
-    def __init__(self, path: Path, scale: str, settings: list[str] | None = None) -> None:
-        """settings: key=value texts laid over every experiment. Raises BadInput."""
+    def __init__(self, path: Path, scale: str, settings: list[str] | None = None, workers: int | None = None) -> None:
+        """settings: key=value texts laid over every experiment; workers: runs that are trained at a time.
+
+        Raises BadInput.
+        """
+        self.workers = workers
         document = yamlfile.read(path)
         data: Any = document.data
         if not isinstance(data, dict):

@@ -14,7 +14,7 @@ from lossscape.analyses.saddles.result import read as read_saddles
 from lossscape.errors import BadInput
 from lossscape.figures.curves import curve_picture
 from lossscape.figures.facts import facts_of
-from lossscape.figures.section import Page, Picture, Section, Table
+from lossscape.figures.section import Page, Picture, Section, Sentences, Table
 from lossscape.figures.training import shown_words, training_picture
 from lossscape.report.page import write_report
 from lossscape.results import read_csv
@@ -36,7 +36,9 @@ DESCENT_MEASURES = {
     "ratio_first": "λmax/(2/η) at first", "ratio_max": "at most", "epoch_reached": "epoch it is reached",
     "late_mean": "late mean", "late_share": "late share in the band", "late_loss_last": "last training loss",
 }  # fmt: skip
-TEXT = ("net", "learner", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED)
+TEXT = (
+    "net", "learner", "method", "state", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED,
+)  # fmt: skip
 
 
 def write_study_report(home: Path) -> Path:
@@ -49,7 +51,12 @@ def write_study_report(home: Path) -> Path:
     if not isinstance(settings, dict) or settings.get("study") not in FRONTS:
         raise BadInput(f"{home / STUDY / SETTINGS}: not the settings of a study")
     runs, front = FRONTS[settings["study"]]
-    return write_report(runs(home, measures), home / "report", front=lambda page: front(home, settings, measures, page))
+    return write_report(
+        runs(home, measures),
+        home / "report",
+        front=lambda page: front(home, settings, measures, page),
+        brief=settings["study"] in BRIEF,
+    )
 
 
 def _runs_of_lines(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
@@ -192,13 +199,36 @@ def _distill(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page:
     )
 
 
+def _optimizers(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
+    judged = measures[measures["net"] != settings["compared"]]
+    rows = [
+        [str(net), f"{len(own)}", spread((100 * own["test_accuracy"]).tolist(), ".2f")]
+        for net, own in judged.groupby("net", sort=False)
+    ]
+    failed = measures.loc[measures["state"] != "finished", "run"].tolist()
+    said = f"{len(measures) - len(failed)} of {len(measures)} runs finished"
+    said += f"; not: {', '.join(failed)}." if failed else "."
+    return Section(
+        title=f"Study of optimizers, scale {settings['scale']}",
+        parts=[
+            _statements(home),
+            Table(rows, ["net", "runs", "test accuracy (%)"], "Mean ± std over the seeds, after the last epoch."),
+            Sentences([said]),
+        ],
+        files=_files(home, page),
+    )
+
+
 FRONTS = {
     "interpolation": (_runs_of_lines, _interpolation),
     "minimum": (_runs_tried, _minimum),
     "curvature": (_runs_of_lines, _curvature),
     "distill": (_runs_of_first_seed, _distill),
+    "optimizers": (_runs_tried, _optimizers),
 }
 """By kind of study: its runs, and what stands before them on the page."""
+BRIEF = ("optimizers",)
+"""Studies of so many runs that each has a line only."""
 
 
 def _statements(home: Path) -> Table:

@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from lossscape.files import held
-from lossscape.studies.config import CurvatureStudy, DistillStudy, InterpolationStudy, MinimumStudy, Opened, Study
+from lossscape.studies.config import (
+    CurvatureStudy,
+    DistillStudy,
+    InterpolationStudy,
+    MinimumStudy,
+    Opened,
+    OptimizersStudy,
+    Study,
+)
 from lossscape.studies.curvature import run_curvature
 from lossscape.studies.distill import run_distill
 from lossscape.studies.interpolation import run_interpolation
 from lossscape.studies.minimum import run_minimum
+from lossscape.studies.optimizers import run_optimizers
 from lossscape.studies.statements import STUDY, Say, Statement, begin_study, end_study
 
 RUNNERS: dict[type[Study], Callable[..., tuple[list[Statement], list[dict[str, Any]]]]] = {
@@ -17,6 +26,7 @@ RUNNERS: dict[type[Study], Callable[..., tuple[list[Statement], list[dict[str, A
     MinimumStudy: run_minimum,
     CurvatureStudy: run_curvature,
     DistillStudy: run_distill,
+    OptimizersStudy: run_optimizers,
 }
 
 
