@@ -8,12 +8,19 @@ from torch.optim import Optimizer
 
 from lossscape.errors import BadInput
 from lossscape.families import Component, Family, is_custom
+from lossscape.optimizers.coordinates import coordinate_descent
 from lossscape.optimizers.first_order import FIRST_ORDER as FIRST_ORDER
 from lossscape.optimizers.first_order import Parameters
+from lossscape.optimizers.full_batch import CONVERGED as CONVERGED
+from lossscape.optimizers.full_batch import COUNTS as COUNTS
+from lossscape.optimizers.full_batch import STUCK as STUCK
 from lossscape.optimizers.full_batch import Counted as Counted
 from lossscape.optimizers.full_batch import FullBatch as FullBatch
 from lossscape.optimizers.full_batch import Function as Function
+from lossscape.optimizers.lbfgs import lbfgs
 from lossscape.optimizers.lookahead import Lookahead as Lookahead
+from lossscape.optimizers.minimised import bfgs, conjugate_gradient, newton_cg, trust_region
+from lossscape.optimizers.newton import newton, saddle_free_newton
 from lossscape.usercode import blamed
 
 
@@ -21,7 +28,14 @@ class OptimizerOptions(Component):
     """What every optimizer shares: nothing but the name."""
 
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {**FIRST_ORDER}
+FULL_BATCH: dict[str, Callable[..., FullBatch]] = {
+    each.__name__: each
+    for each in (
+        newton, saddle_free_newton, newton_cg, trust_region, bfgs, lbfgs, conjugate_gradient, coordinate_descent
+    )
+}  # fmt: skip
+"""What needs the whole objective, as a function of all parameters together."""
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = FIRST_ORDER | FULL_BATCH
 FAMILY = Family(OPTIMIZERS, OptimizerOptions, given=("parameters", "params"))
 
 

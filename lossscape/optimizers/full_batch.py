@@ -9,10 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lossscape.errors import RunFailed
+from lossscape.errors import BadInput
 
 TOLERANCE = 1e-8
 """Where no |∂L/∂θᵢ| is larger a method has converged."""
+LARGEST = 5_000
+"""Rows of a matrix that is written down: 200 MB in float64, and seconds for its eigenvalues."""
+COUNTS = ("function_evaluations", "gradient_evaluations", "hessian_products")
+"""What is counted of a method that asks for the whole objective."""
 CONVERGED, STUCK = "converged", "no lower loss found"
 """With what the message of a method begins that takes no more steps."""
 
@@ -48,6 +52,11 @@ class Counted:
     """Gradients, each with its value."""
     hessian_products: int = 0
     """Products with one vector; a whole matrix of D columns counts as D."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """All three by name."""
+        return {name: getattr(self, name) for name in COUNTS}
 
     def value(self, theta: Tensor) -> float:
         """L(θ): one function evaluation."""
@@ -94,6 +103,12 @@ class Decayed:
         """H + λI."""
         return self.function.matrix(theta) + self.rate * torch.eye(len(theta), dtype=theta.dtype, device=theta.device)
 
+    def without(self, point: "Point") -> "Point":
+        """The same point of L alone."""
+        return Point(
+            point.theta, point.value - self._term(point.theta), point.gradient - self.rate * point.theta
+        )  # fmt: skip
+
     def _term(self, theta: Tensor) -> float:
         return self.rate / 2 * float(theta @ theta)
 
@@ -119,6 +134,24 @@ class Point:
         return cls(theta, *function.gradient(theta))
 
 
+class Visited:
+    """A function that evaluates no point twice."""
+
+    def __init__(self, function: Function, here: Point) -> None:
+        """here: a point that has been evaluated."""
+        self._function, self._seen = function, {_key(here.theta): here}
+
+    def at(self, theta: Tensor) -> Point:
+        """The point θ [D]; one gradient evaluation where it is new."""
+        if (key := _key(theta)) not in self._seen:
+            self._seen[key] = Point.of(self._function, theta)
+        return self._seen[key]
+
+
+def _key(theta: Tensor) -> bytes:
+    return theta.cpu().numpy().tobytes()
+
+
 class FullBatch(Optimizer, ABC):
     """A method that asks for values and derivatives of a whole objective at points that it chooses itself.
 
@@ -140,14 +173,22 @@ class FullBatch(Optimizer, ABC):
         super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "tolerance": tolerance})
 
     @abstractmethod
-    def advance(self, function: Function, here: Point) -> Point:
-        """The point after one step from `here`; `here` itself where none is lower. Sets `ended` to end for good."""
+    def advance(self, function: Function, here: Point) -> Point | None:
+        """The point after one step from `here`, which may be `here` itself; None where there is none to be found.
+
+        `memory` changes at the end only: a step that is broken off can be taken again.
+        """
 
     @property
     def memory(self) -> dict[str, Any]:
         """What is kept from step to step, as tensors and plain values: part of `state_dict()`."""
         kept: dict[str, Any] = self.state["flat"]  # type: ignore[index]  # one of all parameters together
         return kept
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """What else is to be known of a run by this method, by column of metrics.csv."""
+        return {}
 
     @property
     def ended(self) -> str:
@@ -159,30 +200,29 @@ class FullBatch(Optimizer, ABC):
         self.memory["ended"] = why
 
     def step(self, function: Function) -> Point:  # type: ignore[override]  # torch's closure knows one point only
-        """Take a step; returns the point that it began at, with its value and gradient.
+        """Take a step; returns the point that it began at, with the function's value and gradient there.
 
-        A method that has ended stays where it is and asks nothing. Raises RunFailed where the objective or its gradient
-        is not finite; θ is then what it was before.
+        A method that has ended stays where it is and asks nothing. Raises FloatingPointError where the objective or its
+        gradient is not finite; θ is then what it was before.
         """
-        group = self.param_groups[0]
-        if group["weight_decay"]:
-            function = Decayed(function, group["weight_decay"])
-        here = self._here(function)
+        rate = self.param_groups[0]["weight_decay"]
+        descended = Decayed(function, rate) if rate else function
+        here = self._here(descended)
         if not here.finite:
-            raise RunFailed(f"the objective is {here.value} or has a gradient that is not finite")
+            raise FloatingPointError(f"the objective is {here.value} or has a gradient that is not finite")
         self._look(here)
         if not self.ended:
-            there = self.advance(function, here)
-            if there is not here:
+            there = self.advance(descended, here)
+            if there is None:
+                self.ended = f"{STUCK} (largest |∂L/∂θ| {_largest(here):.3g})"
+            else:
                 self._move(there)
                 self._look(there)
-            elif not self.ended:
-                self.ended = f"{STUCK} (largest |∂L/∂θ| {_largest(here):.3g})"
-        return here
+        return descended.without(here) if isinstance(descended, Decayed) else here
 
     def _here(self, function: Function) -> Point:
         """The present point: as the last step left it, or read from the parameters."""
-        leaves = self._leaves()
+        leaves = self.leaves
         if "theta" in self.memory:
             theta, gradient = (self.memory[key].to(leaves[0].device) for key in ("theta", "gradient"))
             return Point(theta, self.memory["value"], gradient)
@@ -193,7 +233,7 @@ class FullBatch(Optimizer, ABC):
 
     def _move(self, to: Point) -> None:
         self._keep(to)
-        leaves = self._leaves()
+        leaves = self.leaves
         with torch.no_grad():
             for leaf, piece in zip(leaves, to.theta.split([leaf.numel() for leaf in leaves]), strict=True):
                 leaf.copy_(piece.view(leaf.shape))
@@ -205,8 +245,20 @@ class FullBatch(Optimizer, ABC):
         if not self.ended and _largest(at) <= self.param_groups[0]["tolerance"]:
             self.ended = f"{CONVERGED} (largest |∂L/∂θ| {_largest(at):.3g})"
 
-    def _leaves(self) -> list[nn.Parameter]:
+    @property
+    def leaves(self) -> list[nn.Parameter]:
+        """The parameters that θ is of."""
         return [value for group in self.param_groups for value in group["params"] if value.requires_grad]
+
+
+def check_size(method: FullBatch, name: str) -> None:
+    """Raise BadInput where a method would write down a matrix of more than LARGEST rows."""
+    count = sum(leaf.numel() for leaf in method.leaves)
+    if count > LARGEST:
+        raise BadInput(
+            f"optimizer {name}: the net has {count:,} parameters, and the method writes down a matrix with a row for "
+            f"each, of {LARGEST:,} at most; lbfgs, conjugate_gradient, newton_cg and trust_region do without"
+        )
 
 
 def _largest(at: Point) -> float:
