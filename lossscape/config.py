@@ -65,8 +65,8 @@ class Training(Section):
     """How long, in what batches, and what is kept."""
 
     epochs: Annotated[int, Field(ge=0, le=1_000_000)]
-    batch_size: Count = 100
-    """Samples a step; under torchrun the sum over all processes."""
+    batch_size: Count | Literal["all"] = 100
+    """Samples a step, or all of the training split; under torchrun the sum over all processes."""
     accumulate: Count = 1
     """Batches whose gradients are averaged into one step."""
     micro_batch: Count | None = None
@@ -83,6 +83,10 @@ class Training(Section):
     """Decay of an exponential moving average of the weights, or polyak for their plain mean: the point @ema."""
     frozen: Annotated[Layers | None, SPARSE] = None
     """Layers that keep their values: no gradient, no weight decay, and BatchNorm with the statistics that it has."""
+
+    def batch(self, samples: int) -> int:
+        """Samples a step of a training split of `samples`."""
+        return samples if self.batch_size == "all" else self.batch_size
 
 
 class InitFrom(Section):
@@ -253,6 +257,19 @@ class Experiment(RunConfig):
     optimizer: Annotated[optimizers.OptimizerOptions, optimizers.FAMILY]
     schedule: Annotated[schedules.ScheduleOptions, schedules.FAMILY] = schedules.ScheduleOptions(name="constant")
     training: Training
+
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_all(cls, data: Any) -> Any:
+        """A full-batch method takes all training samples a step where the config gives no other number."""
+        given = data if isinstance(data, dict) else {}
+        optimizer, training = given.get("optimizer"), given.get("training")
+        if not (isinstance(optimizer, dict) and isinstance(training, dict)):
+            return data
+        name = optimizer.get("name")
+        if isinstance(name, str) and name in optimizers.FULL_BATCH and "batch_size" not in training:
+            return data | {"training": training | {"batch_size": "all"}}
+        return data
 
 
 Config = TypeVar("Config", bound=RunConfig)

@@ -7,7 +7,7 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -270,9 +270,12 @@ def point_of(given: "str | Point", default: str = "last") -> Point:
 point = point_of
 
 
-def metrics_columns(measured: Sequence[str]) -> list[str]:
-    """The columns of metrics.csv; measured: those of the splits, train_loss, train_accuracy, test_loss, …"""
-    return ["epoch", "step", "lr", *measured, "batch_loss", "grad_norm", "seconds"]
+def metrics_columns(measured: Sequence[str], cost: Iterable[str] = ()) -> list[str]:
+    """The columns of metrics.csv.
+
+    measured: those of the splits, train_loss, train_accuracy, test_loss, …; cost: what full-batch methods count.
+    """
+    return ["epoch", "step", "lr", *measured, "batch_loss", "grad_norm", "seconds", *cost]
 
 
 def split_state(model: nn.Module) -> tuple[Params, Params]:

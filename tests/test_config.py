@@ -313,7 +313,8 @@ def test_every_error_has_its_place(tmp_path: Path) -> None:
         "a.yaml:17:5: optimizer.betas.1: input should be less than 1, got 1.5",
         "a.yaml:18:1: schedule.milestones: is required",
         "a.yaml:20:1: training.epochs: is required",
-        "--set training.batch_size=0: training.batch_size: input should be greater than or equal to 1, got 0",
+        "--set training.batch_size=0: training.batch_size: input should be greater than or equal to 1, got 0, or "
+        "value 0 is not known; allowed: all",
         "a.yaml:21:3: training.epoch: key 'epoch' is not known (did you mean 'epochs'?); allowed: epochs, batch_size, "
         "accumulate, micro_batch, checkpoint_every, checkpoint_every_steps, clip_norm, clip_value, early_stopping, ema"
         ", frozen",

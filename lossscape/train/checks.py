@@ -16,6 +16,7 @@ from lossscape.losses import OF_CLASSES, Loss, plain, smooth
 from lossscape.metrics import of_classes
 from lossscape.modules import copied
 from lossscape.objective import Objective
+from lossscape.optimizers import CONVERGED, STUCK
 from lossscape.outputs import logits_of
 from lossscape.runfiles import CODE
 from lossscape.runs import Run
@@ -94,7 +95,13 @@ def check_extension(run: Run, before: int, experiment: Experiment) -> None:
     """Raise BadInput where more epochs than `before` would not give the run that they give from the beginning."""
     epochs = experiment.training.epochs
     remedy = f"train {epochs} epochs under another --name"
-    if run.state().get("message") == STOPPED_EARLY:
+    ended = str(run.state().get("message"))
+    if ended.startswith((CONVERGED, STUCK)):
+        raise BadInput(
+            f"{run.path} ended after epoch {run.state().get('epoch')}: {ended}. More epochs than {before} change "
+            "nothing in it: train with a smaller optimizer.tolerance under another --name"
+        )
+    if ended == STOPPED_EARLY:
         raise BadInput(
             f"{run.path} stopped early after epoch {run.state().get('epoch')} (training.early_stopping), so more "
             f"epochs than {before} change nothing in it: {remedy} with more patience"

@@ -4,7 +4,9 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,7 @@ from lossscape.files import CsvLog
 from lossscape.losses import Loss, smooth
 from lossscape.modules import laid_out
 from lossscape.objective import Objective
-from lossscape.optimizers import Lookahead
+from lossscape.optimizers import Counted, Lookahead
 from lossscape.outputs import logits_of
 from lossscape.runs import Run
 from lossscape.seeds import derive, generator, seed_device
@@ -29,6 +31,7 @@ from lossscape.train.objectives import columns_of
 from lossscape.train.parallel import World, unsynchronised
 from lossscape.train.state import State, is_finished, save_average, save_checkpoint, save_resume
 from lossscape.train.watch import Watch
+from lossscape.train.whole import TrainingLoss
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Setup:
     """Modules that stay in eval mode, so that their statistics stay as they are."""
     output: str | None
     """Which of the outputs are the logits, where that is not plain."""
+    whole: TrainingLoss | None = None
+    """What a full-batch method descends; None for other methods."""
     until: int | None = None
     """Epoch after which this session ends; a later one continues."""
 
@@ -63,7 +68,8 @@ class Setup:
     @property
     def step_size(self) -> int:
         """Samples of one optimizer step, over all processes."""
-        return self.experiment.training.batch_size * self.experiment.training.accumulate
+        training = self.experiment.training
+        return training.batch(len(self.data.train)) * training.accumulate
 
     @property
     def steps_per_epoch(self) -> int:
@@ -77,13 +83,16 @@ def run_epochs(setup: Setup, state: State, log: CsvLog | None, watch: Watch, sto
     Raises Interrupted on a signal, RunFailed on a non-finite loss.
     """
     clock = Clock(state)
+    if setup.whole is not None:
+        setup.whole.done = lambda samples: within_step(setup, state, watch, stop)
     if state.epoch == 0 and state.step == 0 and not setup.run.resume_file.exists():
         finish_epoch(setup, state, log, watch, clock)
     while not is_finished(setup.experiment, state) and (setup.until is None or state.epoch < setup.until):
         begin_epoch(setup, state)
         for batch in remaining_batches(setup, state):
-            take_step(setup, state, batch)
-            watch.step(setup, state, len(batch))
+            with suppress(BrokenOff):  # it has changed nothing, and is taken again
+                take_step(setup, state, batch)
+                watch.step(setup, state, len(batch))
             number = setup.world.agree(stop.number)
             if number is not None:
                 check_finite(setup, state)
@@ -123,24 +132,7 @@ def take_step(setup: Setup, state: State, batch: Tensor) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = group["initial_lr"] * schedule
 
-    if isinstance(state.optimizer, Lookahead):
-        state.optimizer.look_ahead()
-    loss = backward(setup, state, batch)
-
-    gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
-    norm = get_total_norm(gradients)
-    if training.clip_norm is not None:
-        clip_grads_with_norm_(state.model.parameters(), training.clip_norm, norm)
-    if training.clip_value is not None:
-        clip_grad_value_(state.model.parameters(), training.clip_value)
-    try:
-        state.optimizer.step()
-    except (OverflowError, RuntimeError) as error:  # say a learning rate that float32 cannot hold
-        raise RunFailed(
-            f"optimizer {setup.experiment.optimizer.name!r} failed in step {state.step + 1} (learning rate "
-            f"{state.optimizer.param_groups[0]['lr']:g}): {error}"
-        ) from error
-    state.optimizer.zero_grad(set_to_none=True)
+    loss, norm = (descend if setup.whole is None else descend_whole)(setup, state, batch)
     if state.averaged is not None:
         state.averaged.update_parameters(state.model)
 
@@ -153,6 +145,55 @@ def take_step(setup: Setup, state: State, batch: Tensor) -> None:
         check_finite(setup, state)
     if keep and setup.world.writes:
         save_checkpoint(setup.run.step_file(state.step), state)
+
+
+def descend(setup: Setup, state: State, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """The optimizer's step from the gradient of a batch; returns loss and gradient norm before it."""
+    training = setup.experiment.training
+    if isinstance(state.optimizer, Lookahead):
+        state.optimizer.look_ahead()
+    loss = backward(setup, state, batch)
+
+    gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
+    norm = get_total_norm(gradients)
+    if training.clip_norm is not None:
+        clip_grads_with_norm_(state.model.parameters(), training.clip_norm, norm)
+    if training.clip_value is not None:
+        clip_grad_value_(state.model.parameters(), training.clip_value)
+    with optimizing(setup, state):
+        state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    return loss, norm
+
+
+def descend_whole(setup: Setup, state: State, batch: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for a full-batch method, which evaluates the whole training split, at points of its own choice."""
+    with optimizing(setup, state):
+        start = state.full_batch.step(cast(Counted, state.asked))
+    return torch.tensor(start.value), start.gradient.norm()
+
+
+@contextmanager
+def optimizing(setup: Setup, state: State) -> Iterator[None]:
+    """A context in which an optimizer that fails is RunFailed: say by a learning rate that float32 cannot hold."""
+    try:
+        yield
+    except (ArithmeticError, RuntimeError) as error:
+        raise RunFailed(
+            f"optimizer {setup.experiment.optimizer.name!r} failed in step {state.step + 1} (learning rate "
+            f"{state.optimizer.param_groups[0]['lr']:g}): {error}"
+        ) from error
+
+
+class BrokenOff(Exception):
+    """A signal came within the step of a full-batch method, which may take long."""
+
+
+def within_step(setup: Setup, state: State, watch: Watch, stop: StopRequest) -> None:
+    """After each pass of a full-batch method through the net. Raises BrokenOff on a signal."""
+    if stop.number is not None:
+        raise BrokenOff
+    watch.within(setup, state)
 
 
 def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
@@ -234,6 +275,7 @@ def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, c
         **values,
         "batch_loss": mean_over_samples(setup, state.losses) if trained else None,
         "grad_norm": float(state.norms.double().mean()) if trained else None, "seconds": state.seconds,
+        **state.cost,
     }  # fmt: skip
     if log is not None:  # this process writes
         every = training.checkpoint_every

@@ -39,6 +39,7 @@ from lossscape.train.origin import begin_from, check_origin, freeze, trained
 from lossscape.train.state import State, average_of, is_finished, load_resume, open_metrics, say_state
 from lossscape.train.teacher import check_teacher, lesson_of
 from lossscape.train.watch import Watch, summary_writer
+from lossscape.train.whole import TrainingLoss, check_whole
 
 
 def train(
@@ -128,6 +129,10 @@ def prepare(
         output=None if lesson.held_out else experiment.output,
         until=until,
     )
+    if isinstance(optimizer, optimizers.FullBatch):
+        check_whole(setup, model)
+        whole = TrainingLoss(setup, model)
+        setup, state.asked = dataclasses.replace(setup, whole=whole), optimizers.Counted(whole)
     check_batches(setup, net)
     check_session(setup)
     return setup, state
@@ -139,12 +144,12 @@ def micro_batch(experiment: Experiment, model: nn.Module, inputs: Inputs) -> int
     The whole batch, except for convolutional nets on the CPU, which run faster on as many samples as stay in the
     cache; with BatchNorm the batch is part of the model and stays whole.
     """
-    training = experiment.training
+    training, batch = experiment.training, experiment.training.batch(len(inputs))
     if training.micro_batch is not None:
-        return min(training.micro_batch, training.batch_size)
+        return min(training.micro_batch, batch)
     if inputs.device.type != "cpu" or models.has_batch_norm(model) or not has_convolutions(model):
-        return training.batch_size
-    return min(cache_chunk(model, inputs), training.batch_size)
+        return batch
+    return min(cache_chunk(model, inputs), batch)
 
 
 def train_as_writer(
@@ -168,7 +173,7 @@ def train_as_writer(
         if run.state().get("state") != "finished":  # killed when only this was left to be said
             say_state(run, "finished", state)
         return run
-    read_rows(run.metrics_file, metrics_columns(setup.columns))  # refused, it leaves all as it is
+    read_rows(run.metrics_file, metrics_columns(setup.columns, state.cost))  # refused, it leaves all as it is
     progress = begin(setup, state, others | origin, quiet)
     if note:
         progress.announce(note)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from lossscape import manifest
 from lossscape.config import Experiment
 from lossscape.errors import BadInput
 from lossscape.files import CsvLog, save_tensors, write_text
+from lossscape.optimizers import Counted, FullBatch
 from lossscape.runs import Run, metrics_columns
 from lossscape.train.hint import net_of
 
@@ -44,6 +45,23 @@ class State:
     seconds: float = 0.0
     """Time spent in training and evaluating, over all sessions."""
     stopped_early: bool = False
+    asked: Counted | None = None
+    """What is trained as a function, which counts what a full-batch method asks of it; None for other methods."""
+
+    @property
+    def cost(self) -> dict[str, int]:
+        """What a full-batch method has asked for so far, by column of metrics.csv; empty for other methods."""
+        return self.asked.counts | self.full_batch.notes if self.asked is not None else {}
+
+    @property
+    def ended(self) -> str:
+        """Why there is nothing left to train before the last epoch; empty where there is."""
+        return STOPPED_EARLY if self.stopped_early else self.full_batch.ended if self.asked is not None else ""
+
+    @property
+    def full_batch(self) -> FullBatch:
+        """The optimizer, where there is something that it `asked`."""
+        return cast(FullBatch, self.optimizer)
 
 
 def average_of(model: nn.Module, ema: float | str | None) -> AveragedModel | None:
@@ -67,6 +85,7 @@ def save_resume(run: Run, state: State) -> None:
         "losses": state.losses.cpu(),
         "norms": state.norms.cpu(),
         **{key: getattr(state, key) for key in _PLAIN},
+        **({} if state.asked is None else {"asked": state.asked.counts}),
     }
     save_tensors(run.resume_file, content)
 
@@ -83,6 +102,8 @@ def load_resume(run: Run, state: State) -> None:
         state.losses, state.norms = content["losses"], content["norms"]
         for key in _PLAIN:
             setattr(state, key, content[key])
+        if state.asked is not None:
+            state.asked = Counted(state.asked.function, **content["asked"])
     except BadInput:
         raise
     except Exception as error:  # torch.load has no common error for truncated, foreign and unsafe files
@@ -106,20 +127,19 @@ def save_average(file: Path, state: State) -> None:
 
 def open_metrics(run: Run, state: State, measured: Sequence[str]) -> CsvLog:
     """metrics.csv with the columns that are measured, cut back to the epochs that `state` has behind it."""
-    log = CsvLog(run.metrics_file, metrics_columns(measured))
+    log = CsvLog(run.metrics_file, metrics_columns(measured, state.cost))
     begun = run.resume_file.exists()  # killed before it was first written, epoch 0 is done again
     log.keep(lambda row: begun and int(row["epoch"]) <= state.epoch and int(row["step"]) <= state.step)
     return log
 
 
 def say_state(run: Run, word: str, state: State | None = None, message: str = "") -> None:
-    """Write state.json: running, interrupted, failed or finished; by default with the message of early stopping."""
-    if state is not None and state.stopped_early:
-        message = message or STOPPED_EARLY
+    """Write state.json: running, interrupted, failed or finished; by default with why training ended early."""
+    message = message or ("" if state is None else state.ended)
     where = {} if state is None else {"epoch": state.epoch, "step": state.step}
     write_text(run.state_file, json.dumps({"state": word, **where, "message": message}, ensure_ascii=False) + "\n")
 
 
 def is_finished(experiment: Experiment, state: State) -> bool:
     """Whether nothing is left to train."""
-    return state.stopped_early or state.epoch >= experiment.training.epochs
+    return bool(state.ended) or state.epoch >= experiment.training.epochs

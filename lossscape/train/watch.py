@@ -42,6 +42,15 @@ class Watch:
             self._progress.say(f"epoch {state.epoch + 1}/{epochs}, loss {loss:.4f}{self._accuracy}")
         self._progress.advance(samples)
 
+    def within(self, setup: "Setup", state: "State") -> None:
+        """Within a step of a full-batch method."""
+        now = time.monotonic()
+        if self._progress is None or now - self._looked <= LOOK_EVERY_SECONDS:
+            return
+        self._looked = now
+        asked = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in state.cost.items() if count)
+        self._progress.say(f"epoch {state.epoch + 1}/{setup.experiment.training.epochs}, {asked}{self._accuracy}")
+
     def epoch(self, setup: "Setup", state: "State", row: dict[str, Any]) -> None:
         """After an epoch's metrics."""
         if row["epoch"] > 0:

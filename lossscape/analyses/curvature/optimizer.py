@@ -78,10 +78,10 @@ def stability(problem: Problem, included: bool) -> dict[str, Any]:
 
 def _is_descent(config: RunConfig, problem: Problem) -> bool:
     """Whether training took the same steps as descent on the mean loss of all training samples in eval mode."""
-    training, schedule = config.training, config.schedule
+    training, schedule, samples = config.training, config.schedule, len(problem.data.train)
     constant = schedule is None or (schedule.name == "constant" and not schedule.warmup_epochs)
     plain = training is not None and training.clip_norm is None and training.clip_value is None
-    full = training is not None and training.batch_size >= len(problem.data.train) and training.accumulate == 1
+    full = training is not None and training.batch(samples) >= samples and training.accumulate == 1
     random = any(getattr(module, "p", 0) for module in problem.model.modules() if "Dropout" in type(module).__name__)
     own = config.teacher is None and not config.loss.label_smoothing and config.dataset.augment in (None, "none")
     every = training is not None and training.frozen is None
