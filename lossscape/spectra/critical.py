@@ -142,6 +142,8 @@ class Found:
     descent_steps: int
     """Iterations of L-BFGS."""
     newton_steps: int
+    start: Tensor
+    """[n]"""
 
 
 def search(field: Field, start: Tensor, scales: Scales, *, descent_steps: int, newton_steps: int) -> Found:
@@ -161,7 +163,7 @@ def search(field: Field, start: Tensor, scales: Scales, *, descent_steps: int, n
         taken += 1
         if here.converged or float(here.gradient.norm()) < float(best.gradient.norm()):
             best = here
-    return Found(here if here.converged else best, descended, taken)
+    return Found(here if here.converged else best, descended, taken, start)
 
 
 def descend(field: Field, start: Tensor, steps: int) -> tuple[Tensor, int]:

@@ -12,20 +12,20 @@ from torch import Tensor
 from lossscape import seeds, trajectory
 from lossscape.analyses.curvature.optimizer import rates_of, weight_decay
 from lossscape.analyses.saddles.request import Request
-from lossscape.analyses.saddles.result import FILE, KEYS, SUMMARY, WORDS, read, summary_of
+from lossscape.analyses.saddles.result import FILE, KEYS, SAME, SUMMARY, WORDS, Saddles, read, summary_of
 from lossscape.analyses.saddles.smooth import check_smooth
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate.rows import Done, Key, Meter, Row
 from lossscape.execution import Execution
-from lossscape.files import check_writable, write_text
+from lossscape.files import check_writable, save_tensors, write_text
 from lossscape.objective import Objective, Plan
 from lossscape.options import settings_of, words_of
 from lossscape.problem import problem_of
 from lossscape.results.folder import label, open_folder
-from lossscape.results.table import Table, fill, once
+from lossscape.results.table import Table, fill, once, watched
 from lossscape.runs import point_of
 from lossscape.spectra import Hessian
-from lossscape.spectra.critical import Scales, search
+from lossscape.spectra.critical import Found, Scales, search
 from lossscape.spectra.explicit import LARGEST
 from lossscape.spectra.hessian import ROWS
 from lossscape.spectra.points import kind_of
@@ -52,7 +52,7 @@ def compute(request: Request, execution: Execution) -> Path:
         )
     trajectory.check_values(moments, problem.model)
     check_smooth(searches.objective)
-    own = {key: value for key, value in settings_of(request).items() if key != "points"}
+    own = {key: value for key, value in settings_of(request).items() if key not in ("points", "keep")}
     settings = {
         "analysis": "saddles",
         **trajectory.named(centre.run, moments, request.every),
@@ -68,7 +68,30 @@ def compute(request: Request, execution: Execution) -> Path:
         table = Table(folder, FILE, KEYS, WORDS, unit="start", by_key=False)
         fill(table, searches, once(searches.keys), total=len(searches.keys), execution=execution)
         write_text(folder / SUMMARY, json.dumps(summary_of(read(folder)), indent=2) + "\n")
+        if request.keep:
+            keep(read(folder), searches, execution.quiet)
     return folder
+
+
+def keep(found: Saddles, searches: "Searches", quiet: bool) -> None:
+    """Write the distinct critical points that are not kept yet as checkpoints in float64, found once more.
+
+    Raises Interrupted, or RunFailed where a point is not found again.
+    """
+    lacking = [(row, file) for row, file in found.files() if not file.exists()]
+    if not lacking:
+        return
+    cost = searches.cost(())
+    with watched("keeping points", len(lacking), cost, quiet=quiet) as done:
+        for row, file in lacking:
+            meter = Meter(done, cost)
+            function, found_again = searches.found((row[KEYS[0]], row[KEYS[1]], int(row[KEYS[2]])), meter)
+            point = found_again.at.point
+            if abs(function.loss(point) - row["loss"]) > SAME * abs(row["loss"]):
+                raise RunFailed(f"{file}: the point was not found again, on another machine perhaps; use --overwrite")
+            meter.finish()
+            values = function.hessian.named(point) | function.buffers
+            save_tensors(file, {name: value.cpu().clone() for name, value in values.items()})
 
 
 @dataclass
@@ -120,11 +143,8 @@ class Searches:
 
     def _row(self, key: Key, done: Done | None) -> Row:
         request, meter = self.request, Meter(done, self.cost(key))
-        function, start, scales = self.begun(key, meter)
-        found = search(
-            function, start, scales, descent_steps=request.descent_steps, newton_steps=request.newton_steps
-        )  # fmt: skip
-        at, index = found.at, found.at.index
+        function, found = self.found(key, meter)
+        start, at, index = found.start, found.at, found.at.index
         moment = self.stations.moment(key[0])
         values = (
             None if moment.epoch != moment.epoch else moment.epoch, moment.step, function.loss(start),
@@ -136,6 +156,12 @@ class Searches:
         )  # fmt: skip
         meter.finish()
         return dict(zip(self.columns, values, strict=True))
+
+    def found(self, key: Key, done: Done | None = None) -> "tuple[Function, Found]":
+        """What a search ends at, and the function that was searched."""
+        function, start, scales = self.begun(key, done)
+        steps = {"descent_steps": self.request.descent_steps, "newton_steps": self.request.newton_steps}
+        return function, search(function, start, scales, **steps)
 
     def begun(self, key: Key, done: Done | None = None) -> "tuple[Function, Tensor, Scales]":
         """What is searched: the function, the start [n], and what is small."""

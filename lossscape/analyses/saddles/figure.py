@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from lossscape.analyses.saddles.request import Drawing
-from lossscape.analyses.saddles.result import FILE, GRADIENT_FLAT, SUMMARY, Saddles
+from lossscape.analyses.saddles.result import FILE, GRADIENT_FLAT, POINTS, SUMMARY, Saddles
 from lossscape.figures import captions
 from lossscape.figures.section import Page, Section, Sentences, Table
 from lossscape.figures.style import new_axes, numbers, save, sheet, style
@@ -33,7 +33,8 @@ def draw(result: Saddles, drawing: Drawing, quiet: bool) -> dict[str, Path | str
     """Write the figure of critical points beside them; returns what lies where."""
     folder = result.folder
     save(build_saddles(result), folder / PNG)
-    return {"points": folder / FILE, "summary": folder / SUMMARY, "figure": folder / PNG}
+    kept = {"kept": folder / POINTS} if (folder / POINTS).is_dir() else {}
+    return {"points": folder / FILE, "summary": folder / SUMMARY, "figure": folder / PNG, **kept}
 
 
 @style()

@@ -12,6 +12,7 @@ EXAMPLES = (
     "lossscape saddles runs/digits_saddles --weight-decay include",
     "lossscape saddles runs/digits_saddles@first runs/digits_saddles@last --displacements 20 --sizes 0.1,0.5",
     "lossscape saddles runs/digits_saddles --samples 100 --displacements 0",
+    "lossscape saddles runs/digits_saddles --weight-decay include --keep",
 )
 EXECUTION = ("device", "workers", "scheduler", "overwrite", "quiet")
 MOST = 100.0
@@ -64,6 +65,7 @@ class Request:
                word="tolerance-{:g}"),
     ] = 1e-6  # fmt: skip
     seed: Annotated[int, Option("Of all displacements.", least=0, word="seed{}")] = 0
+    keep: Annotated[bool, Option("Also keep each distinct critical point as a checkpoint file, in points/.")] = False
     measured: Annotated[
         Measured,
         Embedded(

@@ -1,5 +1,6 @@
 """Critical points as read back from their folder: which of them are one point, and how index goes with loss."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from lossscape.errors import BadInput
 from lossscape.results import Result, read_csv, read_settings
 from lossscape.text import number
 
-FILE, SUMMARY = "saddles.csv", "summary.json"
+FILE, SUMMARY, POINTS = "saddles.csv", "summary.json", "points"
 KEYS = ("checkpoint", "size", "displacement")
 """Columns that name a start."""
 WORDS = ("checkpoint", "kind")
@@ -77,6 +78,12 @@ class Saddles(Result):
             if not any(same):
                 kept.append(row)
         return rows.iloc[kept].sort_index()
+
+    def files(self) -> Iterator[tuple[dict[str, Any], Path]]:
+        """The row of each distinct critical point, and the checkpoint file that `--keep` writes of it."""
+        for row in self.distinct.to_dict("records"):
+            name = f"{row['checkpoint']}-{row['size']:g}-{row['displacement']:g}.pt"
+            yield {str(key): value for key, value in row.items()}, self.folder / POINTS / name
 
     @cached_property
     def correlation(self) -> Correlation | None:
