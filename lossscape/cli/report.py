@@ -12,11 +12,14 @@ Examples:
     lossscape report runs/mnist_mlp
     lossscape report runs/mnist_4nn_100 runs/mnist_3nn_1000 --output both
     lossscape report runs/rates
+    lossscape report runs/races/saddle-8aea5425
 """
 
 
 def command(
-    runs: list[str] = typer.Argument(metavar="RUN|SWEEP", help="Run directories, or that of a sweep."),
+    runs: list[str] = typer.Argument(
+        metavar="RUN|SWEEP", help="Run directories, or that of a sweep; or folders of results, as runs/races/…."
+    ),
     output: Path | None = typer.Option(
         None, "--output", "-o", help="Folder of the page: RUN/report for one run, runs/reports/NAMES for several."
     ),
@@ -25,7 +28,7 @@ def command(
     from lossscape.files import check_writable
     from lossscape.report.page import write_report
     from lossscape.report.sweep import write_sweep_report
-    from lossscape.results.folder import joined
+    from lossscape.results.folder import SETTINGS, joined
     from lossscape.runfiles import is_sweep, with_cells
     from lossscape.runs import Run
 
@@ -37,10 +40,12 @@ def command(
         check_writable(output)
         tell(report=write_sweep_report(paths[0], output, say))
         return
-    opened = [Run.open(path) for path in with_cells(paths)]
-    if output is None and len(opened) == 1:
-        output = opened[0].report_folder
+    results = [path for path in paths if (path / SETTINGS).is_file()]
+    opened = [Run.open(path) for path in with_cells([path for path in paths if path not in results])]
+    folders = [*(run.path for run in opened), *results]
+    if output is None and len(folders) == 1:
+        output = folders[0] / "report"
     elif output is None:
-        output = opened[0].path.parent / "reports" / joined([run.name for run in opened], 200)
+        output = folders[0].parent / "reports" / joined([folder.resolve().name for folder in folders], 200)
     check_writable(output)
-    tell(report=write_report(opened, output, say=say))
+    tell(report=write_report(opened, output, beside=results, say=say))

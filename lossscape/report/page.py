@@ -18,7 +18,7 @@ from lossscape.figures.section import File, Page, Picture, Section, Table, flat_
 from lossscape.figures.style import Looks
 from lossscape.figures.training import SPLITS, shown_words, training_alt, training_picture
 from lossscape.files import check_writable, sweep, write_text
-from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, reason_of, together
+from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, of_folders, reason_of, together
 from lossscape.runfiles import OF_THE_CALL, RunFiles
 
 
@@ -50,25 +50,28 @@ def write_report(
     log: bool = False,
     front: Callable[[Page], Section] | None = None,
     brief: bool = False,
+    beside: Sequence[Path] = (),
     say: Callable[[str], None] = lambda words: None,
 ) -> Path:
     """Write folder/index.html and its files from what the runs hold now; returns the page's path.
 
     log: logarithmic loss axes; front: makes what stands before the runs, of a study, in place of what compares them
-    all; brief: of each run only its line in the table; say: is given what is left out. What cannot be read is listed
-    with the reason. Written again from the same files it is the same to the byte. Raises BadInput where there is no run
-    or the folder cannot be written.
+    all; brief: of each run only its line in the table; beside: folders of results that are shown too, of races that no
+    run made; say: is given what is left out. What cannot be read is listed with the reason. Written again from the same
+    files it is the same to the byte. Raises BadInput where there is no run or the folder cannot be written.
     """
-    if not runs:
+    if not (runs or beside):
         raise BadInput("no run to report on")
     check_writable(folder)
     sweep(folder, below=True)
     page = Page(folder, log=log, looks=Looks(tuple((run.name, run.path.resolve()) for run in runs)))
     names = full_names(runs)
-    own, comparison, beside, *slugs = _slugs(["study", "comparison", "together", *names])
+    own, comparison, apart, *slugs = _slugs(["study", "comparison", "together", *names])
     first = front(page.below(own)) if front else None
     hidden: set[Path] = set()
-    among = together([run.path for run in runs], page.below(beside), hidden)
+    among = together([run.path for run in runs], page.below(apart), hidden)
+    for name, sections in of_folders(beside, page.below(apart)).sections.items():
+        among.sections[name] = [*among.sections.get(name, []), *sections]
     parts = [
         _brief(run, name, f"run-{index}") if brief else _part(run, name, f"run-{index}", page.below(slug), hidden)
         for index, (run, name, slug) in enumerate(zip(runs, names, slugs, strict=True), 1)
@@ -79,6 +82,7 @@ def write_report(
         pictures, more = _comparison(runs, parts, page.below(comparison))
         problems = [*more, *problems]
     title = first.title if first else parts[0].name if len(parts) == 1 else f"{len(parts)} runs"
+    title = title if parts or first else ", ".join(folder.name for folder in beside)
     others = list(dict.fromkeys(name for part in parts if part.facts for name in part.facts.others))
     text = _render(
         title=title, front=first, parts=parts, brief=brief, comparison=pictures, together=among, problems=problems,

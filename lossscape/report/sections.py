@@ -9,7 +9,7 @@ from lossscape import manifest
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
 from lossscape.figures.section import Page, Section, Sentences
-from lossscape.results.folder import SETTINGS
+from lossscape.results.folder import SETTINGS, read_settings
 
 UNREADABLE = (BadInput, LookupError, TypeError, ValueError, AttributeError)
 """What files that others may have changed can raise; not OSError, which a full disk raises."""
@@ -73,6 +73,21 @@ def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collecti
             own = found.sections.setdefault(analysis.name, [])
             own.append(replace(made[result.folder], anchor=f"{anchor}-{analysis.name}-{len(own) + 1}"))
             found.results.setdefault(analysis.name, []).append(result)
+    return found
+
+
+def of_folders(folders: Sequence[Path], page: Page) -> Results:
+    """The results in these folders, which no run need have made. Raises BadInput for a folder that holds none."""
+    found = Results()
+    for number, folder in enumerate(folders, 1):
+        name = str(read_settings(folder).get("analysis"))
+        if name not in ANALYSES:
+            raise BadInput(f"{folder}: neither a run nor a result")
+        analysis = ANALYSES[name]
+        result = analysis.read(folder)
+        section = _named(analysis.section(result, page.below(analysis.results, folder.name)), folder)
+        found.sections.setdefault(name, []).append(replace(section, anchor=f"result-{number}"))
+        found.results.setdefault(name, []).append(result)
     return found
 
 
