@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lossscape.library import curvature as curvature
     from lossscape.library import interpolate as interpolate
     from lossscape.library import landscape as landscape
+    from lossscape.library import race as race
     from lossscape.library import saddles as saddles
     from lossscape.library import sharpness as sharpness
     from lossscape.objective import Objective as Objective
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "errors": "BadInput RunFailed",
     "evaluate": "Subspace calibrate grid_points line_points table",
-    "library": "convexity curvature interpolate landscape saddles sharpness",
+    "library": "convexity curvature interpolate landscape race saddles sharpness",
     "objective": "Objective",
     "recorder": "Recorder",
     "runs": "Run",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lossscape.analyses import ANALYSES
 from lossscape.analyses.convexity.result import Convexity
 from lossscape.analyses.curvature.result import Curvature
+from lossscape.analyses.race.result import Race
 from lossscape.analyses.saddles.result import Saddles
 from lossscape.analyses.sharpness.result import Sharpness
 from lossscape.batches import called, changed
@@ -46,6 +47,14 @@ POINTS = ("towards", "directions_of", "teacher")
 """Options that name a point, which may be nets here."""
 
 
+class Home:
+    """A temporary folder that goes with it."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="lossscape-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 class LiveRun(Run):
     """A net and its data in memory, in the place of a run directory: only checkpoints and results are files."""
 
@@ -54,9 +63,8 @@ class LiveRun(Run):
 
     def __init__(self, model: nn.Module, loss: str | Loss, train: Split, test: Split | None) -> None:
         """Named after the model's class, in a temporary folder that goes with it."""
-        home = tempfile.mkdtemp(prefix="lossscape-")
-        super().__init__(Path(home) / type(unwrapped(model)).__name__)
-        weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
+        self._home = Home()
+        super().__init__(self._home.path / type(unwrapped(model)).__name__)
         check_module(unwrapped(model))
         self._model, self._loss = copied(unwrapped(model)).cpu(), loss
         if _dtype_of(self._model).itemsize < torch.float32.itemsize:
@@ -128,7 +136,7 @@ class Kept:
 
     result: Any
     analysis: str
-    _run: LiveRun
+    _run: "LiveRun | Home"
     """Whose folder holds the files."""
 
     @property
@@ -248,6 +256,28 @@ class Sharp(Kept):
 
     def __repr__(self) -> str:
         return "\n".join([*self.result.lines(), summary(self.result.folder)])
+
+
+class Raced(Kept):
+    """Methods side by side: `table` has the paths, a row for each step."""
+
+    result: Race
+
+    @property
+    def outcomes(self) -> "pd.DataFrame":
+        """A row for each method and start: what became of it, after how many steps, and what these have cost."""
+        return self.result.outcomes
+
+    def plot(self, ax: "Axes | None" = None, *, what: str = "paths") -> "Axes":
+        """Draw the paths over contours, or losses by step (losses), into axes, by default new ones; returns them."""
+        from lossscape.analyses.race.figure import losses_axes, paths_axes
+
+        if what not in ("paths", "losses"):
+            raise BadInput(one_of("plot: what", what, ("paths", "losses")))
+        return (losses_axes if what == "losses" else paths_axes)(self.result, ax)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.result.lines())
 
 
 class Shown(Kept):
@@ -410,7 +440,34 @@ def saddles(
     return CriticalPoints(_at(run, [*checkpoints, model], "saddles", test, options), "saddles", run)
 
 
-def _around(run: LiveRun, nets: Sequence[Net], name: str, test: Any, options: dict[str, Any]) -> Any:
+def race(
+    surface: str | nn.Module,
+    loss: str | Loss | None = None,
+    inputs: Any = None,
+    targets: Any = None,
+    *,
+    test: tuple[Any, Any] | None = None,
+    checkpoints: Sequence[Net] = (),
+    output: str | None = None,
+    **options: Any,
+) -> Raced:
+    """Descent methods side by side, on a surface by its name or in a plane of the loss around a module.
+
+    Arguments behind a module as for `landscape`; options: those of `lossscape race`, as methods="sgd:lr=0.1,adam",
+    start=(0.5, 0.0), noise=0.01. Raises BadInput for what does not fit.
+    """
+    if isinstance(surface, str):
+        home = Home()
+        return Raced(_result("race", None, {"surface": surface, "runs": str(home.path)} | options), "race", home)
+    if loss is None or inputs is None:
+        raise BadInput("race: give loss and inputs behind a module, or the name of a surface")
+    run = _run(surface, loss, (inputs, targets), test, output)
+    return Raced(_around(run, [*checkpoints, surface], "race", test, options, "surface"), "race", run)
+
+
+def _around(
+    run: LiveRun, nets: Sequence[Net], name: str, test: Any, options: dict[str, Any], centre: str = "centre"
+) -> Any:
     """The result of an analysis around a model, which comes behind the nets of its training."""
     *before, model = nets
     for number, net in enumerate(before):
@@ -418,7 +475,7 @@ def _around(run: LiveRun, nets: Sequence[Net], name: str, test: Any, options: di
     options |= {name: run.point(options[name], name) for name in POINTS if options.get(name) is not None}
     if through := options.get("through"):
         options["through"] = tuple(run.point(net, f"through-{number}") for number, net in enumerate(through, 1))
-    return _result(name, test, {"centre": run.point(model, "model")} | options)
+    return _result(name, test, {centre: run.point(model, "model")} | options)
 
 
 def _at(run: LiveRun, nets: Sequence[Net], name: str, test: Any, options: dict[str, Any]) -> Any:

@@ -797,6 +797,22 @@ GRADIENTS = {
     "gradcheck_of_nothing": case("gradcheck runs/digits --directions 0 --coordinates 0", "there is nothing to check"),
     "gradcheck_settings": case("gradcheck runs/digits --set seed=1", "--set seed=1: is laid over a config"),
 }  # fmt: skip
+RACES = {
+    "no_surface": case("race sadle", "no such run", "surfaces: saddle, monkey_saddle, valley"),
+    "no_method": case("race saddle --methods sgdd:lr=0.1", "sgdd", "did you mean 'sgd'?"),
+    "no_option": case("race saddle --methods sgd:momentum=0.1", "momentum", "--methods sgd"),
+    "no_value": case("race saddle --methods sgd:lr", "write NAME:key=value", "sgd:lr=0.01"),
+    "twice": case("race saddle --methods sgd,sgd", "sgd is named twice"),
+    "no_list": case("race saddle --methods m.yaml", "a list of optimizers is needed", files={"m.yaml": "name: sgd\n"}),
+    "no_point": case("race saddle --start 1", "give two numbers as in --start 0.5,0, or ridge"),
+    "no_ridge": case("race beale --start ridge", "is of saddle and monkey_saddle"),
+    "both_starts": case("race saddle --start 1,0 --starts 3", "choose one"),
+    "many_rows": case("race saddle --starts 10000 --steps 100000", "more than the 5,000,000 rows"),
+    "data_of_a_formula": case("race saddle --samples 20", "is a formula, without data or directions"),
+    "window": case("race saddle --range 1 2", "its saddle, (0, 0), has to lie in the range"),
+    "no_saddles": case("race runs/digits --saddles nowhere", "nowhere"),
+    "report_of_nothing": case("report data", "no such run"),
+}
 CASES = {
     f"{table}-{name}": case
     for table, cases in (
@@ -810,6 +826,7 @@ CASES = {
         ("sharpness", SHARPNESS),
         ("convexity", CONVEXITY),
         ("gradients", GRADIENTS),
+        ("race", RACES),
     )
     for name, case in cases.items()
 }

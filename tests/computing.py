@@ -65,3 +65,8 @@ def gradients(*points: Any, **options: Any) -> Path:
 def saddles(*points: Any, **options: Any) -> Path:
     """The folder of critical points near some points."""
     return ANALYSES["saddles"].run(**{"points": points, "quiet": True} | options)
+
+
+def race(**options: Any) -> Path:
+    """The folder of a race."""
+    return ANALYSES["race"].run(**{"quiet": True} | options)

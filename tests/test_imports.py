@@ -29,6 +29,7 @@ LAYERS = [
         "signals",
         "progress",
         "vectors",
+        "surfaces",
         "usercode",
         "text",
         "options",

@@ -61,6 +61,7 @@ SMALLEST = {
     "landscape": ("--grid", "2"),
     "interpolate": ("--points", "3"),
     "film": ("--grid", "3"),
+    "race": ("--steps", "2", "--frames", "2", "--methods", "sgd"),
 }
 RICH = """\
 name: rich

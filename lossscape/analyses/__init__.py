@@ -17,6 +17,7 @@ ANALYSES = {
         Analysis("sharpness", "sharpness", "Sharpness"),
         Analysis("convexity", "convexity", "Convexity over planes"),
         Analysis("gradients", "gradients", "Gradient flow"),
+        Analysis("race", "races", "Races of descent methods"),
     )
 }
 """By the name of the command; the report shows results in this order."""

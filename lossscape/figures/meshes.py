@@ -98,12 +98,14 @@ def has_faces(surface: Surface, heights: np.ndarray) -> bool:
 
 
 def draw_contours(
-    axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, *, small: bool = False, over: Heights | None = None
-) -> tuple[ContourSet, ContourSet] | None:
+    axes: Axes, surface: Surface, heights: np.ndarray, scale: Scale, *, small: bool = False,
+    over: Heights | None = None, star: bool = True,
+) -> tuple[ContourSet, ContourSet] | None:  # fmt: skip
     """Filled contours with lines at the scale's levels and a star at the centre, hatched where there is no height.
 
     heights: as Surface.values shapes them; small: thin lines and a small star; over: what the lines are of, where it is
-    something else than the colours. Returns colours and lines, None where no heights make a face.
+    something else than the colours; star: whether the centre has one. Returns colours and lines, None where no heights
+    make a face.
     """
     axes.grid(False)
     look: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "hatch": "///", "lw": 0, "zorder": 0}
@@ -118,10 +120,10 @@ def draw_contours(
     else:
         words = NOTHING if scale.empty else APART
         axes.text(0.5, 0.4, words, transform=axes.transAxes, ha="center", bbox={"facecolor": "white", "lw": 0})
-    if shows_centre(surface):
+    if star and shows_centre(surface):
         size, edge = (9, 0.7) if small else (13, 1.0)
-        (star,) = axes.plot(0, 0, "*", markersize=size, markeredgewidth=edge, clip_on=not small, label="centre")
-        star.set(markerfacecolor="white", markeredgecolor="black")
+        (mark,) = axes.plot(0, 0, "*", markersize=size, markeredgewidth=edge, clip_on=not small, label="centre")
+        mark.set(markerfacecolor="white", markeredgecolor="black")
     axes.set_xlim(surface.x[0], surface.x[-1])
     axes.set_ylim(surface.y[0], surface.y[-1])
     axes.set_aspect("equal" if is_even(surface) else "auto")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -28,17 +29,19 @@ SAMPLED = 5
 
 
 def write_movie(
-    build: Callable[[int], Figure], count: int, path: Path, formats: Sequence[str], fps: float, quiet: bool
-) -> list[Path]:
+    build: Callable[[int], Figure], count: int, path: Path, formats: Sequence[str], fps: float, quiet: bool,
+    colours: Sequence[str] = (),
+) -> list[Path]:  # fmt: skip
     """Write a film as path.gif and path.mp4, and its last frame as path.png; returns the files.
 
-    build: makes the figure of a frame, from 0; count: of frames; formats: gif, mp4; fps: frames a second. Raises
-    BadInput, RunFailed where ffmpeg fails, or Interrupted.
+    build: makes the figure of a frame, from 0; count: of frames; formats: gif, mp4; fps: frames a second; colours: of
+    thin lines, say #D55E00, which the GIF has as they are. Raises BadInput, RunFailed where ffmpeg fails, or
+    Interrupted.
     """
     still = path.with_name(f"{path.name}.png")
     save(build(count - 1), still)
     some = {frame: picture(build(frame)) for frame in np.linspace(0, count - 1, SAMPLED, dtype=int).tolist()}
-    palette = _palette([*some.values()])
+    palette = _palette([*some.values()], colours)
     frames: list[Image.Image] = []
     with (
         movie(path.with_name(f"{path.name}.mp4") if "mp4" in formats else None, fps) as add,
@@ -79,15 +82,16 @@ def picture(figure: Figure) -> Image.Image:
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
-def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
+def _palette(pictures: Sequence[Image.Image], kept: Sequence[str]) -> Image.Image:
     width, height = pictures[0].size
     together = Image.new("RGB", (width, height * len(pictures)))
     for index, picture in enumerate(pictures):
         together.paste(picture, (0, index * height))
-    found = together.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    found = together.quantize(COLOURS - len(kept), method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     colours = np.array(found.getpalette()).reshape(-1, 3)
     colours[(colours >= NEARLY_WHITE).all(axis=1)] = 255  # the paper is a mean with what is nearly white
-    found.putpalette(colours.ravel().tolist())
+    own = [round(255 * each) for colour in kept for each in to_rgb(colour)]
+    found.putpalette([*colours.ravel().tolist()[: 3 * (COLOURS - len(kept))], *own])
     return found
 
 

@@ -35,11 +35,12 @@ def blank(panel: SubFigure, width: float, height: float) -> Axes:
 
 
 def contours(
-    panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Scale, over: meshes.Heights | None = None
-) -> Axes:
+    panel: SubFigure, box: Box, surface: Surface, heights: np.ndarray, scale: Scale,
+    over: meshes.Heights | None = None, star: bool = True,
+) -> Axes:  # fmt: skip
     """Contours in a box, see meshes.draw_contours; lines of something else than the colours with their numbers."""
     axes: Axes = add(panel, box)
-    drawn = meshes.draw_contours(axes, surface, heights, scale, small=True, over=over)
+    drawn = meshes.draw_contours(axes, surface, heights, scale, small=True, over=over, star=star)
     if drawn and over:
         meshes.thin_out(axes, meshes.number_lines(axes, drawn[1], over[1], 7))
     for axis in (axes.xaxis, axes.yaxis):
