@@ -193,8 +193,7 @@ def test_an_interrupt_within_a_step_breaks_it_off_and_it_is_taken_again(
     resumed = train(config, tmp_path / "b")
     if name != "newton_cg":
         assert files(resumed) == files(whole)
-        asked = [sum(int(rows(each)[-1][column]) for column in COUNTS) for each in (resumed, whole)]
-        assert asked[0] > asked[1]  # by what was broken off
+        assert rows(resumed) == rows(whole)
     assert [float(row["train_loss"]) for row in rows(resumed)] == sorted(
         (float(row["train_loss"]) for row in rows(resumed)), reverse=True
     )

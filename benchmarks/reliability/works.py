@@ -15,6 +15,13 @@ optimizer: {{name: momentum, lr: 0.05}}
 schedule: {{name: cosine}}
 training: {{epochs: 3, batch_size: 32{training}}}
 """
+FULL_BATCH = """\
+name: {name}
+dataset: {{name: digits, train_size: 120, test_size: 40}}
+model: {{name: mlp, hidden: [2], activation: tanh}}
+optimizer: {{name: {name}}}
+training: {{epochs: {epochs}, ema: 0.5}}
+"""
 CONFIGS = {
     "a": CONFIG.format(name="a", model=", dropout: 0.2", training=", checkpoint_every_steps: 3"),
     "b": CONFIG.format(name="b", model=", dropout: 0.2", training="").replace("cosine", "constant") + "seed: 1\n",
@@ -25,6 +32,8 @@ CONFIGS = {
         "name: mlp, hidden: [8]", "name: 'own.py:net', hidden: 6"
     ),
     "smooth": CONFIG.format(name="smooth", model=", activation: tanh", training="").replace("[8]", "[2]"),
+    "newton": FULL_BATCH.format(name="newton", epochs=4),
+    "scipy": FULL_BATCH.format(name="newton_cg", epochs=1),  # where it goes on it begins anew, to other numbers
     "two": CONFIG.format(name="two", model="", training=""),
 }
 OWN = """\
@@ -112,6 +121,8 @@ WORKS = {
     "train ema": Work("train ema.yaml", "fresh", share=2),
     "train micro-batch": Work("train micro.yaml", "fresh"),
     "train batch norm": Work("train norm.yaml", "fresh"),
+    "train newton": Work("train newton.yaml", "fresh", share=0.5),
+    "train scipy": Work("train scipy.yaml", "fresh", share=0.5),
     "train own net": Work("train own.yaml", "fresh"),
     "train two processes": Work("train two.yaml", "fresh", ranks=2, share=0.5),
     "train more epochs": Work("train b.yaml --resume --set training.epochs=5"),

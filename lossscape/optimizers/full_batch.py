@@ -176,7 +176,7 @@ class FullBatch(Optimizer, ABC):
     def advance(self, function: Function, here: Point) -> Point | None:
         """The point after one step from `here`, which may be `here` itself; None where there is none to be found.
 
-        `memory` changes at the end only: a step that is broken off can be taken again.
+        It may be broken off anywhere, and is then taken again: values in `memory` are replaced, never written into.
         """
 
     @property
@@ -203,22 +203,31 @@ class FullBatch(Optimizer, ABC):
         """Take a step; returns the point that it began at, with the function's value and gradient there.
 
         A method that has ended stays where it is and asks nothing. Raises FloatingPointError where the objective or its
-        gradient is not finite; θ is then what it was before.
+        gradient is not finite. A step that raises anything, an error of the function's among them, has changed nothing.
         """
-        rate = self.param_groups[0]["weight_decay"]
+        rate, before = self.param_groups[0]["weight_decay"], dict(self.memory)
         descended = Decayed(function, rate) if rate else function
-        here = self._here(descended)
+        try:
+            here = self._stepped(descended)
+        except BaseException:  # an interrupt among them
+            self.memory.clear()
+            self.memory.update(before)
+            raise
+        return descended.without(here) if isinstance(descended, Decayed) else here
+
+    def _stepped(self, function: Function) -> Point:
+        here = self._here(function)
         if not here.finite:
             raise FloatingPointError(f"the objective is {here.value} or has a gradient that is not finite")
         self._look(here)
         if not self.ended:
-            there = self.advance(descended, here)
+            there = self.advance(function, here)
             if there is None:
                 self.ended = f"{STUCK} (largest |∂L/∂θ| {_largest(here):.3g})"
             else:
                 self._move(there)
                 self._look(there)
-        return descended.without(here) if isinstance(descended, Decayed) else here
+        return here
 
     def _here(self, function: Function) -> Point:
         """The present point: as the last step left it, or read from the parameters."""

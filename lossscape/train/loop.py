@@ -168,8 +168,14 @@ def descend(setup: Setup, state: State, batch: Tensor) -> tuple[Tensor, Tensor]:
 
 def descend_whole(setup: Setup, state: State, batch: Tensor) -> tuple[Tensor, Tensor]:
     """The same for a full-batch method, which evaluates the whole training split, at points of its own choice."""
-    with optimizing(setup, state):
-        start = state.full_batch.step(cast(Counted, state.asked))
+    asked = cast(Counted, state.asked)
+    before = asked.counts
+    try:
+        with optimizing(setup, state):
+            start = state.full_batch.step(asked)
+    except BrokenOff:
+        state.asked = Counted(asked.function, **before)
+        raise
     return torch.tensor(start.value), start.gradient.norm()
 
 
