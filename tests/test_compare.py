@@ -137,13 +137,13 @@ def test_figures_show_means_with_bands_and_rates(runs: list[Path]) -> None:
     left, right = figure.axes
     lines = {line.get_label(): line for line in right.lines}
     shown = lines["sgd-lr-0.1 test_accuracy"].get_ydata()
-    assert np.asarray(shown, dtype=float) == pytest.approx([10, 50, 70, 81])
+    assert np.asarray(shown, dtype=float) == pytest.approx([90, 50, 30, 19])
     assert left.get_yscale() == "log"
     assert_inside(figure)
     rates = build_rates(found)
     (drawn,) = (each for each in rates.axes[0].containers)
     assert np.asarray(drawn.lines[0].get_xdata()).tolist() == [0.1, 1.0]
-    assert np.asarray(drawn.lines[0].get_ydata()) == pytest.approx([81, 94])
+    assert np.asarray(drawn.lines[0].get_ydata()) == pytest.approx([19, 6])
     assert_inside(rates)
 
 

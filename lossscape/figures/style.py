@@ -143,10 +143,10 @@ ALONE = Looks()
 
 def line_style(index: int, points: int, colours: Sequence[str] = COLOURS) -> dict[str, Any]:
     """Colour and marker of the line with this index among several, each with so many points."""
-    marker = MARKERS[index // len(colours) % len(MARKERS)]
+    few = points <= 12  # which a marker each shows
     return {
         "color": colours[index % len(colours)],
-        "marker": marker or ("o" if points <= 12 else ""),
+        "marker": MARKERS[(index // len(colours) + few) % len(MARKERS)],
         "markersize": 4 if points > 1 else 6,
         "markevery": max(points // 12, 1),
     }

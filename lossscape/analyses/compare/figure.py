@@ -141,26 +141,53 @@ def _named(row: "pd.Series[Any]") -> str:
 
 
 def _draw_curves(axes: Axes, result: Comparison, rows: pd.DataFrame, name: str, log: bool) -> None:
-    scale, drawn = shown_metric(name.partition("_")[2]).scale, []
+    scale, drawn = Scale(name), []
+    log = log or scale.missing
     for index, group in enumerate(rows["group"]):
         own = result.curves[result.curves["group"] == group]
         if own.empty or f"{name}_mean" not in own:
             continue
-        mean, std = (scale * finite(own[f"{name}_{what}"].to_numpy()) for what in ("mean", "std"))
+        mean, std = scale.of(own[f"{name}_mean"]), scale.of_spread(own[f"{name}_std"])
         look = line_style(index, len(own))
         axes.plot(own["epoch"], mean, label=f"{group} {name}", **look)
-        low, high = mean - std, mean + std
-        if log:  # a band that reaches 0 runs out of the bottom
-            low = np.maximum(low, mean / 10)
-        axes.fill_between(own["epoch"], low, high, alpha=0.18, lw=0, color=look["color"], label=f"_{group} {name} band")
+        low = np.maximum(mean - std, mean / 10) if log else mean - std  # a band that reaches 0 runs out of the bottom
+        label = f"_{group} {name} band"
+        axes.fill_between(own["epoch"], low, mean + std, alpha=0.18, lw=0, color=look["color"], label=label)
         drawn.append(mean)
-    if name.endswith("_loss"):
-        loss_axis(axes, drawn, log)
-    else:
-        value_axis(axes, drawn)
-    axes.set_ylabel(unit_of(name))
+    scale.set_up(axes, drawn, log)
     axes.set_xlabel("epoch")
     numbers(axes.xaxis, 8, digits=9, integer=True)
+
+
+class Scale:
+    """How a column of metrics.csv is drawn: a share of which all is best as what is missing of it, on a log scale."""
+
+    def __init__(self, name: str) -> None:
+        metric = name.partition("_")[2]
+        self.name, self._scale = name, shown_metric(metric).scale
+        self.missing = metric in ("accuracy", "top5")
+
+    def of(self, values: Any) -> np.ndarray:
+        """Values as they are drawn."""
+        values = self._scale * finite(np.asarray(values, dtype=float))
+        return self._scale - values if self.missing else values
+
+    def of_spread(self, values: Any) -> np.ndarray:
+        """Standard deviations as they are drawn."""
+        return self._scale * finite(np.asarray(values, dtype=float))
+
+    def set_up(self, axes: Axes, drawn: list[np.ndarray], log: bool) -> None:
+        """Scale, tick labels and label of the axis of values."""
+        if self.missing or self.name.endswith("_loss"):
+            loss_axis(axes, drawn, log)
+        else:
+            value_axis(axes, drawn)
+        axes.set_ylabel(self.label)
+
+    @property
+    def label(self) -> str:
+        """Of the axis."""
+        return f"100 − {unit_of(self.name)}" if self.missing else unit_of(self.name)
 
 
 @style()
@@ -169,15 +196,19 @@ def build_rates(result: Comparison, *, log: bool = False, captioned: bool = True
     methods = result.several_rates
     names = distinct(methods)
     key: list[Artist] = [Line2D([], [], label=name, **_rate_style(i)) for i, name in enumerate(names)]
-    key.append(Line2D([], [], linestyle="", marker="x", color="0.35", label="no run finished"))
+    values = result.table.loc[result.table["method"].isin(methods), f"final_{result.metric}_mean"]
+    if values.isna().any():
+        key.append(Line2D([], [], linestyle="", marker="x", color="0.35", label="no run finished"))
     figure, panel = sheet(9, 4.6, "Sensitivity to the learning rate", RATES_CAPTION if captioned else None, key)
     axes = panel.subplots()
-    scale, drawn, lost = shown_metric(result.metric.partition("_")[2]).scale, [], []
+    scale, drawn, lost = Scale(result.metric), [], []
     for index, method in enumerate(methods):
         rows = result.table[result.table["method"] == method].sort_values("lr")
         rows = rows[rows["lr"].notna()]
-        mean, std = (scale * finite(rows[f"final_{result.metric}_{what}"].to_numpy()) for what in ("mean", "std"))
-        axes.errorbar(rows["lr"], mean, np.nan_to_num(std), capsize=2, label=method, **_rate_style(index))
+        mean = scale.of(rows[f"final_{result.metric}_mean"])
+        std = np.nan_to_num(scale.of_spread(rows[f"final_{result.metric}_std"]))
+        bars = np.stack([np.minimum(std, 0.9 * np.abs(mean)), std])  # on a log scale one to 0 would have no end
+        axes.errorbar(rows["lr"], mean, bars, capsize=2, label=method, **_rate_style(index))
         drawn.append(mean)
         lost += [(float(rate), index) for rate in rows["lr"][np.isnan(mean)]]
     rates = result.table.loc[result.table["method"].isin(methods), "lr"].dropna()
@@ -185,14 +216,11 @@ def build_rates(result: Comparison, *, log: bool = False, captioned: bool = True
     decades(axes.xaxis, float(rates.min()), float(rates.max()))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
     axes.set_xlabel("learning rate")
-    if result.metric.endswith("_loss"):
-        loss_axis(axes, drawn, log)
-    else:
-        value_axis(axes, drawn)
+    scale.set_up(axes, drawn, log or scale.missing)
     for rate, index in lost:
         look = _rate_style(index) | {"marker": "x", "linestyle": "", "markersize": 7, "clip_on": False}
         axes.plot([rate], [0.02], transform=axes.get_xaxis_transform(), label=f"_{methods[index]} lost", **look)
-    axes.set_ylabel(f"final {unit_of(result.metric)}")
+    axes.set_ylabel(f"final {scale.label}" if not scale.missing else f"{scale.label}, final")
     return figure
 
 

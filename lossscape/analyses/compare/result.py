@@ -119,12 +119,12 @@ def value_words(name: str, mean: float, std: float) -> str:
     known = shown_metric(name.partition("_")[2])
     if known.unit == "%":
         return f"{100 * mean:.2f}" + ("" if std != std else f" ± {100 * std:.2f}")
-    return count_words(mean) + ("" if std != std else f" ± {number(std, 2)}")
+    return count_words(mean) + ("" if std != std else f" ± {count_words(std, 2)}")
 
 
-def count_words(value: float) -> str:
-    """A number to three digits, a larger one whole: 0.0612, 12.3, 1,240."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else number(value, 3)
+def count_words(value: float, digits: int = 3) -> str:
+    """A number to so many digits, a larger one whole: 0.0612, 12.3, 1,240."""
+    return f"{value:,.0f}" if abs(value) >= 10**digits else number(value, digits)
 
 
 def unit_of(name: str) -> str:
