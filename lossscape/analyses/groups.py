@@ -55,6 +55,11 @@ def _without(config: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     return config
 
 
+def without_seed(name: str) -> str:
+    """A name without the seed that it tells, where more than that is told."""
+    return _SEED.sub("", name).lstrip("-_.") or name
+
+
 def common_name(names: Sequence[str]) -> str:
     """What the names of runs with different seeds share: dnn of dnn_s0 and dnn_s1, or of dnn-seed1 and dnn-seed12.
 

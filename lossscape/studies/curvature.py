@@ -26,7 +26,7 @@ from lossscape.runs import Run, point_of
 from lossscape.studies.config import Critical, CurvatureStudy, Opened
 from lossscape.studies.stability import ratios
 from lossscape.studies.statements import Say, Statement, judged, spread
-from lossscape.train import train
+from lossscape.studies.training import trained
 
 COHEN, DAUPHIN = "Cohen et al.", "Dauphin et al."
 
@@ -84,12 +84,17 @@ def run_curvature(
 ) -> tuple[list[Statement], list[dict[str, Any]]]:
     """Train what is missing, compute eigenvalues; returns the statements, judged, and a row of measures a run."""
     wanted = [(net, rate, seed) for net in study.descended for rate in study.learning_rates for seed in study.seeds]
+    experiments = [
+        opened.begun(
+            net, {"name": f"{net}-lr-{rate:g}-seed-{seed}", "seed": seed, "optimizer": {"lr": rate}}, home, device
+        )
+        for net, rate, seed in wanted
+    ]
+    say(f"training {len(experiments)} runs")
     found: list[Descent] = []
-    for count, (net, rate, seed) in enumerate(wanted, 1):
-        more = {"name": f"{net}-lr-{rate:g}-seed-{seed}", "seed": seed, "optimizer": {"lr": rate}}
-        experiment = opened.begun(net, more, home, device)
-        say(f"run {count} of {len(wanted)}: {experiment.name}")
-        run = train(experiment, home, quiet=quiet)
+    runs = trained(opened, experiments, home, quiet)
+    for count, ((net, rate, seed), run) in enumerate(zip(wanted, runs, strict=True), 1):
+        say(f"eigenvalues {count} of {len(wanted)}: {run.name}")
         request = Request(
             (point_of(str(run.path)),), every=True, largest=study.largest, smallest=0, vectors=0,
             trace_vectors=study.trace_vectors, tolerance=study.tolerance,
@@ -127,12 +132,14 @@ def find_points(
     opened: Opened, study: CurvatureStudy, critical: Critical, home: Path, device: str, say: Say, quiet: bool
 ) -> list[Points]:
     """Train a run for each seed and search from its checkpoints."""
+    experiments = [
+        opened.begun(critical.net, {"name": f"{critical.net}-seed-{seed}", "seed": seed}, home, device)
+        for seed in study.seeds
+    ]
     found = []
-    for count, seed in enumerate(study.seeds, 1):
-        more = {"name": f"{critical.net}-seed-{seed}", "seed": seed}
-        experiment = opened.begun(critical.net, more, home, device)
-        say(f"critical points {count} of {len(study.seeds)}: {experiment.name}")
-        run = train(experiment, home, quiet=quiet)
+    runs = trained(opened, experiments, home, quiet)
+    for count, (seed, run) in enumerate(zip(study.seeds, runs, strict=True), 1):
+        say(f"critical points {count} of {len(study.seeds)}: {run.name}")
         request = saddles.Request(
             (str(run.path),), displacements=critical.displacements, sizes=tuple(critical.sizes),
             weight_decay=critical.weight_decay,

@@ -20,7 +20,7 @@ from lossscape.results.resolution import UNRESOLVED
 from lossscape.runs import Run, point_of
 from lossscape.studies.config import InterpolationStudy, Opened
 from lossscape.studies.statements import FAILS, HOLDS, OPEN, PARTLY, Say, Statement, judged, rough_words, spread
-from lossscape.train import train
+from lossscape.studies.training import trained
 
 ORIGINAL, REPLICATION = "Goodfellow et al.", "replication on MNIST"
 DROPOUT_SEED = 0
@@ -82,11 +82,12 @@ def run_interpolation(
     opened: Opened, study: InterpolationStudy, home: Path, device: str, say: Say, quiet: bool
 ) -> tuple[list[Statement], list[dict[str, Any]]]:
     """Train what is missing, evaluate the lines; returns the statements, judged, and a row of measures a line."""
-    runs: dict[tuple[str, int], Run] = {}
-    for count, (seed, net) in enumerate([(s, n) for s in study.seeds for n in study.nets], 1):
-        experiment = opened.begun(net, {"name": f"{net}-seed-{seed}", "seed": seed}, home, device)
-        say(f"training {count} of {len(study.seeds) * len(study.nets)}: {experiment.name}")
-        runs[net, seed] = train(experiment, home, quiet=quiet)
+    wanted = [(net, seed) for seed in study.seeds for net in study.nets]
+    experiments = [
+        opened.begun(net, {"name": f"{net}-seed-{seed}", "seed": seed}, home, device) for net, seed in wanted
+    ]
+    say(f"training {', '.join(each.name for each in experiments)}")
+    runs = dict(zip(wanted, trained(opened, experiments, home, quiet), strict=True))
     lines = list(_lines(study, runs, device, say, quiet))
     return [*_clean(study, runs), *_judge(study, lines)], list(map(_row, lines))
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lossscape.analyses.compare.request import Request, Until
 from lossscape.analyses.compare.result import COSTS, FEW, FILES, RUNS
-from lossscape.analyses.groups import OF_A_SEED, RATE, plain_config, shared_names
+from lossscape.analyses.groups import OF_A_SEED, RATE, plain_config, shared_names, without_seed
 from lossscape.errors import BadInput, one_of
 from lossscape.execution import Execution
 from lossscape.files import check_writable, relative_path, write_text
@@ -118,7 +118,7 @@ def _read(runs: Sequence[Run]) -> list[Compared]:
     names = names_apart([run.name for run in runs], runs)
     configs = [plain_config(run) for run in runs]
     groups = shared_names(names, configs)
-    methods = shared_names(groups, configs, (*OF_A_SEED, RATE))
+    methods = shared_names([without_seed(group) for group in groups], configs, (*OF_A_SEED, RATE))
     found = []
     for run, name, config, group, method in zip(runs, names, configs, groups, methods, strict=True):
         if not run.metrics_file.exists():
