@@ -48,6 +48,14 @@ def _enclosing(name: str) -> list[str]:
     return [".".join(steps[:end]) for end in range(len(steps), 0, -1)]
 
 
+def tensor_in(output: Any) -> Tensor | None:
+    """The first tensor of floats in what a layer gives."""
+    if isinstance(output, Tensor):
+        return output if output.is_floating_point() else None
+    values = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
+    return next((found for each in values if (found := tensor_in(each)) is not None), None)
+
+
 def unwrapped(model: nn.Module) -> nn.Module:
     """A module without what DataParallel, DistributedDataParallel and torch.compile wrap around it."""
     while True:

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,8 +36,9 @@ def find_file(path: str, folder: Path | None) -> Path:
     """
     looked = dict.fromkeys([(folder or Path()).resolve(), Path.cwd()])
     for start in looked:
-        if (start / path).is_file():
-            return (start / path).resolve()
+        for file in (start / path, Path(os.path.normpath(start / path))):  # the folder may not be there yet
+            if file.is_file():
+                return file.resolve()
     raise BadInput(f"there is no file {path!r} (looked from {' and '.join(map(str, looked))})")
 
 

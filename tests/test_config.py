@@ -22,12 +22,13 @@ from lossscape.refusals import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
-SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "regression_1d": (1,)}
 PARAMETERS = {
     "edge_of_stability": 64 * 32 + 32 + 32 * 10 + 10,
     "digits_saddles": 64 * 3 + 3 + 3 * 10 + 10,
     "digits_mlp": 64 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10,
     "mnist_mlp": 784 * 100 + 100 + 100 * 100 + 100 + 100 * 10 + 10,
+    "regression_1d": 2 * 50 + 51 * 10,
     "mnist_4nn_100": 784 * 100 + 100 + 100 * 100 + 100 + 100 * 10 + 10,
     "mnist_3nn_1000": 784 * 1000 + 1000 + 1000 * 10 + 10,
     "cifar10_dnn": 3072 * 128 + 128 + 128 * 64 + 64 + 64 * 32 + 32 + 32 * 16 + 16 + 16 * 10 + 10,

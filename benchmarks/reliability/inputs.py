@@ -59,6 +59,7 @@ SMALLEST = {
     "sharpness": ("--seeds", "1", "--ascent-steps", "2"),
     "convexity": ("--grid", "2", "--samples", "20"),
     "landscape": ("--grid", "2"),
+    "initial-values": ("--schemes", "he", "--seeds", "1", "--epochs", "1"),
     "interpolate": ("--points", "3"),
     "film": ("--grid", "3"),
     "race": ("--steps", "2", "--frames", "2", "--methods", "sgd"),

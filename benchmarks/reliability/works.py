@@ -155,6 +155,9 @@ WORKS = {
     "sharpness": Work("sharpness runs/a --seeds 2 --ascent-steps 3 --pairs 2 --rho 0.1 --adaptive-rho 1", share=0.5),
     "convexity": Work("convexity runs/a --grid 4x3 --samples 40", share=0.5),
     "gradients": Work("gradients runs/a --all", share=0.5),
+    "initial values": Work(
+        "initial-values b.yaml --schemes constant=1,he --seeds 2 --epochs 1 --samples 40", "fresh", share=0.5
+    ),
     "gradcheck": Work("gradcheck runs/a --samples 4 --directions 1 --coordinates 1 --output slopes.csv", share=0.25),
     "report": Work("report runs/a", "analysed", share=0.5),
     "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),

@@ -18,6 +18,7 @@ ANALYSES = {
         Analysis("convexity", "convexity", "Convexity over planes"),
         Analysis("gradients", "gradients", "Gradient flow"),
         Analysis("race", "races", "Races of descent methods"),
+        Analysis("initial_values", "initial_values", "Initial values"),
     )
 }
 """By the name of the command; the report shows results in this order."""

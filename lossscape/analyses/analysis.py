@@ -24,13 +24,18 @@ from lossscape.options import fields_of, made_of
 
 @dataclass(frozen=True)
 class Analysis:
-    """An analysis by the name of its folder, which is that of its command too."""
+    """An analysis by the name of its folder, which with hyphens is that of its command."""
 
     name: str
     results: str
     """The folder of its results, below that of a run."""
     heading: str
     """Above its results on the page."""
+
+    @property
+    def command(self) -> str:
+        """What the program calls it."""
+        return self.name.replace("_", "-")
 
     @cached_property
     def requests(self) -> ModuleType:

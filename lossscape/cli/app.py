@@ -63,7 +63,7 @@ app = typer.Typer(
 for command in (train, adopt):
     app.command(command.__name__.rpartition(".")[2], cls=Command, epilog=command.EXAMPLES)(command.command)
 for analysis in ANALYSES.values():
-    app.command(analysis.name, cls=Command, epilog=examples_of(analysis))(command_of(analysis))
+    app.command(analysis.command, cls=Command, epilog=examples_of(analysis))(command_of(analysis))
 for command in (gradcheck, sweep, study, report, runs, verify, doctor, new, schema):
     app.command(command.__name__.rpartition(".")[2], cls=Command, epilog=command.EXAMPLES)(command.command)
 

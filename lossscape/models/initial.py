@@ -5,10 +5,10 @@ They set linear and convolution layers. The layers of normalisation and activati
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lossscape.families import Component, Family, Number, Rate
 
@@ -23,7 +23,7 @@ def default(module: nn.Module) -> None:
 
 def constant(module: nn.Module, *, value: Number) -> None:
     """Every weight and bias is `value`: all units of a layer are equal, and stay so in training."""
-    for layer in _layers(module):
+    for layer in layers_of(module).values():
         nn.init.constant_(layer.weight, value)
         if layer.bias is not None:
             nn.init.constant_(layer.bias, value)
@@ -52,13 +52,23 @@ def lecun(module: nn.Module) -> None:
 Layer = nn.Linear | nn.modules.conv._ConvNd
 
 
-def _layers(module: nn.Module) -> Iterator[Layer]:
-    return (layer for layer in module.modules() if isinstance(layer, Layer))
+def layers_of(module: nn.Module) -> dict[str, Layer]:
+    """The layers that initial values set, by name, in the module's order."""
+    return {name: layer for name, layer in module.named_modules() if isinstance(layer, Layer)}
+
+
+def units_of(layer: Layer) -> Tensor:
+    """The weights that lead into each unit of a layer, and its bias: [units, weights]."""
+    weight = layer.weight.detach()
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd):  # [inputs, units of a group, ...]
+        weight = torch.cat([part.transpose(0, 1) for part in weight.chunk(layer.groups)])
+    rows = weight.flatten(1)
+    return rows if layer.bias is None else torch.cat([rows, layer.bias.detach()[:, None]], dim=1)
 
 
 def _normal(module: nn.Module, spread: Callable[[int, int], float]) -> None:
     """Normal weights with σ = spread(n_in, n_out), and zero biases."""
-    for layer in _layers(module):
+    for layer in layers_of(module).values():
         nn.init.normal_(layer.weight, 0.0, spread(*_fans(layer)))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from lossscape import trajectory
 from lossscape.analyses.gradients.check import certify
@@ -20,7 +20,7 @@ from lossscape.derivatives import gradient
 from lossscape.evaluate.rows import Done, Key, Meter, Row
 from lossscape.execution import Execution
 from lossscape.files import check_writable
-from lossscape.modules import ROOT, layer_of
+from lossscape.modules import ROOT, layer_of, tensor_in
 from lossscape.objective import Objective, Plan
 from lossscape.options import words_of
 from lossscape.problem import problem_of
@@ -135,7 +135,7 @@ class Size:
 
     def add(self, module: nn.Module, given: Any, output: Any) -> None:
         """A forward hook."""
-        tensor = _tensor_in(output)
+        tensor = tensor_in(output)
         if tensor is not None:
             self.squares += float(tensor.detach().double().square().sum())
             self.count += tensor.numel()
@@ -161,11 +161,3 @@ def activations(model: nn.Module, layers: Sequence[str] | dict[str, list[str]]) 
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _tensor_in(output: Any) -> Tensor | None:
-    """The first tensor of floats in what a layer gives."""
-    if isinstance(output, Tensor):
-        return output if output.is_floating_point() else None
-    values = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
-    return next((found for each in values if (found := _tensor_in(each)) is not None), None)
