@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lossscape.evaluate import table as table
     from lossscape.library import convexity as convexity
     from lossscape.library import curvature as curvature
+    from lossscape.library import fit as fit
     from lossscape.library import interpolate as interpolate
     from lossscape.library import landscape as landscape
     from lossscape.library import race as race
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "errors": "BadInput RunFailed",
     "evaluate": "Subspace calibrate grid_points line_points table",
-    "library": "convexity curvature interpolate landscape race saddles sharpness",
+    "library": "convexity curvature fit interpolate landscape race saddles sharpness",
     "objective": "Objective",
     "recorder": "Recorder",
     "runs": "Run",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lossscape.analyses import ANALYSES
 from lossscape.analyses.convexity.result import Convexity
 from lossscape.analyses.curvature.result import Curvature
+from lossscape.analyses.fit.result import Fit
 from lossscape.analyses.race.result import Race
 from lossscape.analyses.saddles.result import Saddles
 from lossscape.analyses.sharpness.result import Sharpness
@@ -258,6 +259,21 @@ class Sharp(Kept):
         return "\n".join([*self.result.lines(), summary(self.result.folder)])
 
 
+class Fitted(Kept):
+    """What a net makes of inputs in one or two dimensions: `table` has its outputs by checkpoint and input."""
+
+    result: Fit
+
+    def plot(self, ax: "Axes | None" = None, *, frame: int = -1) -> "Axes":
+        """Draw the fit, or decision surface, of a checkpoint by its number, the last by default; returns the axes."""
+        from lossscape.analyses.fit.figure import fit_axes
+
+        return fit_axes(self.result, frame, ax)
+
+    def __repr__(self) -> str:
+        return "\n".join([*self.result.lines(), summary(self.result.folder)])
+
+
 class Raced(Kept):
     """Methods side by side: `table` has the paths, a row for each step."""
 
@@ -438,6 +454,24 @@ def saddles(
     """
     run = _run(model, loss, (inputs, targets), test, output)
     return CriticalPoints(_at(run, [*checkpoints, model], "saddles", test, options), "saddles", run)
+
+
+def fit(
+    model: nn.Module,
+    loss: str | Loss,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    checkpoints: Sequence[Net] = (),
+    output: str | None = None,
+    **options: Any,
+) -> Fitted:
+    """What a module makes of inputs [N, 1] or [N, 2] and all around them: its fit, or its decision surface.
+
+    Arguments as for `curvature`; options: those of `lossscape fit`, as grid=101, margin=1.0.
+    """
+    run = _run(model, loss, (inputs, targets), None, output)
+    return Fitted(_at(run, [*checkpoints, model], "fit", None, options), "fit", run)
 
 
 def race(

@@ -17,9 +17,10 @@ from PIL import Image
 from seeing import NAN, assert_inside, lines_of, words_of
 from torch import nn
 
+from lossscape.analyses.drawing import formats_of
 from lossscape.analyses.film.compute import every_so_often
 from lossscape.analyses.film.figure import build_descent, build_plane, draw, scale_of
-from lossscape.analyses.film.request import Drawing, formats_of
+from lossscape.analyses.film.request import Drawing
 from lossscape.analyses.film.result import Film
 from lossscape.analyses.film.result import read as read_film
 from lossscape.directions import sentence

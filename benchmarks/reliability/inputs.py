@@ -63,6 +63,7 @@ SMALLEST = {
     "interpolate": ("--points", "3"),
     "film": ("--grid", "3"),
     "race": ("--steps", "2", "--frames", "2", "--methods", "sgd"),
+    "fit": ("--grid", "2", "--frames", "2"),
 }
 RICH = """\
 name: rich

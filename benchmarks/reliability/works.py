@@ -35,6 +35,13 @@ CONFIGS = {
     "newton": FULL_BATCH.format(name="newton", epochs=4),
     "scipy": FULL_BATCH.format(name="newton_cg", epochs=1),  # where it goes on it begins anew, to other numbers
     "two": CONFIG.format(name="two", model="", training=""),
+    "toy": CONFIG.format(name="toy", model="", training="").replace(
+        "digits, train_size: 120, test_size: 40", "two_moons, train: 120, test: 40"
+    ),
+    "tuned": CONFIG.format(name="tuned", model="", training=", frozen: [linear1]")
+    + "init_from: {run: runs/a@2, layers: ['linear*']}\nteacher: {run: [runs/a, runs/b], temperature: 2.0}\n",
+    "hinted": CONFIG.format(name="hinted", model="", training="")
+    + "teacher: {run: runs/a, hint: {teacher_layer: activation1, student_layer: activation1}}\n",
 }
 OWN = """\
 from torch import nn
@@ -127,6 +134,8 @@ WORKS = {
     "train two processes": Work("train two.yaml", "fresh", ranks=2, share=0.5),
     "train more epochs": Work("train b.yaml --resume --set training.epochs=5"),
     "train anew": Work("train b.yaml --overwrite --set seed=2"),
+    "train from others": Work("train tuned.yaml"),
+    "train hint": Work("train hinted.yaml", share=0.5),
     "adopt": Work("adopt adopted.yaml outside/epoch-0000.pt outside/epoch-0002.pt --epochs 0,2"),
     "interpolate": Work("interpolate runs/a --points 40", table=True),
     "interpolate two runs": Work("interpolate runs/a runs/b --points 9 --dropout keep"),
@@ -158,6 +167,7 @@ WORKS = {
     "initial values": Work(
         "initial-values b.yaml --schemes constant=1,he --seeds 2 --epochs 1 --samples 40", "fresh", share=0.5
     ),
+    "fit": Work("fit runs/toy --grid 5 --frames 3 --format gif", share=0.5),
     "gradcheck": Work("gradcheck runs/a --samples 4 --directions 1 --coordinates 1 --output slopes.csv", share=0.25),
     "report": Work("report runs/a", "analysed", share=0.5),
     "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),
@@ -175,7 +185,7 @@ WORKS = {
 }
 ANALYSED = (
     "landscape", "interpolate", "film", "minimum", "pair", "solutions", "compare", "curvature", "sharpness",
-    "convexity", "gradients",
+    "convexity", "gradients", "fit",
 )  # fmt: skip
 """What a page is then made of; of each command the first work."""
 
@@ -203,7 +213,7 @@ def prepare(folder: Path, processes: Processes) -> dict[str, Path]:
     for name, text in texts.items():
         (fresh / name).write_text(text)
     shutil.copytree(fresh, trained)
-    for name in ("a", "b", "norm", "smooth"):
+    for name in ("a", "b", "norm", "smooth", "toy"):
         must(processes, "train", f"{name}.yaml", "--quiet", cwd=trained)
     (trained / "outside").mkdir()
     for file in (trained / "runs" / "b" / "checkpoints").glob("epoch-*.pt"):

@@ -19,6 +19,7 @@ ANALYSES = {
         Analysis("gradients", "gradients", "Gradient flow"),
         Analysis("race", "races", "Races of descent methods"),
         Analysis("initial_values", "initial_values", "Initial values"),
+        Analysis("fit", "fit", "Fits"),
     )
 }
 """By the name of the command; the report shows results in this order."""

@@ -1,5 +1,6 @@
 """How figures are drawn: the options that several commands share."""
 
+import shutil
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,6 +9,7 @@ from lossscape.numerals import real
 from lossscape.options import Option
 
 EXPORTS = ("vts", "npz")
+MOVIES = ("gif", "mp4")
 
 Log = Annotated[bool, Option("Draw losses on a logarithmic scale.")]
 
@@ -36,6 +38,29 @@ def exports_of(text: str | None) -> tuple[str, ...]:
 
 Export = Annotated[
     tuple[str, ...], Option("Surfaces for ParaView (vts) and NumPy (npz).", "vts,npz", given=str, parse=exports_of)
+]
+
+
+def formats_of(text: str | None) -> tuple[str, ...]:
+    """The formats of `--format gif,mp4`; by default gif, and mp4 where ffmpeg is found.
+
+    Raises BadInput for an unknown one, or for mp4 without ffmpeg.
+    """
+    found = shutil.which("ffmpeg") is not None
+    if text is None:
+        return MOVIES if found else MOVIES[:1]
+    formats = listed("--format", text, MOVIES)
+    if "mp4" in formats and not found:
+        raise BadInput(
+            "--format mp4: is made by ffmpeg, which is not installed: install it (apt install ffmpeg, brew install "
+            "ffmpeg), or use --format gif"
+        )
+    return formats
+
+
+Formats = Annotated[
+    tuple[str, ...] | None,
+    Option("gif, and mp4 where ffmpeg is installed.", "gif,mp4", "--format", given=str, parse=formats_of),
 ]
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from lossscape.analyses.film.request import Drawing, formats_of
+from lossscape.analyses.drawing import formats_of
+from lossscape.analyses.film.request import Drawing
 from lossscape.analyses.film.result import Film
 from lossscape.directions import axis_label, sentence
 from lossscape.errors import BadInput
