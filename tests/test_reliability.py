@@ -182,7 +182,7 @@ def test_the_table_counts_and_names_what_is_wrong() -> None:
 @pytest.mark.parametrize("kind", inputs.KINDS)
 def test_bad_input_is_drawn_by_seed_and_of_many_kinds(kind: str) -> None:
     few = range(20)  # of hypothesis's trees, which take long
-    cases = [inputs.drawn(kind, 3, number) for number in (few if kind in ("configs", "sweeps") else range(300))]
+    cases = [inputs.drawn(kind, 3, number) for number in (few if kind in ("configs", "sweeps") else range(400))]
     assert cases[:20] == [inputs.drawn(kind, 3, number) for number in few]
     assert cases[:20] != [inputs.drawn(kind, 4, number) for number in few]
     assert len({(case.words, *case.files.values()) for case in cases}) > 0.75 * len(cases)

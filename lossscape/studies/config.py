@@ -148,16 +148,16 @@ class CurvatureStudy(Study):
         return None
 
 
-LARGE, SMALL = "large", "small"
+LARGE = "large"
 
 
 class DistillStudy(Study):
-    """Hinton, Vinyals and Dean (arXiv:1503.02531), section 3: nets called `large` and `small`."""
+    """Hinton, Vinyals and Dean (arXiv:1503.02531), section 3: a net called `large`, and others that learn from it."""
 
     study: Literal["distill"]
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
     temperatures: Annotated[list[Rate], Field(min_length=1), AfterValidator(_once)]
-    """At each of which the small net learns from the large one."""
+    """At each of which the other nets learn from the large one."""
     weight: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     """Of the large net's outputs, the rest being that of the labels: `teacher.weight`."""
     level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
@@ -165,10 +165,15 @@ class DistillStudy(Study):
     varied = (*Study.varied, "seed", "teacher", "teacher.run", "teacher.temperature", "teacher.weight")
 
     @model_validator(mode="after")
-    def _has_both_nets(self) -> "DistillStudy":
-        if set(self.nets) != {LARGE, SMALL}:
-            raise ValueError(f"nets: are called {LARGE} and {SMALL}, got {', '.join(self.nets)}")
+    def _has_a_large_net(self) -> "DistillStudy":
+        if LARGE not in self.nets or len(self.nets) < 2:
+            raise ValueError(f"nets: one is called {LARGE}, beside at least one that learns from it")
         return self
+
+    @property
+    def small(self) -> list[str]:
+        """The nets that learn from the large one."""
+        return [net for net in self.nets if net != LARGE]
 
 
 class Method(Section):

@@ -18,7 +18,7 @@ from lossscape.errors import BadInput
 from lossscape.execution import Execution
 from lossscape.results import read_csv
 from lossscape.runs import Run
-from lossscape.studies.config import LARGE, SMALL, DistillStudy, Opened
+from lossscape.studies.config import LARGE, DistillStudy, Opened
 from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, spread
 from lossscape.text import number
 from lossscape.train.several import train_all
@@ -32,7 +32,6 @@ class Trained:
     """A run at its end."""
 
     net: str
-    """LARGE or SMALL."""
     temperature: float | None
     """At which it learned from the large net of its seed; None: from the labels alone."""
     seed: int
@@ -43,49 +42,41 @@ class Trained:
     """Of the test samples' labels."""
 
     @property
-    def words(self) -> str:
-        """Which of the rows of one seed it is."""
-        return words_of(self.net, self.temperature)
-
-
-def words_of(net: str, temperature: float | None) -> str:
-    """A net and what it learned from."""
-    if net == LARGE:
-        return "large net"
-    return f"small net {ALONE}" if temperature is None else f"small net, T = {number(temperature)}"
+    def way(self) -> str:
+        """How it learned."""
+        return ALONE if self.temperature is None else f"T = {number(self.temperature)}"
 
 
 def run_distill(
     opened: Opened, study: DistillStudy, home: Path, device: str, say: Say, quiet: bool
 ) -> tuple[list[Statement], list[dict[str, Any]]]:
     """Train what is missing, the large nets first; returns the statements, judged, and a row for each run."""
-
-    def experiment(net: str, seed: int, name: str, **more: Any) -> Experiment:
-        return opened.begun(net, {"name": f"{name}-seed-{seed}", "seed": seed, **more}, home, device)
-
-    def learning(temperature: float, seed: int) -> dict[str, Any]:
-        teacher = str(home / f"{LARGE}-seed-{seed}")
-        return {"teacher": {"run": teacher, "temperature": float(temperature), "weight": study.weight}}
-
-    plan: list[tuple[str, float | None, int, Experiment]] = [
-        (LARGE, None, seed, experiment(LARGE, seed, LARGE)) for seed in study.seeds
-    ]
-    plan += [(SMALL, None, seed, experiment(SMALL, seed, ALONE)) for seed in study.seeds]
-    plan += [
-        (SMALL, t, seed, experiment(SMALL, seed, f"distilled-{number(t)}", **learning(t, seed)))
-        for t in study.temperatures
-        for seed in study.seeds
-    ]
-    found = []
-    for net in (LARGE, SMALL):
-        own = [each for each in plan if each[0] == net]
-        say(f"training {len(own)} {net} nets")
-        outcomes = train_all([each[3] for each in own], home, Execution(device, quiet=quiet), title=f"{net} nets")
+    found: list[Trained] = []
+    for net in (LARGE, *study.small):
+        ways = [None] if net == LARGE else [None, *study.temperatures]
+        plan = [(way, seed, _experiment(opened, study, home, device, (net, way, seed)))
+                for way in ways for seed in study.seeds]  # fmt: skip
+        say(f"training {len(plan)} nets {net}")
+        experiments = [experiment for _, _, experiment in plan]
+        outcomes = train_all(experiments, home, Execution(device, quiet=quiet), title=net)
         found += [
-            _at_its_end(net, temperature, seed, outcome.checked())
-            for (_, temperature, seed, _), outcome in zip(own, outcomes, strict=True)
+            _at_its_end(net, way, seed, outcome.checked())
+            for (way, seed, _), outcome in zip(plan, outcomes, strict=True)
         ]
     return judge_distillation(found, study), [_row(each) for each in found]
+
+
+def _experiment(
+    opened: Opened, study: DistillStudy, home: Path, device: str, which: tuple[str, float | None, int]
+) -> Experiment:
+    """Of a net, the temperature at which it learns from the large one (None: alone), and a seed."""
+    net, temperature, seed = which
+    way = ALONE if temperature is None else f"distilled-{number(temperature)}"
+    more: dict[str, Any] = {"name": f"{net}-seed-{seed}" if net == LARGE else f"{net}-{way}-seed-{seed}", "seed": seed}
+    if temperature is not None:
+        teacher = str(home / f"{LARGE}-seed-{seed}")
+        more["teacher"] = {"run": teacher, "temperature": float(temperature), "weight": study.weight}
+    return opened.begun(net, more, home, device)
 
 
 def _at_its_end(net: str, temperature: float | None, seed: int, run: Run) -> Trained:
@@ -96,14 +87,16 @@ def _at_its_end(net: str, temperature: float | None, seed: int, run: Run) -> Tra
 
 
 def judge_distillation(found: Sequence[Trained], study: DistillStudy) -> list[Statement]:
-    """Whether the large net beats the small one alone, and a distilled small net does, at each temperature."""
-    alone = _of(found, SMALL, None)
-    claims = [("the large net beats the small net alone", _of(found, LARGE, None))]
-    claims += [
-        (f"a distilled small net beats the same net alone (T = {number(t)})", _of(found, SMALL, t))
-        for t in study.temperatures
-    ]
-    return [_judge(claim, own, alone, study.level) for claim, own in claims]
+    """Of each small net: whether the large one beats it alone, and it itself does, distilled at each temperature."""
+    large = _of(found, LARGE, None)
+    said = []
+    for net in study.small:
+        alone = _of(found, net, None)
+        said.append(_judge(f"the large net beats the net {net} alone", large, alone, study.level))
+        for temperature in study.temperatures:
+            claim = f"the distilled net {net} beats the same net alone (T = {number(temperature)})"
+            said.append(_judge(claim, _of(found, net, temperature), alone, study.level))
+    return said
 
 
 def _of(found: Sequence[Trained], net: str, temperature: float | None) -> list[Trained]:
@@ -136,8 +129,7 @@ def paired(differences: Sequence[float], level: float) -> tuple[float, float, fl
 
 
 def _row(each: Trained) -> dict[str, Any]:
-    temperature = float("nan") if each.temperature is None else each.temperature
     return {
-        "seed": each.seed, "learner": each.words, "net": each.net, "temperature": temperature, "run": each.run.name,
-        "test_errors": each.errors, "test_loss": each.loss,
+        "seed": each.seed, "net": each.net, "way": each.way, "run": each.run.name, "test_errors": each.errors,
+        "test_loss": each.loss,
     }  # fmt: skip

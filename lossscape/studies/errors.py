@@ -1,6 +1,6 @@
 """Test errors of nets that learned in several ways as a figure, a line for each seed."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,25 +16,33 @@ ERRORS_CAPTION = (
 
 
 @style()
-def build_errors(measures: pd.DataFrame, learners: Sequence[str], *, captioned: bool = True) -> Figure:
-    """Test errors in % by learner.
+def build_errors(measures: pd.DataFrame, *, captioned: bool = True) -> Figure:
+    """Test errors in %, a panel for each net that learned alone and from the large one.
 
-    measures: a row for each run, with learner, seed and test_errors; learners: from left to right.
+    measures: a row for each run, with net, way, seed and test_errors; those of the large net first.
     """
-    table = measures.pivot(index="seed", columns="learner", values="test_errors")[list(learners)] * 100
+    large, *small = list(dict.fromkeys(measures["net"]))
     key = [
         Line2D([], [], color="0.6", marker="o", markersize=4, linewidth=0.8, label="one seed"),
         Line2D([], [], color=COLOURS[0], linewidth=3, label="mean"),
     ]
-    figure, panel = sheet(6.5, 3.6, "Test errors", ERRORS_CAPTION if captioned else None, key)
-    axes = panel.subplots()
-    places = np.arange(len(learners))
-    for seed, row in table.iterrows():
-        axes.plot(places, row.to_numpy(), color="0.6", marker="o", markersize=4, linewidth=0.8, label=f"_seed {seed}")
-    axes.hlines(table.mean().to_numpy(), places - 0.2, places + 0.2, color=COLOURS[0], linewidth=3, label="_mean")
-    axes.set_xticks(places, list(learners))
-    axes.set_xlim(-0.5, len(learners) - 0.5)
-    axes.set_ylabel("test errors in %")
-    axes.set_ylim(bottom=0)
-    numbers(axes.yaxis)
+    caption = ERRORS_CAPTION if captioned else None
+    figure, panel = sheet(max(4.5 * len(small), 6.0), 3.6, "Test errors", caption, key)
+    for axes, net in zip(panel.subplots(1, len(small), squeeze=False, sharey=True).flat, small, strict=True):
+        own = measures[measures["net"].isin([large, net])]
+        names = own["way"].where(own["net"] != large, f"{large} net")
+        table = own.assign(name=names).pivot(index="seed", columns="name", values="test_errors")
+        table = 100 * table[list(dict.fromkeys(names))]
+        places = np.arange(table.shape[1])
+        for seed, row in table.iterrows():
+            look: dict[str, Any] = {"color": "0.6", "marker": "o", "markersize": 4, "linewidth": 0.8}
+            axes.plot(places, row.to_numpy(), label=f"_seed {seed}", **look)
+        axes.hlines(table.mean().to_numpy(), places - 0.2, places + 0.2, color=COLOURS[0], linewidth=3, label="_mean")
+        axes.set_xticks(places, list(table))
+        axes.set_xlim(-0.5, len(places) - 0.5)
+        axes.set_ylim(bottom=0)
+        axes.set_title(f"net {net}", size=10)
+        axes.label_outer()
+    panel.axes[0].set_ylabel("test errors in %")
+    numbers(panel.axes[0].yaxis)
     return figure

@@ -37,7 +37,7 @@ DESCENT_MEASURES = {
     "late_mean": "late mean", "late_share": "late share in the band", "late_loss_last": "last training loss",
 }  # fmt: skip
 TEXT = (
-    "net", "learner", "method", "state", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED,
+    "net", "way", "method", "state", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED,
 )  # fmt: skip
 
 
@@ -175,25 +175,23 @@ def _runs_of_first_seed(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
 
 
 def _distill(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
-    learners = list(dict.fromkeys(measures["learner"]))
     rows = [
         [
-            str(learner), f"{len(own)}", spread((100 * own["test_errors"]).tolist()), spread(own["test_loss"].tolist()),
+            str(net), str(way), f"{len(own)}", spread((100 * own["test_errors"]).tolist()),
+            spread(own["test_loss"].tolist()),
         ]
-        for learner, own in measures.groupby("learner", sort=False)
+        for (net, way), own in measures.groupby(["net", "way"], sort=False)
     ]  # fmt: skip
-    errors = build_errors(measures, learners, captioned=False)
-    alt = "Test errors of the large net, the small net alone and the distilled ones; the table has the means."
+    alt = "Test errors of the large net, and of each small net alone and distilled; the table has the means."
     weight = number(settings["weight"])
     caption = f"Mean ± std over the seeds; distilled nets with weight {weight} of the large net's outputs."
-    shown = _runs_of_first_seed(home, measures)
     return Section(
         title=f"Study of distillation, scale {settings['scale']}",
         parts=[
             _statements(home),
-            page.draw(errors, "errors.png", alt, ERRORS_CAPTION),
-            Table(rows, ["net", "runs", "test errors in %", "test loss"], caption),
-            _training(shown, page),
+            page.draw(build_errors(measures, captioned=False), "errors.png", alt, ERRORS_CAPTION),
+            Table(rows, ["net", "learned", "runs", "test errors in %", "test loss"], caption, words=(1,)),
+            _training(_runs_of_first_seed(home, measures), page),
         ],
         files=_files(home, page),
     )

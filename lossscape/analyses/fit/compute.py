@@ -114,7 +114,7 @@ def axes_of(data: Data, inputs: Tensor, request: Request) -> list[np.ndarray]:
 def objective_of(problem: Problem, axes: Sequence[np.ndarray]) -> Objective:
     """The net on the inputs of a grid, the first axis outermost."""
     places = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
-    mean, std = problem.data.facts["mean"], problem.data.facts["std"]
+    mean, std = problem.data.facts.get("mean"), problem.data.facts.get("std")
     seen = places if mean is None else (places - np.array(mean)) / np.array(std)
     shape = problem.data.train.inputs.shape[1:]
     inputs = torch.from_numpy(seen).to(problem.device, torch.float32).reshape(-1, *shape)
