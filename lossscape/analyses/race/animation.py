@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from lossscape.analyses.drawing import formats_of
 from lossscape.analyses.race.looks import EDGE, look_of, name_of
-from lossscape.analyses.race.request import Drawing, formats_of
+from lossscape.analyses.race.request import Drawing
 from lossscape.analyses.race.result import ARRIVED, DIVERGED, Race
 from lossscape.figures import meshes
 from lossscape.figures.movies import write_movie

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from lossscape.analyses.film.request import formats_of
+from lossscape.analyses.drawing import Formats
 from lossscape.analyses.grids import Ranges, grid_of
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, short
@@ -166,7 +166,4 @@ class Drawing:
 
     fps: Annotated[float, Option("Frames a second.", least=0.1, most=50.0)] = 12.0
     frames: Annotated[int, Option("Of the animation, at most, evenly over the steps.", least=2, most=5000)] = 100
-    formats: Annotated[
-        tuple[str, ...] | None,
-        Option("gif, and mp4 where ffmpeg is installed.", "gif,mp4", "--format", given=str, parse=formats_of),
-    ] = None
+    formats: Formats = None
