@@ -1,9 +1,11 @@
 """Training curves: loss and another metric by epoch, of one run or of several in one figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -36,7 +38,7 @@ SPLITS = ("train", "test")
 def build_training(
     runs: Sequence[RunFiles], *, log: bool = False, captioned: bool = True, looks: Looks = ALONE
 ) -> Figure:
-    """Loss and the first other metric by epoch, train solid and test dashed; of one run learning rate and gradient too.
+    """Loss and the first other metric by epoch, train solid and test dashed; of one run its steps too.
 
     log: a logarithmic loss axis; captioned: with data, net and optimizer in small print below; looks: those of the
     page's runs. Raises BadInput where there is nothing to draw or a run cannot be read.
@@ -63,8 +65,8 @@ def build_training(
         values = _draw(axes[1], facts, name, lines)
         axes[1].set_ylabel(metric(name).axis())
         value_axis(axes[1], values)
-    for each, column in zip(axes[1 + len(others) :], steps, strict=False):
-        _draw_steps(each, facts[0], column, own)
+    for each, draw in zip(axes[1 + len(others) :], steps, strict=False):
+        draw(each, facts[0], own)
     for each in axes[panels:]:
         each.remove()
     for each in axes[:panels]:
@@ -132,21 +134,61 @@ STEPS = {
     "lr": "learning rate\n(last step of the epoch)",
     "grad_norm": "gradient norm (before clipping,\nmean over the epoch's steps)",
 }
+COST = {
+    "function_evaluations": "values",
+    "gradient_evaluations": "gradients",
+    "hessian_products": "Hessian-vector products",
+}
+"""By column: what a full-batch method asks for."""
+Draw = Callable[[Axes, Facts, str | None], None]
 
 
-def _steps(facts: Facts) -> list[str]:
-    trained = facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
-    known = trained.empty or np.isfinite(trained[[*STEPS]].to_numpy()).any()
-    return [*STEPS] if known else []
+def _steps(facts: Facts) -> list[Draw]:
+    """What is drawn of the steps of one run: learning rate and gradient; of a full-batch method cost and gradient."""
+    trained = _trained(facts)
+    if not trained.empty and not np.isfinite(trained[[*STEPS]].to_numpy()).any():
+        return []
+    if COST.keys() <= set(facts.metrics):
+        return [_draw_cost, _draw_start]
+    return [partial(_draw_steps, "lr"), partial(_draw_steps, "grad_norm")]
 
 
-def _draw_steps(axes: Axes, facts: Facts, column: str, own: str | None) -> None:
+def _trained(facts: Facts) -> pd.DataFrame:
+    return facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
+
+
+def _look(points: int, own: str | None) -> dict[str, Any]:
+    return line_style(6, points) | ({"color": own} if own else {})
+
+
+def _draw_steps(column: str, axes: Axes, facts: Facts, own: str | None) -> None:
     axes.set_ylabel(STEPS[column])
     numbers(axes.yaxis)
-    trained = facts.metrics[facts.metrics["epoch"] > 0] if len(facts.metrics) else facts.metrics
+    trained = _trained(facts)
     if len(trained):
         values = finite(trained[column].to_numpy())
-        axes.plot(
-            trained["epoch"], values, label=column, **(line_style(6, len(trained)) | ({"color": own} if own else {}))
-        )
+        axes.plot(trained["epoch"], values, label=column, **_look(len(trained), own))
         axes.set_ylim(0, 1.08 * max(float(np.nanmax(values, initial=0)), 1e-12))
+
+
+def _draw_cost(axes: Axes, facts: Facts, own: str | None) -> None:
+    """What the method has asked for since the start."""
+    axes.set_ylabel("evaluations of the whole\ntraining split so far")
+    trained = _trained(facts)
+    drawn = []
+    for column, dash in zip(COST, ("-", "--", ":"), strict=True):
+        if len(trained) and trained[column].any():
+            drawn.append(trained[column].to_numpy(dtype=float))
+            axes.plot(trained["epoch"], drawn[-1], dash, label=COST[column], **_look(len(trained), own))
+    loss_axis(axes, drawn, log=True)
+    if drawn:
+        axes.legend()
+
+
+def _draw_start(axes: Axes, facts: Facts, own: str | None) -> None:
+    """The gradient that its steps began with, which falls to rounding where it converges."""
+    axes.set_ylabel("gradient norm\n(where the epoch's step began)")
+    trained = _trained(facts)
+    values = finite(trained["grad_norm"].to_numpy()) if len(trained) else np.empty(0)
+    axes.plot(trained["epoch"] if len(trained) else [], values, label="grad_norm", **_look(len(trained), own))
+    loss_axis(axes, [values], log=True)

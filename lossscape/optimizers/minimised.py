@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lossscape.errors import BadInput
 from lossscape.families import NonNegative, Rate
-from lossscape.optimizers.full_batch import STUCK, TOLERANCE, FullBatch, Function, Point, Visited, check_size
+from lossscape.optimizers.full_batch import CONVERGED, STUCK, TOLERANCE, FullBatch, Function, Point, Visited, check_size
 
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 FOREVER = 10**9
@@ -74,7 +74,8 @@ class _Session:
                     lambda x: self._ask("gradient", x), start, method=method, jac=True, options=options,
                     callback=lambda x: self._ask("iteration", x), **more,
                 )  # fmt: skip
-            self.questions.put(_Question("end", found.x, str(found.message)))
+            why = f"{CONVERGED if found.success else STUCK} (scipy: {found.message})"
+            self.questions.put(_Question("end", found.x, why))
         except _Left:
             return
         except Exception as error:  # raised again where it is seen
@@ -139,7 +140,7 @@ class Minimised(FullBatch):
             if kind == "iteration":
                 return visited.at(theta)
             if kind == "end":
-                self.ended = f"{STUCK} (scipy: {vector})"
+                self.ended = vector
                 return min(here, visited.at(theta), key=lambda point: point.value)
             session.answers.put(self._answer(visited, function, kind, theta, vector))
 
