@@ -449,11 +449,19 @@ def test_continues_from_its_saved_state_bit_for_bit(name: str, options: dict[str
 
 @pytest.mark.parametrize("name", ["bfgs", "conjugate_gradient", "newton_cg", "trust_region"])
 def test_a_method_of_scipy_begins_anew_at_its_iterate_and_says_so(name: str) -> None:
+    """Where another continues, and where the same one is put back to what it was."""
     _, path, resumed = continued(name, 5)
     assert resumed.notes == {"restarted": 1}
     first = path_of(name, ROSENBROCK, 7)[-1]
-    anew = path_of(name, Known(ROSENBROCK.f, ROSENBROCK.g, ROSENBROCK.h, first), 5)
+    anew = path_of(name, replace(ROSENBROCK, start=first), 5)
     assert np.array_equal(path, anew)
+    parameter = parameter_of(ROSENBROCK)
+    method = made(name, parameter)
+    walked(method, parameter, ROSENBROCK, 7)
+    saved = copy.deepcopy(method.state_dict())
+    walked(method, parameter, ROSENBROCK, 2)
+    method.load_state_dict(saved)
+    assert np.array_equal(walked(method, parameter, ROSENBROCK, 5), anew)
 
 
 @pytest.mark.parametrize("name", FULL_BATCH)
@@ -475,6 +483,23 @@ def test_a_step_that_is_broken_off_changes_nothing_and_can_be_taken_again(name: 
     again = made(name, other := nn.Parameter(before.clone()))
     again.load_state_dict(state)
     assert np.array_equal(walked(method, parameter, ROSENBROCK, 3), walked(again, other, ROSENBROCK, 3))
+
+
+@pytest.mark.parametrize("name", FULL_BATCH)
+def test_a_first_step_that_is_broken_off_leaves_no_memory(name: str) -> None:
+    class Once(Counted):
+        def gradient(self, theta: Tensor) -> tuple[float, Tensor]:
+            if self.gradient_evaluations:
+                raise KeyboardInterrupt
+            return super().gradient(theta)
+
+    parameter = parameter_of(ROSENBROCK)
+    method = made(name, parameter)
+    with pytest.raises(KeyboardInterrupt):
+        method.step(Once(ROSENBROCK))
+    assert method.memory == {}
+    assert np.array_equal(walked(method, parameter, ROSENBROCK, 4), path_of(name, ROSENBROCK, 4))
+    assert set(method.notes.values()) <= {0}
 
 
 def test_no_thread_of_scipy_is_left_when_its_method_is_gone() -> None:
