@@ -192,10 +192,10 @@ def test_units_of_every_kind_of_layer() -> None:
 
 def test_units_that_stay_equal_are_counted() -> None:
     start = torch.tensor([[1.0, 2], [1, 2], [3, 4], [1, 2], [5, 6], [5, 6]])
-    assert still_equal(start, start) == Twins(5, 5, 0.0)
+    assert still_equal(start, start) == Twins(5, 5, 0, 0.0)
     end = start + torch.tensor([[1.0, 1], [1, 1], [0, 7], [1, 2], [1, 0], [1, 1e-5]])
-    assert still_equal(start, end) == Twins(5, 4, pytest.approx(1 / 5**0.5))
-    assert still_equal(start[1:3], end[1:3]) == Twins(0, 0, None)
+    assert still_equal(start, end) == Twins(5, 4, 5, pytest.approx(1 / 5**0.5))
+    assert still_equal(start[1:3], end[1:3]) == Twins(0, 0, 0, None)
     assert still_equal(start[4:], start[4:] + torch.tensor([[0.0, 0], [1, 0]])).end == 0
 
 
@@ -206,10 +206,11 @@ def test_equal_units_stay_equal_and_others_begin_apart(whole: InitialValues) -> 
     assert len(own) == 4
     assert (own["equal_start"] == own["units"]).all()
     assert (own["equal_end"] == own["units"]).all()
+    assert (own["moved"] == own["units"]).any()
     assert (units[units["scheme"] == "he"]["equal_start"] == 0).all()
     outputs = units[(units["layer"] == "output") & (units["scheme"] == "constant=0.5")]
     assert (outputs["equal_end"] == 0).all()  # each has labels of its own
-    assert "26 of 26 hidden units begin equal, 26 of 26 end so" in "\n".join(whole.lines())
+    assert "26 of 26 hidden units begin equal, 26 of 26 end so (" in "\n".join(whole.lines())
 
 
 def test_trainings_begin_with_the_values_that_were_looked_at(whole: InitialValues, config_file: Path) -> None:
@@ -248,7 +249,7 @@ def test_the_page_has_its_part(whole: InitialValues, tmp_path: Path) -> None:
     page = Page(write_report([Run(run.path) for run in whole.runs], tmp_path / "page"))
     assert_stands_alone(page)
     assert "Initial values" in page.text
-    assert "26 of 26 hidden units begin equal, 26 of 26 end so" in page.text
+    assert "26 of 26 hidden units begin equal, 26 of 26 end so (" in page.text
     assert {"layers.csv", "units.csv", "trainings.csv"} <= {file.name for file in page.local_files()}
 
 

@@ -22,6 +22,7 @@ from scipy.spatial import ConvexHull
 from seeing import Page, assert_stands_alone
 
 from lossscape.analyses.curvature.result import Curvature
+from lossscape.analyses.initial_values.result import InitialValues
 from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.analyses.saddles.result import Saddles
 from lossscape.config import merged
@@ -31,6 +32,7 @@ from lossscape.runs import Run
 from lossscape.studies.config import Critical, CurvatureStudy, DistillStudy, MinimumStudy, Opened
 from lossscape.studies.curvature import Descent, Points, grows, judge_descents
 from lossscape.studies.distill import Trained, judge_distillation, paired
+from lossscape.studies.initial import keeps_size, learn_less, stay_equal
 from lossscape.studies.interpolation import Line, bends, falls, likeness
 from lossscape.studies.minimum import judge_epochs, judge_surfaces, train_net
 from lossscape.studies.page import write_study_report
@@ -189,6 +191,48 @@ def test_statements_about_lines() -> None:
     assert [each.verdict for each in likeness(study, [*off, *half])] == [OPEN]
     none = [line("a", convex, rise=0.1), line("b", convex)]
     assert [each.verdict for each in likeness(study, [*none, *half])] == [PARTLY]
+
+
+def test_statements_about_units_that_start_equal() -> None:
+    key = {"net": "mlp", "activation": "tanh", "units": 20.0}
+    equal = {**key, "scheme": "constant=1", "state": "finished", "equal_start": 20.0, "equal_end": 20.0, "moved": 20.0}
+    others = {
+        **key,
+        "scheme": "he",
+        "state": "finished",
+        "equal_start": 0.0,
+        "equal_end": 0.0,
+        "moved": 0.0,
+        "test_accuracy": 0.9,
+    }
+    rows = [equal | {"seed": seed, "test_accuracy": 0.1} for seed in (0, 1)]
+    rows += [others | {"seed": seed} for seed in (0, 1)]
+    said = stay_equal(rows)
+    assert said.verdict == HOLDS
+    assert (
+        "40 of 40 hidden units that began equal were so after 2 trainings (2 seeds; constant=1; tanh)" in said.evidence
+    )
+    assert learn_less(rows).verdict == HOLDS
+    parted = [rows[0] | {"equal_end": 19.0, "test_accuracy": 0.95}, *rows[1:]]
+    assert stay_equal(parted).verdict == learn_less(parted).verdict == PARTLY
+    lost = [row | {"state": "diverged", "test_accuracy": math.nan} for row in rows[:2]] + rows[2:]
+    assert stay_equal(lost).verdict == learn_less(lost).verdict == OPEN
+    assert "2 more did not finish" in stay_equal(lost).evidence
+    assert stay_equal([row | {"moved": 0.0} for row in rows]).verdict == OPEN  # nothing could have parted them
+
+
+@pytest.mark.parametrize(("he", "xavier", "verdict"), [(1.0, 0.3, HOLDS), (1.0, 0.8, FAILS), (0.4, 0.3, FAILS)])
+def test_statements_about_the_size_of_activations(he: float, xavier: float, verdict: str) -> None:
+    sizes = {"he": (3.0, 3.0 * he), "xavier": (2.0, 2.0 * xavier)}
+    rows = [
+        {"activation": "relu", "scheme": scheme, "seed": seed, "layer": layer, "mean": 0.6 * size, "std": 0.8 * size}
+        for scheme, pair in sizes.items()
+        for seed in (0, 1)
+        for layer, size in zip(("a", "b", "output"), (*pair, 9.0), strict=True)
+    ]
+    result = InitialValues(Path("nowhere"), {}, pd.DataFrame(rows), *(pd.DataFrame() for _ in range(3)))
+    assert keeps_size(result).verdict == verdict
+    assert f"by a factor {he:.3g} ± 0 with he" in keeps_size(result).evidence
 
 
 def test_statements_about_distilled_nets() -> None:
@@ -367,13 +411,16 @@ class Done(NamedTuple):
     page: Path
 
 
-STATED = {"interpolation": 11, "minimum": 11, "curvature": 4, "distill": 4}
+STATED = {"interpolation": 11, "minimum": 11, "curvature": 4, "distill": 4, "initial": 3}
 """Statements of each study at the smoke scale."""
 
 
 @pytest.fixture(
     scope="module",
-    params=["interpolation", *(pytest.param(n, marks=pytest.mark.slow) for n in ("minimum", "curvature", "distill"))],
+    params=[
+        "interpolation",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("minimum", "curvature", "distill", "initial")),
+    ],
 )
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A study at the smoke scale."""

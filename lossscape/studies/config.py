@@ -216,12 +216,29 @@ class OptimizersStudy(Study):
         return [net for net in self.nets if net != self.compared]
 
 
-STUDIES: dict[str, type[InterpolationStudy | MinimumStudy | CurvatureStudy | DistillStudy | OptimizersStudy]] = {
+class InitialStudy(Study):
+    """How nets begin under schemes of initial values, and short trainings from there: `lossscape initial-values`."""
+
+    study: Literal["initial"]
+    schemes: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
+    """As of --schemes."""
+    activations: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
+    seeds: Count = 5
+    """From the net's own on."""
+    samples: Annotated[int, Field(ge=2)] = 1000
+    epochs: Count = 5
+    varied = (*Study.varied, "training.epochs", "model.init", "model.activation")
+
+
+STUDIES: dict[
+    str, type[InterpolationStudy | MinimumStudy | CurvatureStudy | DistillStudy | OptimizersStudy | InitialStudy]
+] = {
     "interpolation": InterpolationStudy,
     "minimum": MinimumStudy,
     "curvature": CurvatureStudy,
     "distill": DistillStudy,
     "optimizers": OptimizersStudy,
+    "initial": InitialStudy,
 }
 
 

@@ -37,7 +37,8 @@ DESCENT_MEASURES = {
     "late_mean": "late mean", "late_share": "late share in the band", "late_loss_last": "last training loss",
 }  # fmt: skip
 TEXT = (
-    "net", "way", "method", "state", "start", "dropout", "folder", "monotone", "run", "trains", UNRESOLVED,
+    "net", "way", "method", "activation", "scheme", "state", "start", "dropout", "folder", "monotone", "run", "trains",
+    UNRESOLVED,
 )  # fmt: skip
 
 
@@ -217,15 +218,39 @@ def _optimizers(home: Path, settings: dict[str, Any], measures: pd.DataFrame, pa
     )
 
 
+def _initial(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
+    rows = [
+        [f"{net}, {activation}, {scheme}", f"{len(own)}", f"{(own['state'] != 'finished').sum()}",
+         spread((100 * own["test_accuracy"]).tolist()),
+         *(f"{own[name].sum():,.0f}" for name in ("equal_start", "equal_end"))]
+        for (net, activation, scheme), own in measures.groupby(["net", "activation", "scheme"], sort=False)
+    ]  # fmt: skip
+    head = [
+        "net, activation, scheme",
+        "runs",
+        "not finished",
+        "test accuracy (%)",
+        "hidden units equal at first",
+        "after",
+    ]
+    caption = "Mean ± std over the trainings that finished; units of all of them together. Histograms follow below."
+    return Section(
+        title=f"Study of initial values, scale {settings['scale']}",
+        parts=[_statements(home), Table(rows, head, caption)],
+        files=_files(home, page),
+    )
+
+
 FRONTS = {
     "interpolation": (_runs_of_lines, _interpolation),
     "minimum": (_runs_tried, _minimum),
     "curvature": (_runs_of_lines, _curvature),
     "distill": (_runs_of_first_seed, _distill),
     "optimizers": (_runs_tried, _optimizers),
+    "initial": (_runs_tried, _initial),
 }
 """By kind of study: its runs, and what stands before them on the page."""
-BRIEF = ("optimizers",)
+BRIEF = ("optimizers", "initial")
 """Studies of so many runs that each has a line only."""
 
 

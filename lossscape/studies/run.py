@@ -8,6 +8,7 @@ from lossscape.files import held
 from lossscape.studies.config import (
     CurvatureStudy,
     DistillStudy,
+    InitialStudy,
     InterpolationStudy,
     MinimumStudy,
     Opened,
@@ -16,6 +17,7 @@ from lossscape.studies.config import (
 )
 from lossscape.studies.curvature import run_curvature
 from lossscape.studies.distill import run_distill
+from lossscape.studies.initial import run_initial
 from lossscape.studies.interpolation import run_interpolation
 from lossscape.studies.minimum import run_minimum
 from lossscape.studies.optimizers import run_optimizers
@@ -27,6 +29,7 @@ RUNNERS: dict[type[Study], Callable[..., tuple[list[Statement], list[dict[str, A
     CurvatureStudy: run_curvature,
     DistillStudy: run_distill,
     OptimizersStudy: run_optimizers,
+    InitialStudy: run_initial,
 }
 
 

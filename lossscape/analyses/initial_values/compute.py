@@ -234,7 +234,7 @@ def _train(beginnings: Sequence[Beginning], home: Path, folder: Path, execution:
     write_csv(folder / SUMMARY, map(str, summary), summary.to_numpy().tolist())
 
 
-UNIT_COLUMNS = ("units", "equal_start", "equal_end", "apart")
+UNIT_COLUMNS = ("units", "equal_start", "equal_end", "moved", "apart")
 
 
 def _ended(outcome: Outcome) -> Row:
@@ -258,6 +258,6 @@ def equal_units(run: Run) -> list[Row]:
     for name, layer in start.items():
         before, after = units_of(layer), units_of(end[name])
         found = still_equal(before, after)
-        values = (len(before), found.start, found.end, found.apart)
+        values = (len(before), found.start, found.end, found.moved, found.apart)
         rows.append({"layer": name} | dict(zip(UNIT_COLUMNS, values, strict=True)))
     return rows

@@ -108,7 +108,8 @@ class InitialValues(Result):
         ended = ended[ended["layer"].isin(hidden)]
         if ended.empty:
             return f"{words}; no training finished"
-        return f"{words}, {int(ended['equal_end'].sum()):,} of {int(ended['equal_start'].sum()):,} end so"
+        begun, still, moved = (int(ended[name].sum()) for name in ("equal_start", "equal_end", "moved"))
+        return f"{words}, {still:,} of {begun:,} end so ({moved:,} moved)"
 
     def ended_words(self, activation: str, scheme: str) -> str:
         """Last metrics of the test split, mean ± std over seeds, and how many diverged; nothing without trainings."""

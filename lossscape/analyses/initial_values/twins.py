@@ -16,6 +16,8 @@ class Twins:
 
     start: int
     end: int
+    moved: int
+    """Of those of the start, that are not where they began: others stay equal without any merit."""
     apart: float | None
     """The largest distance of a unit from the nearest of those that it started equal to, over how far it went; None
     where no units started equal."""
@@ -30,7 +32,7 @@ def twins(start: Tensor) -> list[Tensor]:
 def still_equal(start: Tensor, end: Tensor) -> Twins:
     """Which units that are equal in `start` [units, weights] are so in `end`."""
     start, end = start.double(), end.double()
-    many = equal = 0
+    many = equal = moved = 0
     apart = 0.0
     for group in twins(start):
         rows = end[group]
@@ -41,6 +43,6 @@ def still_equal(start: Tensor, end: Tensor) -> Twins:
             nearest[index] = distances.min()
         went = (rows - start[group]).norm(dim=1)
         share = torch.where(nearest == 0, 0.0, nearest / went)
-        many, equal = many + len(group), equal + int((share <= SAME).sum())
+        many, equal, moved = many + len(group), equal + int((share <= SAME).sum()), moved + int((went > 0).sum())
         apart = max(apart, float(share.max()))
-    return Twins(many, equal, apart if many else None)
+    return Twins(many, equal, moved, apart if many else None)
