@@ -79,6 +79,8 @@ class Surface:
     """The lowest points; none of a surface that falls without end, which a method is to leave."""
     others: tuple[Spot, ...] = ()
     """Other critical points: saddles, a maximum, local minima that are not lowest."""
+    steep: bool = False
+    """Whether its values are drawn on a logarithmic scale."""
     ridge: Spot | None = None
     """A point from which descent along the exact gradient leads to a saddle."""
 
@@ -102,17 +104,18 @@ SURFACES: dict[str, Surface] = {
         Surface(monkey_saddle, ((-1.5, 1.5), (-1.5, 1.5)), (1.0, 1e-3), 0.01, 0.01, 300, others=((0.0, 0.0),),
                 ridge=(1.0, 0.0)),
         Surface(valley, ((-10.0, 10.0), (-4.0, 4.0)), (-7.0, 2.0), 0.2, 0.2, 300, minima=((0.0, 0.0),)),
-        Surface(beale, ((-4.5, 4.5), (-4.5, 4.5)), (1.0, 1.5), 0.002, 0.02, 1000, minima=((3.0, 0.5),),
-                others=((0.0, 1.0),)),
-        Surface(rosenbrock, ((-2.0, 2.0), (-1.0, 3.0)), (-1.2, 1.0), 5e-4, 0.02, 2000, minima=((1.0, 1.0),)),
+        Surface(beale, ((-4.5, 4.5), (-4.5, 4.5)), (1.0, 1.5), 0.002, 0.05, 1000, minima=((3.0, 0.5),),
+                others=((0.0, 1.0),), steep=True),
+        Surface(rosenbrock, ((-2.0, 2.0), (-1.0, 3.0)), (-1.2, 1.0), 5e-4, 0.05, 2000, minima=((1.0, 1.0),),
+                steep=True),
         Surface(himmelblau, ((-5.0, 5.0), (-5.0, 5.0)), (0.0, 0.0), 0.005, 0.05, 300,
                 minima=((3.0, 2.0), (-2.805118086952745, 3.131312518250573), (-3.779310253377747, -3.2831859912861696),
                         (3.5844283403304917, -1.8481265269644036)),
                 others=((-0.2708445906673476, -0.9230385564799815), (0.08667750455539634, 2.884254701174776),
                         (3.385154183607021, 0.0738518798377493), (-0.12796134673068005, -1.9537149802445766),
-                        (-3.0730257507643897, -0.08135304428796751))),
+                        (-3.0730257507643897, -0.08135304428796751)), steep=True),
         Surface(plateau, ((-4.0, 4.0), (-4.0, 4.0)), (3.0, -1.5), 0.1, 0.02, 600, minima=((0.0, 0.0),)),
-        Surface(cliff, ((-2.0, 2.0), (-2.0, 2.0)), (1.5, 0.6), 0.1, 0.02, 600, minima=((0.0, 0.0),)),
+        Surface(cliff, ((-2.0, 2.0), (-2.0, 2.0)), (1.5, 0.6), 0.1, 0.05, 600, minima=((0.0, 0.0),)),
         Surface(noisy_bowl, ((-2.0, 2.0), (-2.0, 2.0)), (-1.6, 1.1), 0.02, 0.02, 500, minima=((0.0, 0.0),),
                 others=tuple((x, y) for x in (-_DIP, 0.0, _DIP) for y in (-_DIP, 0.0, _DIP) if x or y)),
     )

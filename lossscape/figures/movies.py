@@ -25,6 +25,7 @@ HELD_SECONDS = 2.0
 COLOURS = 127
 """Of the palette; more make files larger, and bands and text need no more."""
 NEARLY_WHITE = 248
+NEARLY_GREY = 12
 SAMPLED = 5
 
 
@@ -90,6 +91,8 @@ def _palette(pictures: Sequence[Image.Image], kept: Sequence[str]) -> Image.Imag
     found = together.quantize(COLOURS - len(kept), method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     colours = np.array(found.getpalette()).reshape(-1, 3)
     colours[(colours >= NEARLY_WHITE).all(axis=1)] = 255  # the paper is a mean with what is nearly white
+    grey = np.ptp(colours, axis=1) <= NEARLY_GREY
+    colours[grey] = colours[grey].mean(axis=1, keepdims=True).round().astype(int)  # likewise, with what has a colour
     own = [round(255 * each) for colour in kept for each in to_rgb(colour)]
     found.putpalette([*colours.ravel().tolist()[: 3 * (COLOURS - len(kept))], *own])
     return found

@@ -98,7 +98,7 @@ def _on_formula(request: Request, surface: Surface) -> Course:
     }  # fmt: skip
     settings = {
         "analysis": "race",
-        "surface": {"name": surface.name, "formula": surface.formula},
+        "surface": {"name": surface.name, "formula": surface.formula, "scale": "log" if surface.steep else "linear"},
         **settings_of(request, methods, starts, steps),
         **_ranges(window),
     }

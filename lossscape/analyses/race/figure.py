@@ -15,7 +15,7 @@ from lossscape.analyses.race.result import OUTCOMES_CSV, PATHS_CSV, Race
 from lossscape.directions import axis_label, sentence
 from lossscape.errors import BadInput
 from lossscape.figures import captions, meshes
-from lossscape.figures.levels import choose_scale
+from lossscape.figures.levels import WIDE, choose_scale
 from lossscape.figures.panels import colour_bar, contours
 from lossscape.figures.section import Page, Picture, Section, Sentences, Table
 from lossscape.figures.style import loss_axis, new_axes, numbers, save, sheet, style
@@ -45,7 +45,11 @@ def draw(result: Race, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
 def scale_of(race: Race) -> Pale:
     """The heights of the surface below the paths."""
     surface, column = race.surface
-    return Pale(**vars(choose_scale(surface.values(column), False)))
+    values = surface.values(column)
+    if race.settings["surface"].get("scale") != "linear" or values.min() < 0:
+        return Pale(**vars(choose_scale(values, False)))
+    shown = np.maximum(values, values.max() / WIDE)  # else values near 0 would ask for a logarithmic scale
+    return Pale(**vars(choose_scale(shown, False)) | {"low": float(values.min())})
 
 
 @style()
@@ -144,15 +148,16 @@ def build_losses(race: Race, *, captioned: bool = True) -> Figure:
     left, right = panel.subplots(1, 2)
     losses_axes(race, left)
     away = []
-    for method, _, path in _backwards(race):
-        distances = path["distance"].to_numpy() if race.goal.leave else race.goal.distances(path)
+    for method, start, path in _backwards(race):
+        distances = race.distances(start, path)
         away.append(np.where(distances > 0, distances, np.nan))
         right.plot(path["step"], away[-1], linewidth=_width(race), label=method, **look_of(race, method))
     loss_axis(right, away, log=True)
-    label = "distance from the saddle" if race.goal.leave else "distance from the nearest minimum"
-    right.set_ylabel(f"{label}{' ‖θ − θ₀‖' if race.whole else ''}, log scale")
-    for level in {race.goal.radius} if race.goal.leave is None else set(race.goal.leave[:1]):
-        right.axhline(level, color="0.4", linewidth=0.9, linestyle=(0, (2, 1.4)), label="_goal")
+    right.set_ylabel(
+        "‖θ − θ₀‖ / ‖θ₀‖ from the saddle θ₀, log scale" if race.whole
+        else f"distance from the {'saddle' if race.goal.leave else 'nearest minimum'}, log scale"
+    )  # fmt: skip
+    right.axhline(race.level, color="0.4", linewidth=0.9, linestyle=(0, (2, 1.4)), label="_goal")
     for axes in (left, right):
         axes.set_xlabel("step")
         numbers(axes.xaxis)

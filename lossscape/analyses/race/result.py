@@ -21,6 +21,8 @@ REACHED, LEFT, STAYS, NEVER, DIVERGED = "reached", "left", "stays", "never", "di
 ARRIVED = (REACHED, LEFT)
 NOT = "–"
 COST_WORDS = ("gradients", "Hessian products", "function values")
+AWAY = 0.1
+"""Of a net's ‖θ‖: the distance at which one of its saddles is left."""
 FEW = 4
 """Starts that each have a column of their own."""
 ENDS = ("last_step", "last_loss", "last_gradient_norm", "last_distance")
@@ -67,6 +69,18 @@ class Race(Result):
     def whole(self) -> bool:
         """Whether they descend in all parameters of a net."""
         return "saddles" in self.settings
+
+    @property
+    def level(self) -> float:
+        """The distance, as `distances` has it, at which a minimum is reached or a saddle is left."""
+        return self.goal.radius if self.goal.leave is None else AWAY if self.whole else self.goal.leave[0]
+
+    def distances(self, start: int, path: pd.DataFrame) -> np.ndarray:
+        """From the nearest minimum, or from the saddle: of a net's as a part of ‖θ‖ there."""
+        if self.goal.leave is None:
+            return self.goal.distances(path)
+        unit = self.goal.leave[start] / AWAY if self.whole else 1.0
+        return path["distance"].to_numpy() / unit
 
     @cached_property
     def surface(self) -> tuple[Surface, str]:

@@ -14,6 +14,7 @@ from lossscape.analyses.race.descents import Descents
 from lossscape.analyses.race.grounds import Whole, flat
 from lossscape.analyses.race.methods import chosen
 from lossscape.analyses.race.request import Request
+from lossscape.analyses.race.result import AWAY
 from lossscape.analyses.saddles.result import Saddles
 from lossscape.analyses.saddles.result import read as read_saddles
 from lossscape.directions import Asked
@@ -27,8 +28,8 @@ from lossscape.runs import Checkpoint, Point, load_state, split_state
 STEPS = 500
 STRIDE = 1e-3
 """Learning rate of methods whose steps are about as long as it is."""
-LEAVE, FAR = 0.1, 10.0
-"""Distances at which a saddle is left, and a descent ended: parts of ‖θ‖ there."""
+FAR = 10.0
+"""The distance at which a descent is ended, as a part of ‖θ‖."""
 
 
 def from_saddles(request: Request, execution: Execution, run: Point) -> Course:
@@ -75,7 +76,7 @@ def from_saddles(request: Request, execution: Execution, run: Point) -> Course:
     levels = [function.value(point) for point in points]
     goal = {
         "minima": [], "others": [], "radius": 0.0,
-        "leave": [LEAVE * float(points[number].norm()) for number, _ in starts],
+        "leave": [AWAY * float(points[number].norm()) for number, _ in starts],
         "levels": [levels[number] for number, _ in starts],
     }  # fmt: skip
     descents = Descents(
