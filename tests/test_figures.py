@@ -290,6 +290,22 @@ def test_training_of_one_run_shows_rate_and_gradient_too(tmp_path: Path) -> None
     assert_inside(figure)
 
 
+def test_training_by_a_full_batch_method_shows_what_it_asked_for_and_where_its_steps_began(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    counts = {"function_evaluations": 0, "gradient_evaluations": 3, "hessian_products": 70}
+    head, *rows = run.metrics_file.read_text().splitlines()
+    rows = [f"{row},{','.join(str(epoch * count) for count in counts.values())}" for epoch, row in enumerate(rows)]
+    run.metrics_file.write_text("\n".join([f"{head},{','.join(counts)}", *rows, ""]))
+    _, _, cost, norm = (figure := build_training([run])).axes
+    assert [line.get_label() for line in cost.lines] == ["gradients", "Hessian-vector products"]
+    np.testing.assert_allclose(cost.lines[1].get_ydata(), [70, 140, 210])
+    np.testing.assert_allclose(lines_of(norm, "grad_norm")[0].get_ydata(), [0.5, 0.5, 0.5])
+    assert (cost.get_yscale(), norm.get_yscale()) == ("log", "log")
+    assert_inside(figure)
+    run.metrics_file.write_text("\n".join([f"{head},{','.join(counts)}", rows[0], ""]))
+    assert_inside(build_training([run]))  # before the first step
+
+
 def test_training_of_several_runs_in_one_figure(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "1", "same"), write_run(tmp_path / "2", "same", epochs=20), write_run(tmp_path, "new")]
     runs[2].metrics_file.unlink()

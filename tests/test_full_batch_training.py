@@ -283,3 +283,22 @@ def test_a_batch_of_all_is_one_of_as_many_samples_as_there_are(tmp_path: Path) -
     for wrong in (0, "every"):
         with pytest.raises(ValueError, match="batch_size"):
             experiment(optimizer=sgd, training={"batch_size": wrong})
+
+
+def test_a_users_own_full_batch_method_trains_like_the_others(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from lossscape.optimizers import FullBatch, Point\n"
+        "class Descent(FullBatch):\n"
+        "    def advance(self, function, here):\n"
+        "        return Point.of(function, here.theta - self.param_groups[0]['lr'] * here.gradient)\n"
+    )
+    own = {"name": f"{tmp_path / 'mine.py'}:Descent", "lr": 0.1}
+    with pytest.raises(BadInput, match="set it to all"):
+        train(experiment(optimizer=own, training={"batch_size": 20}), tmp_path)
+    run = train(experiment(name="own", optimizer=own, training={"batch_size": "all"}), tmp_path)
+    sgd = train(
+        experiment(name="sgd", optimizer={"name": "sgd", "lr": 0.1}, training={"batch_size": "all"}), tmp_path
+    )  # fmt: skip
+    assert [row["gradient_evaluations"] for row in rows(run)] == ["0", "2", "3", "4", "5"]
+    losses = [[float(row["train_loss"]) for row in rows(each)] for each in (run, sgd)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -17,6 +17,7 @@ from lossscape.optimizers.full_batch import STUCK as STUCK
 from lossscape.optimizers.full_batch import Counted as Counted
 from lossscape.optimizers.full_batch import FullBatch as FullBatch
 from lossscape.optimizers.full_batch import Function as Function
+from lossscape.optimizers.full_batch import Point as Point
 from lossscape.optimizers.lbfgs import lbfgs
 from lossscape.optimizers.lookahead import Lookahead as Lookahead
 from lossscape.optimizers.minimised import bfgs, conjugate_gradient, newton_cg, trust_region
