@@ -18,6 +18,7 @@ from lossscape.analyses.compare.result import Comparison, difference_rows, reach
 from lossscape.analyses.groups import common_name, shared_names
 from lossscape.errors import BadInput
 from lossscape.execution import Execution
+from lossscape.figures.style import COLOURS, RUNS, Looks
 from lossscape.results import write_csv
 
 COLUMNS = ["epoch", "step", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "batch_loss",
@@ -145,6 +146,15 @@ def test_figures_show_means_with_bands_and_rates(runs: list[Path]) -> None:
     assert np.asarray(drawn.lines[0].get_xdata()).tolist() == [0.1, 1.0]
     assert np.asarray(drawn.lines[0].get_ydata()) == pytest.approx([19, 6])
     assert_inside(rates)
+
+
+def test_groups_of_one_run_have_the_colours_of_the_page(runs: list[Path]) -> None:
+    chosen = [runs[6], runs[0], runs[3]]
+    looks = Looks(tuple((run.name, run.resolve()) for run in (runs[0], runs[3], runs[6])))
+    found = compared(chosen)
+    lines = build_curves(found, looks=looks).axes[0].lines
+    assert [line.get_color() for line in lines] == [RUNS[2], RUNS[0], RUNS[1]]
+    assert build_curves(compared(runs), looks=looks).axes[0].lines[0].get_color() == COLOURS[0]  # of several runs each
 
 
 def test_names_of_groups() -> None:

@@ -1,5 +1,6 @@
 """A comparison as figures: curves with bands, a table, and the metric against the learning rate; and its section."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,18 @@ from lossscape.analyses.compare.result import (
 )
 from lossscape.figures.metrics import metric as shown_metric
 from lossscape.figures.section import Page, Picture, Section, Table
-from lossscape.figures.style import decades, line_style, loss_axis, numbers, save, sheet, style, value_axis
+from lossscape.figures.style import (
+    ALONE,
+    Looks,
+    decades,
+    line_style,
+    loss_axis,
+    numbers,
+    save,
+    sheet,
+    style,
+    value_axis,
+)
 from lossscape.figures.tables import build_table
 from lossscape.figures.text import distinct, finite
 from lossscape.files import write_text
@@ -115,40 +127,46 @@ def drawn_groups(result: Comparison) -> pd.DataFrame:
 
 
 @style()
-def build_curves(result: Comparison, *, log: bool = False, captioned: bool = True) -> Figure:
+def build_curves(result: Comparison, *, log: bool = False, captioned: bool = True, looks: Looks = ALONE) -> Figure:
     """Training loss, and the metric, by epoch: means over seeds with bands of one standard deviation.
 
-    log: a logarithmic axis for the metric too, where it is a loss; captioned: with small print below.
+    log: a logarithmic axis for the metric too, where it is a loss; captioned: with small print below; looks: those of
+    the page's runs.
     """
     rows = drawn_groups(result)
     names = distinct([_named(row) for _, row in rows.iterrows()])
-    points = [int((result.curves["group"] == group).sum()) for group in rows["group"]]
-    key: list[Artist] = [
-        Line2D([], [], label=name, **line_style(index, count))
-        for index, (name, count) in enumerate(zip(names, points, strict=True))
-    ]
+    lines = _lines(result, rows, looks)
+    key: list[Artist] = [Line2D([], [], label=name, **look) for name, look in zip(names, lines, strict=True)]
     key.append(Patch(color="0.35", alpha=0.25, linewidth=0, label="± 1 standard deviation"))
     shown = list(dict.fromkeys(["train_loss", result.metric]))
     title = f"{len(result.runs)} runs in {len(result.table)} groups"
     figure, panel = sheet(10, 4.4, title, _caption(result) if captioned else None, key)
     for axes, name in zip(panel.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
-        _draw_curves(axes, result, rows, name, log or name == "train_loss")
+        _draw_curves(axes, result, dict(zip(rows["group"], lines, strict=True)), name, log or name == "train_loss")
     return figure
+
+
+def _lines(result: Comparison, rows: pd.DataFrame, looks: Looks) -> list[dict[str, Any]]:
+    """How each group is drawn: on a page of runs, groups of one run each as these runs."""
+    points = [int((result.curves["group"] == group).sum()) for group in rows["group"]]
+    if looks.runs and len(rows) > 1 and (rows["runs"] == 1).all():
+        run_of = dict(zip(result.runs["group"], result.runs["run"], strict=True))
+        return looks.lines([str(run_of[group]) for group in rows["group"]], points)
+    return [line_style(index, count) for index, count in enumerate(points)]
 
 
 def _named(row: "pd.Series[Any]") -> str:
     return f"{row['group']} (failed {row['failed']:.0f} of {row['runs']:.0f})" if row["failed"] else str(row["group"])
 
 
-def _draw_curves(axes: Axes, result: Comparison, rows: pd.DataFrame, name: str, log: bool) -> None:
+def _draw_curves(axes: Axes, result: Comparison, lines: Mapping[str, Mapping[str, Any]], name: str, log: bool) -> None:
     scale, drawn = Scale(name), []
     log = log or scale.missing
-    for index, group in enumerate(rows["group"]):
+    for group, look in lines.items():
         own = result.curves[result.curves["group"] == group]
         if own.empty or f"{name}_mean" not in own:
             continue
         mean, std = scale.of(own[f"{name}_mean"]), scale.of_spread(own[f"{name}_std"])
-        look = line_style(index, len(own))
         axes.plot(own["epoch"], mean, label=f"{group} {name}", **look)
         low = np.maximum(mean - std, mean / 10) if log else mean - std  # a band that reaches 0 runs out of the bottom
         label = f"_{group} {name} band"
@@ -244,7 +262,9 @@ def section(result: Comparison, page: Page) -> Section:
     value = shown_metric(result.metric.partition("_")[2]).text(float(best[f"final_{result.metric}_mean"]))
     alt = f"Training loss and {unit_of(result.metric)} by epoch; the best at the end is {best['group']} with {value}."
     caption = _caption(result)
-    pictures: list[Picture] = [page.draw(build_curves(result, log=page.log, captioned=False), CURVES, alt, caption)]
+    pictures: list[Picture] = [
+        page.draw(build_curves(result, log=page.log, captioned=False, looks=page.looks), CURVES, alt, caption)
+    ]
     if result.several_rates:
         alt = f"Final {unit_of(result.metric)} against the learning rate of {', '.join(result.several_rates)}."
         pictures.append(page.draw(build_rates(result, log=page.log, captioned=False), RATES, alt, RATES_CAPTION))
