@@ -275,6 +275,23 @@ def sections_of(origins: Path, kind: str) -> dict[str, Any]:
 KINDS = ("fine-tuned", "distilled", "hinted")
 
 
+@pytest.mark.parametrize("kind", ["fine-tuned", "hinted"])
+def test_methods_that_take_the_data_whole_leave_frozen_layers_alone(origins: Path, tmp_path: Path, kind: str) -> None:
+    sections = sections_of(origins, kind)
+    given = sections.pop("training") | {"batch_size": 48}
+    if kind == "fine-tuned":
+        given["frozen"] = ["linear1", "norm1", "norm2"]  # statistics of batches are no function of the parameters
+    else:
+        sections["model"] = {"name": "mlp", "hidden": [7, 5]}
+    run = trained(tmp_path, "x", optimizer={"name": "lbfgs"}, training=given, **sections)
+    first, last = run.checkpoint("first").state(), run.checkpoint().state()
+    learned = ["linear1.weight", "linear1.bias"] if kind == "hinted" else ["linear2.weight", "linear2.bias",
+               "output.weight", "output.bias"]  # fmt: skip
+    assert [name for name in last if name not in same(last, first)] == learned
+    rows = np.genfromtxt(run.metrics_file, delimiter=",", names=True)
+    assert rows["train_loss"][-1] < rows["train_loss"][0]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nets_from_nets_continue_to_the_same_bits(origins: Path, tmp_path: Path, kind: str) -> None:
     at_once = trained(tmp_path / "once", "x", **sections_of(origins, kind))

@@ -15,13 +15,12 @@ from scipy import stats
 
 from lossscape.config import Experiment
 from lossscape.errors import BadInput
-from lossscape.execution import Execution
 from lossscape.results import read_csv
 from lossscape.runs import Run
 from lossscape.studies.config import LARGE, DistillStudy, Opened
 from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, spread
+from lossscape.studies.training import trained
 from lossscape.text import number
-from lossscape.train.several import train_all
 
 SOURCE = "Hinton et al."
 ALONE = "alone"
@@ -57,12 +56,8 @@ def run_distill(
         plan = [(way, seed, _experiment(opened, study, home, device, (net, way, seed)))
                 for way in ways for seed in study.seeds]  # fmt: skip
         say(f"training {len(plan)} nets {net}")
-        experiments = [experiment for _, _, experiment in plan]
-        outcomes = train_all(experiments, home, Execution(device, quiet=quiet), title=net)
-        found += [
-            _at_its_end(net, way, seed, outcome.checked())
-            for (way, seed, _), outcome in zip(plan, outcomes, strict=True)
-        ]
+        runs = trained(opened, [experiment for _, _, experiment in plan], home, quiet)
+        found += [_at_its_end(net, way, seed, run) for (way, seed, _), run in zip(plan, runs, strict=True)]
     return judge_distillation(found, study), [_row(each) for each in found]
 
 
