@@ -11,7 +11,7 @@ from lossscape.figures.style import COLOURS, numbers, sheet, style
 
 ERRORS_CAPTION = (
     "Errors on the test split after the last epoch. A thin line joins the runs of one seed; the small nets of a seed "
-    "begin with the same values and see the same batches. Bars: the means."
+    "begin with the same values and see the same batches. Bars: the means. Each panel has its own scale."
 )
 
 
@@ -28,7 +28,7 @@ def build_errors(measures: pd.DataFrame, *, captioned: bool = True) -> Figure:
     ]
     caption = ERRORS_CAPTION if captioned else None
     figure, panel = sheet(max(4.5 * len(small), 6.0), 3.6, "Test errors", caption, key)
-    for axes, net in zip(panel.subplots(1, len(small), squeeze=False, sharey=True).flat, small, strict=True):
+    for axes, net in zip(panel.subplots(1, len(small), squeeze=False).flat, small, strict=True):
         own = measures[measures["net"].isin([large, net])]
         names = own["way"].where(own["net"] != large, f"{large} net")
         table = own.assign(name=names).pivot(index="seed", columns="name", values="test_errors")
@@ -40,9 +40,7 @@ def build_errors(measures: pd.DataFrame, *, captioned: bool = True) -> Figure:
         axes.hlines(table.mean().to_numpy(), places - 0.2, places + 0.2, color=COLOURS[0], linewidth=3, label="_mean")
         axes.set_xticks(places, list(table))
         axes.set_xlim(-0.5, len(places) - 0.5)
-        axes.set_ylim(bottom=0)
         axes.set_title(f"net {net}", size=10)
-        axes.label_outer()
-    panel.axes[0].set_ylabel("test errors in %")
-    numbers(panel.axes[0].yaxis)
+        axes.set_ylabel("test errors in %")
+        numbers(axes.yaxis)
     return figure
