@@ -12,7 +12,8 @@ from lossscape.execution import Execution
 from lossscape.files import check_writable, held, write_text
 from lossscape.metrics import MAXIMISED
 from lossscape.results import read_csv, write_csv
-from lossscape.runfiles import SWEEP, SWEEP_TABLE, RunFiles, cells_of, is_sweep
+from lossscape.runfiles import SWEEP, SWEEP_TABLE, cells_of, is_sweep
+from lossscape.runs import Run, standing
 from lossscape.sweeps.config import Cell, Opened
 from lossscape.train.several import Outcome, train_all, unfinished
 
@@ -68,7 +69,7 @@ def check_home(home: Path) -> None:
 def write_table(home: Path, cells: Sequence[Cell], outcomes: Sequence[Outcome]) -> None:
     """Write sweep.csv, a row for each cell with its values, how it ended and its metrics, and seconds.csv."""
     known = {each.run.name: each for each in outcomes}
-    rows = [_row(RunFiles(home / cell.name), cell, known.get(cell.name)) for cell in cells]
+    rows = [_row(Run(home / cell.name), cell, known.get(cell.name)) for cell in cells]
     seconds = [[row["run"], row.pop("seconds", None)] for row in rows]
     varied = [key for cell in cells for key in cell.values]
     columns = list(dict.fromkeys(["run", *varied, *(key for row in rows for key in row)]))
@@ -82,10 +83,10 @@ def _varied(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _row(run: RunFiles, cell: Cell, outcome: Outcome | None) -> dict[str, Any]:
+def _row(run: Run, cell: Cell, outcome: Outcome | None) -> dict[str, Any]:
     """A cell: last values of its metrics, and the best of those that are measured on a split."""
-    state = run.state().get("state", "") if outcome is None else outcome.state
-    row: dict[str, Any] = {"run": cell.name, **_varied(cell), "state": state or BEGUN}
+    state = (standing(run) if run.config_file.exists() else BEGUN) if outcome is None else outcome.state
+    row: dict[str, Any] = {"run": cell.name, **_varied(cell), "state": state}
     row["reason"] = outcome.why if outcome else ""
     table = read_csv(run.metrics_file, live=True) if run.metrics_file.exists() else None
     if table is None or table.empty:

@@ -92,7 +92,7 @@ def train_all(
         def done(amount: int) -> None:
             raise_if_stopped(stop)
             if amount:
-                progress.say(f"{finished} of {len(pending)} runs")
+                progress.say(f"run {finished + 1} of {len(pending)}")
                 progress.advance(amount)
 
         progress.announce(f"{title}: {len(pending)} of {len(runs)} runs to train in {home}")
