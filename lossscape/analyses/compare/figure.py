@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 from lossscape.analyses.compare.request import Drawing
 from lossscape.analyses.compare.result import (
@@ -47,6 +47,8 @@ from lossscape.text import number
 
 CURVES, RATES, TABLE, MARKDOWN = "curves.png", "rates.png", "table.png", "table.md"
 RATES_CAPTION = "Means over seeds, bars of one standard deviation; crosses where no run finished."
+LONGER = 5
+"""Times the epochs of the shortest curve, from which on epochs are drawn on a logarithmic scale."""
 MOST_LINES = 14
 """Groups that are drawn in one figure; of more each method at its best learning rate."""
 
@@ -143,6 +145,7 @@ def build_curves(result: Comparison, *, log: bool = False, captioned: bool = Tru
     figure, panel = sheet(10, 4.4, title, _caption(result) if captioned else None, key)
     for axes, name in zip(panel.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
         _draw_curves(axes, result, dict(zip(rows["group"], lines, strict=True)), name, log or name == "train_loss")
+        _epoch_axis(axes, result.curves[result.curves["group"].isin(rows["group"])])
     return figure
 
 
@@ -152,7 +155,9 @@ def _lines(result: Comparison, rows: pd.DataFrame, looks: Looks) -> list[dict[st
     if looks.runs and len(rows) > 1 and (rows["runs"] == 1).all():
         run_of = dict(zip(result.runs["group"], result.runs["run"], strict=True))
         return looks.lines([str(run_of[group]) for group in rows["group"]], points)
-    return [line_style(index, count) for index, count in enumerate(points)]
+    return [  # markers alike for all, so that no two lines have the same look
+        line_style(index, min(points)) | {"markevery": max(count // 12, 1)} for index, count in enumerate(points)
+    ]
 
 
 def _named(row: "pd.Series[Any]") -> str:
@@ -173,8 +178,18 @@ def _draw_curves(axes: Axes, result: Comparison, lines: Mapping[str, Mapping[str
         axes.fill_between(own["epoch"], low, mean + std, alpha=0.18, lw=0, color=look["color"], label=label)
         drawn.append(mean)
     scale.set_up(axes, drawn, log)
+
+
+def _epoch_axis(axes: Axes, curves: pd.DataFrame) -> None:
     axes.set_xlabel("epoch")
-    numbers(axes.xaxis, 8, digits=9, integer=True)
+    lasts = curves.groupby("group")["epoch"].max()
+    if lasts.max() <= LONGER * max(lasts.min(), 1):
+        numbers(axes.xaxis, 8, digits=9, integer=True)
+        return
+    axes.set_xscale("symlog", linthresh=1, linscale=0.5)  # or the shortest would be a stroke at the left
+    axes.set_xlim(0, 1.15 * float(lasts.max()))
+    axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=[1.0, 2.0, 5.0]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
 
 
 class Scale:
