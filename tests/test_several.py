@@ -62,10 +62,12 @@ def test_what_is_finished_is_left_alone_and_what_was_begun_is_continued(tmp_path
     train(wanted[0], tmp_path)
     train(wanted[1], tmp_path, until=1)
     left = (tmp_path / "a" / "environment.json").read_bytes()
+    (tmp_path / "a" / f".state.json.{2**22 + 1}.part").touch()  # of a process that was killed; no number is as large
     whole = train_all(wanted, tmp_path / "whole")
     for one, other in zip(train_all(wanted, tmp_path), whole, strict=True):
         assert metrics(one.checked()) == metrics(other.checked())
     assert (tmp_path / "a" / "environment.json").read_bytes() == left
+    assert not list((tmp_path / "a").glob(".*.part"))
     longer = [experiment("a", training={"epochs": 3, "batch_size": 5})]
     assert [row["epoch"] for row in metrics(train_all(longer, tmp_path)[0].run)] == ["0", "1", "2", "3"]
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from lossscape import yamlfile
 from lossscape.config import Experiment, config_of, lay_over, merged
 from lossscape.errors import BadInput, one_of
-from lossscape.families import Count, Fraction, NonNegative, Probability, Rate, Section, Seed
+from lossscape.families import FITS, Count, Fraction, NonNegative, Probability, Rate, Section, Seed
 from lossscape.refusals import all_errors
 from lossscape.runs import Run
 
@@ -158,9 +158,9 @@ class DistillStudy(Study):
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
     temperatures: Annotated[list[Rate], Field(min_length=1), AfterValidator(_once)]
     """At each of which the other nets learn from the large one."""
-    weight: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    weight: Annotated[float, Field(gt=0.0, le=1.0), FITS] = 0.9
     """Of the large net's outputs, the rest being that of the labels: `teacher.weight`."""
-    level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+    level: Annotated[float, Field(gt=0.0, lt=1.0), FITS] = 0.95
     """Of the intervals by which statements are judged."""
     varied = (*Study.varied, "seed", "teacher", "teacher.run", "teacher.temperature", "teacher.weight")
 
