@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill study-init check bench bench-landscapes bench-curvature bench-training bench-sweeps faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill study-init study-race check bench bench-landscapes bench-curvature bench-training bench-sweeps faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -65,6 +65,9 @@ study-distill: $(VENV)/.user  ## a small net that learns from a large one, and a
 
 study-init: $(VENV)/.dev  ## initial values, and which units stay equal: SCALE=smoke|laptop|full
 	$(LOSSSCAPE) study configs/studies/initial.yaml --scale $(SCALE) --workers 2 $(ARGS)
+
+study-race: $(VENV)/.user  ## which methods leave saddles: SCALE=smoke|laptop|full
+	$(LOSSSCAPE) study configs/studies/race.yaml --scale $(SCALE) $(ARGS)
 
 study-optimizers: $(VENV)/.dev  ## methods side by side, and MNIST at 95 to 97 %: SCALE=smoke|laptop|full
 	$(LOSSSCAPE) study configs/studies/optimizers.yaml --scale $(SCALE) --workers 2 $(ARGS)

@@ -36,6 +36,7 @@ from lossscape.studies.initial import keeps_size, learn_less, stay_equal
 from lossscape.studies.interpolation import Line, bends, falls, likeness
 from lossscape.studies.minimum import judge_epochs, judge_surfaces, train_net
 from lossscape.studies.page import write_study_report
+from lossscape.studies.race import leaves
 from lossscape.studies.run import run_study
 from lossscape.studies.statements import (
     FAILS,
@@ -235,6 +236,22 @@ def test_statements_about_the_size_of_activations(he: float, xavier: float, verd
     assert f"by a factor {he:.3g} ± 0 with he" in keeps_size(result).evidence
 
 
+def test_statements_about_saddles_that_methods_leave() -> None:
+    base = {"where": "saddles of nets", "run": "a", "noise": 0.0, "saddles": 5, "left": 5, "steps": 20.0}
+    rows = [base | {"seed": seed, "method": method} for seed in (0, 1) for method in ("sgd", "momentum", "adam")]
+    stays = [row | ({"left": 0, "steps": math.nan} if row["method"] == "sgd" else {}) for row in rows]
+    said = leaves(stays, "saddles of nets", 0.0)
+    assert said.verdict == HOLDS
+    assert said.evidence == (
+        "sgd left 0 of 10; momentum left 10 of 10, median 20 steps; adam left 10 of 10, median 20 steps; 2 seeds"
+    )
+    assert leaves([*stays[:3], *rows[3:]], "saddles of nets", 0.0).verdict == PARTLY
+    assert leaves(rows, "saddles of nets", 0.0).verdict == FAILS
+    assert leaves([row | {"left": 4} for row in rows], "saddles of nets", 0.0).verdict == FAILS
+    assert leaves([row | {"saddles": 0, "left": 0} for row in rows], "saddles of nets", 0.0).verdict == OPEN
+    assert leaves(stays, "saddles of nets", 0.1).verdict == OPEN
+
+
 def test_statements_about_distilled_nets() -> None:
     study = Opened(CONFIGS / "distill.yaml", "laptop").study
     assert isinstance(study, DistillStudy)
@@ -411,7 +428,7 @@ class Done(NamedTuple):
     page: Path
 
 
-STATED = {"interpolation": 11, "minimum": 11, "curvature": 4, "distill": 4, "initial": 3}
+STATED = {"interpolation": 11, "minimum": 11, "curvature": 4, "distill": 4, "initial": 3, "race": 3}
 """Statements of each study at the smoke scale."""
 
 
@@ -419,7 +436,7 @@ STATED = {"interpolation": 11, "minimum": 11, "curvature": 4, "distill": 4, "ini
     scope="module",
     params=[
         "interpolation",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("minimum", "curvature", "distill", "initial")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("minimum", "curvature", "distill", "initial", "race")),
     ],
 )
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:

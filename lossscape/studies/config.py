@@ -230,8 +230,39 @@ class InitialStudy(Study):
     varied = (*Study.varied, "training.epochs", "model.init", "model.activation")
 
 
+class RaceStudy(Study):
+    """Which methods leave saddles, of a function and of nets: `lossscape race`."""
+
+    study: Literal["race"]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    """Of the nets, and of the noise on the function."""
+    methods: Annotated[list[dict[str, Any]], Field(min_length=2)]
+    """Optimizers, plain descent first."""
+    steps: Count = 300
+    surface_noise: Annotated[list[NonNegative], Field(min_length=1), AfterValidator(_once)]
+    """As of --noise, on the function."""
+    noise: Annotated[list[NonNegative], Field(min_length=1), AfterValidator(_once)]
+    """As of --noise, from saddles of nets."""
+    displace: NonNegative = 1e-4
+    """As of --displace."""
+    displacements: Annotated[int, Field(ge=0)] = 1
+    """As of `lossscape saddles`."""
+    weight_decay: Literal["exclude", "include"] = "include"
+    curvature: NonNegative = 0.0
+    """Saddles of nets count whose most negative eigenvalue is at least so large in size."""
+    varied = (*Study.varied, "seed")
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the methods."""
+        return [str(method.get("name")) for method in self.methods]
+
+
 STUDIES: dict[
-    str, type[InterpolationStudy | MinimumStudy | CurvatureStudy | DistillStudy | OptimizersStudy | InitialStudy]
+    str,
+    type[
+        InterpolationStudy | MinimumStudy | CurvatureStudy | DistillStudy | OptimizersStudy | InitialStudy | RaceStudy
+    ],
 ] = {
     "interpolation": InterpolationStudy,
     "minimum": MinimumStudy,
@@ -239,6 +270,7 @@ STUDIES: dict[
     "distill": DistillStudy,
     "optimizers": OptimizersStudy,
     "initial": InitialStudy,
+    "race": RaceStudy,
 }
 
 

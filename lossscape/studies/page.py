@@ -37,8 +37,8 @@ DESCENT_MEASURES = {
     "late_mean": "late mean", "late_share": "late share in the band", "late_loss_last": "last training loss",
 }  # fmt: skip
 TEXT = (
-    "net", "way", "method", "activation", "scheme", "state", "start", "dropout", "folder", "monotone", "run", "trains",
-    UNRESOLVED,
+    "net", "way", "where", "method", "activation", "scheme", "state", "start", "dropout", "folder", "monotone", "run",
+    "trains", UNRESOLVED,
 )  # fmt: skip
 
 
@@ -241,6 +241,24 @@ def _initial(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page:
     )
 
 
+def _race(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
+    rows = []
+    for (where, noise, method), own in measures.groupby(["where", "noise", "method"], sort=False):
+        counted, left = int(own["saddles"].sum()), int(own["left"].sum())
+        steps = number(float(own["steps"].median())) if left else "–"
+        rows.append([f"{where}, noise {noise:g}, {method}", f"{counted:,}", f"{left:,}", steps])
+    caption = f"Saddles that count, those left in {settings['steps']:,} steps, and the median of their steps."
+    return Section(
+        title=f"Study of methods at saddles, scale {settings['scale']}",
+        parts=[_statements(home), Table(rows, ["where, noise, method", "saddles", "left", "steps"], caption)],
+        files=_files(home, page),
+    )
+
+
+def _runs_raced(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
+    return [RunFiles(home / name) for name in dict.fromkeys(measures["run"]) if name]
+
+
 FRONTS = {
     "interpolation": (_runs_of_lines, _interpolation),
     "minimum": (_runs_tried, _minimum),
@@ -248,6 +266,7 @@ FRONTS = {
     "distill": (_runs_of_first_seed, _distill),
     "optimizers": (_runs_tried, _optimizers),
     "initial": (_runs_tried, _initial),
+    "race": (_runs_raced, _race),
 }
 """By kind of study: its runs, and what stands before them on the page."""
 BRIEF = ("optimizers", "initial")

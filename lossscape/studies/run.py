@@ -13,6 +13,7 @@ from lossscape.studies.config import (
     MinimumStudy,
     Opened,
     OptimizersStudy,
+    RaceStudy,
     Study,
 )
 from lossscape.studies.curvature import run_curvature
@@ -21,6 +22,7 @@ from lossscape.studies.initial import run_initial
 from lossscape.studies.interpolation import run_interpolation
 from lossscape.studies.minimum import run_minimum
 from lossscape.studies.optimizers import run_optimizers
+from lossscape.studies.race import run_race
 from lossscape.studies.statements import STUDY, Say, Statement, begin_study, end_study
 
 RUNNERS: dict[type[Study], Callable[..., tuple[list[Statement], list[dict[str, Any]]]]] = {
@@ -30,6 +32,7 @@ RUNNERS: dict[type[Study], Callable[..., tuple[list[Statement], list[dict[str, A
     DistillStudy: run_distill,
     OptimizersStudy: run_optimizers,
     InitialStudy: run_initial,
+    RaceStudy: run_race,
 }
 
 
