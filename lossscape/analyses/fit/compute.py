@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -144,7 +145,7 @@ class Outputs:
     classes: bool
     """Whether outputs are logits, whose probabilities are the values."""
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many outputs the net has."""
         return int(self.objective.outputs()[:1].numel())
