@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import numbers
+from benchmarks.sweeps import __main__ as sweeps
 from benchmarks.training import __main__ as training
 from benchmarks.training import measure, sides
 from benchmarks.training.rows import BATCH, ROWS, Row
@@ -119,3 +120,29 @@ def test_a_measurement_in_a_process_of_its_own(tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     assert answer["rate"] > 0
     assert 1e7 < answer["memory"] < 5e9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "apart", "code"), [((10.0, 5.9), 0.0, 0), ((10.0, 6.1), 0.0, 1), ((10.0, 5.0), 0.1, 1)]
+)
+def test_the_benchmark_of_sweeps_judges_time_and_numbers(
+    seconds: tuple[float, float],
+    apart: float,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sweeps, "measured", lambda side, file, home: seconds[list(sweeps.SIDES).index(side)])
+    monkeypatch.setattr(sweeps, "differences", lambda folder: apart)
+    assert sweeps.main(["--rounds", "1"]) == code
+    assert ("missed" in capsys.readouterr().out) == (code == 1)
+
+
+@pytest.mark.slow
+def test_both_sides_of_the_benchmark_of_sweeps_train_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "FREED", ())  # threads that wait for one another on a busy machine take minutes
+    file = sweeps.write(tmp_path, 2, 1)
+    assert all(sweeps.measured(side, file, tmp_path / side) > 0 for side in sweeps.SIDES)
+    runs = [sorted(path.name for path in (tmp_path / side / "workers").glob("seed-*")) for side in sweeps.SIDES]
+    assert runs == [["seed-0", "seed-1"]] * 2
+    assert sweeps.differences(tmp_path) < sweeps.TOLERANCE

@@ -29,6 +29,8 @@ CONFIG: dict[str, Any] = {
     "training": {"epochs": 60, "batch_size": 50, "checkpoint_every": 0},
     "device": "cpu",
 }
+FREED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Taken out of the environment, so that torch has its default."""
 SIDES = {"serial": "one after the other", "workers": "--workers 2"}
 SERIAL = """
 import sys
@@ -83,7 +85,7 @@ def measured(side: str, file: Path, home: Path) -> float:
         words = ["-c", SERIAL, str(file), str(home / "workers")]
     else:
         words = ["-m", "lossscape", "sweep", str(file), "--runs", str(home), "--workers", "2", "--quiet"]
-    free = {key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    free = {key: value for key, value in os.environ.items() if key not in FREED}
     begun = time.perf_counter()
     done = subprocess.run([sys.executable, *words], cwd=ROOT, env=free, stdout=subprocess.DEVNULL)
     if done.returncode:
