@@ -15,7 +15,7 @@ from lossscape.config import Experiment, config_of
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate.rows import Done, Key, Meter, Row
 from lossscape.execution import Execution
-from lossscape.files import sweep
+from lossscape.files import held
 from lossscape.manifest import read_bytes
 from lossscape.progress import Progress
 from lossscape.results.table import AGAIN, computed, raise_if_stopped
@@ -76,7 +76,8 @@ def train_all(
     runs = [Run(home / each.name) for each in experiments]
     found = {index: Outcome(run, FINISHED) for index, run in enumerate(runs)}
     for index in found.keys() - pending:
-        sweep(runs[index].path)  # of what a kill left behind when all was done
+        with held(runs[index].path, "training"):  # ends what a kill or a full disk broke off when all was done
+            pass
     if not pending:
         return list(found.values())
     source = Trainings([experiments[index] for index in pending], home, execution.overwrite)
