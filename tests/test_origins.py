@@ -18,6 +18,7 @@ from lossscape.analyses.curvature.result import read as read_curvature
 from lossscape.analyses.minimum.result import read as read_minimum
 from lossscape.config import Teacher, experiment_from
 from lossscape.errors import BadInput
+from lossscape.figures.facts import facts_of
 from lossscape.report import write_report
 from lossscape.runs import Run
 from lossscape.train import train
@@ -329,3 +330,4 @@ def test_analyses_take_nets_from_nets(origins: Path, tmp_path: Path, kind: str) 
     spectrum = read_curvature(curvature(last, largest=1, smallest=0, vectors=0, trace_vectors=6))
     assert spectrum.table["converged"].tolist() == [1]
     assert write_report([run], tmp_path / "report").is_file()
+    assert facts_of(run).loss == ("squared error of a hidden layer" if kind == "hinted" else "cross_entropy")

@@ -48,6 +48,10 @@ class Facts:
         return metrics_of(self.metrics)
 
 
+HINT = "squared error of a hidden layer"
+"""The loss of a run that learns what a hidden layer of its teacher says, whatever its config calls the loss."""
+
+
 def facts_of(run: RunFiles) -> Facts:
     """Read config.yaml, environment.json, state.json and metrics.csv. Raises BadInput for one that is none."""
     config, environment, state = yamlfile.read(run.config_file).data, run.environment(), run.state()
@@ -62,6 +66,7 @@ def facts_of(run: RunFiles) -> Facts:
         data = _data(config["dataset"], environment.get("data") or {})
         model = _model(config["model"] or {"name": "a model that the config does not name"})
         parameters = (environment.get("model") or {}).get("parameters")
+        hint = (config.get("teacher") or {}).get("hint")
         size = "" if parameters is None else f" ({parameters:,} parameters)"
         batch = f", batch {training['batch_size']}" if training.get("batch_size") is not None else ""
         return Facts(
@@ -72,7 +77,7 @@ def facts_of(run: RunFiles) -> Facts:
             parameters=parameters,
             optimizer=optimizer,
             words=f"{data}, {model}{size}, {optimizer}{batch}, {config.get('precision', 'fp32')}",
-            loss=str((config.get("loss") or {}).get("name", "cross_entropy")),
+            loss=HINT if hint else str((config.get("loss") or {}).get("name", "cross_entropy")),
             epochs_done=0 if metrics.empty else int(metrics["epoch"].iloc[-1]),
             epochs=training.get("epochs"),
             metrics=metrics,
