@@ -811,6 +811,7 @@ RACES = {
     "data_of_a_formula": case("race saddle --samples 20", "is a formula, without data or directions"),
     "window": case("race saddle --range 1 2", "its saddle, (0, 0), has to lie in the range"),
     "no_saddles": case("race runs/digits --saddles nowhere", "nowhere"),
+    "displaced": case("race runs/digits --displace 0.1", "--saddles methods begin; give both"),
     "report_of_nothing": case("report data", "no such run"),
 }
 CASES = {

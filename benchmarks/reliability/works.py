@@ -159,6 +159,7 @@ WORKS = {
         "curvature runs/b --all --largest 1 --smallest 0 --vectors 0 --trace-vectors 6", share=0.5
     ),
     "saddles": Work("saddles runs/smooth --displacements 1 --sizes 0.5 --newton-steps 5", share=0.5),
+    "saddles kept": Work("saddles runs/smooth --displacements 1 --sizes 0.5 --newton-steps 40 --keep", share=0.25),
     "race": Work("race himmelblau --starts 2 --methods sgd,adam --steps 200 --frames 2", "fresh", share=0.5),
     "race in a plane": Work("race runs/a --grid 3 --samples 30 --methods sgd --steps 5 --frames 2", share=0.5),
     "sharpness": Work("sharpness runs/a --seeds 2 --ascent-steps 3 --pairs 2 --rho 0.1 --adaptive-rho 1", share=0.5),

@@ -39,8 +39,8 @@ LEAVE = 1.0
 """The distance at which the saddle of a surface is left."""
 DRAWN = 0.8
 """The part of the window that starts are drawn from."""
-FINE = (101, 101)
-"""The grid of a surface that takes no time."""
+GRID, FINE = (51, 51), (101, 101)
+"""The usual grids of a run's plane, and of a function, which takes no time."""
 
 
 def compute(request: Request, execution: Execution) -> Path:
@@ -101,9 +101,11 @@ def _on_formula(request: Request, surface: Surface) -> Course:
         "surface": {"name": surface.name, "formula": surface.formula, "scale": "log" if surface.steep else "linear"},
         **settings_of(request, methods, starts, steps),
         **_ranges(window),
+        **({"grid": list(request.grid)} if request.grid else {}),
     }
     words = [surface.name, *words_of(replace(request, steps=None if steps == surface.steps else steps))]
-    points = grid_points(FINE, *window)
+    columns, rows = request.grid or FINE
+    points = grid_points((columns, rows), *window)
     x, y = torch.tensor(points, dtype=torch.float64).T
     losses = surface.function(x, y).tolist()
     return Course(
@@ -119,7 +121,7 @@ def _in_plane(request: Request, execution: Execution, centre: Point) -> Course:
     problem = problem_of(centre, request.measured, execution.device)
     direction = choose(centre, 2, request.asked)
     plane = landscape.Request(
-        centre, grid=request.grid, ranges=request.ranges, asked=request.asked, measured=request.measured
+        centre, grid=request.grid or GRID, ranges=request.ranges, asked=request.asked, measured=request.measured
     )
     surface = read_surface(landscape.compute(plane, execution, landscape.Shared(problem)))
     window = tuple((float(low), float(high)) for low, high in (surface.settings[f"{axis}_range"] for axis in "xy"))

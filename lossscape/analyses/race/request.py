@@ -28,7 +28,7 @@ EXECUTION = ("device", "workers", "scheduler", "overwrite", "quiet")
 RIDGE = "ridge"
 STEPS = 100
 """Of a run's net, where none are given."""
-STARTS = 3
+STARTS, DISPLACE = 3, 1e-4
 _COMMA = re.compile(r",(?![^\[]*\])")
 Start = tuple[float, float] | str
 """Coordinates, or RIDGE."""
@@ -124,8 +124,9 @@ class Request:
                       word="tolerance-{:g}")
     ] = 0.01  # fmt: skip
     grid: Annotated[
-        tuple[int, ...], Option("Points an axis of the surface that is drawn.", "N|NxM", given=str)
-    ] = (51, 51)  # fmt: skip
+        tuple[int, ...] | None,
+        Option("Points an axis of the surface that is drawn: 51 of a run, 101 of a function.", "N|NxM", given=str),
+    ] = None
     ranges: Annotated[Ranges, Embedded(help={"range": "Of both axes: the surface's usual window."})] = Ranges()
     asked: Annotated[Asked, Embedded(leave=("seed",))] = Asked()
     directions_seed: Annotated[int, Option("Of random directions of a run's plane.", least=0)] = 0
@@ -137,7 +138,7 @@ class Request:
     displace: Annotated[
         float, Option("With --saddles: how far from them, as a part of ‖θ‖; 0: exactly there.", least=0, most=1,
                       word="displaced-{:g}")
-    ] = 1e-4  # fmt: skip
+    ] = DISPLACE  # fmt: skip
     home: Annotated[str, Option("Folder that holds races of functions, in races/.", "FOLDER", "--runs")] = "runs"
     measured: Annotated[
         Measured,
@@ -156,7 +157,10 @@ class Request:
         object.__setattr__(self, "start", tuple(map(start_of, (start,) if one else start)))
         if self.start and self.starts:
             raise BadInput("--start gives where methods begin, --starts draws it: choose one")
-        object.__setattr__(self, "grid", grid_of(self.grid))
+        if self.grid is not None:
+            object.__setattr__(self, "grid", grid_of(self.grid))
+        if self.displace != DISPLACE and not self.saddles:
+            raise BadInput("--displace: is how far from the saddles of --saddles methods begin; give both")
         object.__setattr__(self, "asked", replace(self.asked, seed=self.directions_seed))
 
 

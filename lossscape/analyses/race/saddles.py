@@ -34,8 +34,10 @@ FAR = 10.0
 
 def from_saddles(request: Request, execution: Execution, run: Point) -> Course:
     """A race from every kept saddle, some eigenvalue of whose Hessian is negative. Raises BadInput."""
-    if request.start or request.asked != Asked() or request.ranges.spans != (None, None):
-        raise BadInput("--saddles: methods descend in all parameters, so leave --start, ranges and directions out")
+    if request.start or request.grid or request.asked != Asked() or request.ranges.spans != (None, None):
+        raise BadInput(
+            "--saddles: methods descend in all parameters, so leave --start, --grid, ranges and directions out"
+        )
     found = read_saddles(Path(str(request.saddles)))
     kept = [(row, Checkpoint(file)) for row, file in found.files() if row["negative"] > 0 and file.exists()]
     if not kept:
