@@ -79,6 +79,7 @@ OWN_TO_A_CALL: dict[str, Callable[[bytes], Any]] = {
     "environment.json": _without("started", "command", "resumed"),
     "engine.json": _without("seconds_per_point", "predicted_seconds", "tried", "chosen"),
     "metrics.csv": _metrics,
+    "seconds.csv": _metrics,
     "resume.pt": _resume,
     "index.html": _page,
     "digests.jsonl": _digests,

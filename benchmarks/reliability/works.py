@@ -78,18 +78,6 @@ learning_rates: [0.5]
 experiment: {optimizer: {name: sgd, lr: 0.5}, model: {dropout: 0.0}}
 scales: {tiny: {experiment: {training: {epochs: 2, batch_size: 120}}}}
 """
-OPTIMIZERS = """\
-study: optimizers
-nets: {a: b.yaml, other: b.yaml}
-compared: a
-methods:
-  sgd: {optimizer: {name: sgd}, learning_rates: [0.05, 0.1]}
-  adam: {optimizer: {name: adam, lr: 0.01}}
-seeds: [0]
-judged_seeds: [0]
-until: [test_accuracy=0.5]
-scales: {tiny: {experiment: {training: {epochs: 1}}}}
-"""
 SWEEP = """\
 name: swept
 base: b.yaml
@@ -175,7 +163,6 @@ WORKS = {
     "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
     "study minimum": Work("study minimum.yaml --scale tiny", "fresh", share=0.25),
     "study curvature": Work("study curvature.yaml --scale tiny", "fresh", share=0.25),
-    "study optimizers": Work("study optimizers.yaml --scale tiny", "fresh", share=0.25),
     "sweep": Work("sweep swept.yaml", "fresh"),
     "sweep workers": Work("sweep swept.yaml --workers 2", "fresh", workers=True, share=0.25),
     "runs": Work("runs", share=0.25),
@@ -210,7 +197,7 @@ def prepare(folder: Path, processes: Processes) -> dict[str, Path]:
     texts: dict[str, Any] = {f"{name}.yaml": text for name, text in CONFIGS.items()}
     texts |= {"own.py": OWN, "adopted.yaml": ADOPTED}
     texts |= {"interpolation.yaml": INTERPOLATION, "minimum.yaml": MINIMUM, "curvature.yaml": CURVATURE}
-    texts |= {"optimizers.yaml": OPTIMIZERS, "swept.yaml": SWEEP}
+    texts |= {"swept.yaml": SWEEP}
     for name, text in texts.items():
         (fresh / name).write_text(text)
     shutil.copytree(fresh, trained)
