@@ -103,7 +103,7 @@ def test_surfaces_are_what_is_said_of_them(name: str) -> None:
 
 
 def descended(name: str, **options: Any) -> Race:
-    return race_of(surface=name, **options)
+    return race_of(**{"surface": name, "grid": 3} | options)
 
 
 def race_of(**options: Any) -> Race:
@@ -185,7 +185,7 @@ def test_what_diverges_is_marked_and_ends(tmp_path: Path) -> None:
 
 
 def test_gone_on_with_from_what_a_kill_leaves(tmp_path: Path) -> None:
-    asked = {"methods": "sgd,adam", "starts": 2, "steps": 8, "runs": str(tmp_path), "noise": 0.1}
+    asked = {"methods": "sgd,adam", "starts": 2, "steps": 8, "runs": str(tmp_path), "noise": 0.1, "grid": 3}
     folder = race(surface="himmelblau", **asked)
     whole = (folder / "paths.csv").read_bytes()
     lines = whole.splitlines(keepends=True)
