@@ -170,7 +170,10 @@ class Race(Result):
                 "diverged: no longer a number, or a thousand windows away."
             )
         away = "a tenth of ‖θ‖" if self.whole else number(goal.leave[0])
-        return f"left: {away} away from the saddle and below its loss; stays: still nearer after {steps}; never: as far, not below."
+        return (
+            f"left: {away} away from the saddle and below its loss; stays: still nearer after {steps}; never: as far, "
+            "not below."
+        )
 
 
 def outcome_counts(rows: pd.DataFrame) -> str:
