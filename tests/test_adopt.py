@@ -156,6 +156,7 @@ def test_overwrite_begins_anew(place: Path, cli: Callable[..., Answer]) -> None:
     assert [checkpoint.epoch for checkpoint in Run("runs/digits").checkpoints()] == [7]
 
 
+@pytest.mark.slow
 def test_killed_at_any_file_it_continues(place: Path, cli: Callable[..., Answer], processes: Processes) -> None:
     """Each time at a later one of the moments around its writes, until it gets through."""
     assert cli("adopt", "adopted.yaml", "ck/*.pt", "--name", "whole").code == 0

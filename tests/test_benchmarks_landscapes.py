@@ -341,6 +341,7 @@ def test_wrong_words_are_refused(words: list[str]) -> None:
     assert stop.value.code == 2
 
 
+@pytest.mark.slow
 def test_a_worker_in_a_process_of_its_own(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from benchmarks.landscapes import __main__\n"

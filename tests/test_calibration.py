@@ -138,7 +138,8 @@ def test_blocks_are_short() -> None:
     assert in_blocks(stacked, 0.1).points == 5
 
 
-@pytest.mark.parametrize("kind", [pytest.param(nn.GELU, marks=pytest.mark.slow), nn.ReLU])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [nn.GELU, nn.ReLU])
 def test_compiled_forward_passes_give_the_same(kind: Callable[[], nn.Module]) -> None:
     if not compiler(torch.device("cpu")):
         pytest.skip("no C++ compiler on this machine")

@@ -242,6 +242,7 @@ def test_a_worker_that_lost_the_work_gets_it_again(shared: Cluster) -> None:
     assert sorted(found) == list(range(30))
 
 
+@pytest.mark.slow
 def test_a_block_that_kills_and_one_that_raises_fail_alone(shared: Cluster) -> None:
     found: dict[int, Any] = {}
     work = Answers(0.01, kills={5.0}, raises={7.0})
@@ -354,9 +355,8 @@ def is_alive(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.parametrize(
-    ("number", "count"), [(signal.SIGTERM, 1), pytest.param(signal.SIGKILL, 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "count"), [(signal.SIGTERM, 1), (signal.SIGKILL, 2)])
 def test_workers_go_with_their_driver(number: signal.Signals, count: int, tmp_path: Path) -> None:
     driver, workers = start_driver(tmp_path / "driver", count)
     assert all(map(is_alive, workers))
@@ -396,6 +396,7 @@ def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_scheduler_of_the_user(scheduler_file: Path) -> None:
     wait_for(scheduler_file.exists)
     case = MODEL_CASES["mlp_batch_norm_prelu"]

@@ -273,6 +273,7 @@ def tables(run: Run) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in TABLES}
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_with(processes: Processes, small: Run, tmp_path: Path) -> None:
     """Within the eigenvalues of the second checkpoint, before its trace, and within a vector of the density."""
     run = Run(tmp_path / "small")
@@ -330,6 +331,7 @@ def test_an_adopted_run(small: Run, cli: Cli, tmp_path: Path, monkeypatch: pytes
     assert "names no optimizer" in cli("curvature", "runs/mine", "--weight-decay", "include").err
 
 
+@pytest.mark.slow
 def test_matrices_of_curvlinops(small: Run, truth: tuple[Tensor, Tensor, float]) -> None:
     pytest.importorskip("curvlinops", exc_type=ImportError)
     objective = problem_of(point_of(str(small.path)), FP64).objectives()["train"]

@@ -31,9 +31,15 @@ def blocks(page: Path, language: str) -> list[str]:
 
 DRAWN = ("figures.md",)
 """Pages whose figures are drawn; of the others each analysis's own tests draw them."""
+QUICK = ("README.md", "sweeps.md", "race.md", "initial-values.md", "distillation.md")
+"""Pages that are run by the fast tests; the others take a minute together."""
 
 
-@by_page
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=() if page.name in QUICK else pytest.mark.slow) for page in PAGES],
+    ids=lambda page: page.name,
+)
 def test_commands_and_python_run(
     page: Path,
     cli: Callable[..., tuple[int, str, str]],

@@ -192,7 +192,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("where", ["modules", "callback", "end"])
+@pytest.mark.parametrize("where", ["modules", "callback", pytest.param("end", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_while_modules_are_imported(place: Path, number: signal.Signals, where: str) -> None:
     """In a callback an exception ends nothing; when the interpreter ends, all is done."""

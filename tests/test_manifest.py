@@ -237,7 +237,8 @@ print(kills)
 """
 
 
-@pytest.mark.parametrize("torn", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("torn", [False, True])
 def test_a_kill_at_any_operation_leaves_no_file_that_looks_changed(tmp_path: Path, torn: bool) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", WORK, str(tmp_path), *(["torn"] if torn else [])],

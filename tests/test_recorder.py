@@ -290,6 +290,7 @@ for epoch in range(3):
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_file_the_loop_can_be_run_again(place: Path, processes: Processes) -> None:
     """Each time at a later one of the moments around its writes, until it gets through."""
     Path("loop.py").write_text(LOOP)

@@ -96,6 +96,7 @@ def victim(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Vi
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_training_is_healed_and_what_differs_is_told(victim: Victim) -> None:
     assert victim.operations > 50
     results = [victim.case(0, number) for number in range(3)]

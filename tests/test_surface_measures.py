@@ -137,7 +137,7 @@ def test_rounding_of_single_precision_on_a_fine_grid_is_seen_as_such() -> None:
     assert measured(lambda x, y: losses, n=21).convex_fraction < 0.5
 
 
-@pytest.mark.parametrize("n", [11, 101, 1001])
+@pytest.mark.parametrize("n", [11, 101, pytest.param(1001, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("curvature", [1e-6, 1e-3, 1.0])
 def test_the_least_curvature_counts_on_every_grid(n: int, curvature: float) -> None:
     assert measured(lambda x, y: 2 + curvature * (x**2 + y**2), n=n).convex_fraction == 1
