@@ -119,7 +119,7 @@ WRONG = {
     "name: s\nbase: {}\nproduct: {seed: []}\n": "3:11: product.seed",
     "name: s\nbase: {}\nproduct: {name: [a]}\n": "name: every run is named after its values",
     "name: s\nbase: {}\nzip: {seed: [0], training.epochs: [1, 2]}\n": "seed has 1, training.epochs has 2",
-    "name: s\nbase: {}\nzip: {seed: [0]}\nproduct: {seed: [0]}\n": "seed stands in product and in zip",
+    "name: s\nbase: {}\nzip: {seed: [0]}\nproduct: {seed: [0]}\n": "zip: seed stands in product too",
     "name: s\nbase: {}\nproduct: {seed: [0]}\ncases: {a: {product: {seed: [0]}}}\n": "seed is varied there and for all",
     "name: s/t\nbase: {}\nproduct: {seed: [0]}\n": "1:1: name: a run name",
     "name: s\nbase: {}\nprodukt: {seed: [0]}\n": "did you mean 'product'",

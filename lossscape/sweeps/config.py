@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from lossscape import usercode, yamlfile
 from lossscape.config import Experiment, Name, experiment_from, lay_over, merged, origin_of
@@ -59,14 +59,15 @@ class Varied(Section):
                 raise whole_message(f"{key}: write keys as in optimizer.lr")
         return given
 
-    @model_validator(mode="after")
-    def _lists_fit(self) -> "Varied":
-        if len({len(values) for values in self.zip.values()}) > 1:
-            lengths = ", ".join(f"{key} has {len(values)}" for key, values in self.zip.items())
-            raise whole_message(f"zip: lists of one length are taken value by value, and {lengths}")
-        if both := self.product.keys() & self.zip.keys():
-            raise whole_message(f"{min(both)} stands in product and in zip")
-        return self
+    @field_validator("zip")
+    @classmethod
+    def _lists_fit(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if len({len(values) for values in given.values()}) > 1:
+            lengths = ", ".join(f"{key} has {len(values)}" for key, values in given.items())
+            raise whole_message(f"lists of one length are taken value by value, and {lengths}")
+        if both := given.keys() & info.data.get("product", {}).keys():
+            raise whole_message(f"{min(both)} stands in product too")
+        return given
 
     @property
     def keys(self) -> list[str]:
