@@ -217,6 +217,7 @@ class Answers:
         return [(os.getpid(), *keys[0])]
 
 
+@pytest.mark.slow
 def test_what_a_killed_worker_had_is_done_again(shared: Cluster) -> None:
     told = len(shared.told)
     found: dict[int, Any] = {}
@@ -412,6 +413,7 @@ def test_a_scheduler_of_the_user(scheduler_file: Path) -> None:
         assert [has for _, has in cluster.client.run(worker.handshake, key).values()] == [False]  # it was dropped
 
 
+@pytest.mark.slow
 def test_work_of_several_pieces_travels_whole(scheduler_file: Path) -> None:
     class Long:
         def __init__(self) -> None:
@@ -426,6 +428,7 @@ def test_work_of_several_pieces_travels_whole(scheduler_file: Path) -> None:
         assert list(cluster.evaluate(Long(), PLANS[0], singles(1))) == [(0, [True])]
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer() -> None:
     assert cluster.CONNECT_SECONDS <= 10
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -508,6 +508,7 @@ def test_killed_around_the_last_files(
     assert_same_result(finished, undisturbed, "landscape", "surface.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("plan", "step"), [("factored", 4), ("stacked", 7)])
 def test_killed_again_and_again_while_evaluating(
     processes: Processes, undisturbed: Path, finished: Path, plan: str, step: int
@@ -639,12 +640,13 @@ def test_full_disk_while_evaluating(
 # --- where the program stands -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "code", "said"),
     [
-        pytest.param(">&-", 0, "", marks=pytest.mark.slow),
+        (">&-", 0, ""),
         ("> /dev/full", 1, "lossscape: No space left on device; what was written before stays readable, "),
-        pytest.param("| true", 1, "", marks=pytest.mark.slow),
+        ("| true", 1, ""),
     ],
     ids=["closed", "full", "without_a_reader"],
 )

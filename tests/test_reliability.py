@@ -180,6 +180,7 @@ def test_the_table_counts_and_names_what_is_wrong() -> None:
 # --- what is drawn ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", inputs.KINDS)
 def test_bad_input_is_drawn_by_seed_and_of_many_kinds(kind: str) -> None:
     few = range(20)  # of hypothesis's trees, which take long

@@ -231,6 +231,10 @@ def _hear(event: str, given: tuple[Any, ...]) -> None:
         _opened = os.path.abspath(os.fsdecode(given[0])) == _watched
 
 
+OF_SEVERAL = {"solutions": "solutions of runs", "compare": "compare"}
+"""Folders beside the runs that hold results of several, and the work that makes them."""
+
+
 def readers(name: str) -> list[list[str]]:
     """The commands that may read a file; the same one several times where it is the one to try."""
     return [[*words, *(["--quiet"] if words[0] not in ("runs", "report") else [])] for words in _readers(name)]
@@ -243,8 +247,8 @@ def _readers(name: str) -> list[list[str]]:
     run, _, inside = rest.partition("/")
     room = inside.partition("/")[0]
     pages = [["report", "runs/a"], ["report", "runs/a", "runs/b"]]
-    if run in ("solutions", "reports"):
-        return [["solutions", "runs/a", "runs/b"], pages[1]]
+    if run in (*OF_SEVERAL, "reports"):
+        return [WORKS[OF_SEVERAL.get(run, "solutions of runs")].in_words(), pages[1]]
     command = "pair" if room == "pairs" else room
     if command in ANALYSED:
         own = [WORKS[command].in_words()]
@@ -269,7 +273,7 @@ def _verified(place: Place, name: str, hurt: bytes) -> Verdict:
     """Whether `verify` names a damaged file that a command did not read."""
     parts = name.split("/")
     (place.folder / name).write_bytes(hurt)
-    answer = call(["verify", "/".join(parts[: 3 if parts[1] == "solutions" else 2]), "--quiet"], LONGER)
+    answer = call(["verify", "/".join(parts[: 3 if parts[1] in OF_SEVERAL else 2]), "--quiet"], LONGER)
     place.put_back([name])
     if answer.code == 1 and re.search(rf"^changed\s+{re.escape(name)}$", answer.out, re.MULTILINE):
         return Verdict("unread")
