@@ -1,6 +1,7 @@
 """`lossscape race`: surfaces in closed form, methods by hand, outcomes, a net's planes and saddles, resume, figures."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -351,3 +352,9 @@ def test_from_python() -> None:
     assert plane.plot(what="losses").get_xlabel() == "step"
     with pytest.raises(ls.BadInput, match="give loss and inputs"):
         ls.race(model)
+
+
+@pytest.mark.parametrize("start", [(math.nan, 0.0), (0.0, math.inf), (1.0,), 0.5, "1,nan", "1"])
+def test_starts_are_two_finite_numbers(start: Any) -> None:
+    with pytest.raises(ls.BadInput, match="give two numbers as in --start"):
+        ls.race("saddle", methods="sgd", start=[start], steps=2, quiet=True)

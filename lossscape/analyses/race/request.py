@@ -1,5 +1,6 @@
 """What a race of descent methods is asked for."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -69,14 +70,23 @@ def methods_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[dict[str, An
     return tuple(found)
 
 
+def _coordinate(given: "str | float") -> float:
+    number = real(given.strip()) if isinstance(given, str) else float(given)
+    if not math.isfinite(number):
+        raise ValueError("no finite number")
+    return number
+
+
 def start_of(given: "str | Sequence[float]") -> Start:
     """A starting point from `0.5,0`, `ridge` or two numbers. Raises BadInput."""
     if given == RIDGE:
         return RIDGE
     try:
-        x, y = (real(each.strip()) for each in given.split(",")) if isinstance(given, str) else map(float, given)
-    except ValueError as error:
-        raise BadInput(f"--start {short(given)}: give two numbers as in --start 0.5,0, or ridge ({error})") from None
+        x, y = map(_coordinate, given.split(",") if isinstance(given, str) else given)
+    except (TypeError, ValueError):
+        raise BadInput(
+            f"--start {short(given)}: give two numbers as in --start 0.5,0, or ridge (finite ones are needed)"
+        ) from None
     return x, y
 
 

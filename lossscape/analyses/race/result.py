@@ -167,7 +167,7 @@ class Race(Result):
             where = " or ".join(f"({number(x)}, {number(y)})" for x, y in goal.minima)
             return (
                 f"reached: within {number(goal.radius)} of {where}; stays: at another critical point after {steps}; "
-                "diverged: no longer a number, or a thousand windows away."
+                "diverged: no longer a number, or a thousand half windows away."
             )
         away = "a tenth of ‖θ‖" if self.whole else number(goal.leave[0])
         return (
