@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,33 @@ def test_figures_show_means_with_bands_and_rates(runs: list[Path]) -> None:
     (drawn,) = (each for each in rates.axes[0].containers)
     assert np.asarray(drawn.lines[0].get_xdata()).tolist() == [0.1, 1.0]
     assert np.asarray(drawn.lines[0].get_ydata()) == pytest.approx([19, 6])
+    low, high = rates.axes[0].get_ylim()
+    (bars,) = drawn.lines[2]
+    assert all(low < end < high for segment in bars.get_segments() for end in segment[:, 1])
     assert_inside(rates)
+
+
+def test_bars_of_a_wide_spread_are_within_the_figure(tmp_path: Path) -> None:
+    """Of one learning rate, as where every run at another has failed."""
+    runs = [run_of(tmp_path, f"lr-0.1-seed-{s}", [0.1, 0.5 + s / 10], seed=s, **sgd(0.1)) for s in range(4)]
+    runs.append(run_of(tmp_path, "lr-9-seed-0", [0.1], "failed", **sgd(9.0)))
+    axes = build_rates(compared(runs)).axes[0]
+    (bars,) = axes.containers[0].lines[2]
+    low, high = axes.get_ylim()
+    ends = np.asarray(bars.get_segments()[0])[:, 1]
+    assert low < ends.min() < ends.max() < high
+
+
+def test_runs_named_after_learning_rates_alone_are_a_method_by_its_optimizer(tmp_path: Path) -> None:
+    runs = [
+        run_of(tmp_path, f"lr-{rate}-seed-{s}", [0.1, rate], seed=s, **sgd(rate))
+        for rate in (0.01, 0.1)
+        for s in (0, 1)
+    ]
+    found = compared(runs)
+    assert found.table["group"].tolist() == ["lr-0.01", "lr-0.1"]
+    assert found.table["method"].tolist() == ["sgd", "sgd"]
+    assert not any(line.startswith("group") for line in found.lines())  # no head without a row
 
 
 def test_groups_of_one_run_have_the_colours_of_the_page(runs: list[Path]) -> None:
@@ -210,6 +237,8 @@ def test_the_command_and_the_page_know_sweeps(tmp_path: Path, cli: Callable[...,
     assert answer.code == 0, answer.err
     assert "until train_loss=9" in answer.out
     (folder,) = (tmp_path / "s" / "compare").iterdir()
+    bare = compute(Request((str(tmp_path / "s"),)), Execution())
+    assert re.fullmatch(r"all-[0-9a-f]{8}", bare.name)  # which no shell takes for an option
     assert {"table.md", "curves.png", "rates.png", "table.png"} <= {path.name for path in folder.iterdir()}
     assert cli("report", tmp_path / "s").code == 0
     page = (tmp_path / "s" / "report" / "index.html").read_text()

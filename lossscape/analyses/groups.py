@@ -38,9 +38,17 @@ def shared_names(
     groups: dict[str, list[int]] = {}
     for index, text in enumerate(bare):
         groups.setdefault(text, []).append(index)
-    shared = {text: common_name([names[index] for index in group]) for text, group in groups.items()}
+    shared = {
+        text: common_name([names[index] for index in group], _optimizer(configs[group[0]]))
+        for text, group in groups.items()
+    }
     taken = Counter(shared.values())
     return [shared[text] if taken[shared[text]] == 1 else f"{shared[text]} ({names[groups[text][0]]})" for text in bare]
+
+
+def _optimizer(config: dict[str, Any]) -> str | None:
+    section = config.get("optimizer")
+    return section.get("name") if isinstance(section, dict) else None
 
 
 def _without(config: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -60,10 +68,12 @@ def without_seed(name: str) -> str:
     return _SEED.sub("", name).lstrip("-_.") or name
 
 
-def common_name(names: Sequence[str]) -> str:
+def common_name(names: Sequence[str], otherwise: str | None = None) -> str:
     """What the names of runs with different seeds share: dnn of dnn_s0 and dnn_s1, or of dnn-seed1 and dnn-seed12.
 
     A seed, or a learning rate, that is named in the middle is left out of all: adam of adam-lr-0.1 and adam-lr-1.
+
+    otherwise: the name where these tell learning rates, and nothing else that all share: lr-0.1 and lr-1.
     """
     if len(names) == 1:
         return names[0]
@@ -73,6 +83,8 @@ def common_name(names: Sequence[str]) -> str:
             left = {pattern.sub("", name) for name in left}
         if len(left) == 1 and (name := left.pop().lstrip("-_.")):
             return name
+    if otherwise and all(_RATE.sub("", name).rpartition("/")[2] == "" for name in names):
+        return otherwise
     columns = zip(*names, strict=False)
     start = "".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
     if all(re.fullmatch(r"\d*", name[len(start) :]) for name in names):

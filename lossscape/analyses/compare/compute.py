@@ -100,9 +100,8 @@ def compute(request: Request, execution: Execution) -> Path:
         **settings_of(request, runs=names, metric=metric),
         "maximised": [each for each in metrics if maximised(each)],
     }  # fmt: skip
-    folder = (
-        home / "compare" / label(settings, ([] if sweeps and len(given) == 1 else [joined(names)]) + words_of(request))
-    )
+    words = ([] if sweeps and len(given) == 1 else [joined(names)]) + words_of(request)
+    folder = home / "compare" / label(settings, words or ["all"])
     check_writable(folder)
     with open_folder(folder, settings, overwrite=False):
         write_csv(folder / FILES["runs"], *_table(_run_rows(found, metrics, request.values)))

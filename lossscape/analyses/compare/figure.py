@@ -242,7 +242,7 @@ def build_rates(result: Comparison, *, log: bool = False, captioned: bool = True
         std = np.nan_to_num(scale.of_spread(rows[f"final_{result.metric}_std"]))
         bars = np.stack([np.minimum(std, 0.9 * np.abs(mean)), std])  # on a log scale one to 0 would have no end
         axes.errorbar(rows["lr"], mean, bars, capsize=2, label=method, **_rate_style(index))
-        drawn.append(mean)
+        drawn += [mean - bars[0], mean + bars[1]]
         lost += [(float(rate), index) for rate in rows["lr"][np.isnan(mean)]]
     rates = result.table.loc[result.table["method"].isin(methods), "lr"].dropna()
     axes.set_xscale("log")

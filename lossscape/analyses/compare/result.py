@@ -91,7 +91,7 @@ class Comparison(Result):
         lines += [f"{more} more in {FILES['groups']}"] * (more > 0)
         if len(self.differences):
             shown = [row for row in difference_rows(self) if row[0] in set(self.chosen(first)["group"])]
-            lines += ["", *aligned([DIFFERENCE_HEAD, *shown[:MOST_LINES]])]
+            lines += ["", *aligned([DIFFERENCE_HEAD, *shown[:MOST_LINES]])] if shown else []
         return [*lines, ""]
 
 
