@@ -195,6 +195,9 @@ def test_a_file_that_has_grown_adds_runs_and_another_config_is_refused(tmp_path:
     with pytest.raises(BadInput, match=r"made with another config \(training.batch_size: 5, now 4\)"):
         run_sweep(opened(tmp_path, ("training.batch_size=4",), product={"seed": [0, 9]}), home, Execution(quiet=True))
     assert {path: path.read_bytes() for path in home.glob("*.*")} == left
+    (home / "seed-2" / "metrics.csv").unlink()
+    run_sweep(opened(tmp_path, product={"seed": [2, 0]}), home, Execution(quiet=True))
+    assert [row["reason"] for row in table(home)] == ["its metrics.csv is missing", ""]
     with held(home, "a sweep"), pytest.raises(BadInput, match=r"in use by process .* \(a sweep\)"):
         run_sweep(opened(tmp_path, product={"seed": [0]}), home, Execution(quiet=True))
     (tmp_path / "x" / "y").mkdir(parents=True)

@@ -15,7 +15,7 @@ from lossscape.results import read_csv, write_csv
 from lossscape.runfiles import SWEEP, SWEEP_TABLE, cells_of, is_sweep
 from lossscape.runs import Run, standing
 from lossscape.sweeps.config import Cell, Opened
-from lossscape.train.several import Outcome, train_all, unfinished
+from lossscape.train.several import FINISHED, Outcome, train_all, unfinished
 
 SECONDS = "seconds.csv"
 """How long each run took: not in the table, whose bytes do not depend on the machine's load."""
@@ -90,6 +90,8 @@ def _row(run: Run, cell: Cell, outcome: Outcome | None) -> dict[str, Any]:
     row["reason"] = outcome.why if outcome else ""
     table = read_csv(run.metrics_file, live=True) if run.metrics_file.exists() else None
     if table is None or table.empty:
+        if state == FINISHED:
+            row["reason"] = "its metrics.csv is missing"
         return row
     for key in map(str, table):
         last = table[key].iloc[-1]
