@@ -421,6 +421,23 @@ def test_a_method_that_finds_nothing_lower_ends_and_says_so(name: str) -> None:
     np.testing.assert_allclose(parameter.detach().numpy(), wrong.start, atol=1e-9)
 
 
+def test_a_step_longer_than_all_coordinates_keeps_what_it_found() -> None:
+    """Of a function without mixed terms: nothing is left to be found after each coordinate was moved once."""
+    problem = Known(lambda x: float(x @ x), lambda x: 2 * x, lambda x: 2 * np.eye(2), np.array([1.0, 2.0]))
+    parameter = parameter_of(problem)
+    walked(made("coordinate_descent", parameter, coordinates=5), parameter, problem, 1)
+    assert not parameter.detach().any()
+
+
+def test_success_of_scipy_without_a_small_gradient_is_not_convergence() -> None:
+    """Newton-CG on a function without curvature takes a step of length 0, which scipy calls successful."""
+    slope = Known(lambda x: float(-x.sum()), lambda x: -np.ones(2), lambda x: np.zeros((2, 2)), np.zeros(2))
+    parameter = parameter_of(slope)
+    method = made("newton_cg", parameter)
+    walked(method, parameter, slope, 3)
+    assert method.ended.startswith(f"{STUCK} (scipy: ")
+
+
 # What is kept
 
 

@@ -23,6 +23,7 @@ from lossscape.report import write_report
 from lossscape.runs import Run
 from lossscape.train import train
 from lossscape.train.hint import regressor_of
+from lossscape.train.origin import freeze
 from lossscape.train.teacher import lesson_of
 
 DATA = {"name": "synthetic", "shape": [6], "classes": 3, "train": 48, "test": 24}
@@ -158,6 +159,13 @@ def test_frozen_layers_keep_their_values(origins: Path, tmp_path: Path) -> None:
         trained(tmp_path, "y", training={"frozen": ["*"]})
 
 
+def test_a_tied_parameter_is_frozen_by_each_of_its_names() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+    net[1].weight = net[0].weight
+    freeze(net, ["1"])
+    assert [name for name, value in net.named_parameters() if value.requires_grad] == ["0.bias", "2.weight", "2.bias"]
+
+
 def test_weight_decay_is_of_the_layers_that_learn(origins: Path, tmp_path: Path) -> None:
     given = {"frozen": ["linear1", "norm1"], "batch_size": 48}
     run = trained(tmp_path, "x", training=given, init_from={"run": f"{origins}/a"})
@@ -274,6 +282,11 @@ def test_hints_that_are_refused(origins: Path, tmp_path: Path, hint: dict[str, s
     assert not (tmp_path / "x").exists()
 
 
+def test_a_hint_of_a_net_of_other_inputs_is_refused(origins: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"teacher.hint: .*/a does not take these data: RuntimeError: .*; take another"):
+        trained(tmp_path, "x", dataset=DATA | {"shape": [5]}, teacher={"run": f"{origins}/a", "hint": HINT})
+
+
 def sections_of(origins: Path, kind: str) -> dict[str, Any]:
     """What a run learns from."""
     a, b = f"{origins}/a", f"{origins}/b@1"
@@ -281,7 +294,11 @@ def sections_of(origins: Path, kind: str) -> dict[str, Any]:
         "fine-tuned": {"init_from": {"run": a}, "training": {"frozen": ["linear1", "norm1"], "ema": 0.9}},
         "distilled": {"teacher": {"run": [a, b], "temperature": 3.0, "weight": 0.5}},
         "hinted": {"teacher": {"run": a, "hint": HINT}, "training": {"ema": 0.9}},
-    }[kind]
+        "whole": {  # whose function has the values of the frozen layers in it
+            "init_from": {"run": a, "layers": ["linear1", "norm*"]}, "optimizer": {"name": "lbfgs"},
+            "training": {"frozen": ["linear1", "norm*"], "batch_size": 48},
+        },
+    }[kind]  # fmt: skip
 
 
 KINDS = ("fine-tuned", "distilled", "hinted")
@@ -304,7 +321,7 @@ def test_methods_that_take_the_data_whole_leave_frozen_layers_alone(origins: Pat
     assert rows["train_loss"][-1] < rows["train_loss"][0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "whole"])
 def test_nets_from_nets_continue_to_the_same_bits(origins: Path, tmp_path: Path, kind: str) -> None:
     at_once = trained(tmp_path / "once", "x", **sections_of(origins, kind))
     trained(tmp_path / "twice", "x", until=1, **sections_of(origins, kind))

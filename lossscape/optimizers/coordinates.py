@@ -29,7 +29,7 @@ class CoordinateDescent(FullBatch):
             before, there = there, self._moved(function, there, index % count)
             still = still + 1 if there is before else 0
         self.memory.update(coordinate=after % count, still=still)
-        return None if still >= count else there
+        return None if still >= count and there is here else there
 
     def _moved(self, function: Function, here: Point, index: int) -> Point:
         unit = torch.zeros_like(here.theta)

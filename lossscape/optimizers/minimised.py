@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lossscape.errors import BadInput
 from lossscape.families import NonNegative, Rate
-from lossscape.optimizers.full_batch import CONVERGED, STUCK, TOLERANCE, FullBatch, Function, Point, Visited, check_size
+from lossscape.optimizers.full_batch import STUCK, TOLERANCE, FullBatch, Function, Point, Visited, check_size
 
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 FOREVER = 10**9
@@ -74,8 +74,7 @@ class _Session:
                     lambda x: self._ask("gradient", x), start, method=method, jac=True, options=options,
                     callback=lambda x: self._ask("iteration", x), **more,
                 )  # fmt: skip
-            why = f"{CONVERGED if found.success else STUCK} (scipy: {found.message})"
-            self.questions.put(_Question("end", found.x, why))
+            self.questions.put(_Question("end", found.x, f"{STUCK} (scipy: {found.message})"))
         except _Left:
             return
         except Exception as error:  # raised again where it is seen
@@ -140,8 +139,10 @@ class Minimised(FullBatch):
             if kind == "iteration":
                 return visited.at(theta)
             if kind == "end":
-                self.ended = vector
-                return min(here, visited.at(theta), key=lambda point: point.value)
+                there = min(here, visited.at(theta), key=lambda point: point.value)
+                self._look(there)  # scipy's success may be a step of length 0
+                self.ended = self.ended or vector
+                return there
             session.answers.put(self._answer(visited, function, kind, theta, vector))
 
     @staticmethod

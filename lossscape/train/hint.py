@@ -111,7 +111,14 @@ def hinted(model: nn.Module, teacher: Teacher, data: Data, seed: int) -> tuple[H
     few, was = data.train.inputs[:2], model.training
     with torch.no_grad():
         learning = _Layer(model, _known(model, hint.student_layer, "student_layer")).eval()
-        sizes = [called(each, few).shape[1:] for each in (learning, teaching)]
+        try:
+            of_teacher = called(teaching, few).shape[1:]
+        except RuntimeError as error:
+            why = f"{type(error).__name__}: {error}"
+            raise BadInput(
+                f"teacher.hint: {teacher.runs[0]} does not take these data: {why}; take another net"
+            ) from error
+        sizes = called(learning, few).shape[1:], of_teacher
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "hint"))
         regressor = regressor_of(*sizes)

@@ -87,7 +87,7 @@ def freeze(model: nn.Module, patterns: list[str] | None) -> list[nn.Module]:
     if not patterns:
         return []
     names = set(names_of(model.state_dict(), patterns, "training.frozen"))
-    for name, value in model.named_parameters():
+    for name, value in model.named_parameters(remove_duplicate=False):  # tied ones by each of their names
         if name in names:
             value.requires_grad_(False)
     if not any(value.requires_grad for value in model.parameters()):

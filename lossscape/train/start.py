@@ -216,6 +216,8 @@ def begin_or_continue(setup: Setup, state: State) -> bool:
     exists = setup.run.resume_file.exists()
     if exists:
         load_resume(setup.run, state)
+        if setup.whole is not None:  # made of a model that had not the values of the origin, which are not asked for
+            setup.whole.hold(state.model)
     setup.world.wait()
     finished = exists and is_finished(setup.experiment, state)
     if not finished:

@@ -48,6 +48,11 @@ class TrainingLoss:
         self.done: Callable[[int], None] = lambda samples: None
         """Called with the number of samples of each pass through the net; what it raises breaks off the step."""
 
+    def hold(self, model: nn.Module) -> None:
+        """Take from a model what does not learn: values of frozen layers, and buffers."""
+        self._objective.model.load_state_dict(model.state_dict())
+        self._hessian = self._at = None
+
     def value(self, theta: Tensor) -> float:
         """L(θ)."""
         passes = self._objective.passes(self._named(theta), self._buffers, self.done)
