@@ -211,6 +211,34 @@ def test_micro_batches_give_the_gradient_of_the_batch(model: dict[str, Any], tmp
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
+TEXTS = """
+import torch
+from torch import nn
+
+def texts():
+    words, tags = torch.arange(300).reshape(60, 5) % 7, torch.arange(300).reshape(60, 5) % 3
+    tags[:30, 2:] = -100
+    return words, tags, words, tags
+
+def tagger():
+    return nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 3))
+"""
+
+
+def test_micro_batches_of_texts_of_unlike_lengths_give_the_gradient_of_the_batch(tmp_path: Path) -> None:
+    file = tmp_path / "texts.py"
+    file.write_text(TEXTS)
+    sections = {"dataset": {"name": f"{file}:texts"}, "model": {"name": f"{file}:tagger"}}
+    sections["loss"] = {"name": "token_cross_entropy"}
+    (loss, whole), (part, pieces) = (
+        gradients(tmp_path, **sections, training={"epochs": 1, "batch_size": 50, "micro_batch": micro})
+        for micro in (50, 7)
+    )
+    assert part == pytest.approx(loss, rel=1e-5)
+    for a, b in zip(whole, pieces, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_convolutions_go_in_cache_sized_parts_unless_batch_norm_needs_the_batch(tmp_path: Path) -> None:
     wide = {"name": "cnn", "channels": [64, 10]}
     data = {"name": "synthetic", "shape": [3, 32, 32], "train": 40, "test": 10}

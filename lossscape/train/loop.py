@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 
-from lossscape import schedules
+from lossscape import losses, schedules
 from lossscape.batches import called
 from lossscape.config import Experiment
 from lossscape.data import Data
@@ -217,6 +217,7 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
     if options != "none" and isinstance(inputs, Tensor):
         draws = generator(setup.experiment.seed, "augment", state.step, setup.world.rank, device=setup.device)
         inputs = augment(inputs, options, draws)
+    of_batch = losses.over(setup.loss, losses.positions(setup.loss, targets))  # the same in all micro-batches
     if setup.experiment.loss.label_smoothing:
         targets = smooth(targets, setup.data.outputs, setup.experiment.loss.label_smoothing)
     if isinstance(inputs, Tensor):
@@ -228,7 +229,7 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
         with unsynchronised(setup.module, index < len(parts) - 1):
             with torch.autocast(setup.device.type, torch.bfloat16, enabled=setup.experiment.precision == "bf16"):
                 outputs = logits_of(called(setup.module, x), len(x), setup.output)
-            loss = setup.loss(outputs.float(), y).sum() * weight
+            loss = of_batch(outputs.float(), y).sum() * weight
             loss.backward()
         total += loss.detach()
     return setup.world.sum(total) / setup.world.size
