@@ -57,6 +57,32 @@ def test_all_are_trained_as_each_alone_and_one_that_fails_stops_no_other(tmp_pat
     assert metrics(found[0].run) != metrics(found[2].run)
 
 
+OWN = """\
+import torch
+class Net(torch.nn.Sequential):
+    def forward(self, x):
+        if self.training and float(self[1].weight.detach().abs().sum()) != self.first:
+            raise ValueError("weights have changed")
+        return super().forward(x)
+def net(shape, classes):
+    made = Net(torch.nn.Flatten(), torch.nn.Linear(4, classes))
+    made.first = float(made[1].weight.detach().abs().sum())
+    return made
+"""
+
+
+def test_what_a_net_of_the_user_raises_ends_its_own_run_alone(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    own = experiment("own", model={"name": f"{tmp_path / 'own.py'}:net"})
+    found = train_all([own, experiment("b")], tmp_path / "many")
+    assert [(each.state, each.reason) for each in found] == [
+        ("failed", "ValueError: weights have changed"), ("finished", ""),
+    ]  # fmt: skip
+    said = found[0].run.state()
+    assert (said["state"], said["message"]) == ("failed", "ValueError: weights have changed")
+    assert len(metrics(found[0].run)) == 1
+
+
 def test_what_is_finished_is_left_alone_and_what_was_begun_is_continued(tmp_path: Path) -> None:
     wanted = [experiment("a"), experiment("b", seed=1)]
     train(wanted[0], tmp_path)

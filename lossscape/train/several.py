@@ -176,12 +176,14 @@ class Trainings:
             train(experiment, self._home, overwrite=self._overwrite, loaded=self._data(experiment, config), told=meter)
         except Interrupted as error:
             raise Interrupted(error.number, AGAIN) from None
-        except (RunFailed, BadInput) as error:
-            meter.finish()
-            return {
-                "state": FAILED if isinstance(error, RunFailed) else REFUSED,
-                "reason": " ".join(str(error).split()),
-            }
+        except (OSError, MemoryError):  # of the machine: the next run would meet it too
+            raise
+        except BadInput as error:
+            return _lost(meter, REFUSED, str(error))
+        except RunFailed as error:
+            return _lost(meter, FAILED, str(error))
+        except Exception as error:  # what a user's own net, loss or data raises ends its own run alone
+            return _lost(meter, FAILED, f"{type(error).__name__}: {error}")
         meter.finish()
         return {"state": FINISHED, "reason": ""}
 
@@ -196,6 +198,11 @@ class Trainings:
             self._loaded = None  # before the next one takes memory
             self._loaded = (key, data.load(experiment.dataset, device))
         return self._loaded[1]
+
+
+def _lost(meter: Meter, state: str, reason: str) -> Row:
+    meter.finish()
+    return {"state": state, "reason": " ".join(reason.split())}
 
 
 @contextmanager

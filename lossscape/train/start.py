@@ -188,9 +188,10 @@ def train_as_writer(
     except Interrupted:
         say_state(run, "interrupted", state)
         raise
-    except (RunFailed, OSError) as error:
+    except Exception as error:  # of the user's code too
         with contextlib.suppress(OSError):  # the disk may be what failed
-            say_state(run, "failed", state, str(error))
+            known = isinstance(error, RunFailed | OSError)
+            say_state(run, "failed", state, str(error) if known else f"{type(error).__name__}: {error}")
         raise
     finally:
         log.close()
