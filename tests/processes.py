@@ -3,6 +3,7 @@
 Each is forked from one process that has imported everything and computed nothing, so it starts in milliseconds.
 """
 
+import fcntl
 import gc
 import importlib
 import io
@@ -142,7 +143,7 @@ def serve(drawn: bool) -> None:
         what, *request = json.loads(line)
         answer: Any
         if what == "start":
-            (out, child_out), (err, child_err) = os.pipe(), os.pipe()
+            (out, child_out), (err, child_err) = _pipe(), _pipe()
             # A signal to the child has no command yet that could take it, from before its first moment on.
             before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
             answer = os.fork()
@@ -169,6 +170,14 @@ def serve(drawn: bool) -> None:
             else:
                 answer = (os.waitstatus_to_exitcode(status), *map(_read, pipes.pop(process)))
         print(json.dumps(answer), flush=True)
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe with room for all that a command says, since it is read only when the command has ended."""
+    ends = os.pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):  # on Linux; elsewhere 64 kB have to do
+        fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, 1 << 20)
+    return ends
 
 
 def _read(pipe: int) -> str:
