@@ -34,7 +34,7 @@ from lossscape.studies.curvature import Descent, Points, grows, judge_descents
 from lossscape.studies.distill import Trained, judge_distillation, paired
 from lossscape.studies.initial import keeps_size, learn_less, stay_equal
 from lossscape.studies.interpolation import Line, bends, falls, likeness
-from lossscape.studies.minimum import judge_epochs, judge_surfaces, train_net
+from lossscape.studies.minimum import judge_epochs, judge_surfaces, together, train_net
 from lossscape.studies.page import write_study_report
 from lossscape.studies.race import leaves
 from lossscape.studies.run import run_study
@@ -139,6 +139,9 @@ def test_slips_of_the_study_of_minima(key: str, says: str, tmp_path: Path) -> No
         Opened(file, "full")
     with pytest.raises(BadInput, match=r"the study itself sets optimizer\.lr"):
         Opened(CONFIGS / "minimum.yaml", "smoke", ["optimizer.lr=0.5"])
+    with pytest.raises(BadInput, match="the study itself sets seed"):
+        Opened(CONFIGS / "minimum.yaml", "evening", ["seed=1"])
+    assert Opened(CONFIGS / "minimum.yaml", "smoke", ["seed=1"]).experiment("dnn", {}).seed == 1
 
 
 def test_an_unknown_scale_is_told_with_those_that_there_are() -> None:
@@ -287,10 +290,30 @@ EPOCHS: list[tuple[dict[str, list[float]], list[str]]] = [
 def test_statements_about_epochs(rows: dict[str, list[float]], verdicts: list[str]) -> None:
     summary = pd.DataFrame([dict(zip(("lm_epoch", "gm_epoch", "epochs"), row, strict=True)) for row in rows.values()])
     study: Any = SimpleNamespace(window=1)
-    found = judge_epochs(summary, list(rows), study, [])
+    found = judge_epochs([summary], list(rows), study, [[]])
     assert [each.verdict for each in found] == verdicts
-    idle = judge_epochs(summary, list(rows), study, ["dnn"])
+    idle = judge_epochs([summary], list(rows), study, [["dnn"]])
     assert [each.verdict for each in idle] == [OPEN, OPEN, OPEN, verdicts[3]]
+    seeds: Any = SimpleNamespace(window=1, seeds=[0, 1])
+    twice = judge_epochs([summary] * 2, list(rows), seeds, [[], ["dnn"]])
+    assert [each.verdict for each in twice] == [OPEN, OPEN, OPEN, verdicts[3]]
+    assert twice[0].evidence.startswith("first LM: seed 0: ")
+    assert twice[0].evidence.endswith("; dnn did not train")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "all_of_them"),
+    [
+        ([HOLDS, HOLDS], HOLDS),
+        ([FAILS, FAILS], FAILS),
+        ([HOLDS, OPEN, FAILS], PARTLY),
+        ([HOLDS, OPEN], OPEN),
+        ([FAILS, OPEN], OPEN),
+        ([OPEN], OPEN),
+    ],
+)
+def test_a_verdict_over_seeds_is_open_while_the_open_ones_may_change_it(verdicts: list[str], all_of_them: str) -> None:
+    assert together(verdicts) == all_of_them
 
 
 SLOPES = {  # mean slope, share, greatest slope, asymmetry of dnn, cnn, resnet50 on two planes -> verdicts
@@ -316,12 +339,15 @@ def test_statements_about_surfaces(name: str, tmp_path: Path) -> None:
         for seed in range(2)
     ]
     write_csv(tmp_path / "measures.csv", ["net", "targets", "seed", "surface", *keys], rows)
-    names = {net: f"{net}@last" for net in nets}
-    assert [each.verdict for each in judge_surfaces(tmp_path, names, "soft", [])] == verdicts
-    assert {each.verdict for each in judge_surfaces(tmp_path, names, "soft", ["cnn"])} == {OPEN}
-    printed = judge_surfaces(tmp_path, names, "soft", [], printed=True)
+    pairs = [(tmp_path, {net: f"{net}@last" for net in nets})]
+    assert [each.verdict for each in judge_surfaces(pairs, "soft", [])] == verdicts
+    assert {each.verdict for each in judge_surfaces(pairs, "soft", ["cnn"])} == {OPEN}
+    printed = judge_surfaces(pairs, "soft", [], printed=True)
     assert [each.verdict for each in printed] == [verdicts[0], verdicts[2]]
     assert all("as printed" in each.claim for each in printed)
+    twice = judge_surfaces(pairs * 2, "soft", [])
+    assert [each.verdict for each in twice] == verdicts
+    assert all("of 4 planes of 2 seeds" in each.evidence for each in twice)
 
 
 HALF = np.r_[np.linspace(0.5, 1.05, 6), 1.05, 0.95, 1.0, 1.02, 0.98]  # λmax / (2/η) at epochs 0, 10, … 100
@@ -415,7 +441,7 @@ def test_epochs_of_a_run_shorter_than_the_window_say_nothing() -> None:
         *[{"lm_epoch": math.nan, "gm_epoch": math.nan, "epochs": 1}] * 2,
     ]
     study: Any = SimpleNamespace(window=3)
-    found = judge_epochs(pd.DataFrame(rows), ["dnn", "cnn", "resnet50"], study, [])
+    found = judge_epochs([pd.DataFrame(rows)], ["dnn", "cnn", "resnet50"], study, [[]])
     assert [each.verdict for each in found] == [OPEN] * 4
 
 
@@ -511,7 +537,9 @@ def two_rates() -> tuple[Opened, MinimumStudy]:
 
 def test_the_learning_rate_is_the_first_that_trains(tmp_path: Path) -> None:
     opened, study = two_rates()
-    own = {net: train_net(opened, study, tmp_path, net, "auto", lambda words: None, True) for net in ("dnn", "cnn")}
+    own = {
+        net: train_net(opened, study, tmp_path, net, None, "auto", lambda words: None, True) for net in ("dnn", "cnn")
+    }
     assert [(each.rate, each.trains, each.epochs) for each in own["dnn"]] == [(0.01, True, 5)]
     assert [(each.rate, each.trains, each.epochs) for each in own["cnn"]] == [(0.01, False, 1), (0.001, False, 5)]
     assert [len(read_csv(each.run.metrics_file)) for each in own["cnn"]] == [2, 6]
@@ -528,7 +556,7 @@ def test_a_rate_that_fails_after_its_probe_does_not_train(tmp_path: Path, monkey
         return train(experiment, folder, until=until, **named)
 
     monkeypatch.setattr("lossscape.studies.minimum.train", fails)
-    tried = train_net(opened, study, tmp_path, "dnn", "auto", lambda words: None, True)
+    tried = train_net(opened, study, tmp_path, "dnn", None, "auto", lambda words: None, True)
     assert [(each.rate, each.trains) for each in tried] == [(0.01, False), (0.001, True)]
     assert taken == [0.01, 0.01, 0.001, 0.001]
 
@@ -537,4 +565,4 @@ def test_a_rate_that_fails_after_its_probe_does_not_train(tmp_path: Path, monkey
 
     monkeypatch.setattr("lossscape.studies.minimum.train", no_data)
     with pytest.raises(RunFailed, match="download"):
-        train_net(opened, study, tmp_path / "other", "dnn", "auto", lambda words: None, True)
+        train_net(opened, study, tmp_path / "other", "dnn", None, "auto", lambda words: None, True)

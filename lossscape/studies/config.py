@@ -72,6 +72,8 @@ class MinimumStudy(Study):
     """Wang and Thawonmas (IPSJ), with the directions of Li et al. (arXiv:1712.09913)."""
 
     study: Literal["minimum"]
+    seeds: Annotated[list[Seed], AfterValidator(_once)] = Field(default_factory=list)
+    """Of the trainings, each with surfaces of its own; none: the one of the nets' configs."""
     learning_rates: Annotated[list[Rate], Field(min_length=1), AfterValidator(_once)]
     """Each net is trained with the first at which its loss falls."""
     probe_epochs: Count = 1
@@ -304,7 +306,7 @@ class Opened:
             raise _refusal_of(document, scale, error) from None
         for text in self.settings:
             key = text.partition("=")[0].strip()
-            if key in self.study.varied:
+            if key in self.study.varied or (key == "seed" and getattr(self.study, "seeds", None)):
                 raise BadInput(f"--set {text}: the study itself sets {key}; change its file")
         for net in self.study.experiments:
             if net not in self.study.nets:

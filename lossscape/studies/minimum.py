@@ -44,6 +44,7 @@ class Tried:
     """A learning rate that a net was trained with."""
 
     net: str
+    seed: int
     rate: float
     run: Run
     trains: bool
@@ -54,26 +55,39 @@ def run_minimum(
     opened: Opened, study: MinimumStudy, home: Path, device: str, say: Say, quiet: bool
 ) -> tuple[list[Statement], list[dict[str, Any]]]:
     """Train what is missing, draw the surfaces; returns the statements, judged, and a row for each rate tried."""
-    tried: list[Tried] = []
-    chosen: dict[str, Run] = {}
-    for net in study.nets:
-        own = train_net(opened, study, home, net, device, say, quiet)
-        tried += own
-        chosen[net] = own[-1].run
+    seeds: list[int | None] = [*study.seeds] or [None]
+    tried = [
+        each
+        for seed in seeds
+        for net in study.nets
+        for each in train_net(opened, study, home, net, seed, device, say, quiet)
+    ]
+    groups = [
+        {each.net: each for each in tried if each.seed == seed}  # with the last rate that was tried
+        for seed in dict.fromkeys(each.seed for each in tried)
+    ]
     rule = Rule(study.tolerance, study.zero, study.window)
-    solved = solutions.compute(solutions.Request(tuple(chosen.values()), rule), Execution())
-    centres = [point_of(f"{run.path}@last") for run in chosen.values()]
-    pairs, printed = _draw(study, centres, device, say, quiet)
-    names = {net: str(centre) for net, centre in zip(chosen, centres, strict=True)}
-    idle = [net for net, run in chosen.items() if not any(each.run is run and each.trains for each in tried)]
+    chosen = tuple(each.run for group in groups for each in group.values())
+    summary = read_solutions(solutions.compute(solutions.Request(chosen, rule), Execution())).summary
+    size = len(study.nets)
+    solved = [summary.iloc[start : start + size] for start in range(0, len(summary), size)]
+    idle = [[net for net, each in group.items() if not each.trains] for group in groups]
+    pairs, printed = [], []
+    for group in groups:
+        centres = {net: point_of(f"{each.run.path}@last") for net, each in group.items()}
+        names = {net: str(centre) for net, centre in centres.items()}
+        planes, steps = _draw(study, list(centres.values()), device, say, quiet)
+        pairs.append((planes, names))
+        printed += [(steps, names)] if steps else []
+    idle_nets = [net for net in study.nets if any(net in own for own in idle)]
     statements = [
         *_trained(tried),
-        *judge_surfaces(pairs, names, study.targets, idle),
-        *(judge_surfaces(printed, names, study.targets, idle, printed=True) if printed else []),
-        *judge_epochs(read_solutions(solved).summary, list(chosen), study, idle),
+        *judge_surfaces(pairs, study.targets, idle_nets),
+        *(judge_surfaces(printed, study.targets, idle_nets, printed=True) if printed else []),
+        *judge_epochs(solved, list(study.nets), study, idle),
     ]
-    columns = ("net", "learning_rate", "run", "trains", "epochs")
-    values = [(each.net, each.rate, each.run.name, each.trains, each.epochs) for each in tried]
+    columns = ("net", "learning_rate", "run", "trains", "epochs", "seed")
+    values = [(each.net, each.rate, each.run.name, each.trains, each.epochs, each.seed) for each in tried]
     return statements, [dict(zip(columns, row, strict=True)) for row in values]
 
 
@@ -93,12 +107,17 @@ def _draw(
 
 
 def train_net(
-    opened: Opened, study: MinimumStudy, home: Path, net: str, device: str, say: Say, quiet: bool
+    opened: Opened, study: MinimumStudy, home: Path, net: str, seed: int | None, device: str, say: Say, quiet: bool
 ) -> list[Tried]:
-    """Train a net with each learning rate in turn, to the first that trains, or else with the last."""
+    """Train a net with each learning rate in turn, to the first that trains, or else with the last.
+
+    seed: of the run; None: that of the net's config.
+    """
     tried = []
     for rate in study.learning_rates:
-        more = {"name": f"{net}-lr-{rate:g}", "optimizer": {"lr": rate}}
+        more: dict[str, Any] = {"name": f"{net}-lr-{rate:g}", "optimizer": {"lr": rate}}
+        if seed is not None:
+            more |= {"name": f"{net}-lr-{rate:g}-seed-{seed}", "seed": seed}
         experiment = opened.begun(net, more, home, device)
         epochs = experiment.training.epochs
         last = rate == study.learning_rates[-1]
@@ -114,7 +133,7 @@ def train_net(
                 raise
             trains = False
         done = len(read_csv(run.metrics_file, live=True)) - 1
-        tried.append(Tried(net, rate, run, trains, done))
+        tried.append(Tried(net, experiment.seed, rate, run, trains, done))
         if trains:
             break
         if not last:
@@ -133,34 +152,47 @@ def _trains(run: Run) -> bool:
 def _trained(tried: Sequence[Tried]) -> list[Statement]:
     found = []
     for net in dict.fromkeys(each.net for each in tried):
-        own = [each for each in tried if each.net == net]
-        last = read_csv(own[-1].run.metrics_file, live=True).iloc[-1]
-        evidence = "; ".join(
-            f"{each.rate:g} {'trains' if each.trains else 'does not'} ({each.epochs} epochs)" for each in own
-        )
-        evidence += (
-            f"; at the end training loss {last['train_loss']:.3g}, accuracy {100 * last['train_accuracy']:.1f} %, "
-            f"test accuracy {100 * last['test_accuracy']:.1f} %"
-        )
-        claim = f"{net} trains with the published learning rate {own[0].rate:g}"
-        found.append(Statement(SOURCE, claim, HOLDS if own[0].trains else FAILS, evidence))
+        seeds = [
+            [each for each in tried if (each.net, each.seed) == (net, seed)]
+            for seed in dict.fromkeys(each.seed for each in tried)
+        ]
+        words = [_trained_words(own) for own in seeds]
+        evidence = words[0] if len(seeds) == 1 else _by_seed([own[0].seed for own in seeds], words)
+        claim = f"{net} trains with the published learning rate {seeds[0][0].rate:g}"
+        found.append(Statement(SOURCE, claim, judged([own[0].trains for own in seeds]), evidence))
     return found
 
 
+def _trained_words(own: Sequence[Tried]) -> str:
+    last = read_csv(own[-1].run.metrics_file, live=True).iloc[-1]
+    rates = "; ".join(f"{each.rate:g} {'trains' if each.trains else 'does not'} ({each.epochs} epochs)" for each in own)
+    return (
+        f"{rates}; at the end training loss {last['train_loss']:.3g}, accuracy {100 * last['train_accuracy']:.1f} %, "
+        f"test accuracy {100 * last['test_accuracy']:.1f} %"
+    )
+
+
+def _by_seed(seeds: Sequence[int], words: Sequence[str]) -> str:
+    return "; ".join(f"seed {seed}: {own}" for seed, own in zip(seeds, words, strict=True))
+
+
 def judge_surfaces(
-    pairs: Path, names: Mapping[str, str], targets: str, idle: Sequence[str], *, printed: bool = False
+    pairs: Sequence[tuple[Path, Mapping[str, str]]], targets: str, idle: Sequence[str], *, printed: bool = False
 ) -> list[Statement]:
     """Which net's surfaces around the true minimum are smooth, wide, sharp and asymmetric.
 
-    idle: nets that did not train, whose surfaces say little; printed: whether the planes are those of Algorithm 2 as it
-    is printed, which have no opposite sides, and where a step of length 1 is little for a large net.
+    pairs: of every seed the folder of its surfaces and what it calls each net; idle: nets that did not train, whose
+    surfaces say little; printed: whether the planes are those of Algorithm 2 as it is printed, which have no opposite
+    sides, and where a step of length 1 is little for a large net.
     """
     form = "steps of length 1, as printed" if printed else "filter-normalised"
-    if not {DNN, CNN, RESNET} <= names.keys():
+    nets = list(pairs[0][1])
+    if not {DNN, CNN, RESNET} <= set(nets):
         return []
-    table = read_csv(pairs / MEASURES_CSV, TEXT)
-    table = table[table["targets"] == targets]
-    rows = {net: table[table["net"] == name] for net, name in names.items()}
+    tables = [(read_csv(folder / MEASURES_CSV, TEXT), names) for folder, names in pairs]
+    rows = {
+        net: pd.concat([t[(t["targets"] == targets) & (t["net"] == names[net])] for t, names in tables]) for net in nets
+    }
     values = {net: {str(key): own[key].tolist() for key in own if key not in TEXT} for net, own in rows.items()}
     unclear = {net: [str(words).split() for words in own.get(UNRESOLVED, [])] for net, own in rows.items()}
 
@@ -170,7 +202,8 @@ def judge_surfaces(
         known = [plane for plane in planes if all(map(math.isfinite, plane))]
         outcomes = [plane[own] == best(plane) and plane.count(plane[own]) == 1 for plane in known]
         evidence = f"{measure}: " + ", ".join(f"{each} {spread(values[each][key])}" for each in values)
-        evidence += f"; so on {sum(outcomes)} of {len(planes)} planes"
+        seeds = f" of {len(pairs)} seeds" if len(pairs) > 1 else ""
+        evidence += f"; so on {sum(outcomes)} of {len(planes)} planes{seeds}"
         for each, own_words in unclear.items():
             evidence += rough_words([key in words for words in own_words], f"of {each}", "planes")
         evidence += "".join(f"; {each} did not train" for each in idle)
@@ -188,45 +221,67 @@ def judge_surfaces(
     ]  # fmt: skip
 
 
-def judge_epochs(
-    summary: pd.DataFrame, nets: Sequence[str], study: MinimumStudy, idle: Sequence[str]
-) -> list[Statement]:
-    """How many epochs each net takes to each kind of solution.
+@dataclass(frozen=True)
+class Reached:
+    """The epochs of the nets of one seed to each kind of solution."""
 
-    summary: a row for each net; idle: nets that did not train, whose losses stand still for that reason.
-    """
-    if not {DNN, CNN, RESNET} <= set(nets):
-        return []
-    rows = dict(zip(nets, summary.to_dict("records"), strict=True))
-    spans: dict[tuple[str, str], tuple[float, float]] = {}
+    spans: dict[tuple[str, str], tuple[float, float]]
     """The first epoch of a kind, or from where on it may lie."""
-    for net, row in rows.items():
-        for kind in ("LM", "GM"):
-            known = float(row[f"{kind.lower()}_epoch"])
-            after = max(float(row["epochs"]) - study.window + 1, 0.0)
-            spans[net, kind] = (after, math.inf) if math.isnan(known) else (known, known)
+    epochs: dict[str, float]
+    idle: Sequence[str]
 
-    def times(a: str, b: str, kind: str) -> tuple[float, float]:
+    @classmethod
+    def of(cls, summary: pd.DataFrame, nets: Sequence[str], window: int, idle: Sequence[str]) -> "Reached":
+        """From a row for each net."""
+        spans = {}
+        rows = dict(zip(nets, summary.to_dict("records"), strict=True))
+        for net, row in rows.items():
+            for kind in ("LM", "GM"):
+                known = float(row[f"{kind.lower()}_epoch"])
+                after = max(float(row["epochs"]) - window + 1, 0.0)
+                spans[net, kind] = (after, math.inf) if math.isnan(known) else (known, known)
+        return cls(spans, {net: float(row["epochs"]) for net, row in rows.items()}, idle)
+
+    def times(self, a: str, b: str, kind: str) -> tuple[float, float]:
         """Between which numbers the epochs of a, as a multiple of those of b, lie."""
-        (least, most), (least_b, most_b) = spans[a, kind], spans[b, kind]
+        (least, most), (least_b, most_b) = self.spans[a, kind], self.spans[b, kind]
         return _ratio(least, most_b), _ratio(most, least_b)
 
-    def evidence(kind: str) -> str:
+    def words(self, kind: str) -> str:
+        """When each net reached it."""
         words = [
-            f"{net} at epoch {spans[net, kind][0]:.0f}"
-            if math.isfinite(spans[net, kind][1])
-            else f"{net} not in {rows[net]['epochs']:.0f} epochs"
-            for net in rows
+            f"{net} at epoch {self.spans[net, kind][0]:.0f}"
+            if math.isfinite(self.spans[net, kind][1])
+            else f"{net} not in {epochs:.0f} epochs"
+            for net, epochs in self.epochs.items()
         ]
-        return f"first {kind}: {', '.join(words)}" + "".join(f"; {net} did not train" for net in idle)
+        return ", ".join(words) + "".join(f"; {net} did not train" for net in self.idle)
 
-    def between(pairs: Sequence[tuple[str, str]], kind: str, low: float, high: float) -> str:
-        if any(net in idle for both in pairs for net in both):
+    def between(self, pairs: Sequence[tuple[str, str]], kind: str, low: float, high: float) -> str:
+        """Whether all multiples lie between two numbers."""
+        if any(net in self.idle for both in pairs for net in both):
             return OPEN
-        found = [times(a, b, kind) for a, b in pairs]
+        found = [self.times(a, b, kind) for a, b in pairs]
         if all(low <= least and most <= high for least, most in found):
             return HOLDS
         return FAILS if any(most < low or least > high for least, most in found) else OPEN
+
+
+def judge_epochs(
+    summaries: Sequence[pd.DataFrame], nets: Sequence[str], study: MinimumStudy, idle: Sequence[Sequence[str]]
+) -> list[Statement]:
+    """How many epochs each net takes to each kind of solution.
+
+    summaries: of every seed a row for each net; idle: of every seed nets that did not train, whose losses stand still
+    for that reason.
+    """
+    if not {DNN, CNN, RESNET} <= set(nets):
+        return []
+    reached = [Reached.of(own, nets, study.window, still) for own, still in zip(summaries, idle, strict=True)]
+
+    def evidence(kind: str) -> str:
+        words = [own.words(kind) for own in reached]
+        return f"first {kind}: {words[0] if len(words) == 1 else _by_seed(study.seeds, words)}"
 
     both = [(DNN, CNN), (DNN, RESNET)]
     claims = [
@@ -236,9 +291,15 @@ def judge_epochs(
         ("to reach LM ResNet-50 needs fewer epochs than the CNN", [(CNN, RESNET)], "LM", MORE, math.inf),
     ]
     return [
-        Statement(SOURCE, claim, between(pairs, kind, low, high), evidence(kind))
+        Statement(SOURCE, claim, together([own.between(pairs, kind, low, high) for own in reached]), evidence(kind))
         for claim, pairs, kind, low, high in claims
     ]
+
+
+def together(verdicts: Sequence[str]) -> str:
+    """The verdict over seeds that each hold, fail or are open: open as long as the open ones may change it."""
+    known = [verdict == HOLDS for verdict in verdicts if verdict != OPEN]
+    return judged(known) if len(known) == len(verdicts) or len(set(known)) > 1 else OPEN
 
 
 def _ratio(a: float, b: float) -> float:
