@@ -214,26 +214,35 @@ class CsvLog:
     def __init__(self, path: Path, columns: Sequence[str], words: Collection[str] = ()) -> None:
         """Open or begin the file. Raises BadInput where it has other columns.
 
-        words: columns that hold words, not numbers; rows: what the file held, as text.
+        words: columns that hold words, not numbers.
         """
         self.columns = list(columns)
-        lines = _lines_of(path, columns, words)
-        self.rows = list(csv.DictReader(lines))
-        self._ends = list(itertools.accumulate(len(line.encode()) for line in lines))
+        self._path, self._words = path, words
+        size = max((end for _, end in _whole(path, columns, words)), default=0)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._record, self._path = manifest.Growing(path), path
+        self._record = manifest.Growing(path)
         self._file = path.open("r+b" if path.exists() else "xb", buffering=0)
-        if lines:
-            self._cut(len(lines))
+        if size:
+            self._cut(size)
         else:
             self._record.begin(b"")
             self._file.truncate(0)
             self._write(",".join(self.columns))
 
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """What the file holds, as text."""
+        return read_rows(self._path, self.columns, self._words)
+
     def keep(self, wanted: Callable[[dict[str, str]], bool]) -> None:
         """Drop all rows from the first unwanted one on."""
-        self.rows = list(itertools.takewhile(wanted, self.rows))
-        self._cut(len(self.rows) + 1)
+        rows = _whole(self._path, self.columns, self._words)
+        _, size = next(rows)
+        for cells, end in rows:
+            if not wanted(dict(zip(self.columns, cells, strict=True))):
+                break
+            size = end
+        self._cut(size)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Write a row, whole or not at all."""
@@ -247,29 +256,34 @@ class CsvLog:
             self._record.end(self._file.tell())
         self._file.close()
 
-    def _cut(self, lines: int) -> None:
-        del self._ends[lines:]
-        self._record.begin(self._path.read_bytes()[: self._ends[-1]])
-        self._file.truncate(self._ends[-1])
+    def _cut(self, size: int) -> None:
+        self._record.begin(self._path.read_bytes()[:size])
+        self._file.truncate(size)
         self._file.seek(0, os.SEEK_END)
 
     def _write(self, line: str) -> None:
         content = (line + "\n").encode()
         manifest.append(self._file, content)
-        self._ends.append(self._file.tell())
         self._record.add(content, lambda: os.fsync(self._file.fileno()))
 
 
 def read_rows(path: Path, columns: Sequence[str], words: Collection[str] = ()) -> list[dict[str, str]]:
     """The whole rows of a CSV, as text; none where there is no file. Raises BadInput where it has other columns."""
-    return list(csv.DictReader(_lines_of(path, columns, words)))
+    return [dict(zip(columns, cells, strict=True)) for cells in cells_of(path, columns, words)]
 
 
-def _lines_of(path: Path, columns: Sequence[str], words: Collection[str]) -> list[str]:
-    lines = whole_lines(path, words)
-    if lines and lines[0].rstrip("\n").split(",") != list(columns):
-        raise BadInput(f"{path} has columns {lines[0].strip()}, not {','.join(columns)}: move it away")
-    return lines
+def cells_of(path: Path, columns: Sequence[str], words: Collection[str] = ()) -> Iterator[list[str]]:
+    """The whole rows of a CSV as the texts of their cells, one after the other. Raises as read_rows."""
+    return (cells for cells, _ in itertools.islice(_whole(path, columns, words), 1, None))
+
+
+def _whole(path: Path, columns: Sequence[str], words: Collection[str]) -> Iterator[tuple[list[str], int]]:
+    """The cells of the header and of each whole line, and where in the file it ends, in bytes."""
+    names = list(columns)
+    for number, (line, cells, end) in enumerate(_lines(path, words)):
+        if not number and cells != names:
+            raise BadInput(f"{path} has columns {line.strip()}, not {','.join(columns)}: move it away")
+        yield cells, end
 
 
 def whole_lines(path: Path, words: Collection[str] = ()) -> list[str]:
@@ -277,20 +291,31 @@ def whole_lines(path: Path, words: Collection[str] = ()) -> list[str]:
 
     Cells are numbers, or empty; those of the columns `words` are anything. A file that is missing has none.
     """
+    return [line for line, _, _ in _lines(path, words)]
+
+
+def _lines(path: Path, words: Collection[str]) -> Iterator[tuple[str, list[str], int]]:
+    """The lines of `whole_lines`, each with its cells and where it ends; the file's bytes are all that is held."""
     if not path.exists():
-        return []
-    lines = manifest.read_bytes(path).decode(errors="replace").splitlines(keepends=True)
-    names = lines[0].rstrip("\n").split(",") if lines else []
-    numbers = [name not in words for name in names]
-    rows = itertools.takewhile(lambda line: _is_row(line, numbers), lines[1:])
-    return [*lines[:1], *rows] if lines and lines[0].endswith("\n") else []
+        return
+    numbers: list[bool] | None = None
+    end = 0
+    for raw in io.BytesIO(manifest.read_bytes(path)):
+        line = raw.decode(errors="replace")
+        if not line.endswith("\n") or "\r" in line:
+            return
+        cells = next(csv.reader([line])) if '"' in line else line[:-1].split(",")
+        if numbers is None:
+            numbers = [name not in words for name in cells]
+        elif not _is_row(cells, numbers):
+            return
+        end += len(raw)
+        yield line, cells, end
 
 
-def _is_row(line: str, numbers: Sequence[bool]) -> bool:
-    values = next(csv.reader([line])) if '"' in line else line.rstrip("\n").split(",")
-    whole = line.endswith("\n") and len(values) == len(numbers)
-    return whole and all(
-        not number or not value or is_cell(value) for number, value in zip(numbers, values, strict=True)
+def _is_row(cells: Sequence[str], numbers: Sequence[bool]) -> bool:
+    return len(cells) == len(numbers) and all(
+        not number or not cell or is_cell(cell) for number, cell in zip(numbers, cells, strict=True)
     )
 
 

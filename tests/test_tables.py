@@ -1,6 +1,7 @@
 """The one reader and the one writer of CSV: exact, and never wrong about what is torn."""
 
 import math
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lossscape.errors import BadInput
+from lossscape.evaluate.order import coarse_to_fine
+from lossscape.evaluate.subspace import grid_points
 from lossscape.execution import Execution
 from lossscape.results import read_csv, write_csv
+from lossscape.results.stored import Stored, column_of
 from lossscape.results.table import Table, fill, once
 
 WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=8)
@@ -83,3 +87,49 @@ def test_a_table_whose_rows_are_all_there_is_written(tmp_path: Path) -> None:
     fill(Table(tmp_path, "squares.csv", ["number"]), Squares(), once(keys), total=2, execution=Execution(quiet=True))
     assert (tmp_path / "squares.csv").read_text() == "number,square\n1.0,1.0\n2.0,4.0\n"
     assert not (tmp_path / "points.csv").exists()
+
+
+class Bowl:
+    """A loss at each point of a plane, without a net."""
+
+    columns = ("loss", "accuracy")
+
+    def cost(self, key: tuple[Any, ...]) -> int:
+        return 1
+
+    def rows(self, keys: Sequence[tuple[Any, ...]], plan: object, done: object = None) -> list[dict[str, float]]:
+        return [{"loss": x * x + y * y, "accuracy": x / 3} for x, y in keys]
+
+
+def held(folder: Path, side: int) -> int:
+    """Most bytes held at once while a grid is filled, and read again from what a kill leaves."""
+    points = coarse_to_fine(grid_points((side, side), (-1, 1), (-1, 1)))
+    table = Table(folder, "surface.csv", ["x", "y"])
+    tracemalloc.start()
+    for _ in range(2):
+        fill(table, Bowl(), once(points), total=len(points), execution=Execution(quiet=True))
+        (folder / "surface.csv").rename(folder / "points.csv")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
+
+
+def test_a_point_takes_a_few_bytes_however_many_there_are(tmp_path: Path) -> None:
+    small, large = (held(tmp_path / str(side), side) for side in (30, 60))
+    assert (large - small) / (60**2 - 30**2) < 400
+
+
+def test_stored_rows_are_what_was_added() -> None:
+    rows = Stored(("loss", "word"))
+    rows.add((0.5, None), [math.nan, "a"])
+    rows.add((1, "b"), [None, "c"])
+    rows.add((2.0,), [3, "d"])
+    rows.add((1, "b"), [2.5, "e"])
+    assert list(rows) == [(0.5, None), (1, "b"), (2.0,)]
+    assert rows[1, "b"] == {"loss": 2.5, "word": "e"}
+    assert (3,) not in rows
+    some = rows.only([(2.0,), (0.5, None)])
+    assert next(iter(some.items())) == ((2.0,), {"loss": 3, "word": "d"})
+    assert type(some[2.0,]["loss"]) is int
+    np.testing.assert_array_equal(some.column("loss"), [3.0, math.nan])
+    np.testing.assert_array_equal(column_of({(1,): {"loss": 0.5}}, "loss"), [0.5])

@@ -27,6 +27,7 @@ from lossscape.certificate.neighbours import STANDS_OUT, Neighbours
 from lossscape.certificate.reference import PASS, Plain, Reference, words
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.objective import Objective, Plan, PlanName, Precision
+from lossscape.results.stored import column_of
 
 REMEDY = (
     "the file was changed, or not all of its rows were computed by the code that there is now (of the net, its data or "
@@ -175,7 +176,7 @@ def outliers(result: Certified, most: int) -> tuple[list[Coordinates], int | Non
         ((split, name) for split, part in objectives.items() for name in ("loss", *part.scoring.metrics)),
         key=lambda column: column[1] != "loss",
     ):
-        values = np.array([row[f"{split}_{name}"] for row in result.values.values()], dtype=float)
+        values = column_of(result.values, f"{split}_{name}")
         one = 0.0 if name == "loss" else 1 / len(objectives[split])  # the answer to a sample
         found = around.standing(values, RELATIVE[precision] * np.abs(values) + ABSOLUTE[precision] + one)
         far = found.spread > STANDS_OUT

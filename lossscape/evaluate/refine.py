@@ -88,15 +88,15 @@ def _bends_of_plane(xy: np.ndarray, z: np.ndarray) -> list[tuple[int, int, float
     return edges
 
 
-def refined(grid: Sequence[Coordinates], budget: int) -> Callable[[Mapping[Coordinates, float]], list[Coordinates]]:
+def refined(grid: Sequence[Coordinates], budget: int) -> Callable[[Mapping[Coordinates, float]], Sequence[Coordinates]]:
     """A function from the losses of all rounds so far to the points of the next; [] when the budget is spent.
 
     The first round is the grid, in its order.
     """
 
-    def more(losses: Mapping[Coordinates, float]) -> list[Coordinates]:
+    def more(losses: Mapping[Coordinates, float]) -> Sequence[Coordinates]:
         if not losses:
-            return list(grid)
+            return grid
         left = budget - (len(losses) - len(grid))
         return next_points(losses, min(left, -(-budget // ROUNDS))) if left > 0 else []
 

@@ -6,17 +6,20 @@ block of rows is appended to a live file as it finishes; the CSV is written when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from functools import lru_cache
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossscape.execution import Execution
-from lossscape.files import CsvLog, read_rows, remove
+from lossscape.files import CsvLog, cells_of, remove
 from lossscape.progress import Progress, duration
 from lossscape.results.folder import POINTS
+from lossscape.results.stored import Stored
 from lossscape.results.tables import write_csv
 from lossscape.signals import Interrupted, StopRequest, stop_on_signals
 
@@ -24,9 +27,9 @@ if TYPE_CHECKING:
     from lossscape.evaluate.rows import Done, Key, Row, Rows
     from lossscape.results.engine import PlannedEngine
 
-More = Callable[["dict[Key, Row]"], "list[Key]"]
+More = Callable[["Mapping[Key, Row]"], "Sequence[Key]"]
 """Gives the keys of the next round from the rows of those before, none when all are there."""
-Compute = Callable[["list[list[Key]]"], "Iterator[tuple[int, list[Row]]]"]
+Compute = Callable[["Sequence[Sequence[Key]]"], "Iterator[tuple[int, list[Row]]]"]
 """Gives the rows of blocks of keys, each with the index of its block."""
 AGAIN = "the same command once more (what is finished is kept)"
 
@@ -45,16 +48,18 @@ class Table:
     by_key: bool = True
     """Whether rows stand in the order of their keys in the end, not in that in which they were asked for."""
 
-    def read(self, file: str, columns: Sequence[str]) -> dict[Key, Row]:
-        """The rows of a file by key. Raises BadInput where it has other columns."""
-        rows = read_rows(self.folder / file, [*self.keys, *columns], self.words)
-        return dict(self.parsed(row) for row in rows)
+    def read(self, file: str, columns: Sequence[str], known: Stored | None = None) -> Stored:
+        """The rows of a file by key, added to those that are known. Raises BadInput where it has other columns.
 
-    def parsed(self, row: dict[str, str]) -> tuple[Key, Row]:
-        """Key and values of a row of text; an empty cell is None, and so is an undefined number of a key."""
-        values = {name: text if name in self.words else _number(text) for name, text in row.items()}
-        key = tuple(None if (value := values.pop(name)) != value else value for name in self.keys)
-        return key, values
+        An empty cell is None, and so is an undefined number of a key.
+        """
+        known, names = Stored(columns) if known is None else known, [*self.keys, *columns]
+        count = len(self.keys)
+        parse = [str if name in self.words else _coordinate if i < count else _number for i, name in enumerate(names)]
+        for cells in cells_of(self.folder / file, names, self.words):
+            row = [each(cell) for each, cell in zip(parse, cells, strict=True)]
+            known.add(tuple(row[:count]), row[count:])
+        return known
 
     def reopen(self, columns: Sequence[str], still: Callable[[Row], bool]) -> None:
         """Take up a finished table again with the rows that still hold."""
@@ -63,11 +68,13 @@ class Table:
             self.write(self.live, columns, {key: row for key, row in known.items() if still(row)})
             remove(self.folder / self.file)
 
-    def write(self, file: str, columns: Sequence[str], rows: dict[Key, Row]) -> None:
-        """Write rows whole or not at all."""
-        names = [*self.keys, *columns]
-        lines = [self.line(key, row) for key, row in rows.items()]
-        write_csv(self.folder / file, names, [[line[name] for name in names] for line in lines])
+    def write(
+        self, file: str, columns: Sequence[str], rows: Mapping[Key, Row], order: Iterable[Key] | None = None
+    ) -> None:
+        """Write rows whole or not at all, by default in their own order."""
+        found = ((key, rows[key]) for key in (rows if order is None else order))
+        lines = ([*key, *map(row.__getitem__, columns)] for key, row in found)
+        write_csv(self.folder / file, [*self.keys, *columns], lines)
 
     def line(self, key: Key, row: Row) -> Row:
         """A row with its key."""
@@ -77,23 +84,23 @@ class Table:
 def fill(
     table: Table, source: Rows, more: More, *, total: int, execution: Execution, plan: Any = None,
     engine: PlannedEngine | None = None,
-) -> dict[Key, Row]:  # fmt: skip
+) -> Mapping[Key, Row]:  # fmt: skip
     """Compute the rows that a table lacks, then write its CSV, in the order of its keys; returns all rows.
 
     more: gives the keys round by round; total: keys of all rounds, as far as it is foreseen; plan: how rows are
     computed, or engine: what chooses and remembers that. Raises BadInput where the table was begun with other columns
     or another plan, Interrupted on SIGINT or SIGTERM, within a row.
     """
-    rounds, seconds = Rounds(more), None
-    known = table.read(table.file, source.columns)
+    rounds, seconds, columns = Rounds(more), None, tuple(source.columns)
+    known = table.read(table.file, columns)
     if rounds.missing(known) is None:
         remove(table.folder / table.live)  # a process that was killed may have left it
         if engine:
             engine.check()
         return rounds.all(known)
-    log = CsvLog(table.folder / table.live, [*table.keys, *source.columns], table.words)
+    log = CsvLog(table.folder / table.live, [*table.keys, *columns], table.words)
     try:
-        known |= dict(map(table.parsed, log.rows))
+        table.read(table.live, columns, known)
         if engine:
             plan, seconds = engine.choose(total - len(known), bool(known))
         cost = source.cost(next(iter(rounds.missing(known) or known), ()))
@@ -110,11 +117,11 @@ def fill(
                     for key, row in zip(blocks[index], rows, strict=True):
                         if key not in known:
                             log.append(table.line(key, row))
-                            known[key] = row
+                            known.add(key, [row.get(column) for column in columns])
     finally:
         log.close()
     known = rounds.all(known)
-    table.write(table.file, source.columns, {key: known[key] for key in (sorted(known) if table.by_key else known)})
+    table.write(table.file, columns, known, sorted(known) if table.by_key else None)
     remove(table.folder / table.live)
     return known
 
@@ -126,41 +133,64 @@ def _number(text: str) -> float | None:
     return int(text) if text.lstrip("-").isdecimal() else float(text)
 
 
-def once(keys: list[Key]) -> More:
+@lru_cache(maxsize=2**14)
+def _coordinate(text: str) -> float | None:
+    """A number of a key, one object for the same text: the points of a grid share their coordinates."""
+    value = _number(text)
+    return value if value == value else None
+
+
+def once(keys: Sequence[Key]) -> More:
     """All keys in one round."""
     return lambda known: [] if known else keys
 
 
 class Rounds:
-    """The rounds of keys that follow from the rows before them, each found once."""
+    """The rounds of keys that follow from the rows before them, each found once; rows are only ever added to."""
 
     def __init__(self, more: More) -> None:
         self._more = more
-        self._found: dict[int, list[Key]] = {}
+        self._found: list[Sequence[Key]] = []
+        self._whole = self._keys = 0
+        """Rounds that are known whole, and keys of these."""
 
-    def missing(self, known: dict[Key, Row]) -> list[Key] | None:
+    def missing(self, known: Stored) -> Sequence[Key] | None:
         """The keys of the first round that is not known whole, all of them; None where all are known."""
-        *_, last = self._rounds(known)
-        return None if all(key in known for key in last) else last
-
-    def all(self, known: dict[Key, Row]) -> dict[Key, Row]:
-        """The rows of all keys, in the order in which they are asked for."""
-        return {key: known[key] for keys in self._rounds(known) for key in keys}
-
-    def _rounds(self, known: dict[Key, Row]) -> Iterator[list[Key]]:
-        before: dict[Key, Row] = {}
         while True:
-            if len(before) not in self._found:
-                self._found[len(before)] = self._more(before)
-            if not (keys := self._found[len(before)]):
-                return
-            yield keys
+            if self._whole == len(self._found):
+                before = known if len(known) == self._keys else known.only(chain(*self._found))
+                self._found.append(self._more(before))
+            keys = self._found[self._whole]
+            if not keys:
+                return None
             if not all(key in known for key in keys):
-                return
-            before |= {key: known[key] for key in keys}
+                return keys
+            self._whole, self._keys = self._whole + 1, self._keys + len(keys)
+
+    def all(self, known: Stored) -> Stored:
+        """The rows of all keys, in the order in which they are asked for."""
+        return known.only(chain(*self._found))
 
 
-def _blocks(source: Rows, keys: Sequence[Key], known: dict[Key, Row], plan: Any) -> list[list[Key]]:
+class Blocks(Sequence["Sequence[Key]"]):
+    """Keys in blocks of one size, each made when it is asked for."""
+
+    def __init__(self, keys: Sequence[Key], size: int, chosen: Sequence[int] | None = None) -> None:
+        """chosen: the numbers of the blocks that are meant, by default all."""
+        self._keys, self._size = keys, size
+        self._chosen = range(-(-len(keys) // size)) if chosen is None else chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Blocks(self._keys, self._size, self._chosen[index])
+        start = self._chosen[index] * self._size
+        return self._keys[start : start + self._size]
+
+
+def _blocks(source: Rows, keys: Sequence[Key], known: Stored, plan: Any) -> Sequence[Sequence[Key]]:
     """The blocks with a key that is missing: of stacks all keys, whose bits depend on their block.
 
     So it is with a source whose `together` says of a key what it shares with those that are computed with it.
@@ -168,12 +198,12 @@ def _blocks(source: Rows, keys: Sequence[Key], known: dict[Key, Row], plan: Any)
     size, together = getattr(plan, "points", 1), getattr(source, "together", None)
     if together is not None:
         blocks = [list(block) for _, block in groupby(keys, together)]
-    else:
-        blocks = [list(keys[start : start + size]) for start in range(0, len(keys), size)]
-    blocks = [block for block in blocks if not all(key in known for key in block)]
-    if together is not None or getattr(plan, "name", "") == "stacked":
-        return blocks
-    return [[key for key in block if key not in known] for block in blocks]
+        return [block for block in blocks if not all(key in known for key in block)]
+    if getattr(plan, "name", "") != "stacked":
+        return Blocks([key for key in keys if key not in known], size)
+    every = Blocks(keys, size)
+    lacking = (number for number, block in enumerate(every) if not all(key in known for key in block))
+    return Blocks(keys, size, array("L", lacking))
 
 
 @contextmanager
@@ -195,7 +225,7 @@ def computed(
         if engine:
             engine.note(threads=cluster.threads, workers=workers or scheduler)
 
-        def compute(blocks: list[list[Key]]) -> Iterator[tuple[int, list[Row]]]:
+        def compute(blocks: Sequence[Sequence[Key]]) -> Iterator[tuple[int, list[Row]]]:
             for index, rows in cluster.evaluate(source, plan, blocks):
                 done(sum(map(source.cost, blocks[index])))
                 yield index, rows

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lossscape import manifest
 from lossscape.errors import BadInput, short
-from lossscape.files import text_of, write_text
+from lossscape.files import text_of, write_bytes
 from lossscape.numerals import is_cell
 
 
@@ -56,8 +56,10 @@ def _number(cell: str) -> float:
 
 def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a CSV whole or not at all: numbers that read back exactly, words in quotes where they need them."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    content = io.BytesIO()
+    text = io.TextIOWrapper(content, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([text_of(cell) for cell in row] for row in rows)
-    write_text(path, buffer.getvalue())
+    text.detach()
+    write_bytes(path, content.getvalue())

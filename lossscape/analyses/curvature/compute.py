@@ -74,7 +74,9 @@ def compute(request: Request, execution: Execution) -> Path:
     return folder
 
 
-def _fill(folder: Path, name: str, source: "Eigenvalues | Traces | Densities", execution: Execution) -> dict[Key, Row]:
+def _fill(
+    folder: Path, name: str, source: "Eigenvalues | Traces | Densities", execution: Execution
+) -> Mapping[Key, Row]:
     table = Table(
         folder, f"{name}.csv", KEYS[name], WORDS, live=f".{name}.live.csv", unit="row", title=name, by_key=False
     )

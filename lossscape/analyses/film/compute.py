@@ -7,7 +7,7 @@ in the run's landscape folder. So a film that was stopped goes on with the frame
 import functools
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ class Frames:
         own = [f"{split}_{name}" for name in self.metrics if not name.endswith("_stderr")]
         return ["epoch", "step", "checkpoint", *own, f"plane_{split}_loss", *PATH_COLUMNS, "landscape"]
 
-    def more(self, known: dict[Key, Row]) -> list[Key]:
+    def more(self, known: Mapping[Key, Row]) -> list[Key]:
         """The plane first: the descent's surface may be one of its frames, and keeps its path so."""
         for film in ("plane", "descent"):
             keys = [(film, number) for number in range(len(self.shown))]

@@ -29,7 +29,8 @@ from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
 from lossscape.results.engine import PlannedEngine
 from lossscape.results.folder import DIRECTIONS, RANGE, label, open_folder, write_settings
-from lossscape.results.table import Table, fill
+from lossscape.results.stored import column_of
+from lossscape.results.table import More, Table, fill, once
 from lossscape.runs import Point, Run, point_of
 from lossscape.trajectory import moments_of
 from lossscape.vectors import Params
@@ -77,15 +78,8 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
         points = coarse_to_fine(_points(request.grid or (), ranges))
         engine = PlannedEngine(folder, work, execution)
         table = Table(folder, "surface.csv" if request.dims == 2 else "line.csv", AXES[: request.dims])
-        rounds, column = refined(points, request.refine), work.columns[0]
-        fill(
-            table,
-            work,
-            lambda known: rounds({point: row[column] for point, row in known.items()}),
-            total=len(points) + request.refine,
-            execution=execution,
-            engine=engine,
-        )
+        more, total = _more(points, request.refine, work.columns[0]), len(points) + request.refine
+        fill(table, work, more, total=total, execution=execution, engine=engine)
         if not is_done(folder):
             anchors = [(around.centre, (0.0,) * request.dims), *direction.ends()]
             plan = engine.taken
@@ -185,6 +179,14 @@ class Around:
             paths = projected(self.seen, problem, self.origin, plane.directions)
             ranges = fitted([*held, *paths], self.request.grid or ())
         return plane, ranges | self.given
+
+
+def _more(points: Sequence[Coordinates], budget: int, column: str) -> More:
+    """The points of a grid, and then those of refinement by a column."""
+    if not budget:
+        return once(points)
+    rounds = refined(points, budget)
+    return lambda known: rounds(dict(zip(known, column_of(known, column).tolist(), strict=True)))
 
 
 def _points(grid: Sequence[int], ranges: Limits) -> list[Coordinates]:
