@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
-from lossscape.optimizers import FAMILY, FIRST_ORDER, Lookahead, build
+from lossscape.optimizers import FAMILY, FIRST_ORDER, Lookahead, bare_step, build
 
 STEPS = 50
 Gradient = Callable[[np.ndarray], np.ndarray]
@@ -244,6 +244,22 @@ def test_continues_from_its_saved_state_bit_for_bit(name: str, method: Method, o
     other = build(spec_of(name, **options), [resumed])
     other.load_state_dict(saved)
     assert np.array_equal(take_steps(other, resumed, 7), expected)
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+def test_a_step_without_what_torch_wraps_around_it_has_the_same_bits(name: str) -> None:
+    found = []
+    for take in (lambda optimizer: optimizer.step(), bare_step):
+        parameter = nn.Parameter(torch.from_numpy(START).float())
+        optimizer = build(spec_of(name, lr=0.1), [parameter])
+        for index in range(3):
+            if isinstance(optimizer, Lookahead):
+                optimizer.look_ahead()
+            parameter.grad = torch.cos(parameter.detach() + index)
+            take(optimizer)
+        assert parameter.requires_grad
+        found.append(parameter.detach().clone())
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("name", FIRST_ORDER)

@@ -107,6 +107,12 @@ def test_two_runs_and_an_interrupted_one_give_the_same_bytes(
     assert len(resumed.environment()["resumed"]) == 1
 
 
+@pytest.mark.parametrize("shapes", [[], [(3,)], [(300, 200), (7,), (2, 3, 4)]])
+def test_the_norm_of_the_gradients_has_the_bits_of_torchs(shapes: list[tuple[int, ...]]) -> None:
+    gradients = [torch.randn(shape, generator=torch.Generator().manual_seed(0)) for shape in shapes]
+    assert torch.equal(loop.total_norm(gradients), nn.utils.get_total_norm(gradients))
+
+
 def test_another_seed_gives_other_bytes(tmp_path: Path) -> None:
     first = train(experiment(), tmp_path)
     second = train(experiment("other", seed=1), tmp_path)

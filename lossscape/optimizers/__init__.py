@@ -11,6 +11,7 @@ from lossscape.families import Component, Family, is_custom
 from lossscape.optimizers.coordinates import coordinate_descent
 from lossscape.optimizers.first_order import FIRST_ORDER as FIRST_ORDER
 from lossscape.optimizers.first_order import Parameters
+from lossscape.optimizers.first_order import bare_step as bare_step
 from lossscape.optimizers.full_batch import CONVERGED as CONVERGED
 from lossscape.optimizers.full_batch import COUNTS as COUNTS
 from lossscape.optimizers.full_batch import STUCK as STUCK

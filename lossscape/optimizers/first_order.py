@@ -5,6 +5,7 @@ arXiv:1711.05101; it acts on every parameter. In torch's momentum the learning r
 v ← αv + g, θ ← θ − ηv, so a schedule acts on past gradients too.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -164,6 +165,24 @@ def _sgd(parameters: Parameters, *, lr: float, dampening: float = 0.0, **options
         for parameter in parameters:  # v = 0, or a parameter whose first gradient comes late would fail
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
+
+
+_BARE: dict[type[Optimizer], Callable[..., Any]] = {
+    kind: inspect.unwrap(kind.step) for kind in (SGD, Adagrad, Adadelta, RMSprop, Adam, AdamW)
+}
+
+
+def bare_step(optimizer: Optimizer) -> None:
+    """`optimizer.step()`: of torch's own classes without what they wrap around it.
+
+    That is for hooks, which these have none of, and for torch's profiler; on a small net it takes longer than the step.
+    """
+    own = _BARE.get(type(optimizer))
+    if own is None:
+        optimizer.step()
+    else:
+        with torch.no_grad():
+            own(optimizer)
 
 
 FIRST_ORDER: dict[str, Callable[..., Optimizer]] = {

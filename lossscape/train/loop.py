@@ -4,16 +4,17 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_
 
 from lossscape import losses, schedules
-from lossscape.batches import called
+from lossscape.batches import Inputs, called
 from lossscape.config import Experiment
 from lossscape.data import Data
 from lossscape.data.augment import augment
@@ -22,7 +23,7 @@ from lossscape.files import CsvLog
 from lossscape.losses import Loss, smooth
 from lossscape.modules import laid_out
 from lossscape.objective import Objective
-from lossscape.optimizers import Counted, Lookahead
+from lossscape.optimizers import Counted, Lookahead, bare_step
 from lossscape.outputs import logits_of
 from lossscape.runs import Run
 from lossscape.seeds import derive, generator, seed_device
@@ -65,13 +66,13 @@ class Setup:
         """What is measured after an epoch."""
         return columns_of(self.objectives)
 
-    @property
+    @cached_property
     def step_size(self) -> int:
         """Samples of one optimizer step, over all processes."""
         training = self.experiment.training
         return training.batch(len(self.data.train)) * training.accumulate
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch, a shorter last one included."""
         return math.ceil(len(self.data.train) / self.step_size)
@@ -154,16 +155,26 @@ def descend(setup: Setup, state: State, batch: Tensor) -> tuple[Tensor, Tensor]:
         state.optimizer.look_ahead()
     loss = backward(setup, state, batch)
 
-    gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
-    norm = get_total_norm(gradients)
+    norm = total_norm([p.grad for p in state.parameters if p.grad is not None])
     if training.clip_norm is not None:
-        clip_grads_with_norm_(state.model.parameters(), training.clip_norm, norm)
+        clip_grads_with_norm_(state.parameters, training.clip_norm, norm)
     if training.clip_value is not None:
-        clip_grad_value_(state.model.parameters(), training.clip_value)
+        clip_grad_value_(state.parameters, training.clip_value)
     with optimizing(setup, state):
-        state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
+        bare_step(state.optimizer)
+    for parameter in state.parameters:
+        parameter.grad = None
     return loss, norm
+
+
+def total_norm(gradients: list[Tensor]) -> Tensor:
+    """The norm of all gradients together: torch's `get_total_norm`, and its bits, for tensors of one device.
+
+    Sorting them by device and type would take longer than the norm of a small net's. 0 where there are none.
+    """
+    if not gradients:
+        return torch.zeros(())
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
 def descend_whole(setup: Setup, state: State, batch: Tensor) -> tuple[Tensor, Tensor]:
@@ -223,23 +234,41 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
     if isinstance(inputs, Tensor):
         inputs = laid_out(inputs, setup.channels_last)
 
-    total = torch.zeros((), device=setup.device)
-    parts = list(zip(inputs.split(setup.micro_batch), targets.split(setup.micro_batch), strict=True))
-    for index, (x, y) in enumerate(parts):
-        with unsynchronised(setup.module, index < len(parts) - 1):
-            with torch.autocast(setup.device.type, torch.bfloat16, enabled=setup.experiment.precision == "bf16"):
-                outputs = logits_of(called(setup.module, x), len(x), setup.output)
-            loss = of_batch(outputs.float(), y).sum() * weight
-            loss.backward()
-        total += loss.detach()
+    if len(mine) <= setup.micro_batch:
+        total = backward_part(setup, of_batch, (inputs, targets), weight)
+    else:
+        total = torch.zeros((), device=setup.device)
+        parts = list(zip(inputs.split(setup.micro_batch), targets.split(setup.micro_batch), strict=True))
+        for index, part in enumerate(parts):
+            with unsynchronised(setup.module, index < len(parts) - 1):
+                total += backward_part(setup, of_batch, part, weight)
     return setup.world.sum(total) / setup.world.size
+
+
+def backward_part(setup: Setup, loss: Loss, part: tuple[Inputs, Tensor], weight: float) -> Tensor:
+    """Add the gradient of `weight` times the sum of the losses of a part of a batch; returns what it is the one of."""
+    inputs, targets = part
+    with mixed(setup):
+        outputs = logits_of(called(setup.module, inputs), len(inputs), setup.output)
+    summed = loss(outputs.float(), targets).sum()
+    summed.backward(torch.full_like(summed, weight))  # which spares a node of the graph
+    return summed.detach() * weight
+
+
+def mixed(setup: Setup) -> AbstractContextManager[object]:
+    """A context of mixed precision where the run asks for it; one that does nothing takes its time too."""
+    if setup.experiment.precision != "bf16":
+        return nullcontext()
+    return torch.autocast(setup.device.type, torch.bfloat16)
 
 
 def check_finite(setup: Setup, state: State) -> None:
     """Raise RunFailed that says where the first non-finite loss of the epoch came up."""
     done = state.step - state.epoch * setup.steps_per_epoch
-    recent = state.losses[:done] if setup.device.type != "cpu" else state.losses[done - 1 : done]
-    if bool(torch.isfinite(recent).all()):
+    if setup.device.type == "cpu" and done:  # the steps before were looked at when they were done
+        if math.isfinite(state.losses[done - 1].item()):
+            return
+    elif bool(torch.isfinite(state.losses[:done]).all()):
         return
     index = int(torch.nonzero(~torch.isfinite(state.losses[:done]))[0])
     step = state.epoch * setup.steps_per_epoch + index

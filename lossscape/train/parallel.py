@@ -27,7 +27,7 @@ class World:
 
     def share(self, batch: Tensor) -> Tensor:
         """This process's part of a batch of indices (parts differ by one where the batch is not divisible)."""
-        return batch[self.rank :: self.size]
+        return batch if self.size == 1 else batch[self.rank :: self.size]
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""
