@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill study-init study-race check bench bench-landscapes bench-curvature bench-training bench-sweeps faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill study-init study-race check bench bench-landscapes bench-curvature bench-training bench-sweeps bench-tolerance faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -90,6 +90,9 @@ bench-training: $(VENV)/.dev  ## samples/s of the usual PyTorch loop and of loss
 
 bench-sweeps: $(VENV)/.dev  ## seconds of 64 small runs with two workers and one after the other
 	$(BIN)/python -m benchmarks.sweeps $(ARGS)
+
+bench-tolerance: $(VENV)/.dev  ## points and errors of --tolerance on 12 exact surfaces [ARGS='--cifar /data/cifar10 --timed']
+	$(BIN)/python -m benchmarks.tolerance $(ARGS)
 
 faults: $(VENV)/.dev  ## kill every command at seeded moments and file operations: what is lost? [CASES=1000 ARGS='--seed 1']
 	$(BIN)/python -m benchmarks.reliability.faults $(if $(CASES),--cases $(CASES)) $(ARGS)
