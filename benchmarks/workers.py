@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, Self
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,7 +42,7 @@ class Worker:
         except (BrokenPipeError, ValueError):
             sys.exit(f"{self.name}: {what} failed with exit code {self.process.wait()}")
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -4,9 +4,12 @@ import dataclasses
 import itertools
 import json
 import math
+import os
 import re
 import subprocess
 import sys
+import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,27 @@ import torch
 from torch import nn
 
 from benchmarks.landscapes import __main__ as bench
-from benchmarks.landscapes import coordinates, full, measure, table, tuned, worker
+from benchmarks.landscapes import (
+    coordinates,
+    full,
+    judge,
+    load,
+    measure,
+    outcome,
+    picture,
+    processes,
+    table,
+    tuned,
+    worker,
+)
+from benchmarks.landscapes import ours as side
+from benchmarks.landscapes.judge import verdict
 from benchmarks.landscapes.measure import Result, Scaling
 from benchmarks.landscapes.ours import Ours
 from benchmarks.landscapes.problem import Problem
 from benchmarks.landscapes.process import Place
-from benchmarks.landscapes.rows import EVERY, ROWS, Kind, Row
+from benchmarks.landscapes.recomputed import Recomputed
+from benchmarks.landscapes.rows import EVERY, FULL, ROWS, Kind, Row
 from benchmarks.landscapes.tuned import Tuned
 from benchmarks.landscapes.usual import Usual
 from benchmarks.workers import ROOT
@@ -34,6 +52,9 @@ SMALL = [
         ROWS["resnet-cifar-plane"], samples=SAMPLES, model="cnn", options={"channels": [4, 10], "batch_norm": True}
     ),
 ]
+RECOMPUTED = dataclasses.replace(
+    ROWS["resnet-recompute-line"], samples=SAMPLES, model="cnn", options={"channels": [4, 10], "batch_norm": True}
+)
 by_row = pytest.mark.parametrize("row", SMALL, ids=[row.name for row in SMALL])
 INTERPOLATIONS = pytest.mark.parametrize(("kind", "steps"), [("line", 1), ("line", 4), ("plane", 1), ("plane", 5)])
 
@@ -193,6 +214,9 @@ GOOD: dict[str, Any] = {
 }  # fmt: skip
 
 
+HELD = {"judged": True, "own": False}
+
+
 def result(**changed: Any) -> Result:
     row = ROWS["mlp-plane"]
     plan = {"plan": {"name": "dense", "chunk": 4}, "source": "timed", "seconds": 1.0}
@@ -203,33 +227,200 @@ def result(**changed: Any) -> Result:
     ("changed", "judged", "what"),
     [
         ({}, True, ""),
-        ({"ours": [0.3, 0.3, 0.4]}, True, "a ratio of at least 15"),
+        ({"ours": [0.3, 0.3, 0.4]}, True, "a ratio of at least 15; a ratio to the tuned loop of at least 4"),
         ({"ours": [0.3, 0.3, 0.4]}, False, ""),
+        ({"tuned": [0.3, 0.3, 0.4]}, True, "a ratio to the tuned loop of at least 4"),
         ({"differs": 1.2e-5}, False, "values within 1.1e-05 of the peer's"),
         ({"differs": math.nan}, False, "values within 1.1e-05 of the peer's"),
         ({"memory": 2 * 10**9 + 1}, False, "at most 2 GB above the data"),
     ],
 )
 def test_misses(changed: dict[str, Any], judged: bool, what: str) -> None:
-    assert table.misses(result(**changed), judged) == ([what] if what else [])
+    assert "; ".join(table.misses(result(**changed), judged=judged, own=False)) == what
+
+
+@pytest.mark.parametrize(
+    ("reached", "wanted", "roof", "own", "asked", "words"),
+    [
+        (3.1, 3.0, 2.3, False, 3.0, "3: ok"),  # with AVX-512 the number alone counts
+        (2.2, 3.0, 2.3, False, 3.0, "3: missed"),
+        (2.2, 3.0, 2.3, True, 1.61, "3, here 1.61 (70% of its roof): ok"),
+        (1.5, 3.0, 2.3, True, 1.61, "3, here 1.61 (70% of its roof): missed"),
+        (3.1, 3.0, 10.0, True, 3.0, "3: ok"),  # the roof asks for no more than the row does
+        (14.0, 15.0, None, True, 15.0, "15: missed"),  # a plan that avoids arithmetic has no roof
+        (math.nan, 3.0, 2.3, True, 1.61, "3, here 1.61 (70% of its roof): missed"),
+        (1.0, None, 2.3, True, None, "–"),
+    ],
+)
+def test_what_a_machine_allows(
+    reached: float, wanted: float | None, roof: float | None, own: bool, asked: float | None, words: str
+) -> None:
+    found = verdict([reached], wanted, roof, judged=True, own=own)
+    assert found.asked == (None if asked is None else pytest.approx(asked))
+    assert found.words == words
+    assert found.missed == ("missed" in words)
+    assert not dataclasses.replace(found, judged=False).missed
+
+
+def test_the_roof_is_what_a_sides_share_of_the_matrix_rate_leaves() -> None:
+    # 1e9 operations a point at 0.1 s are 1e10 a second: a quarter, a fifth and a half of the rates
+    assert judge.roof_of([0.1, 0.1, 0.1], [4e10, 5e10, 2e10], 1e9) == pytest.approx(4)
+    row = ROWS["cnn-plane"]
+    slow = dataclasses.replace(result(), row=row, samples=1000, flop=10**8, product=[1e11] * 3, peer=[2.0] * 3)
+    slow = dataclasses.replace(slow, ours=[1.0] * 3, tuned=[1.3] * 3)  # at the rate of a matrix product
+    peer, loop = table.verdicts(slow, judged=True, own=True)
+    assert loop
+    assert [peer.roof, loop.roof] == [pytest.approx(2.0), pytest.approx(1.3)]
+    assert not table.misses(slow, judged=True, own=True)
+    assert table.misses(slow, judged=True, own=False) == ["a ratio of at least 3"]
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "own"),
+    [("cpu", "AVX2", True), ("cpu", "DEFAULT", True), ("cpu", "AVX512", False), ("cuda", "AVX2", False)],
+)
+def test_which_machines_decide_themselves(device: str, capability: str, own: bool) -> None:
+    assert judge.decides_itself(device, capability) == own
 
 
 def test_the_table_says_what_was_measured() -> None:
-    found = dict(zip(table.HEAD, table.cells(result(), True), strict=True))
+    found = table.cells(result(), **HELD)
     assert found["ratio"] == "30 (22.5–32)"
     assert found["at least"] == "15: ok"
+    assert (found["ratio to tuned loop"], found["at least of it"]) == ("10 (2.5–10)", "4: ok")
+    assert found["roofs"] == "–"
     assert found["whole work, cold (peer)"] == "~5 min (~2.3 h)"
     assert found["GFLOP/s"] == "0"  # 1,000 a sample, 50,000 samples, 0.1 s: 0.5 GFLOP/s
     assert found["differs by"] == "1e-05"
-    assert "15: missed" in table.cells(result(ours=[1.0] * 3), True)
-    assert "15: not judged" in table.cells(result(), False)
-    assert "values may differ by 1.1e-05" in table.notes(result())
-    lines = table.table(["a", "bb"], [["1", "2"], ["long", "3"]]).splitlines()
-    assert lines == ["| a    | bb |", "| ---- | -- |", "| 1    | 2  |", "| long | 3  |"]
-    shown = table.scaling_tables([Scaling(ROWS["mlp-plane"], [3, 5], [0.1, 0.11], [10, 20], [0.01, 0.02])])
-    assert "| 3², 5²" in shown
-    assert "1.10" in shown
-    assert "| 1e+03, 1e+03" in shown
+    assert table.cells(result(ours=[1.0] * 3), **HELD)["at least"] == "15: missed"
+    assert table.cells(result(), judged=False, own=False)["at least"] == "15: not judged"
+    assert table.cells(result(tuned=[]), **HELD)["at least of it"] == "–"
+    said = "\n".join(table.notes(result(busy=3)))
+    assert "values may differ by 1.1e-05" in said
+    assert "beside 3 busy processes" in said
+    shown = table.scaling_tables(Scaling(ROWS["mlp-plane"], [3, 5], [0.1, 0.11], [10, 20], [0.01, 0.02]))
+    assert shown[table.BY_GRID] == [
+        {"row": "mlp-plane", "points": "3², 5²", "s a point": "0.1, 0.11", "largest / smallest": "1.10"}
+    ]
+    assert shown[table.BY_SAMPLES][0]["µs a point and sample"] == "1e+03, 1e+03"
+    assert table.BY_GRID not in table.scaling_tables(Scaling(ROWS["cnn-plane"], [2], [], [10], [0.1]))
+
+
+def test_rows_are_printed_and_written_as_they_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "found.json"
+    report = outcome.Report("where", {"capability": "AVX512"}, ["--rounds", "1"], file)
+    for name, missed in (("one", []), ("two", ["two: a ratio"])):
+        tables = {"times": [{"row": name, "s": "1"}], f"of {name}": [{"a": "b"}]}
+        report.add(outcome.Outcome(name, tables, [f"{name}: a note"], missed, {"differs": math.inf, "peer": (1.5,)}))
+        found = json.loads(file.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+        assert [row["name"] for row in found["rows"]] == ["one", "two"][: len(report.outcomes)]
+        assert not found["ended"]
+    assert not report.end()
+    found = json.loads(file.read_text())
+    assert found["ended"]
+    assert found["missed"] == ["missed by two: a ratio"]
+    assert found["rows"][1]["measured"] == {"differs": "inf", "peer": [1.5]}
+    assert found["rows"][0]["tables"]["times"] == [{"row": "one", "s": "1"}]
+    ended, whole = capsys.readouterr().out.split("all rows")
+    assert ended.index("| one | 1 |") < ended.index("one: a note") < ended.index("| two | 1 |")
+    assert "missed by two: a ratio" in ended
+    assert "| one | 1 |\n| two | 1 |" in whole  # one table of what has one title
+    assert "one: a note\ntwo: a note" in whole
+    assert os.listdir(tmp_path) == ["found.json"]
+
+
+PICTURE: dict[str, Any] = {
+    "points": 2601, "evaluated": 217, "seconds": 10.0, "exact": 100.0, "measured": True, "errors": [0.001] * 99 + [0.5],
+    "plan": {"name": "dense"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "missed"),
+    [
+        ({}, 1),  # of 100 errors the 99th percentile is the last
+        ({"errors": [0.001] * 199 + [0.5]}, 0),
+        ({"errors": [0.001] * 199 + [0.5], "exact": 79.0}, 1),
+        ({"errors": [0.011] * 200, "exact": 79.0}, 2),
+        ({"errors": [math.nan] * 200}, 1),
+        ({"errors": []}, 0),
+    ],
+)
+def test_a_picture_is_judged_by_time_and_errors(changed: dict[str, Any], missed: int) -> None:
+    assert len(picture.misses(PICTURE | changed, judged=True)) == missed
+    assert not any("less time" in what for what in picture.misses(PICTURE | changed, judged=False))
+
+
+def test_the_table_says_what_a_picture_took() -> None:
+    line = picture.cells(PICTURE | {"exact": 300.0, "measured": False, "errors": [0.001, 0.002, 0.03]}, judged=True)
+    assert line["exact"] == "~5 min"
+    assert line["times less"] == "30"
+    assert line["at least"] == "8: ok"
+    assert line["errors: median, 99 %, worst"] == "0.20%, 3.00%, 3.00%"
+    assert line["of points"] == "drawn 3 predicted"
+
+
+@pytest.mark.parametrize(("limit", "measured"), [(1e9, True), (0.1, False)])
+def test_a_picture_is_compared_with_the_exact_one(
+    limit: float, measured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side, "LINE", 201)
+    calibrated = side.calibrate
+    monkeypatch.setattr(side, "calibrate", lambda *given: dataclasses.replace(calibrated(*given), seconds=1e-3))
+    row = dataclasses.replace(SMALL[1], samples=20)
+    found = Ours(Problem(row), "fp32").picture(0.01, 20, limit)
+    assert found
+    assert found["measured"] == measured
+    assert len(found["errors"]) == (201 - found["evaluated"] if measured else side.HELD)
+    assert 0 <= found["errors"][-1] < 0.02
+    assert min(found["seconds"], found["exact"]) > 0
+    assert Ours(Problem(row), "fp32").picture(0.01, 20, 0.001) is None
+
+
+@pytest.mark.parametrize(
+    ("workers", "apart", "bound", "missed", "said"),
+    [
+        (5.9, 0.0, True, 0, "0.6: ok"),
+        (6.1, 0.0, True, 1, "0.6: missed"),
+        (6.1, 0.0, False, 0, "0.6: not judged"),
+        (5.0, 1e-4, True, 1, "0.6: ok"),
+        (5.0, math.nan, True, 1, "0.6: ok"),
+    ],
+)
+def test_workers_are_judged(workers: float, apart: float, bound: bool, missed: int, said: str) -> None:
+    found = processes.outcome({"one": [10.0], "two": [workers]}, apart, bound=bound)
+    assert len(found.missed) == missed
+    assert found.tables[processes.TITLE][0]["at most"] == said
+
+
+@pytest.mark.slow
+def test_workers_make_the_plane_of_one_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(processes, "SIDE", 7)
+    found = processes.measure(dataclasses.replace(bench.QUICK, rounds=1), tmp_path)
+    assert found.measured["differs"] < 1e-5
+    assert all(seconds[0] > 0 for seconds in found.measured["seconds"].values())
+
+
+def test_others_keep_cores_busy_and_end() -> None:
+    begin = time.process_time()
+    with load.busy(1) as (number,):
+        path = Path(f"/proc/{number}/stat")
+        deadline = time.monotonic() + 20
+        while path.exists() and int(path.read_text().split()[13]) < 5 and time.monotonic() < deadline:  # its ticks
+            time.sleep(0.02)
+        assert not path.exists() or int(path.read_text().split()[13]) >= 5
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+    assert time.process_time() - begin < 5
+
+
+def test_what_starts_meanwhile_has_so_many_cores() -> None:
+    before = load.cores()
+    with load.on_cores(1) as bound:
+        assert not bound or load.cores() == 1
+    with load.on_cores(before + 1) as bound:
+        assert not bound
+    assert load.cores() == before
 
 
 class InThisProcess:
@@ -239,8 +430,8 @@ class InThisProcess:
     """What it answers to a question, in place of the truth."""
 
     def __init__(self, side: str, row: str, precision: str, place: Place) -> None:
-        small = {row.name: row for row in SMALL}
-        self.side = worker.opened(side, small.get(row, EVERY[row]), precision, "cpu", 0)
+        small = {row.name: row for row in (*SMALL, RECOMPUTED)}
+        self.side = worker.opened(side, small.get(row.removesuffix("-load"), EVERY[row]), precision, "cpu", 0)
 
     def ask(self, what: str, **arguments: Any) -> Any:
         if what in self.change:
@@ -256,7 +447,7 @@ class InThisProcess:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> type[InThisProcess]:
-    for module in (bench, measure, full):
+    for module in (bench, measure, full, picture):
         monkeypatch.setattr(module, "Worker", InThisProcess)
     monkeypatch.setattr(InThisProcess, "change", {"memory": 10**8})
     return InThisProcess
@@ -270,8 +461,9 @@ def test_the_whole_benchmark(in_this_process: type[InThisProcess], capsys: pytes
     assert bench.main(["--rows", "mlp-plane", "mlp-line", "--precisions", "fp32", *SHORT]) == 0
     said = capsys.readouterr().out
     assert said.endswith("all as asked\n")
-    for name, wanted in (("mlp-plane", "15"), ("mlp-line", "6")):
-        assert re.search(rf"^\| {name} fp32 +\|.*\| {wanted}: not judged", said, flags=re.M)
+    for name, wanted, tuned_wanted in (("mlp-plane", "15", "4"), ("mlp-line", "6", "3")):
+        line = rf"^\| {name} fp32 +\|.*\| {wanted}: not judged +\|.*\| {tuned_wanted}: not judged"
+        assert len(re.findall(line, said, flags=re.M)) == 2  # as it ends, and among all
         assert re.search(rf"^\| {name} +\| \d", said, flags=re.M)  # in the small tables
     assert "mlp-plane through a DataLoader with transforms per sample, " in said
     assert "its value differs by" in said
@@ -284,7 +476,7 @@ def test_bf16_is_held_against_the_same_peer(
     monkeypatch.setattr("lossscape.devices.fast_bf16", lambda kind: True)
     assert bench.main(["--rows", "mlp-line", "--quick", *SHORT]) == 0
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| mlp-line")]
-    assert [cells[1].strip() for cells in rows] == ["mlp-line fp32", "mlp-line bf16"]
+    assert [cells[1].strip() for cells in rows] == ["mlp-line fp32", "mlp-line bf16"]  # a table of one row is whole
     assert rows[0][2] == rows[1][2]  # one round of one peer
 
 
@@ -310,13 +502,76 @@ def test_sides_with_other_data_are_found_out(
         bench.main(["--rows", "mlp-line", *SHORT])
 
 
-def test_full_planes(
-    in_this_process: type[InThisProcess], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("within", "missed"), [(1e9, 0), (1e-9, 2)])
+def test_full_planes_are_judged_on_a_gpu(
+    within: float,
+    missed: int,
+    in_this_process: type[InThisProcess],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    small = dataclasses.replace(SMALL[0], name="dnn-full")
-    monkeypatch.setitem(EVERY, "dnn-full", small)
-    assert bench.main(["--rows", "--full", "dnn-full", "--precisions", "fp32", *SHORT]) == 0
-    assert re.search(r"^\| MLP 3072-128-64-32-16-10 +\| fp32 +\|.*\| ~", capsys.readouterr().out, flags=re.M)
+    monkeypatch.setattr(side, "PLANE", 15)
+    small = dataclasses.replace(SMALL[0], name="dnn-full", within=within)
+    for rows in (EVERY, FULL):
+        monkeypatch.setitem(rows, "dnn-full", small)
+    words = ["--rows", "--full", "dnn-full", "--precisions", "fp32", *SHORT[:4], "--limit", "60"]
+    file = tmp_path / "found.json"
+    assert bench.main([*words, "--device", "cuda", "--json", str(file)]) == min(missed, 1)
+    (row,) = json.loads(file.read_text())["rows"]
+    assert len(row["missed"]) == missed
+    assert row["measured"]["picture"]["points"] == 225
+    words += ["--limit", "1e-9", "--samples", str(SAMPLES)]
+    assert bench.main(words) == 0  # elsewhere nothing is held against them, and nothing long is begun
+    said = capsys.readouterr().out
+    assert re.search(
+        r"^\| dnn-full +\| MLP 3072-128-64-32-16-10 +\| fp32 +\|.*\| ~.*not judged +\| –", said, flags=re.M
+    )
+
+
+def test_a_picture_that_takes_too_long_misses(in_this_process: type[InThisProcess]) -> None:
+    in_this_process.change |= {"picture": None}
+    assert bench.main(["--rows", "cnn-plane-picture"]) == 1
+    assert full.misses(FULL["dnn-full"], {"whole": {"seconds": 4.9}, "picture": None}) == [
+        "a picture to 1% within 0.5 s"
+    ]
+
+
+def test_a_row_under_load_and_one_with_statistics_of_each_point(
+    in_this_process: type[InThisProcess], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("loss_landscapes", reason="the peer is not installed")
+    monkeypatch.setattr(bench, "cores", lambda: 2)
+    monkeypatch.setattr(bench, "busy", lambda number: nullcontext([17] * number))
+    words = ["--precisions", "fp32", *SHORT, "--limit", "1"]
+    assert bench.main(["--rows", "mlp-line-load", "resnet-recompute-line", "mlp-line-picture", *words]) == 0
+    said = capsys.readouterr().out
+    assert said.count("beside 1 busy processes") == 2  # as the one row ends, and among all
+    assert re.search(r"^\| resnet-recompute-line fp32 +\|.*not judged +\| –", said, flags=re.M)
+    assert re.search(r"^\| mlp-line-picture +\|", said, flags=re.M)
+
+
+def test_statistics_of_each_point_are_those_of_all_its_samples() -> None:
+    problem = Problem(RECOMPUTED)
+    net, inputs = Problem(RECOMPUTED).centre.double(), problem.data[0].double()
+    truth = []
+    for (alpha,) in coordinates.visited("line", 2):
+        for value, start, end in zip(
+            net.parameters(), problem.centre.parameters(), problem.ends[0].parameters(), strict=True
+        ):
+            value.copy_(start.double() + alpha * (end.double() - start.double()))
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0  # the last batch alone, which has all samples
+        net.train()(inputs)
+        truth.append(nn.functional.cross_entropy(net.eval()(inputs), problem.data[1]).item())
+    assert len(set(truth)) == 2
+    peer, ours = Recomputed(problem, "fp32"), Ours(problem, "fp32")
+    ours.prepare()
+    peer.problem = Problem(RECOMPUTED)
+    peer.prepare()
+    assert peer.measure(2)["values"] == pytest.approx(truth, rel=1e-5)
+    assert ours.values(coordinates.visited("line", 2)) == pytest.approx(truth, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +589,9 @@ def test_what_is_judged(words: list[str], tiles: bool, precision: str, judged: b
     assert bench.judged(bench.read(words), {"tiles": tiles}, found) == judged
 
 
-@pytest.mark.parametrize("words", [["--rows", "mpl"], ["--seconds", "0"], ["--rounds", "x"], ["--full", "mlp-line"]])
+@pytest.mark.parametrize(
+    "words", [["--rows", "mpl"], ["--seconds", "0"], ["--rounds", "x"], ["--full", "mlp-line"], ["--json", "none/a"]]
+)
 def test_wrong_words_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         bench.main(words)

@@ -36,7 +36,7 @@ class Result:
     precision: str
     samples: int
     flop: int
-    """Of a plain forward pass of one sample."""
+    """Of a plain evaluation of one sample."""
     plan: dict[str, Any]
     layout: dict[str, Any]
     """Chunk and layout of the hand-written loop."""
@@ -56,6 +56,8 @@ class Result:
     tuned_differs: float = 0.0
     """Likewise of the hand-written loop."""
     drift: dict[str, float] = field(default_factory=dict)
+    busy: int = 0
+    """Processes beside it."""
 
 
 @dataclass
@@ -80,12 +82,13 @@ class RowRun:
 
         self.row, self.place = row, place
         self.samples = place.samples or row.samples
-        self.ours, self.tuned, self.machine = start("ours"), start("tuned"), start("machine")
+        self.ours, self.machine = start("ours"), start("machine")
+        self.tuned = {} if row.single else start("tuned")
         # on CUDA torch rounds to TF32 unless told not to, so that the peer has another speed in fp32
         peers = start("peer", precisions if place.device.startswith("cuda") else precisions[:1])
         self.peers = {name: peers.get(name, peers[precisions[0]]) for name in precisions}
         facts = [worker.ask("facts") for side in (self.ours, self.tuned, peers) for worker in side.values()]
-        self.flop = facts[0]["flop"]
+        self.flop = facts[0]["flop"] * row.passes
         if len({told["digest"] for told in facts}) > 1:
             sys.exit(f"{row.name}: the sides were given different data or weights")
 
@@ -95,7 +98,8 @@ class RowRun:
         for precision in self.ours:
             say(f"{self.row.name} {precision}: preparing")
             plan = self.ours[precision].ask("prepare")
-            layout = self.tuned[precision].ask("prepare", seconds=min(0.3, effort.seconds))
+            tuned = self.tuned.get(precision)
+            layout = tuned.ask("prepare", seconds=min(0.3, effort.seconds)) if tuned else {}
             results.append(Result(self.row, precision, self.samples, self.flop, plan, layout))
         for peer in dict.fromkeys(self.peers.values()):
             peer.ask("prepare")
@@ -110,16 +114,21 @@ class RowRun:
         return results
 
     def measure(self, result: Result, found: dict[Worker, dict[str, Any]], effort: Effort) -> None:
-        """One round of one precision. found: what peers have measured in this round, which is added to."""
+        """One round of one precision. found: what peers have measured in this round, which is added to.
+
+        A peer whose point takes longer than `effort.seconds` has all its points in the first round alone, then one.
+        """
         peer, precision, steps = self.peers[result.precision], result.precision, self.row.steps
         result.product.append(self.machine[precision].ask("product", seconds=min(0.5, effort.seconds)))
-        found[peer] = measured = found.get(peer) or peer.ask("measure", steps=steps)
+        again = 1 if result.peer and result.peer[0] > effort.seconds else steps
+        found[peer] = measured = found.get(peer) or peer.ask("measure", steps=again)
+        result.truth = result.truth or measured["values"]
         result.peer.append(measured["seconds"])
         result.ours.append(self.ours[precision].ask("measure", seconds=effort.seconds))
-        tuned = self.tuned[precision].ask("measure", steps=steps, seconds=effort.seconds)
-        result.tuned.append(tuned["seconds"])
-        result.tuned_differs = largest_difference(tuned["values"], measured["values"])
-        result.truth = measured["values"]
+        if tuned := self.tuned.get(precision):
+            loop = tuned.ask("measure", steps=steps, seconds=effort.seconds)
+            result.tuned.append(loop["seconds"])
+            result.tuned_differs = largest_difference(loop["values"], result.truth)
 
     def complete(self, result: Result, effort: Effort) -> None:
         """Values, memory and the cold total of one precision."""
@@ -128,8 +137,9 @@ class RowRun:
         result.differs = largest_difference(ours.ask("values", points=points), result.truth)
         result.cold = ours.ask("whole", limit=effort.limit)
         result.memory, result.peer_memory = ours.ask("memory"), peer.ask("memory")
-        if result.precision == "fp32":
-            result.drift = peer.ask("drift", steps=self.row.steps, values=result.truth, checked=CHECKED)
+        if result.precision == "fp32" and not self.row.recomputed:  # that one moves to each point from the ends
+            checked = 1 if result.peer[0] > effort.seconds else CHECKED
+            result.drift = peer.ask("drift", steps=self.row.steps, values=result.truth, checked=checked)
 
     def scaling(self, seconds: float, effort: Effort) -> Scaling:
         """Cost per point against the size of the grid and against samples, in fp32.
@@ -143,7 +153,7 @@ class RowRun:
         return Scaling(
             self.row,
             grids,
-            ours.ask("grids", sides=grids),
+            ours.ask("grids", sides=grids) if len(grids) > 1 else [],
             sizes,
             ours.ask("sample_sizes", sizes=sizes, seconds=effort.seconds),
         )

@@ -1,18 +1,27 @@
 """lossscape at work on a problem: the plan that calibration finds, and its blocks of points one after the other."""
 
 import itertools
+import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
+import numpy as np
+
 from benchmarks.landscapes.coordinates import Coordinates, visited
 from benchmarks.landscapes.problem import Problem, values_of
-from benchmarks.landscapes.rows import LINE, PLANE
-from lossscape.evaluate import Subspace, Work, calibrate
+from benchmarks.landscapes.rows import LINE, PLANE, Kind
+from lossscape.evaluate import RecomputedStatistics, Subspace, Work, calibrate
 from lossscape.evaluate.engine import blocks_of
+from lossscape.evaluate.predicted import Picture
 from lossscape.objective import Objective, Plan, Precision
 from lossscape.vectors.between import between
+
+HELD = 64
+"""Predicted points that are evaluated too where the exact picture would take too long."""
+LOSS = ["train_loss"]
+"""Columns of the picture: on the few samples of a dear row accuracy has steps larger than any tolerance."""
 
 
 class Ours:
@@ -28,6 +37,7 @@ class Ours:
         directions = problem.directions
         if problem.row.kind == "line":  # as `interpolate` makes it: exact at both ends
             directions = [between(problem.origin, values_of(problem.ends[0]))]
+        self.recomputed = problem.row.recomputed
         vars(problem).pop("ends")  # nets that the peer asks for and lossscape does not hold
         self.subspace = Subspace(problem.origin, directions, dict(problem.centre.named_buffers()))
         self.points = visited(problem.row.kind, LINE if problem.row.kind == "line" else PLANE)
@@ -47,7 +57,8 @@ class Ours:
         """The work on the first samples."""
         inputs, targets = (tensor[:samples] for tensor in self.problem.data)
         objective = Objective(self.problem.centre, "cross_entropy", inputs, targets, precision=self.precision)
-        return Work({"train": objective}, self.subspace)
+        statistics = RecomputedStatistics(objective.model, inputs) if self.recomputed else None
+        return Work({"train": objective}, self.subspace, statistics)
 
     def whole_blocks(self, points: Sequence[Coordinates]) -> list[list[Coordinates]]:
         """Blocks of points, without a shorter one at the end where there are others."""
@@ -77,6 +88,43 @@ class Ours:
             work.rows(block, self.plan)
         return {"seconds": self.prepared + time.perf_counter() - begin, "measured": True}
 
+    def picture(self, tolerance: float, samples: int, limit: float) -> dict[str, Any] | None:
+        """The whole picture to a stated error, cold, beside the exact one, on the first samples.
+
+        The exact one is measured where it takes no longer than `limit`, and its errors are of all predicted points;
+        else its time is that of a point times the points, and errors are of HELD predicted points. None where an
+        eighth of all points would take ten times the limit.
+        """
+        axes = picture_axes(self.problem.row.kind)
+        points: list[Coordinates] = list(itertools.product(*(axis.tolist() for axis in axes)))
+        begin = time.perf_counter()
+        work, picture = self.work_on(samples), Picture(axes, LOSS, tolerance)
+        found = calibrate(work.objectives, self.subspace, picture.foreseen)
+        chosen = time.perf_counter() - begin
+        if found.seconds * len(points) / 8 > 10 * limit:
+            return None
+        known: dict[Coordinates, dict[str, float]] = {}
+        while more := picture.more(known):
+            known |= losses(work, more, found.plan)
+        predicted = picture.rows(known)
+        took = time.perf_counter() - begin
+        whole = found.seconds * len(points) <= limit
+        left = list(predicted)
+        held = points if whole else random.Random(0).sample(left, min(HELD, len(left)))
+        begin = time.perf_counter()
+        truth = losses(self.work_on(samples) if whole else work, held, found.plan)
+        seconds = (time.perf_counter() - begin) * len(points) / max(1, len(held))
+        errors = [abs(predicted[p]["train_loss"] / truth[p]["train_loss"] - 1) for p in held if p in predicted]
+        return {
+            "points": len(points),
+            "evaluated": len(known),
+            "seconds": took,
+            "exact": chosen + seconds,
+            "measured": whole,
+            "errors": sorted(errors),
+            "plan": asdict(found.plan),
+        }
+
     def grids(self, sides: Sequence[int]) -> list[float]:
         """Seconds per point of whole works of other sizes, the first block's preparations aside.
 
@@ -96,6 +144,19 @@ class Ours:
             work.rows(next(blocks), self.plan)
             found.append(timed(work, self.plan, blocks, seconds))
         return found
+
+
+def picture_axes(kind: Kind) -> list[np.ndarray]:
+    """Coordinates of the whole picture, the centre among them: of a line from 0 to 1, of a plane from −1 to 1."""
+    return [np.linspace(0, 1, LINE)] if kind == "line" else [np.linspace(-1, 1, PLANE)] * 2
+
+
+def losses(work: Work, points: Sequence[Coordinates], plan: Plan) -> dict[Coordinates, dict[str, float]]:
+    """The row of each point, block after block."""
+    found: dict[Coordinates, dict[str, float]] = {}
+    for block in blocks_of(points, plan):
+        found |= zip(block, work.rows(block, plan), strict=True)
+    return found
 
 
 def timed(work: Work, plan: Plan, blocks: Iterator[list[Coordinates]], seconds: float) -> float:

@@ -1,6 +1,6 @@
 """What is evaluated in each row of the benchmark: net, samples, line or plane, and the ratios asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 PLANE = 51
@@ -28,12 +28,34 @@ class Row:
     """Of the peer's interpolation: so many points of a line, its square of a plane."""
     at_least: dict[str, float]
     """By precision: the least ratio of the peer's time per point over lossscape's, on 2 cores."""
+    tuned_at_least: dict[str, float] = field(default_factory=dict)
+    """Likewise of the tuned loop's, the peer's best case."""
     kind: Kind = "plane"
+    avoids: bool = False
+    """Whether a plan avoids arithmetic of a plain forward pass, so that a matrix product's rate is no roof."""
+    loaded: bool = False
+    """Whether all cores but one are kept busy by others meanwhile."""
+    recomputed: bool = False
+    """Whether BatchNorm statistics are recomputed at every point, which takes a second pass."""
+    pictured: int = 0
+    """Samples of the whole picture to a stated error; 0: none is made."""
+    within: float | None = None
+    """Seconds that the whole work may take on a GPU, and ten times what its picture to a stated error may."""
 
     @property
     def points(self) -> int:
         """Points of the whole work."""
         return LINE if self.kind == "line" else PLANE**2
+
+    @property
+    def single(self) -> bool:
+        """Whether it has no tuned loop, small tables or bf16 beside it: a row's other case."""
+        return self.loaded or self.recomputed
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of a plain evaluation of a point."""
+        return 2 if self.recomputed else 1
 
     @property
     def axes(self) -> int:
@@ -68,23 +90,43 @@ _MNIST: dict[str, Any] = {
     "shape": (1, 28, 28),
 }
 
+_FULL: dict[str, Any] = {"samples": 50_000, "steps": 2, "at_least": {}}
+_PLANE: dict[str, Any] = {"samples": 50_000, "steps": 4, "avoids": True, **_DNN}
+_LINE: dict[str, Any] = {"samples": 60_000, "steps": 20, "avoids": True, "kind": "line", **_MNIST}
+
 ROWS = {
     row.name: row
     for row in (
-        Row(name="mlp-plane", samples=50_000, steps=4, at_least={"fp32": 15, "bf16": 35}, **_DNN),
-        Row(name="mlp-line", samples=60_000, steps=20, at_least={"fp32": 6, "bf16": 12}, kind="line", **_MNIST),
-        Row(name="cnn-plane", samples=2_000, steps=2, at_least={"fp32": 3, "bf16": 12}, **_CNN),
-        Row(name="resnet-cifar-plane", samples=512, steps=2, at_least={"fp32": 2, "bf16": 6}, **_CIFAR),
-        Row(name="resnet-imagenet-plane", samples=2_000, steps=2, at_least={"fp32": 1.1, "bf16": 1.8}, **_IMAGENET),
+        Row("mlp-plane", at_least={"fp32": 15, "bf16": 35}, tuned_at_least={"fp32": 4}, pictured=50_000, **_PLANE),
+        Row("mlp-line", at_least={"fp32": 6, "bf16": 12}, tuned_at_least={"fp32": 3}, pictured=60_000, **_LINE),
+        Row(
+            "cnn-plane", samples=2_000, steps=2, at_least={"fp32": 3, "bf16": 12}, tuned_at_least={"fp32": 1.1},
+            pictured=100, **_CNN,
+        ),
+        Row(
+            "resnet-cifar-plane", samples=512, steps=2, at_least={"fp32": 2, "bf16": 6}, tuned_at_least={"fp32": 1.3},
+            pictured=16, **_CIFAR,
+        ),
+        Row(
+            "resnet-imagenet-plane", samples=2_000, steps=2, at_least={"fp32": 1.1, "bf16": 1.8},
+            tuned_at_least={"fp32": 1.3}, pictured=100, **_IMAGENET,
+        ),
+        Row(
+            "resnet-recompute-line", samples=1_000, steps=2, at_least={"fp32": 1.1}, kind="line", recomputed=True,
+            **_IMAGENET,
+        ),
+        Row("mlp-plane-load", at_least={"fp32": 10}, loaded=True, **_PLANE),
+        Row("mlp-line-load", at_least={"fp32": 5}, loaded=True, **_LINE),
     )
-}
+}  # fmt: skip
+"""Rows of whole pictures take samples so many that they end within minutes: `pictured`."""
 FULL = {
     row.name: row
     for row in (
-        Row(name="dnn-full", samples=50_000, steps=2, at_least={}, **_DNN),
-        Row(name="cnn-full", samples=50_000, steps=2, at_least={}, **_CNN),
-        Row(name="resnet-cifar-full", samples=50_000, steps=2, at_least={}, **_CIFAR),
-        Row(name="resnet-imagenet-full", samples=50_000, steps=2, at_least={}, **_IMAGENET),
+        Row("dnn-full", within=5, avoids=True, **_FULL, **_DNN),
+        Row("cnn-full", **_FULL, **_CNN),
+        Row("resnet-cifar-full", within=600, **_FULL, **_CIFAR),
+        Row("resnet-imagenet-full", within=120, **_FULL, **_IMAGENET),
     )
 }
 """Planes over as many pictures as CIFAR-10 has for training, which take a GPU."""

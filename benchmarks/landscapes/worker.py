@@ -62,6 +62,7 @@ class Machine:
             "name": devices.name_of(place),
             "torch": torch.__version__,
             "fast_bf16": devices.fast_bf16(place.type),
+            "capability": torch.backends.cpu.get_cpu_capability(),
             "tiles": place.type == "cpu" and torch.cpu._is_amx_tile_supported(),
         }
 
@@ -88,6 +89,10 @@ class Side:
 
     def make(self, side: str, precision: str) -> Any:
         """The side's own class, alone imported."""
+        if side == "peer" and self.problem.row.recomputed:
+            from benchmarks.landscapes.recomputed import Recomputed
+
+            return Recomputed(self.problem, precision)
         if side == "peer":
             from benchmarks.landscapes.peer import Peer
 
