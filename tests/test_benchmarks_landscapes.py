@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -364,7 +365,7 @@ def test_the_table_says_what_a_picture_took() -> None:
 def test_a_picture_is_compared_with_the_exact_one(
     limit: float, measured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(side, "LINE", 201)
+    monkeypatch.setattr(side, "picture_axes", lambda kind: [np.linspace(0, 1, 201)])
     calibrated = side.calibrate
     monkeypatch.setattr(side, "calibrate", lambda *given: dataclasses.replace(calibrated(*given), seconds=1e-3))
     row = dataclasses.replace(SMALL[1], samples=20)
@@ -394,9 +395,8 @@ def test_workers_are_judged(workers: float, apart: float, bound: bool, missed: i
 
 
 @pytest.mark.slow
-def test_workers_make_the_plane_of_one_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(processes, "SIDE", 7)
-    found = processes.measure(dataclasses.replace(bench.QUICK, rounds=1), tmp_path)
+def test_workers_make_the_plane_of_one_process(tmp_path: Path) -> None:
+    found = processes.measure(dataclasses.replace(bench.QUICK, rounds=1), tmp_path, grid=7)
     assert found.measured["differs"] < 1e-5
     assert all(seconds[0] > 0 for seconds in found.measured["seconds"].values())
 
@@ -511,7 +511,7 @@ def test_full_planes_are_judged_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(side, "PLANE", 15)
+    monkeypatch.setattr(side, "picture_axes", lambda kind: [np.linspace(-1, 1, 15)] * 2)
     small = dataclasses.replace(SMALL[0], name="dnn-full", within=within)
     for rows in (EVERY, FULL):
         monkeypatch.setitem(rows, "dnn-full", small)

@@ -17,7 +17,7 @@ from benchmarks.workers import ROOT
 
 NAME = "digits-workers"
 TITLE = "two workers against one process"
-SIDE = 301
+GRID = 301
 CORES = 2
 AT_MOST = 0.6
 ROUNDS = 2
@@ -29,7 +29,7 @@ FREED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Taken out of the environment, so that torch has its default."""
 
 
-def measure(effort: Effort, cache: Path) -> Outcome:
+def measure(effort: Effort, cache: Path, grid: int = GRID) -> Outcome:
     """Train the net, and let both sides make its plane in turns; each is a command from its start to its end."""
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     apart = 0.0
@@ -38,7 +38,7 @@ def measure(effort: Effort, cache: Path) -> Outcome:
         for _ in range(min(effort.rounds, ROUNDS)):
             losses = []
             for side, words in SIDES.items():
-                plane = ["landscape", "runs/digits_mlp", "--grid", str(SIDE), "--overwrite", *words]
+                plane = ["landscape", "runs/digits_mlp", "--grid", str(grid), "--overwrite", *words]
                 seconds[side].append(seconds_of(plane, cache, side))
                 losses.append(losses_of(cache))
             apart = max(apart, largest_difference(*losses))
@@ -85,6 +85,6 @@ def outcome(seconds: dict[str, list[float]], apart: float, *, bound: bool) -> Ou
     if not apart <= TOLERANCE:
         missed.append(f"{NAME}: losses within {TOLERANCE:.0e} of each other")
     where = f"on {CORES} cores" if bound else f"not on {CORES} cores alone, which this machine cannot be told"
-    note = f"{NAME}: digits, MLP 64-64-32-10, plane of {SIDE} x {SIDE} points, whole commands {where}"
+    note = f"{NAME}: digits, MLP 64-64-32-10, plane of {GRID} x {GRID} points, whole commands {where}"
     measured: dict[str, Any] = {"seconds": seconds, "differs": apart, "bound": bound}
     return Outcome(NAME, {TITLE: [line]}, [note], missed, measured)
