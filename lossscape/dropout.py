@@ -4,6 +4,7 @@ So a loss is a function of the parameters as without dropout: the same at every 
 device, and along a line every point has the same masks.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ BLOCK = 1024
 """Samples whose masks are drawn together: those of one sample follow from its block's."""
 KEPT_BYTES = 2**30
 """Masks kept, a byte for each number; those of nets that need more are drawn anew at every pass."""
+_DRAWING = threading.Lock()
+"""Several threads may ask for masks."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +109,15 @@ class Masks:
 
     def _block(self, name: str, block: int) -> Tensor:
         """Where the samples of a block keep their numbers, [BLOCK, ...]."""
-        if (name, block) not in self._kept:
-            layer = self.layers[name]
-            # by the CPU's generator, which draws the same numbers for all devices
-            numbers = torch.rand(BLOCK, *layer.shape, generator=generator(self.seed, "kept dropout", name, block))
-            if self.kept_bytes + numbers.numel() > self.room:
-                self._forget(name)
-            self._kept[name, block] = (numbers >= layer.probability).to(self.device)
-        return self._kept[name, block]
+        with _DRAWING:
+            if (name, block) not in self._kept:
+                layer = self.layers[name]
+                # by the CPU's generator, which draws the same numbers for all devices
+                numbers = torch.rand(BLOCK, *layer.shape, generator=generator(self.seed, "kept dropout", name, block))
+                if self.kept_bytes + numbers.numel() > self.room:
+                    self._forget(name)
+                self._kept[name, block] = (numbers >= layer.probability).to(self.device)
+            return self._kept[name, block]
 
     def _forget(self, name: str) -> None:
         """Make room by the blocks of a layer, which a pass over the samples needs once each."""

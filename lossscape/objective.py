@@ -50,6 +50,11 @@ class Plan:
     """Points that are evaluated together, chunk by chunk."""
     compiled: bool = False
     """Whether torch.compile makes the forward pass of whole chunks."""
+    pool: bool = False
+    """Whether threads of Python, with one of torch each, share the chunks or the points, in place of torch's threads.
+
+    The bits are then the same whatever the number of threads.
+    """
 
     @property
     def words(self) -> str:
@@ -57,7 +62,8 @@ class Plan:
         together = f" x {self.points} points" if self.points > 1 else ""
         layout = ", channels last" if self.channels_last else ""
         compiled = ", compiled" if self.compiled else ""
-        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}"
+        pool = ", each on one core" if self.pool else ""
+        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}{pool}"
 
 
 class Chunk(NamedTuple):

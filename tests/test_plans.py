@@ -1,6 +1,8 @@
 """Every plan against dense evaluation, over the shared table of models."""
 
 import pickle
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import isnan
 
@@ -9,11 +11,13 @@ import torch
 from cases_models import MODEL_CASES, ModelCase
 from torch import Tensor, nn
 
+from lossscape.dropout import Dropout
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, evaluate, products
 from lossscape.evaluate.calibration import NAMES
 from lossscape.evaluate.graph import first_layer, rewritten
 from lossscape.evaluate.plans import reasons_against
+from lossscape.evaluate.statistics import RecomputedStatistics
 from lossscape.objective import Objective, Plan, PlanName
 from lossscape.vectors import Params
 from lossscape.vectors.between import between
@@ -99,6 +103,94 @@ def test_a_point_has_the_same_bits_in_every_block() -> None:
         assert [work.rows([point], plan)[0] for point in POINTS] == together
     stacked = Plan(4, channels_last=False, name="stacked", points=4)
     assert work.rows(POINTS[:2], stacked) == work.rows(POINTS[:2], stacked)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets torch's threads for a test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def pooled_works() -> dict[str, tuple[Work, PlanName]]:
+    """Works that threads share in different ways: points, chunks, with products made anew, masks, folded layers."""
+    mlp, norm = objective_of(MODEL_CASES["mlp_dropout"]), objective_of(MODEL_CASES["cnn_max_batch_norm_dropout"])
+    kept = mlp.under(dropout=Dropout(0, torch.arange(SAMPLES)), sample=None)
+    whole = Work({"data": mlp, "other": mlp.part(slice(5))}, plane_of(mlp))
+    return {
+        "products": (whole, "factored"),
+        "products made anew": (replace(whole, keep=False), "factored"),
+        "masks": (Work({"data": kept}, plane_of(mlp)), "folded"),
+        "folded layers": (Work({"data": norm}, plane_of(norm)), "folded"),
+        "branches": (Work({"data": (each := objective_of(MODEL_CASES["branches"]))}, plane_of(each)), "folded"),
+    }
+
+
+@pytest.mark.parametrize("case", pooled_works())
+def test_threads_that_share_the_work_give_the_same_bits(case: str, threads: Callable[[int], None]) -> None:
+    work, name = pooled_works()[case]
+    plan = Plan(2, channels_last=False, name=name, points=5)
+    blocks = (POINTS, POINTS[:1], POINTS[1:3])  # shares of points, and shares of chunks
+    one = [row for block in blocks for row in work.rows(block, plan)]
+    for number in (1, 2, 3):
+        threads(number)
+        there, counted = replace(work), list[int]()
+        found = [row for block in blocks for row in there.rows(block, replace(plan, pool=True), counted.append)]
+        assert found == one, number
+        assert sum(counted) == 8 * work.cost(())
+        assert torch.get_num_threads() == number
+        assert there.rows(POINTS[3:], replace(plan, pool=True)) == one[3:5]
+
+
+def test_torch_has_its_own_threads_for_statistics(threads: Callable[[int], None]) -> None:
+    objective = objective_of(MODEL_CASES["cnn_max_batch_norm_dropout"])
+    seen = []
+
+    class Statistics(RecomputedStatistics):
+        def __call__(self, parameters: Params, buffers: Params, done: Callable[[int], None] | None = None) -> Params:
+            seen.append(torch.get_num_threads())
+            return super().__call__(parameters, buffers, done)
+
+    work = Work({"data": objective}, plane_of(objective), Statistics(objective.model, objective.inputs))
+    plan = Plan(2, channels_last=False, name="folded", points=5)
+    one = work.rows(POINTS, plan)
+    threads(2)
+    found = replace(work).rows(POINTS, replace(plan, pool=True))
+    assert seen == [1] * 5 + [2] * 5
+    for there, here in zip(found, one, strict=True):
+        assert there == pytest.approx(here, rel=1e-5)
+
+
+def test_what_threads_raise_is_raised_where_they_are_called(threads: Callable[[int], None]) -> None:
+    where: set[str] = set()
+
+    def metric(outputs: Tensor, targets: Tensor) -> Tensor:
+        where.add(threading.current_thread().name)
+        if broken:
+            raise ValueError("no such thing")
+        return targets.float()
+
+    case, broken = MODEL_CASES["mlp"], False
+    inputs, targets = case.inputs(SAMPLES), case.targets(SAMPLES)
+    objective = Objective(case.model(), "cross_entropy", inputs, targets, metrics={"own": metric})
+    work, plan = Work({"data": objective}, plane_of(objective)), Plan(2, False, "factored", points=5, pool=True)
+    threads(3)
+    found = work.rows(POINTS, plan)
+    assert any(name.startswith("lossscape") for name in where)
+    broken = True
+    with pytest.raises(BadInput, match="metric own failed: ValueError: no such thing"):
+        work.rows(POINTS, plan)
+    broken = False
+
+    def interrupted(samples: int) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work.rows(POINTS, plan, interrupted)
+    assert torch.get_num_threads() == 3
+    assert work.rows(POINTS, plan) == found
 
 
 def test_statistics_that_move_are_folded_at_every_point() -> None:

@@ -43,6 +43,8 @@ POINTS_BYTES = 2**28
 SAMPLES_CHECKED = 16
 STACKS = (8, 32, 128)
 NAMES: tuple[PlanName, ...] = ("dense", "folded", "factored", "stacked")
+POOLED: tuple[PlanName, ...] = ("folded", "factored")
+"""That threads of Python can share: their nets are graphs of our own, of which each thread has one."""
 TOLERANCE = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 5e-2, "bf16": 1e-1}
 """For the comparison of a plan with plain forward passes on a few samples, relative to the loss."""
 
@@ -138,9 +140,10 @@ def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
         chunk = _power(CACHE_BYTES // 2 // (4 * widest), 64, 2**14)
     if name == "stacked":
         chunk = _power(chunk // STACKS[0], 8, chunk)
-    points = STACKS[0] if name == "stacked" or not convolutions else 1
+    pool = name in POOLED and objective.device.type == "cpu"
+    points = STACKS[0] * (torch.get_num_threads() if pool else 1) if name == "stacked" or not convolutions else 1
     last = objective.habits.channels_last and name != "stacked"  # some operations have no stacked form in this layout
-    return Plan(chunk, last, name, _fitting(work, points))
+    return Plan(chunk, last, name, _fitting(work, points), pool=pool)
 
 
 def agrees(work: Work, plan: Plan) -> bool:
@@ -177,10 +180,9 @@ class _Trial:
         self.work, self.plan, self.done = work, plan, done
         self.longest = len(_largest(work))
         self.least = math.inf
-        self._take(min(plan.chunk, self.longest))
-        if (took := self._block()) < moment and self.samples < self.longest:  # too short to mean something
-            chunks = math.ceil(self.samples / plan.chunk * min(moment / took, 64))
-            self._take(min(chunks * plan.chunk, self.longest))
+        self._take(shortest := min(_least(plan), self.longest))
+        if (took := self._block()) < moment and shortest < self.longest:  # too short to mean something
+            self._take(min(math.ceil(min(moment / took, 64)) * shortest, self.longest))
 
     def seconds(self) -> float:
         """Seconds that a point of the whole work takes, as short as it was seen so far."""
@@ -227,7 +229,7 @@ class _Race:
 
         extra: seconds that it needs before it can run.
         """
-        share = min(plan.chunk, self.best.longest) / self.work.samples
+        share = min(_least(plan), self.best.longest) / self.work.samples
         cost = (2 * TURNS + 3) * max(self.budget.moment, self.seconds * plan.points * share) + extra
         left = self.budget.share * self.points * self.seconds - (time.perf_counter() - self.begin)
         if cost > left or not agrees(self.work, plan):
@@ -254,18 +256,29 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
                 break
     for points in STACKS if "stacked" in names and _stackable(objective) else ():
         chunk = _power(race.plan.chunk * race.plan.points // points, 8, race.plan.chunk)
-        if not race.against(replace(race.plan, name="stacked", chunk=chunk, points=_fitting(race.work, points))):
+        if not race.against(
+            replace(race.plan, name="stacked", chunk=chunk, points=_fitting(race.work, points), pool=False)
+        ):
             break
     for name in names:
         if name not in (race.plan.name, "stacked"):
             race.against(replace(by_rule(race.work, [name]), channels_last=race.plan.channels_last))
+    if race.plan.pool and torch.get_num_threads() > 1:
+        race.against(replace(race.plan, pool=False))
     if compiler(objective.device):
-        race.against(replace(race.plan, compiled=True), extra=race.budget.compiling)
+        race.against(replace(race.plan, compiled=True, pool=False), extra=race.budget.compiling)
 
 
 def in_blocks(plan: Plan, seconds: float, longest: float = BLOCK_SECONDS) -> Plan:
     """The plan with no more points in a block than are evaluated in `longest` seconds, `seconds` each."""
-    return replace(plan, points=max(1, min(plan.points, int(longest / max(seconds, 1e-9)))))
+    points = max(1, min(plan.points, int(longest / max(seconds, 1e-9))))
+    threads = torch.get_num_threads() if plan.pool else 1
+    return replace(plan, points=points - points % threads if points > threads else points)
+
+
+def _least(plan: Plan) -> int:
+    """Samples of which every thread has a chunk."""
+    return plan.chunk * (torch.get_num_threads() if plan.pool and plan.points < torch.get_num_threads() else 1)
 
 
 def compiler(device: torch.device) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from lossscape.errors import BadInput
 from lossscape.evaluate.graph import first_of
 from lossscape.evaluate.plans import Network
+from lossscape.evaluate.pool import Pool, pooled
 from lossscape.evaluate.products import KEPT_BYTES, products_bytes
 from lossscape.evaluate.rows import Done, Key
 from lossscape.evaluate.statistics import tracks_statistics
@@ -111,40 +113,50 @@ class Work:
         done: called with the number of samples (times points) that have just been evaluated. The bits of a point
         depend on the plan alone, and where it stacks points on the composition of the block.
         """
-        references = self._references_of(plan)
-        return [
-            {
-                f"{split}_{name}": value
-                for split, part in self.objectives.items()
-                for name, value in part.means(found[split], references.get(split)).items()
-            }
-            for found in self.per_sample(keys, plan, done)
-        ]
+        with pooled(plan.pool) as pool:
+            references = self._references_of(plan, pool)
+            return pool.map(partial(self._means, references), self._per_sample(keys, plan, done, pool))
 
     def per_sample(
         self, block: Sequence[Coordinates], plan: Plan, done: Done | None = None
     ) -> list[dict[str, PerSample]]:
         """The values of every sample of every split at every point of a block."""
+        with pooled(plan.pool) as pool:
+            return self._per_sample(block, plan, done, pool)
+
+    def _means(self, references: Mapping[str, PerSample], found: Mapping[str, PerSample]) -> Values:
+        return {
+            f"{split}_{name}": value
+            for split, part in self.objectives.items()
+            for name, value in part.means(found[split], references.get(split)).items()
+        }
+
+    def _per_sample(
+        self, block: Sequence[Coordinates], plan: Plan, done: Done | None, pool: Pool
+    ) -> list[dict[str, PerSample]]:
         if self.outputs and all((plan, point) in self.outputs.kept for point in block):
             return [self._known(self.outputs.kept[plan, point], done) for point in block]
-        networks = self._networks_of(plan)
+        networks = self._networks_of(plan, pool)
         wanted = len(block)
         if plan.name == "stacked":  # stacks of one height, so that all blocks are computed alike
             block = [*block, *[block[-1]] * (plan.points - wanted)]
-        points = []
-        for coordinates in block:
-            parameters, buffers = self.subspace.at(coordinates)
-            if self.statistics is not None:
-                buffers = self.statistics(parameters, buffers, done)
-            points.append(parameters | buffers)
+        points = self._points(block, done, pool)
         given: dict[str, list[list[Tensor]] | None] = {
             split: None if self.outputs is None else [[] for _ in block] for split in networks
         }
-        found = {split: network(block, points, done, given[split]) for split, network in networks.items()}
+        found = {split: network(block, points, done, given[split], pool) for split, network in networks.items()}
         if self.outputs is not None:
             for index, point in enumerate(block[:wanted]):
                 self.outputs.keep(plan, point, {s: torch.cat(each[index]) for s, each in given.items() if each})
         return [{split: values[index] for split, values in found.items()} for index in range(wanted)]
+
+    def _points(self, block: Sequence[Coordinates], done: Done | None, pool: Pool) -> list[Params]:
+        """Parameters and buffers at each point of a block."""
+        points = pool.map(self.subspace.at, block)
+        if self.statistics is None:
+            return [parameters | buffers for parameters, buffers in points]
+        with pool.aside():  # whole batches of training inputs, at one point at a time
+            return [parameters | self.statistics(parameters, buffers, done) for parameters, buffers in points]
 
     def _known(self, outputs: Mapping[str, Tensor], done: Done | None) -> dict[str, PerSample]:
         if done is not None:
@@ -153,10 +165,11 @@ class Work:
             split: part.per_sample(outputs[split].double(), part.targets) for split, part in self.objectives.items()
         }
 
-    def _references_of(self, plan: Plan) -> dict[str, PerSample]:
+    def _references_of(self, plan: Plan, pool: Pool) -> dict[str, PerSample]:
         """The values at the origin, which the differences of subsets are taken to; empty without subsets."""
         if plan not in self._references and any(part.sample is not None for part in self.objectives.values()):
-            (self._references[plan],) = self.per_sample([(0.0,) * len(self.subspace.directions)], plan)
+            centre = (0.0,) * len(self.subspace.directions)
+            (self._references[plan],) = self._per_sample([centre], plan, None, pool)
         return self._references.get(plan, {})
 
     def few(self, samples: int) -> "Work":
@@ -174,12 +187,12 @@ class Work:
             needed += products_bytes(objective, self.subspace, first) if first else 0
         return needed <= self.room
 
-    def _networks_of(self, plan: Plan) -> dict[str, Network]:
+    def _networks_of(self, plan: Plan, pool: Pool) -> dict[str, Network]:
         if plan not in self._networks:
             self._networks.clear()  # the products of one plan at a time
             keep = self.keeps_products() if self.keep is None else self.keep
             self._networks[plan] = {
-                split: Network(objective, self.subspace, plan, keep=keep)
+                split: Network(objective, self.subspace, plan, keep=keep, pool=pool)
                 for split, objective in self.objectives.items()
             }
         return self._networks[plan]

@@ -202,7 +202,7 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     inputs = objective.laid_out(objective.inputs[:2])
     if kept is None or isinstance(inputs, Batch) or (after_first_layer and first_of(objective) is None):
         return None
-    module = _copied(kept)
+    module = copied_graph(kept)  # rewriting replaces layers, never values
     if after_first_layer:
         first, node = _first(module)
         assert first is not None
@@ -228,8 +228,8 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     return Net(module, folds, padded)
 
 
-def _copied(module: GraphModule) -> GraphModule:
-    """A copy of a graph and its modules that shares their tensors: rewriting replaces layers, never values."""
+def copied_graph(module: GraphModule) -> GraphModule:
+    """A copy of a graph and its modules that shares their tensors."""
     return copy.deepcopy(module, {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())})
 
 

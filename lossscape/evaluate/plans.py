@@ -10,16 +10,21 @@ the cache while all points use it.
 """
 
 import copy
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from lossscape.batches import Batch, Inputs, called
 from lossscape.errors import BadInput
-from lossscape.evaluate.graph import AFFINE, Net, first_of, rewritten, traced
+from lossscape.evaluate.graph import AFFINE, Net, copied_graph, first_of, rewritten, traced
+from lossscape.evaluate.pool import ALONE, Pool
 from lossscape.evaluate.products import Products
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
@@ -50,8 +55,11 @@ def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, 
 class Network:
     """One objective under one plan: gives the values of all samples at the points of a block."""
 
-    def __init__(self, objective: Objective, subspace: Subspace, plan: Plan, *, keep: bool) -> None:
-        """keep: whether the first layer's products stay in memory. Raises BadInput where the plan does not fit."""
+    def __init__(self, objective: Objective, subspace: Subspace, plan: Plan, *, keep: bool, pool: Pool = ALONE) -> None:
+        """keep: whether the first layer's products stay in memory; pool: makes them.
+
+        Raises BadInput where the plan does not fit.
+        """
         self.objective = copy.copy(objective)
         self.objective.plan = self.plan = plan
         self.products: Products | None = None
@@ -64,14 +72,14 @@ class Network:
         matrix = first is not None and isinstance(first.layer, nn.Linear)
         if first and (plan.name == "factored" or (plan.name == "stacked" and matrix and keep)):
             net = rewritten(self.objective, after_first_layer=True)
-            self.products = Products(self.objective, subspace, first, keep=keep)
+            self.products = Products(self.objective, subspace, first, keep=keep, pool=pool)
         elif plan.name != "dense":
             net = rewritten(self.objective)
         self.net = net or Net(self.objective.model)
         self.unused: Collection[str] = self.products.first.parameters if self.products else ()
         self.half = _matrices(self.net.module) if net and objective.precision == "bf16" else set()
         self.bound = net is not None and not plan.compiled and plan.name != "stacked"
-        self.forward = self._forward()
+        self._own, self._copying = threading.local(), threading.Lock()
 
     def __call__(
         self,
@@ -79,43 +87,79 @@ class Network:
         points: Sequence[Params],
         done: Done | None,
         outputs: list[list[Tensor]] | None = None,
+        pool: Pool = ALONE,
     ) -> list[PerSample]:
         """The values of all samples at the points of a block, from their coordinates and their parameters and buffers.
 
         done: called with the number of samples that have just been evaluated; outputs: a list for each point, which
-        what the net gives is added to, chunk by chunk.
+        what the net gives is added to, chunk by chunk; pool: shares chunks or points, of a plan that has `pool`.
         """
-        parts: list[list[PerSample]] = [[] for _ in block]
+        if not self.bound and pool.threads > 1:  # what a user's own forward does to its module is for one thread
+            with pool.aside():
+                return self(block, points, done, outputs)
         with arithmetic(self.objective.device, self.objective.precision):
-            values = [self._values(point) for point in points]
-            chunks = self._stacked if self.plan.name == "stacked" else self._one_by_one
-            for index, given, targets in chunks(list(block), values, points):
-                parts[index].append(self.objective.per_sample(given.double(), targets))
+            values = pool.map(self._values, points)
+            share = _Share(list(block), points, values, outputs is not None)
+            if self.plan.name == "stacked":
+                share.values = [{name: torch.stack([value[name] for value in values]) for name in values[0]}]
+            cuts = self._cuts(len(block), pool)
+            samples = [sum(len(self.objective.targets[span]) for span in spans) * len(some) for spans, some in cuts]
+            landed = None if done is None else lambda index: done(samples[index])
+            found = pool.run([partial(self._part, share, spans, some) for spans, some in cuts], landed)
+        parts: list[list[PerSample]] = [[] for _ in block]
+        for (_, some), part in zip(cuts, found, strict=True):
+            for index, (values_there, given) in zip(some, part, strict=True):
+                parts[index].append(values_there)
                 if outputs is not None:
-                    outputs[index].append(given)
-                if done is not None:
-                    done(len(targets))
+                    outputs[index] += given
+        return [part[0] if len(part) == 1 else joined(part) for part in parts]
+
+    def _cuts(self, points: int, pool: Pool) -> list[tuple[list[slice], range]]:
+        """The chunks and the indices of points of each task: chunk by chunk, or a share of the points for each thread.
+
+        What a chunk needs stays in the cache while the points of its task use it.
+        """
+        spans = self.objective.spans()
+        kept = self.products is None or self.products.kept is not None
+        if self.bound and kept and pool.threads > 1 and pool.use(len(spans)) <= pool.use(points):
+            return [(spans, some) for some in pool.shares(points)]
+        return [([span], range(points)) for span in spans]
+
+    def _part(self, share: "_Share", spans: list[slice], some: range) -> list[tuple[PerSample, list[Tensor]]]:
+        """The values of the samples of some chunks at some points of a block, and the net's outputs where wanted."""
+        parts: list[list[PerSample]] = [[] for _ in some]
+        given: list[list[Tensor]] = [[] for _ in some]
+        with arithmetic(self.objective.device, self.objective.precision):  # of this thread
+            for span in spans:
+                targets = self.objective.targets[span]
+                for index, outputs in enumerate(self._outputs(share, span, some)):
+                    parts[index].append(self.objective.per_sample(outputs.double(), targets))
+                    if share.outputs:
+                        given[index].append(outputs)
         if isinstance(self.forward, Bound):
             self.forward.release()
-        return [joined(part) for part in parts]
+        return [(part[0] if len(part) == 1 else joined(part), each) for part, each in zip(parts, given, strict=True)]
 
-    def _one_by_one(
-        self, block: list[Coordinates], values: list[Params], points: Sequence[Params]
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        feeds = self.products.feeds() if self.products else map(self._same, self._inputs())
-        for span, feed in zip(self.objective.spans(), feeds, strict=True):
-            targets, masks = self.objective.targets[span], self.objective.masks_of(span)
-            for index, (coordinates, value, point) in enumerate(zip(block, values, points, strict=True)):
-                yield index, self.forward(value, masks, feed(coordinates, point)), targets
+    def _outputs(self, share: "_Share", span: slice, some: range) -> Iterator[Tensor]:
+        """What the net gives for a chunk at some points of a block."""
+        masks = self.objective.masks_of(span)
+        if self.plan.name == "stacked":
+            batch = self.products.stack(span, share.block, share.points) if self.products else self._inputs(span)
+            yield from self._stack_of(share.values[0], masks, batch)
+            return
+        for index, feed in zip(some, self._feeds(share, span, some), strict=True):
+            yield self.forward(share.values[index], masks, feed)
 
-    def _stacked(
-        self, block: list[Coordinates], values: list[Params], points: Sequence[Params]
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        stack = {name: torch.stack([value[name] for value in values]) for name in values[0]}
-        batches = self.products.stacks(block, points) if self.products else self._inputs()
-        for span, batch in zip(self.objective.spans(), batches, strict=True):
-            outputs = self._stack_of(stack, self.objective.masks_of(span), batch)
-            yield from ((index, z, self.objective.targets[span]) for index, z in enumerate(outputs))
+    def _feeds(self, share: "_Share", span: slice, some: range) -> Iterator[Inputs]:
+        """What the net is given of a chunk at each of some points."""
+        if self.products:
+            products = self.products.of(span)
+            for index in some:
+                yield self.products.at(span, products, share.block[index], share.points[index])
+        else:
+            inputs = self._inputs(span)
+            for _ in some:
+                yield self.objective.habits.spared(inputs)
 
     def _stack_of(self, stack: Params, masks: Params, batch: Inputs) -> Tensor:
         """The outputs of a chunk at all points. Raises BadInput where torch has no stacked form of an operation."""
@@ -129,11 +173,8 @@ class Network:
             why = str(error).split(". ")[0]
             raise BadInput(f"--plan stacked: an operation of the net cannot be stacked ({why})") from error
 
-    def _same(self, inputs: Inputs) -> Callable[[Coordinates, Params], Inputs]:
-        return lambda coordinates, values: self.objective.habits.spared(inputs)
-
-    def _inputs(self) -> Iterator[Inputs]:
-        return (self.objective.laid_out(self.objective.inputs[span]) for span in self.objective.spans())
+    def _inputs(self, span: slice) -> Inputs:
+        return self.objective.laid_out(self.objective.inputs[span])
 
     def _values(self, point: Params) -> Params:
         needed = {name: value for name, value in point.items() if name not in self.unused}
@@ -144,10 +185,20 @@ class Network:
             if name in self.net.names or self.bound
         }
 
+    @property
+    def forward(self) -> Forward:
+        """Of the thread that asks: a net has the values of one point at a time, so each thread has one of its own."""
+        if not hasattr(self._own, "forward"):
+            with self._copying:
+                self._own.forward = self._forward()
+        forward: Forward = self._own.forward
+        return forward
+
     def _forward(self) -> Forward:
         module = self.net.module
         if self.bound:
-            return Bound(module, self.objective.model, self.objective.logits)
+            assert isinstance(module, GraphModule)
+            return Bound(copied_graph(module), self.objective.model, self.objective.logits)
 
         logits, ties, spared = self.objective.logits, ties_of(module), self.objective.habits.spared
 
@@ -158,6 +209,18 @@ class Network:
             stacked = torch.func.vmap(call, in_dims=(0, None, 0 if self.products else None))
             return _compiled(stacked, self.plan.chunk, 1 if self.products else 0) if self.plan.compiled else stacked
         return _compiled(call, self.plan.chunk, 0) if self.plan.compiled else call
+
+
+@dataclass
+class _Share:
+    """What the tasks of a block have in common."""
+
+    block: list[Coordinates]
+    points: Sequence[Params]
+    values: list[Params]
+    """As the net takes them, at each point; of a stack one for all."""
+    outputs: bool
+    """Whether what the net gives is asked for."""
 
 
 class Bound:

@@ -4,8 +4,8 @@ Its products with the origin and the directions are made once a chunk of inputs;
 per pre-activation in place of what is often the largest matrix product of the net.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lossscape.batches import Inputs
 from lossscape.evaluate.graph import FirstLayer
+from lossscape.evaluate.pool import ALONE, Pool
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Objective, arithmetic
 from lossscape.vectors import Params
@@ -23,15 +24,15 @@ KEPT_BYTES = 2**30
 MOST_CANCELLATION = 0.1
 """Shortest sum of the first layer's weights, against the longest of its terms: a shorter one is a small difference of
 large numbers, whose products lose digits."""
-Feed = Callable[[Coordinates, Params], Tensor]
-"""From a point and the values there."""
 
 
 class Products:
     """The first layer's products with a subspace's origin and directions, chunk by chunk of an objective's inputs."""
 
-    def __init__(self, objective: Objective, subspace: Subspace, first: FirstLayer, *, keep: bool) -> None:
-        """keep: whether they stay in memory once they are made."""
+    def __init__(
+        self, objective: Objective, subspace: Subspace, first: FirstLayer, *, keep: bool, pool: Pool = ALONE
+    ) -> None:
+        """keep: whether they stay in memory once they are made, by the threads of `pool`."""
         self.objective, self.first = objective, first
         self.vectors = [
             {
@@ -44,24 +45,31 @@ class Products:
         weights = [vector["weight"].double().flatten() for vector in self.vectors]
         self.squares = torch.stack([torch.stack([a @ b for b in weights]) for a in weights]).cpu().numpy()
         """⟨θᵢ, θⱼ⟩ of the weights of origin and directions."""
-        self.kept = list(self._made()) if keep else None
+        self.kept: dict[int, list[Tensor]] | None = None
+        """By the first sample of their chunk."""
+        if keep:
+            spans = objective.spans()
+            self.kept = dict(zip((span.start for span in spans), pool.map(self._made, spans), strict=True))
 
-    def feeds(self) -> Iterator[Feed]:
-        """For each chunk the function from a point to the first layer's output there, a new tensor."""
-        for span, products in zip(self.objective.spans(), self._all(), strict=True):
-            yield partial(self._at, span, products)
+    def of(self, span: slice) -> list[Tensor]:
+        """The products of a chunk with the origin and each direction."""
+        return self._made(span) if self.kept is None else self.kept[span.start]
 
-    def stacks(self, block: list[Coordinates], values: Sequence[Params]) -> Iterator[Tensor]:
-        """For each chunk the first layer's output at all points of a block, [points, n, ...]; values: at each."""
+    def at(self, span: slice, products: list[Tensor], coordinates: Coordinates, values: Params) -> Tensor:
+        """The first layer's output for a chunk with these products at a point, a new tensor; values: there."""
+        return self._layer(span, values) if self.cancels(coordinates) else combined(products, coordinates)
+
+    def stack(self, span: slice, block: list[Coordinates], values: Sequence[Params]) -> Tensor:
+        """The first layer's output for a chunk at all points of a block, [points, n, ...]; values: at each."""
         weights = torch.tensor(block, dtype=self.objective.dtype, device=self.objective.device)
-        apart = [index for index, coordinates in enumerate(block) if self.cancels(coordinates)]
-        for span, (origin, *moved) in zip(self.objective.spans(), self._all(), strict=True):
-            total = origin.expand(len(block), *origin.shape).clone()  # what follows may write over it
-            for column, product in zip(weights.T, moved, strict=True):
-                total.addcmul_(column.view(-1, *[1] * product.ndim), product)
-            for index in apart:
+        origin, *moved = self.of(span)
+        total = origin.expand(len(block), *origin.shape).clone()  # what follows may write over it
+        for column, product in zip(weights.T, moved, strict=True):
+            total.addcmul_(column.view(-1, *[1] * product.ndim), product)
+        for index, coordinates in enumerate(block):
+            if self.cancels(coordinates):
                 total[index] = self._layer(span, values[index])
-            yield total
+        return total
 
     def cancels(self, coordinates: Coordinates) -> bool:
         """Whether the sum θ₀ + Σ cᵢ dᵢ of the layer's weights is so short that it would lose digits."""
@@ -69,27 +77,23 @@ class Products:
         longest = float((terms**2 * self.squares.diagonal()).max())
         return float(terms @ self.squares @ terms) < MOST_CANCELLATION**2 * longest
 
-    def _at(self, span: slice, products: list[Tensor], coordinates: Coordinates, values: Params) -> Tensor:
-        return self._layer(span, values) if self.cancels(coordinates) else combined(products, coordinates)
-
     def _layer(self, span: slice, values: Params) -> Tensor:
         """The layer's output for some samples by its values at a point themselves."""
         named = self.objective.prepared({name: values[name] for name in self.first.parameters}, None)
         own = {name.removeprefix(f"{self.first.name}."): value for name, value in named.items()}
         return self._output(own, self.objective.laid_out(self.objective.inputs[span]))
 
-    def _all(self) -> Iterable[list[Tensor]]:
-        return self._made() if self.kept is None else self.kept
-
-    def _made(self) -> Iterator[list[Tensor]]:
-        for span in self.objective.spans():
-            inputs = self.objective.laid_out(self.objective.inputs[span])
-            yield [self._output(vector, inputs) for vector in self.vectors]
+    def _made(self, span: slice) -> list[Tensor]:
+        inputs = self.objective.laid_out(self.objective.inputs[span])
+        return [self._output(vector, inputs) for vector in self.vectors]
 
     def _output(self, own: Params, inputs: Inputs) -> Tensor:
         exact: Any = "fp64" if self.objective.dtype == torch.float64 else "fp32"
+        layer = copy.copy(self.first.layer)  # a plain one, of this call: several threads may be here
+        vars(layer)["_parameters"] = layer._parameters | own
         with arithmetic(self.objective.device, exact):
-            return torch.func.functional_call(self.first.layer, own, (seen_by(self.first, inputs),))
+            output: Tensor = layer(seen_by(self.first, inputs))
+            return output
 
 
 def combined(products: list[Tensor], coordinates: Coordinates) -> Tensor:
