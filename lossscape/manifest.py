@@ -139,6 +139,15 @@ def check(path: Path) -> str:
     return _held_against(path, lambda: sha256(path), lambda entry, found: entry.sha256 == found)
 
 
+def is_as_written(path: Path) -> bool:
+    """Whether a file is there and, where its folder's manifest knows it, what lossscape wrote."""
+    try:
+        check(path)
+    except (OSError, BadInput):
+        return False
+    return True
+
+
 def _held_against(path: Path, read: Callable[[], T], fits: Callable[[Entry, T], bool]) -> T:
     for _ in range(50):  # a process may be writing: what was read after its manifest is then newer
         known = _found(path)

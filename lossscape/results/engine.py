@@ -30,8 +30,7 @@ class PlannedEngine:
     @property
     def plan(self) -> Plan | None:
         """The plan that the result was begun with, so that it goes on with the same bits."""
-        plan = read_json(self.folder / ENGINE).get("plan")
-        return Plan(**{"channels_last": False} | plan) if plan else None
+        return _plan_of(self.folder)
 
     @property
     def taken(self) -> Plan:
@@ -40,12 +39,7 @@ class PlannedEngine:
 
     def check(self) -> None:
         """Raise BadInput where another plan is asked for than that of the result."""
-        asked, plan = self.execution.plan, self.plan
-        if asked and plan and asked != plan.name:
-            raise BadInput(
-                f"--plan {asked}: the result was begun with the plan {plan.name}, and one result has one plan; leave "
-                "--plan out to go on with it, or give --overwrite to begin anew"
-            )
+        check_plan(self.folder, self.execution.plan)
 
     def choose(self, missing: int, begun: bool) -> tuple[Plan, float | None]:
         """The plan of engine.json, or one that is chosen and written, and the seconds that a point may take."""
@@ -88,3 +82,18 @@ class PlannedEngine:
         }  # fmt: skip
         write_text(self.folder / ENGINE, json.dumps(engine, indent=2) + "\n")
         return found.plan, seconds
+
+
+def check_plan(folder: Path, asked: str | None) -> None:
+    """Raise BadInput where another plan is asked for than that of a result."""
+    plan = _plan_of(folder)
+    if asked and plan and asked != plan.name:
+        raise BadInput(
+            f"--plan {asked}: the result was begun with the plan {plan.name}, and one result has one plan; leave "
+            "--plan out to go on with it, or give --overwrite to begin anew"
+        )
+
+
+def _plan_of(folder: Path) -> Plan | None:
+    plan = read_json(folder / ENGINE).get("plan")
+    return Plan(**{"channels_last": False} | plan) if plan else None

@@ -2,16 +2,17 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterable
+from array import array
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lossscape import manifest
+from lossscape import files, manifest
 from lossscape.errors import BadInput, short
-from lossscape.files import text_of, write_bytes
+from lossscape.files import text_of
 from lossscape.numerals import is_cell
 
 
@@ -22,30 +23,59 @@ def read_csv(path: Path, text: Collection[str] = (), live: bool = False) -> pd.D
     which may be empty. Raises BadInput where it is missing, torn or holds other than numbers.
     """
     try:
-        content = manifest.read_bytes(path).decode()
-        rows = list(csv.reader(io.StringIO(content, newline="")))
+        content = manifest.read_bytes(path)
+        head, columns, whole = _parsed(content, text, live)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; the result is not finished, run the command again") from None
-    except (ValueError, OSError, csv.Error) as error:
+    except (UnicodeDecodeError, OSError, csv.Error) as error:
         raise BadInput(f"{path}: cannot be read as CSV: {error}; run the command again") from None
-    torn = not rows or len(rows[-1]) != len(rows[0]) or not content.endswith("\n")
-    if torn and not live:
-        raise BadInput(f"{path}: torn in its last line; run the command again")
-    head, *lines = (rows[:-1] if torn else rows) or [[]]
-    if not head:
-        return pd.DataFrame()
-    if any(len(line) != len(head) for line in lines):
-        raise BadInput(f"{path}: a line has not as many cells as the first; run the command again")
-    cells = zip(*lines, strict=True) if lines else [()] * len(head)
-    try:
-        # not pandas' own parser: before version 3.1 its default is off in the last digit
-        columns = {
-            name: list(column) if name in text else np.array([_number(cell) for cell in column], dtype=float)
-            for name, column in zip(head, cells, strict=True)
-        }
+    except _Ragged:
+        raise BadInput(f"{path}: a line has not as many cells as the first; run the command again") from None
     except ValueError as error:
         raise BadInput(f"{path}: not a table of numbers: {error}; run the command again") from None
-    return pd.DataFrame(columns)
+    if not whole:
+        raise BadInput(f"{path}: torn in its last line; run the command again")
+    return pd.DataFrame({
+        name: column if isinstance(column, list) else np.array(column)
+        for name, column in zip(head, columns, strict=True)
+    })  # fmt: skip
+
+
+class _Ragged(Exception):
+    """A line has not as many cells as the first."""
+
+
+def _parsed(content: bytes, text: Collection[str], live: bool) -> tuple[list[str], list[Any], bool]:
+    """Names and values of columns, floats in arrays, line by line; and whether there is no torn last line.
+
+    live: that one is left out.
+    """
+    lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""))
+    head = next(lines, [])
+    columns: list[Any] = [[] if name in text else array("d") for name in head]
+    takes = [column.append if isinstance(column, list) else _taking(column) for column in columns]
+    last: list[str] | None = None
+    for line in lines:
+        if last is not None:
+            _take(takes, last)
+        last = line
+    whole = bool(head) and content.endswith(b"\n") and (last is None or len(last) == len(head))
+    if last is not None and whole:
+        _take(takes, last)
+    if last is None and not whole:  # nothing but a torn header
+        return [], [], live
+    return head, columns, whole or live
+
+
+def _taking(column: "array[float]") -> Callable[[str], None]:
+    return lambda cell: column.append(_number(cell))
+
+
+def _take(takes: Sequence[Callable[[str], None]], line: Sequence[str]) -> None:
+    if len(line) != len(takes):
+        raise _Ragged
+    for take, cell in zip(takes, line, strict=True):
+        take(cell)
 
 
 def _number(cell: str) -> float:
@@ -62,4 +92,4 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
     writer.writerow(columns)
     writer.writerows([text_of(cell) for cell in row] for row in rows)
     text.detach()
-    write_bytes(path, content.getvalue())
+    files.write_bytes(path, content.getvalue())

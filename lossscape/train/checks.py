@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossscape import data, losses, manifest, models, schedules, usercode
+from lossscape import data, losses, manifest, models, schedules, usercode, yamlfile
 from lossscape.batches import called, changed
 from lossscape.config import Experiment, RunConfig
 from lossscape.errors import BadInput, RunFailed
@@ -23,6 +23,8 @@ from lossscape.runs import Run
 from lossscape.train.loop import Setup
 from lossscape.train.state import STOPPED_EARLY
 
+FINISHED = "finished"
+"""State of a run with nothing left to train."""
 ADOPTED = "adopted"
 """State of a run whose weights were trained elsewhere, and what environment.json calls their list."""
 DATA_FILE = "recorded.pt"
@@ -57,6 +59,18 @@ def check_folder(run: Run, experiment: Experiment, overwrite: bool) -> None:
         check_extension(run, old.epochs, experiment)
     else:
         refuse_different(run, different)
+
+
+def is_done(run: Run, experiment: Experiment) -> bool:
+    """Whether a run has nothing left to train for this very experiment, by its small files."""
+    state = run.state()
+    needed = (run.resume_file, run.epoch_file(int(state.get("epoch", 0))))
+    if state.get("state") != FINISHED or not all(file.exists() for file in needed):
+        return False
+    try:
+        return manifest.read_bytes(run.config_file) == yamlfile.dump(experiment.resolved(run.path)).encode()
+    except OSError:
+        return False
 
 
 def refuse_different(run: Run, different: list[str]) -> None:

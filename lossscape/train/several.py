@@ -10,21 +10,20 @@ from typing import Any
 
 import torch
 
-from lossscape import data, devices, yamlfile
+from lossscape import data, devices
 from lossscape.config import Experiment, config_of
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate.rows import Done, Key, Meter, Row
 from lossscape.execution import Execution
 from lossscape.files import held
-from lossscape.manifest import read_bytes
 from lossscape.progress import Progress
 from lossscape.results.table import AGAIN, computed, raise_if_stopped
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
-from lossscape.train.checks import check_folder
+from lossscape.train.checks import FINISHED, check_folder, is_done
 from lossscape.train.start import train
 
-FINISHED, FAILED, REFUSED = "finished", "failed", "refused"
+FAILED, REFUSED = "failed", "refused"
 
 
 @dataclass(frozen=True)
@@ -124,17 +123,6 @@ def unfinished(experiments: Sequence[Experiment], home: Path, overwrite: bool) -
             check_folder(run, experiment, overwrite)
             pending.append(index)
     return pending
-
-
-def is_done(run: Run, experiment: Experiment) -> bool:
-    """Whether a run has nothing left to train for this very experiment, by its small files."""
-    state = run.state()
-    if state.get("state") != FINISHED or not run.epoch_file(int(state.get("epoch", 0))).exists():
-        return False
-    try:
-        return read_bytes(run.config_file) == yamlfile.dump(experiment.resolved(run.path)).encode()
-    except OSError:
-        return False
 
 
 class Trainings:

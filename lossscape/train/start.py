@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lossscape import data, devices, losses, models, optimizers, trust, yamlfile
+from lossscape import data, devices, losses, manifest, models, optimizers, trust, yamlfile
 from lossscape.batches import Inputs
 from lossscape.config import Experiment
 from lossscape.data import Split
@@ -23,6 +23,7 @@ from lossscape.runs import Run, metrics_columns
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
 from lossscape.train.checks import (
+    FINISHED,
     check_batches,
     check_code,
     check_data,
@@ -30,6 +31,7 @@ from lossscape.train.checks import (
     check_outputs,
     check_session,
     check_training,
+    is_done,
 )
 from lossscape.train.environment import code_facts, record
 from lossscape.train.hint import hinted, net_of
@@ -67,6 +69,10 @@ def train(
         if device.type == "cuda" and world.size > 1:
             device = devices.pick(f"cuda:{world.local_rank}")
         check_folder(run, experiment, overwrite)
+        if not overwrite and is_done(run, experiment) and manifest.is_as_written(run.resume_file):
+            with held(run.path, "training"):
+                sweep(run.path / "checkpoints")
+            return run  # without its data, which take their time
         setup, state = prepare(experiment, run, device, world, until, loaded, overwrite=overwrite)
         if not world.writes:
             return train_as_replica(setup, state)
@@ -170,8 +176,8 @@ def train_as_writer(
         empty(run)
     sweep(run.path / "checkpoints")
     if begin_or_continue(setup, state):
-        if run.state().get("state") != "finished":  # killed when only this was left to be said
-            say_state(run, "finished", state)
+        if run.state().get("state") != FINISHED:  # killed when only this was left to be said
+            say_state(run, FINISHED, state)
         return run
     read_rows(run.metrics_file, metrics_columns(setup.columns, state.cost))  # refused, it leaves all as it is
     progress = begin(setup, state, others | origin, quiet)
@@ -184,7 +190,7 @@ def train_as_writer(
     try:
         with stop_on_signals() as stop, progress:
             run_epochs(setup, state, log, Watch(progress, board, told), stop)
-        say_state(run, "finished" if is_finished(experiment, state) else "interrupted", state)
+        say_state(run, FINISHED if is_finished(experiment, state) else "interrupted", state)
     except Interrupted:
         say_state(run, "interrupted", state)
         raise

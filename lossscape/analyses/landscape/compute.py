@@ -14,11 +14,13 @@ from lossscape.analyses.grids import check_grid
 from lossscape.analyses.landscape.path import trace
 from lossscape.analyses.landscape.ranges import range_of
 from lossscape.analyses.landscape.request import Request
+from lossscape.analyses.landscape.result import read
 from lossscape.certificate.certify import certify, fingerprint
 from lossscape.certificate.check import Certified
 from lossscape.certificate.summary import is_done
 from lossscape.directions import Direction, Plane, check_same_net, choose
 from lossscape.directions.plane import AXES, fitted, kept, projected, seen_from
+from lossscape.errors import BadInput
 from lossscape.evaluate import Outputs, Subspace, grid_points, line_points
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import refined
@@ -27,8 +29,8 @@ from lossscape.execution import Execution
 from lossscape.files import check_writable, read_json, save_tensors
 from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
-from lossscape.results.engine import PlannedEngine
-from lossscape.results.folder import DIRECTIONS, RANGE, label, open_folder, write_settings
+from lossscape.results.engine import PlannedEngine, check_plan
+from lossscape.results.folder import DIRECTIONS, POINTS, RANGE, label, open_folder, write_settings
 from lossscape.results.stored import column_of
 from lossscape.results.table import More, Table, fill, once
 from lossscape.runs import Point, Run, point_of
@@ -58,6 +60,8 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
     settings, words = around.settings(), around.words()
     folder = around.centre.run.results("landscape") / label(settings, words)
     check_writable(folder)
+    if _is_whole(folder, request, execution):
+        return folder  # its directions are neither made nor saved again
     if request.path and not is_done(folder):  # before the surface takes its time
         for run in around.runs:
             trajectory.check_values(moments_of(run), around.problem.model)
@@ -88,6 +92,20 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
         if request.path:
             trace(around.problem, folder, work, engine.taken, around.runs, execution)
     return folder
+
+
+def _is_whole(folder: Path, request: Request, execution: Execution) -> bool:
+    """Whether nothing of a result is left to do. Raises BadInput where another plan is asked for than it has."""
+    begun = execution.overwrite or request.path or (folder / POINTS).exists()
+    if begun or not is_done(folder) or not (folder / DIRECTIONS).exists():
+        return False
+    read_json(folder / RANGE)  # one that was changed is refused
+    try:
+        read(folder)
+    except BadInput:
+        return False  # what is missing is computed, and what was changed refused
+    check_plan(folder, execution.plan)
+    return True
 
 
 @dataclass(frozen=True)
