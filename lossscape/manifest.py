@@ -140,12 +140,13 @@ def check(path: Path) -> str:
 
 
 def is_as_written(path: Path) -> bool:
-    """Whether a file is there and, where its folder's manifest knows it, what lossscape wrote."""
+    """Whether a file is there and what its folder's manifest says of it."""
     try:
+        known = _found(path)
         check(path)
     except (OSError, BadInput):
         return False
-    return True
+    return known is not None and bool(known[1].possible(known[2]))
 
 
 def _held_against(path: Path, read: Callable[[], T], fits: Callable[[Entry, T], bool]) -> T:

@@ -19,6 +19,7 @@ from lossscape.figures.style import Looks
 from lossscape.figures.training import SPLITS, shown_words, training_alt, training_picture
 from lossscape.files import check_writable, sweep, write_text
 from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, of_folders, reason_of, together
+from lossscape.report.unchanged import keep, stamp_of, unchanged
 from lossscape.runfiles import OF_THE_CALL, RunFiles
 
 
@@ -51,19 +52,27 @@ def write_report(
     front: Callable[[Page], Section] | None = None,
     brief: bool = False,
     beside: Sequence[Path] = (),
+    of: Sequence[Path] | None = None,
     say: Callable[[str], None] = lambda words: None,
 ) -> Path:
     """Write folder/index.html and its files from what the runs hold now; returns the page's path.
 
     log: logarithmic loss axes; front: makes what stands before the runs, of a study, in place of what compares them
     all; brief: of each run only its line in the table; beside: folders of results that are shown too, of races that no
-    run made; say: is given what is left out. What cannot be read is listed with the reason. Written again from the same
-    files it is the same to the byte. Raises BadInput where there is no run or the folder cannot be written.
+    run made; of: the folders that all of it is read from, by default the runs and what lies beside them; say: is given
+    what is left out. What cannot be read is listed with the reason. Written again from the same files it is the same to
+    the byte, so one that would be is left as it lies. Raises BadInput where there is no run or the folder cannot be
+    written.
     """
     if not (runs or beside):
         raise BadInput("no run to report on")
     check_writable(folder)
     sweep(folder, below=True)
+    stamp = stamp_of(_read_from(runs, beside) if of is None else of, [[str(run.path) for run in runs], log, brief])
+    if (kept := unchanged(folder, stamp)) is not None:
+        for words in kept:
+            say(words)
+        return folder / "index.html"
     page = Page(folder, log=log, looks=Looks(tuple((run.name, run.path.resolve()) for run in runs)))
     names = full_names(runs)
     own, comparison, apart, *slugs = _slugs(["study", "comparison", "together", *names])
@@ -91,10 +100,19 @@ def write_report(
         cells={part.anchor: _cells(part.facts, others) for part in parts if part.facts},
     )  # fmt: skip
     write_text(folder / "index.html", text)
-    for name, left in [("", problems), *((f"{part.name}, ", part.problems) for part in parts)]:
-        for problem in left:
-            say(f"left out: {name}{problem.name}: {problem.reason}")
+    left_out = [("", problems), *((f"{part.name}, ", part.problems) for part in parts)]
+    said = [f"left out: {name}{each.name}: {each.reason}" for name, left in left_out for each in left]
+    for words in said:
+        say(words)
+    keep(folder, stamp, said)
     return folder / "index.html"
+
+
+def _read_from(runs: Sequence[RunFiles], beside: Sequence[Path]) -> list[Path]:
+    """The folders that a page of runs is read from."""
+    homes = dict.fromkeys(run.path.absolute().parent for run in runs)
+    shared = [home / analysis.results for home in homes for analysis in ANALYSES.values() if analysis.runs_of]
+    return [*(run.path for run in runs), *beside, *shared]
 
 
 def _failed(name: str, found: Results) -> list[tuple[str, Section]]:

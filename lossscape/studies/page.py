@@ -57,6 +57,7 @@ def write_study_report(home: Path) -> Path:
         home / "report",
         front=lambda page: front(home, settings, measures, page),
         brief=settings["study"] in BRIEF,
+        of=[home],
     )
 
 

@@ -71,6 +71,7 @@ def train(
         check_folder(run, experiment, overwrite)
         if not overwrite and is_done(run, experiment) and manifest.is_as_written(run.resume_file):
             with held(run.path, "training"):
+                trust.remember(chain(*experiment.code().values()))
                 sweep(run.path / "checkpoints")
             return run  # without its data, which take their time
         setup, state = prepare(experiment, run, device, world, until, loaded, overwrite=overwrite)

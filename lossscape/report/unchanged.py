@@ -1,0 +1,68 @@
+"""Whether a page would be written the same once more, so that it need not be drawn again.
+
+A page is a function of the files that it is made from, of how it was asked for and of the code that makes it. Their
+names, sizes and times are kept beside it, and so are its own files'.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lossscape
+from lossscape.files import write_text
+from lossscape.manifest import REMADE
+
+STAMP = ".made.json"
+"""In the folder of a page."""
+SMALL = 2**18
+"""Bytes of tables and settings that are told by their content: many are written again each time, and stay the same."""
+TEXTS = (".csv", ".json", ".jsonl", ".yaml")
+
+
+def stamp_of(roots: Iterable[Path], words: Sequence[Any]) -> str:
+    """SHA-256 of the names, sizes and times of all files below some folders, of the code, and of what was asked for."""
+    digest = hashlib.sha256(repr(words).encode())
+    for root in (Path(lossscape.__file__).parent, *dict.fromkeys(roots)):
+        for facts in _files(root, but=REMADE):
+            digest.update(f"{root}{facts}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def unchanged(folder: Path, stamp: str) -> list[str] | None:
+    """What was said of a page that would be the same now and lies there as it was written; None of any other."""
+    try:
+        kept = json.loads((folder / STAMP).read_text())
+        same = kept["stamp"] == stamp and kept["files"] == [*_files(folder, but=())]
+        return [str(words) for words in kept["said"]] if same else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def keep(folder: Path, stamp: str, said: Sequence[str]) -> None:
+    """Note beside a page that was written what it was made from and what was said of it."""
+    facts = {"stamp": stamp, "said": list(said), "files": [*_files(folder, but=())]}
+    write_text(folder / STAMP, json.dumps(facts) + "\n")
+
+
+def _files(root: Path, but: Sequence[str]) -> Iterator[str]:
+    """Name, size and times of each file below a folder, in order; but: names of folders that are left out."""
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in (*but, "__pycache__"))
+        for name in sorted(names):
+            path = os.path.join(place, name)
+            if name not in (".lock", STAMP):
+                try:
+                    yield f"{path[len(str(root)) :]} {_facts(path)}"
+                except FileNotFoundError:  # a process that writes has moved it
+                    continue
+
+
+def _facts(path: str) -> str:
+    status = os.stat(path)
+    if status.st_size <= SMALL and path.endswith(TEXTS):
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
