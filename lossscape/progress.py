@@ -79,7 +79,7 @@ class Progress:
         if self._rate_from is None:  # what came before the first piece of work says nothing about its rate
             self._rate_from = (now, self.done)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, text=self._summary())
+            self._bar.update(self._task, total=self.total, completed=self.done, text=self._summary())
         elif not self._quiet and self._line_is_due(now):
             share = 0.99 if self.done > self.total else self.done / max(self.total, 1)
             self.line(f"{self.title}: {100 * share:.0f} %, {self._summary()}")

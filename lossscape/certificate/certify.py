@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from lossscape.certificate import by_hand, curvature, dense, directions, finite, metrics_csv, module, rows
+from lossscape.certificate import by_hand, curvature, dense, directions, finite, metrics_csv, module, predicted, rows
 from lossscape.certificate.check import Certified, Check
 from lossscape.certificate.reference import SAMPLES, Reference, digest
 from lossscape.errors import RunFailed
@@ -21,7 +21,7 @@ from lossscape.files import write_text
 from lossscape.results.folder import CERTIFICATE
 from lossscape.results.table import watched
 
-CHECKS = (rows.check, metrics_csv.check, module.check, dense.check, directions.check, curvature.check)
+CHECKS = (rows.check, predicted.check, metrics_csv.check, module.check, dense.check, directions.check, curvature.check)
 """What is stored comes first, for what fails first is told: a wrong row is no fault of the training's data."""
 
 

@@ -158,7 +158,7 @@ class Picture:
         self.resolution = resolution
         self.shape = tuple(map(len, self.axes))
         self._place = [{value: place for place, value in enumerate(axis.tolist())} for axis in self.axes]
-        self._always = [index for point in always if (index := self._index(point)) is not None]
+        self._always = [self.place(point) for point in always if self._on_grid(point)]
         self._levels = self._make_levels()
         self._begin()
 
@@ -191,14 +191,23 @@ class Picture:
     def predicted(self, known: Mapping[Coordinates, Row]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values [columns, P] and estimated errors [P] of all P points that are not evaluated, and their places [P, D].
 
+        Raises as `whole`.
+        """
+        values, errors = self.whole(known)
+        at = np.argwhere(~self._known)
+        return values[_of_all(at.T)], errors[tuple(at.T)], at
+
+    def whole(self, known: Mapping[Coordinates, Row]) -> tuple[np.ndarray, np.ndarray]:
+        """Values [columns, *grid] and estimated errors of the loss [*grid], 0 where evaluated.
+
         Raises ValueError where points that should have been evaluated are missing.
         """
         if len(self._next(known)):
             raise ValueError("points are missing that have to be evaluated")
-        found = self._settled
-        at = np.argwhere(~self._known)
-        where = _of_all(at.T)
-        return found.values[where], self._loss_errors(found.estimates[where]), at
+        return (
+            np.where(self._known, self._values, self._settled.values),
+            np.where(self._known, 0.0, self._loss_errors(self._settled.estimates)),
+        )
 
     def held_out(self, known: Mapping[Coordinates, Row]) -> list[HeldOut]:
         """The held-out points that were drawn last, with what their predictions missed before they were evaluated.
@@ -224,9 +233,18 @@ class Picture:
             if scale.counts
         }
 
+    def place(self, point: Coordinates) -> Index:
+        """Where a point of the grid lies on each axis."""
+        return tuple(place[float(value)] for place, value in zip(self._place, point, strict=True))
+
+    def apart(self, values: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """How far some values [columns, P] are from others, in units of what is allowed, once scales are known."""
+        return self._errors(values, others, self._scales)
+
     # rounds, each from the rows of those before
 
     def _begin(self) -> None:
+        self._settled = _Found(*(np.zeros((len(self.columns), *self.shape)) for _ in range(3)))
         self._values = np.full((len(self.columns), *self.shape), np.nan)
         self._known = np.zeros(self.shape, dtype=bool)
         self._rounds: list[np.ndarray] = []
@@ -429,7 +447,7 @@ class Picture:
         relative, bounded = name.endswith("loss"), name.rpartition("_")[2] in BOUNDED
         floor = FLOOR * (size or largest) if relative else 1.0 if bounded else largest
         floor = max(floor, self.resolution.get(name, 0.0) / self.tolerance)
-        low = 0.0 if bounded or name.endswith(UNSEEN) else -np.inf
+        low = 0.0 if bounded or name.endswith(UNSEEN) or (relative and (finite >= 0).all()) else -np.inf
         rest = (floor or 1.0, relative, low, 1.0 if bounded else np.inf, not name.endswith(UNSEEN))
         plain = Scale("as it is", _same_value, _same_value, *rest)
         if bounded or not len(finite) or largest == 0:
@@ -478,9 +496,8 @@ class Picture:
 
     # places and points
 
-    def _index(self, point: Coordinates) -> Index | None:
-        found = [place.get(float(value)) for place, value in zip(self._place, point, strict=True)]
-        return None if None in found else tuple(each for each in found if each is not None)
+    def _on_grid(self, point: Coordinates) -> bool:
+        return all(float(value) in place for place, value in zip(self._place, point, strict=True))
 
     def _points(self, at: np.ndarray) -> list[Coordinates]:
         return list(zip(*(axis[column].tolist() for axis, column in zip(self.axes, at.T, strict=True)), strict=True))

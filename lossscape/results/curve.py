@@ -13,7 +13,7 @@ import pandas as pd
 from lossscape.errors import BadInput
 from lossscape.files import read_json
 from lossscape.results.folder import CERTIFICATE, ENGINE, MEASURES, POINTS, RANGE, read_settings
-from lossscape.results.tables import read_csv
+from lossscape.results.tables import EVALUATED, PREDICTED, SOURCE, read_csv
 
 SAME_STEP = 1e-6
 """Within this part of a grid's step, a point lies on the grid."""
@@ -74,6 +74,11 @@ class Result:
         settings = self.settings
         return [int(count) for count in settings.get("grid", [settings.get("points", len(self.table))])]
 
+    @property
+    def predicted(self) -> np.ndarray:
+        """Which points [N] were not evaluated but predicted from those that were."""
+        return self.table[PREDICTED].to_numpy() > 0 if PREDICTED in self.table else np.zeros(len(self.table), bool)
+
     @cached_property
     def refined(self) -> np.ndarray:
         """Which points [N] do not lie on the grid but were added where the losses bend."""
@@ -87,6 +92,17 @@ class Result:
             steps = (values - low) / (high - low) * (count - 1)
             on_grid &= np.abs(steps - np.round(steps)) < SAME_STEP
         return ~on_grid
+
+
+def read_points(file: Path) -> pd.DataFrame:
+    """A CSV of points: of one of which some are predicted, `predicted` (1 or 0) takes the place of `source`."""
+    table = read_csv(file, text=(SOURCE,))
+    if SOURCE in table:
+        if not table[SOURCE].isin((EVALUATED, PREDICTED)).all():
+            raise BadInput(f"{file}: {SOURCE} is neither {EVALUATED} nor {PREDICTED}; begin anew with --overwrite")
+        table[SOURCE] = (table[SOURCE] == PREDICTED).astype(float)
+        table = table.rename(columns={SOURCE: PREDICTED})
+    return table
 
 
 class Curve(Result):
@@ -127,7 +143,7 @@ class Curve(Result):
 def read_curve(folder: Path) -> Curve:
     """A finished interpolation or random line. Raises BadInput where it is unfinished or torn."""
     name = "curve.csv" if (folder / "curve.csv").exists() else "line.csv"
-    return Curve(folder, read_settings(folder), read_csv(folder / name))
+    return Curve(folder, read_settings(folder), read_points(folder / name))
 
 
 def check_begun(folder: Path, file: str, count: int) -> None:
@@ -135,7 +151,8 @@ def check_begun(folder: Path, file: str, count: int) -> None:
     if not (folder / file).exists():
         live = folder / POINTS
         done = len(read_csv(live, live=True)) if live.exists() else 0
-        raise BadInput(f"not finished: {done:,} of {count:,} points; run the command again to complete it")
+        part = " evaluated" if "tolerance" in read_settings(folder) else ""
+        raise BadInput(f"not finished: {done:,}{part} of {count:,} points; run the command again to complete it")
 
 
 def check_whole(result: Result) -> None:

@@ -97,3 +97,13 @@ def check_plan(folder: Path, asked: str | None) -> None:
 def _plan_of(folder: Path) -> Plan | None:
     plan = read_json(folder / ENGINE).get("plan")
     return Plan(**{"channels_last": False} | plan) if plan else None
+
+
+def predicted_seconds(work: Work, points: int, execution: Execution) -> float:
+    """What some points of a work should take, by the plan that would be chosen for them."""
+    with stop_on_signals() as stop:
+        found = calibrate(
+            work.objectives, work.subspace, points, plan=execution.plan, done=lambda _: raise_if_stopped(stop)
+        )
+    seconds = points * found.seconds * work.cost(()) / work.samples
+    return seconds / (execution.workers or 1)

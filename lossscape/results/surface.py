@@ -10,7 +10,7 @@ import pandas as pd
 
 from lossscape.errors import BadInput
 from lossscape.files import read_json
-from lossscape.results.curve import Result
+from lossscape.results.curve import Result, read_points
 from lossscape.results.folder import PATH, PATH_FACTS, read_settings
 from lossscape.results.tables import read_csv
 
@@ -96,7 +96,7 @@ class Pair:
 def read_surface(folder: Path) -> Surface:
     """A finished landscape over a plane. Raises BadInput where it is unfinished or torn, or has a point twice."""
     file = folder / "surface.csv"
-    surface = Surface(folder, read_settings(folder), read_csv(file))
+    surface = Surface(folder, read_settings(folder), read_points(file))
     coordinates = surface.table.reindex(columns=["x", "y"])
     if not np.isfinite(coordinates).all(axis=None) or coordinates.duplicated().any():
         raise BadInput(f"{file}: a point is there twice or without coordinates; begin anew with --overwrite")

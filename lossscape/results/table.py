@@ -54,12 +54,16 @@ class Table:
         An empty cell is None, and so is an undefined number of a key.
         """
         known, names = Stored(columns) if known is None else known, [*self.keys, *columns]
-        count = len(self.keys)
-        parse = [str if name in self.words else _coordinate if i < count else _number for i, name in enumerate(names)]
+        count, parse = len(self.keys), self.parsers(names)
         for cells in cells_of(self.folder / file, names, self.words):
             row = [each(cell) for each, cell in zip(parse, cells, strict=True)]
             known.add(tuple(row[:count]), row[count:])
         return known
+
+    def parsers(self, names: Sequence[str]) -> list[Callable[[str], Any]]:
+        """What makes values of the cells of columns, those of the key first."""
+        count = len(self.keys)
+        return [str if name in self.words else _coordinate if i < count else _number for i, name in enumerate(names)]
 
     def reopen(self, columns: Sequence[str], still: Callable[[Row], bool]) -> None:
         """Take up a finished table again with the rows that still hold."""
@@ -83,13 +87,14 @@ class Table:
 
 def fill(
     table: Table, source: Rows, more: More, *, total: int, execution: Execution, plan: Any = None,
-    engine: PlannedEngine | None = None,
+    engine: PlannedEngine | None = None, among: int | None = None,
 ) -> Mapping[Key, Row]:  # fmt: skip
     """Compute the rows that a table lacks, then write its CSV, in the order of its keys; returns all rows.
 
     more: gives the keys round by round; total: keys of all rounds, as far as it is foreseen; plan: how rows are
-    computed, or engine: what chooses and remembers that. Raises BadInput where the table was begun with other columns
-    or another plan, Interrupted on SIGINT or SIGTERM, within a row.
+    computed, or engine: what chooses and remembers that; among: how many rows the table has in the end, where not all
+    are computed. Raises BadInput where the table was begun with other columns or another plan, Interrupted on SIGINT or
+    SIGTERM, within a row.
     """
     rounds, seconds, columns = Rounds(more), None, tuple(source.columns)
     known = table.read(table.file, columns)
@@ -102,16 +107,17 @@ def fill(
     try:
         table.read(table.live, columns, known)
         if engine:
-            plan, seconds = engine.choose(total - len(known), bool(known))
+            plan, seconds = engine.choose(max(total - len(known), 1), bool(known))
         cost = source.cost(next(iter(rounds.missing(known) or known), ()))
         with (
             watched(
-                table.title or table.folder.parent.name, total, cost, quiet=execution.quiet, unit=table.unit,
-                begun=len(known), seconds=seconds, words=getattr(plan, "words", ""),
+                table.title or table.folder.parent.name, lambda: total, cost, quiet=execution.quiet, unit=table.unit,
+                begun=len(known), seconds=seconds, words=getattr(plan, "words", ""), among=among,
             ) as done,
             computed(source, plan, engine, execution, done) as compute,
         ):  # fmt: skip
             while (keys := rounds.missing(known)) is not None:
+                total = max(total, len(known) + sum(key not in known for key in keys))
                 blocks = _blocks(source, keys, known, plan)
                 for index, rows in compute(blocks):
                     for key, row in zip(blocks[index], rows, strict=True):
@@ -236,7 +242,7 @@ def computed(
 @contextmanager
 def watched(
     title: str,
-    total: int,
+    total: int | Callable[[], int],
     cost: int,
     *,
     quiet: bool,
@@ -244,25 +250,32 @@ def watched(
     begun: int = 0,
     seconds: float | None = None,
     words: str = "",
+    among: int | None = None,
 ) -> Iterator[Done]:
     """Show the progress of `total` units of `cost` samples each; gives the function to call as samples pass.
 
-    begun: units that are done; seconds: expected for a unit; words: announced with what is to do. The function raises
-    Interrupted once SIGINT or SIGTERM has come.
+    total: or what gives their number as far as it is foreseen by then; begun: units that are done; seconds: expected
+    for a unit; words: announced with what is to do; among: units of which about so many are looked at. The function
+    raises Interrupted once SIGINT or SIGTERM has come.
     """
     rate = cost / seconds if seconds else None
+    foreseen = (lambda: total) if isinstance(total, int) else total
     with (
         stop_on_signals() as stop,
-        Progress(title, total * cost, "samples", done=begun * cost, rate=rate, quiet=quiet) as progress,
+        Progress(title, foreseen() * cost, "samples", done=begun * cost, rate=rate, quiet=quiet) as progress,
     ):
         if words:
-            about = f", about {duration((total - begun) * seconds)}" if seconds else ""
-            progress.announce(f"{total - begun:,} of {total:,} {unit}s x {cost:,} samples to evaluate{about} ({words})")
+            left = max(foreseen() - begun, 0)
+            about = f", about {duration(left * seconds)}" if seconds else ""
+            count = f"{left:,} of {foreseen():,}" if among is None else f"about {left:,} of {among:,}"
+            progress.announce(f"{count} {unit}s x {cost:,} samples to evaluate{about} ({words})")
 
         def done(amount: int) -> None:
             raise_if_stopped(stop)
-            where = min(progress.done // cost + 1, total)
-            progress.say(f"{unit} {where}/{total}, {progress.rate / cost:.3g} {unit}s/s")
+            most = foreseen()
+            progress.total = most * cost
+            where = min(progress.done // cost + 1, most)
+            progress.say(f"{unit} {where}/{most}, {progress.rate / cost:.3g} {unit}s/s")
             progress.advance(amount)
 
         yield done

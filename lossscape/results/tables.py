@@ -15,6 +15,9 @@ from lossscape.errors import BadInput, short
 from lossscape.files import text_of
 from lossscape.numerals import is_cell
 
+SOURCE, EVALUATED, PREDICTED = "source", "evaluated", "predicted"
+"""Column that says where the values of a row come from, where not all are evaluated, and its words."""
+
 
 def read_csv(path: Path, text: Collection[str] = (), live: bool = False) -> pd.DataFrame:
     """A CSV with numbers exactly as they were written, in float64, NaN for empty cells.

@@ -4,12 +4,14 @@ Random directions: Li et al., NeurIPS 2018 (arXiv:1712.09913): filter-normalised
 put. Others: see `directions`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lossscape import trajectory
+from lossscape.analyses import tolerance
 from lossscape.analyses.grids import check_grid
 from lossscape.analyses.landscape.path import trace
 from lossscape.analyses.landscape.ranges import range_of
@@ -24,13 +26,14 @@ from lossscape.errors import BadInput
 from lossscape.evaluate import Outputs, Subspace, grid_points, line_points
 from lossscape.evaluate.order import coarse_to_fine
 from lossscape.evaluate.refine import refined
-from lossscape.evaluate.subspace import Coordinates
+from lossscape.evaluate.subspace import Coordinates, axis
 from lossscape.execution import Execution
 from lossscape.files import check_writable, read_json, save_tensors
 from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
-from lossscape.results.engine import PlannedEngine, check_plan
+from lossscape.results.engine import PlannedEngine, check_plan, predicted_seconds
 from lossscape.results.folder import DIRECTIONS, POINTS, RANGE, label, open_folder, write_settings
+from lossscape.results.pictured import fill_picture, pictured
 from lossscape.results.stored import column_of
 from lossscape.results.table import More, Table, fill, once
 from lossscape.runs import Point, Run, point_of
@@ -56,9 +59,8 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
 
     Raises BadInput, RunFailed or Interrupted.
     """
-    around = Around.of(request, execution, shared)
-    settings, words = around.settings(), around.words()
-    folder = around.centre.run.results("landscape") / label(settings, words)
+    around = Around.of(request, execution, shared).settled()
+    request, settings, folder = around.request, around.settings(), around.folder
     check_writable(folder)
     if _is_whole(folder, request, execution):
         return folder  # its directions are neither made nor saved again
@@ -79,13 +81,18 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
         if request.auto_range is not None:
             ranges = range_of(folder, work, request.auto_range, execution.quiet)
             write_settings(folder, settings | ranges)
-        points = coarse_to_fine(_points(request.grid or (), ranges))
         engine = PlannedEngine(folder, work, execution)
+        anchors = [(around.centre, (0.0,) * request.dims), *direction.ends()]
         table = Table(folder, "surface.csv" if request.dims == 2 else "line.csv", AXES[: request.dims])
-        more, total = _more(points, request.refine, work.columns[0]), len(points) + request.refine
-        fill(table, work, more, total=total, execution=execution, engine=engine)
+        if isinstance(request.tolerance, float):
+            axes, always = _axes(request.grid or (), ranges), [point for _, point in anchors]
+            table = pictured(table, work, axes, request.tolerance, always)
+            fill_picture(table, work, execution=execution, engine=engine)
+        else:
+            points = coarse_to_fine(_points(request.grid or (), ranges))
+            more, total = _more(points, request.refine, work.columns[0]), len(points) + request.refine
+            fill(table, work, more, total=total, execution=execution, engine=engine)
         if not is_done(folder):
-            anchors = [(around.centre, (0.0,) * request.dims), *direction.ends()]
             plan = engine.taken
             result = Certified(around.problem, table, work, plan, anchors, direction, around.base, execution.processes)
             certify(result, before, quiet=execution.quiet, **direction.facts())
@@ -158,6 +165,33 @@ class Around:
         within = {run.path.resolve() for run in self.direction.within(self.centre)}
         return [run for run in self.runs if self.fits and run.path.resolve() not in within]
 
+    @property
+    def folder(self) -> Path:
+        """Of the result."""
+        return self.centre.run.results("landscape") / label(self.settings(), self.words())
+
+    def settled(self, works: int = 1) -> "Around":
+        """The same with a tolerance that is no longer auto; works: how many as long as this one there are."""
+
+        def of(tolerance: float | str) -> Around:
+            return replace(self, request=replace(self.request, tolerance=tolerance))
+
+        request, execution = self.request, self.execution
+        points = works * math.prod(request.grid or ())
+        chosen = tolerance.settled(
+            request.tolerance,
+            lambda each: of(each).folder.exists(),
+            lambda: self._seconds(points),
+            execution.quiet,
+            points,
+        )
+        return of(chosen)
+
+    def _seconds(self, points: int) -> float:
+        """Predicted for some points."""
+        subspace = Subspace(self.origin, [self.origin] * self.request.dims, self.buffers)  # as long as any
+        return predicted_seconds(self.problem.work(subspace), points, self.execution)
+
     def settings(self) -> dict[str, Any]:
         """What is computed, as far as it is known before that."""
         request = self.request
@@ -170,6 +204,7 @@ class Around:
             **self.given,
             **auto,
             **({"refine": request.refine} if request.refine else {}),
+            **({"tolerance": request.tolerance} if isinstance(request.tolerance, float) else {}),
             **({"range_holds": holds} if holds else {}),
             "directions": self.direction.settings,
             **self.problem.settings(),
@@ -205,6 +240,11 @@ def _more(points: Sequence[Coordinates], budget: int, column: str) -> More:
         return once(points)
     rounds = refined(points, budget)
     return lambda known: rounds(dict(zip(known, column_of(known, column).tolist(), strict=True)))
+
+
+def _axes(grid: Sequence[int], ranges: Limits) -> list[list[float]]:
+    """The values of each axis."""
+    return [axis(count, *ranges[f"{name}_range"]) for name, count in zip(AXES, grid, strict=False)]
 
 
 def _points(grid: Sequence[int], ranges: Limits) -> list[Coordinates]:

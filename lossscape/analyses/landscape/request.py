@@ -5,6 +5,7 @@ from typing import Annotated
 
 from lossscape.analyses.drawing import Surfaces
 from lossscape.analyses.grids import Ranges, grid_of, grid_word
+from lossscape.analyses.tolerance import EXACT, Tolerance, tolerance_of
 from lossscape.directions import Asked
 from lossscape.errors import BadInput
 from lossscape.measured import POINT_HELP, Measured, PointLike, RunLike
@@ -15,6 +16,7 @@ EXAMPLES = (
     "lossscape landscape runs/mnist_mlp@best --grid 25 --range -0.5 0.5 --split both --log",
     "lossscape landscape runs/mnist_mlp --dims 1 --grid 201 --seed 3",
     "lossscape landscape runs/mnist_mlp --auto-range 10 --refine 500",
+    "lossscape landscape runs/mnist_mlp --grid 201 --tolerance 0.01",
     "lossscape landscape runs/cifar10_resnet50 --samples 2000 --precision bf16",
     "lossscape landscape runs/mnist_mlp --directions pca --path",
     "lossscape landscape runs/sgd --directions pca --path runs/sgd runs/adam --of-all",
@@ -56,6 +58,7 @@ class Request:
             "Points beyond the grid, where the surface bends.", "BUDGET", least=0, most=1_000_000, word="refined-{}"
         ),
     ] = 0
+    tolerance: Tolerance = EXACT
     ranges: Annotated[Ranges, Embedded(help={"range": RANGE})] = Ranges()
     asked: Asked = Asked()
     path: Annotated[bool, Option("Draw the checkpoints of A's run, or of the runs named behind, over the plane.")] = (
@@ -77,6 +80,9 @@ class Request:
             raise BadInput("--path is drawn on a plane: leave --dims 1 out")
         if self.of_all and not self.runs:
             raise BadInput("--of-all: name the other runs behind --path, or leave it out")
+        object.__setattr__(self, "tolerance", tolerance_of(self.tolerance))
+        if self.refine and self.tolerance != EXACT:
+            raise BadInput("--refine adds points to a grid of which --tolerance leaves some out: give one of the two")
         object.__setattr__(self, "grid", grid_of(GRIDS[self.dims] if self.grid is None else self.grid, self.dims))
         if self.dims == 1:
             object.__setattr__(self, "ranges", Ranges(x_range=self.ranges.x_range))

@@ -1,0 +1,69 @@
+"""Rows that were predicted: the held-out errors, and whether the file's predictions are those that its rows lead to."""
+
+from typing import Any
+
+import numpy as np
+
+from lossscape.certificate.check import Certified, Check, Findings, Kind
+from lossscape.certificate.reference import Reference
+from lossscape.evaluate.predicted import FAILING, Picture
+from lossscape.results.pictured import PictureTable
+from lossscape.results.tables import PREDICTED
+
+AGAIN = "the file was changed, or was not written by the lossscape that there is now: run it again with --overwrite"
+HELD_OUT = Kind(
+    "held out",
+    "the tolerance",
+    "its predictions are not to be trusted: run it again with a smaller --tolerance, or with --tolerance exact",
+)
+ROUNDS = Kind("rounds", "the points that its rows ask for", AGAIN)
+STORED = Kind("predicted rows", "predicted again", AGAIN)
+ROUNDING = 1e-6
+"""Of predictions, in units of what is allowed: another machine's splines."""
+
+
+def check(result: Certified, reference: Reference) -> Findings:
+    """Check a result of which rows were predicted; nothing of another."""
+    table = result.table
+    if not isinstance(table, PictureTable):
+        return [], {}
+    columns = list(result.work.columns)
+    picture = table.picture(columns)
+    if missing := picture.more(result.values):
+        name = "points that the evaluated rows ask for and that are not evaluated"
+        return [Check(ROUNDS, name, float(len(missing)), 0.0, 0.0, False)], {"held_out": {"points": 0}}
+    checks, facts = held_out(picture, result)
+    values, errors = picture.whole(result.values)
+    stored = dict(table.lines(columns, PREDICTED))
+    places = tuple(np.array(list(map(picture.place, stored))).T)
+    again = values.reshape(len(columns), -1)[:, np.ravel_multi_index(places, picture.shape)] if stored else values
+    lost = picture.size - len(result.values) - len(stored)
+    worst = float(lost)
+    if stored and not lost:
+        worst = float(picture.apart(again, np.array(list(stored.values()), dtype=float).T).max())
+    name = "predictions in the file, in parts of the tolerance" if not lost else "predicted rows that are missing"
+    checks.append(Check(STORED, name, worst, 0.0, ROUNDING, worst <= ROUNDING))
+    return checks, facts | {"estimated_error": {"median": _median(errors[errors > 0]), "largest": float(errors.max())}}
+
+
+def held_out(picture: Picture, result: Certified) -> Findings:
+    """How many of the held-out predictions are over the tolerance, with their errors."""
+    found = picture.held_out(result.values)
+    worst = np.array([max(each.errors.values()) for each in found])
+    over = int((worst > 1).sum())
+    share = over / len(found) if found else 0.0
+    facts: dict[str, Any] = {
+        "points": len(found), "over": over, "tolerance": picture.tolerance, "evaluated": len(result.values),
+        "of": picture.size, "scales": picture.facts(),
+        "errors": {
+            name: {"median": _median(errors), "largest": float(errors.max())}
+            for name in (found[0].errors if found else ())
+            if len(errors := picture.tolerance * np.array([each.errors[name] for each in found]))
+        },
+    }  # fmt: skip
+    name = f"share of {len(found):,} held-out predictions that are over the tolerance"
+    return [Check(HELD_OUT, name, share, 0.0, FAILING, share <= FAILING)], {"held_out": facts}
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else 0.0

@@ -1,0 +1,147 @@
+"""Results of which a part of the points is evaluated and the rest predicted: `--tolerance`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import forget
+
+from lossscape.analyses import ANALYSES
+from lossscape.analyses.tolerance import AUTO, EXACT, LONG, USUAL, settled, tolerance_of
+from lossscape.errors import BadInput, RunFailed
+from lossscape.results import Surface, read_csv, read_settings
+from lossscape.runs import Run
+
+QUICK = {"quiet": True, "samples": 100}
+PLANE = QUICK | {"grid": (31, 31), "range": (-0.4, 0.4), "metrics": ("accuracy",)}
+
+
+@pytest.fixture(scope="module")
+def shared(trained: Run) -> tuple[Path, Surface]:
+    """A picture of a plane that others look at, and the exact one."""
+    landscape = ANALYSES["landscape"]
+    exact = landscape.read(landscape.run(centre=str(trained.path), **PLANE))
+    return landscape.run(centre=str(trained.path), tolerance=0.01, **PLANE), exact
+
+
+def test_a_picture_has_every_point_and_says_which_were_evaluated(shared: tuple[Path, Surface]) -> None:
+    folder, exact = shared
+    picture = ANALYSES["landscape"].read(folder)
+    assert read_settings(folder) == read_settings(exact.folder) | {"tolerance": 0.01}
+    assert "tolerance-0.01" in folder.name
+    assert "tolerance" not in exact.folder.name
+    assert picture.table[["x", "y"]].equals(exact.table[["x", "y"]])
+    columns = [str(name) for name in exact.table]
+    assert list(read_csv(folder / "surface.csv", text=("source",))) == [*columns, "source", "estimated_error"]
+    known = ~picture.predicted
+    assert 121 <= known.sum() < 0.35 * len(known)
+    for name in columns:
+        np.testing.assert_allclose(picture.table[name][known], exact.table[name][known], rtol=1e-6, atol=1e-9)
+    a, b = (each.table["train_loss"].to_numpy() for each in (picture, exact))
+    off = np.abs(a - b) / np.abs(b)
+    assert np.quantile(off, 0.99) < 0.01
+    assert off[~known].max() > 1e-5  # they are predicted
+    errors = picture.table["estimated_error"].to_numpy()
+    assert (errors[known] == 0).all()
+    assert (errors[~known] > 0).mean() > 0.9
+    assert errors.max() <= 0.01
+    assert not exact.predicted.any()
+
+
+def test_the_certificate_tells_the_held_out_errors(shared: tuple[Path, Surface]) -> None:
+    folder, _ = shared
+    certificate = json.loads((folder / "certificate.json").read_text())
+    assert certificate["passed"]
+    held_out = certificate["held_out"]
+    table = ANALYSES["landscape"].read(folder)
+    assert held_out["evaluated"] == int((~table.predicted).sum())
+    assert held_out["of"] == 961
+    assert held_out["points"] >= 32
+    assert held_out["over"] == 0
+    assert 0 < held_out["errors"]["train_loss"]["median"] < held_out["errors"]["train_loss"]["largest"] <= 0.01
+    kinds = {check["kind"] for check in certificate["checks"]}
+    assert {"held out", "predicted rows", "rows", "dense"} <= kinds
+
+
+def test_an_interrupted_picture_is_completed_to_the_same_bytes(own_run: Run) -> None:
+    landscape = ANALYSES["landscape"]
+    given = PLANE | {"centre": str(own_run.path), "tolerance": 0.02, "grid": (21, 21)}
+    folder = landscape.run(**given)
+    forget(folder)
+    file = folder / "surface.csv"
+    whole = file.read_text()
+    order = [line.rsplit(",", 2) for line in whole.splitlines()]
+    rows = [cells for cells, source, _ in order if source in ("source", "evaluated")]
+    for kept in (1, 40, len(rows) - 3):  # in any order: rounds are replayed from what is known
+        (folder / "points.csv").write_text("\n".join(rows[: kept + 1]) + "\n" + rows[-1][:9])
+        file.unlink()
+        with pytest.raises(BadInput, match=f"not finished: {kept} evaluated of 441 points"):
+            landscape.read(folder)
+        landscape.run(**given)
+        assert file.read_text() == whole
+        assert not (folder / "points.csv").exists()
+        forget(folder)
+    file.write_text(whole[: 9 * len(whole) // 10])  # torn, and with it rows of both kinds
+    landscape.run(**given)
+    assert file.read_text() == whole
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [("predicted", "predictions in the file"), ("evaluated", "stands out|stored row")]
+)
+def test_a_row_that_was_changed_fails_the_certificate(own_run: Run, source: str, said: str) -> None:
+    landscape = ANALYSES["landscape"]
+    given = PLANE | {"centre": str(own_run.path), "tolerance": 0.02, "grid": (21, 21)}
+    folder = landscape.run(**given)
+    forget(folder)
+    file = folder / "surface.csv"
+    head, *lines = file.read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if f",{source}," in line and not line.startswith("0.0,0.0"))
+    cells = lines[number].split(",")
+    cells[2] = str(1.5 * float(cells[2]))
+    lines[number] = ",".join(cells)
+    file.write_text("\n".join([head, *lines]) + "\n")
+    (folder / "certificate.json").unlink()
+    with pytest.raises(RunFailed, match=said):
+        landscape.run(**given)
+
+
+@pytest.mark.parametrize("given", ["0", "2", "-1", "nan", "a tenth", 0.9])
+def test_a_tolerance_that_is_none_is_refused(given: str | float) -> None:
+    with pytest.raises(BadInput, match=r"give a part of the loss from 1e-06 to 0\.5"):
+        tolerance_of(given)
+
+
+def test_refine_and_tolerance_exclude_each_other(trained: Run) -> None:
+    with pytest.raises(BadInput, match="give one of the two"):
+        ANALYSES["landscape"].run(centre=str(trained.path), tolerance=0.01, refine=10)
+
+
+def test_auto_looks_at_what_was_begun_and_then_at_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    def never() -> float:
+        raise AssertionError("timed for nothing")
+
+    assert settled(0.1, lambda _: True, never, False, 9) == 0.1
+    assert settled(EXACT, lambda _: True, never, False, 9) == EXACT
+    assert settled(AUTO, lambda each: each == EXACT, never, False, 9) == EXACT
+    assert settled(AUTO, lambda each: each == USUAL, never, False, 9) == USUAL
+    assert capsys.readouterr().err == ""
+    assert settled(AUTO, lambda _: False, lambda: LONG, False, 9) == EXACT
+    assert settled(AUTO, lambda _: False, lambda: LONG + 1, False, 2601) == USUAL
+    said = capsys.readouterr().err
+    assert "all 2,601 points would take about 10 min" in said
+    assert "--tolerance exact evaluates all" in said
+    assert settled(AUTO, lambda _: False, lambda: LONG + 1, True, 2601) == USUAL
+    assert capsys.readouterr().err == ""
+
+
+def test_auto_of_short_work_is_the_exact_result(shared: tuple[Path, Surface], trained: Run) -> None:
+    _, exact = shared
+    short = PLANE | {"grid": (32, 31)}
+    assert (
+        ANALYSES["landscape"]
+        .run(centre=str(trained.path), tolerance="auto", **short)
+        .name.startswith("epoch-0003-32x31-x")
+    )
+    assert exact.folder.name.startswith("epoch-0003-31x31-x")
