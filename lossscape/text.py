@@ -38,6 +38,11 @@ def number(value: float, digits: int = 4) -> str:
     return (f"{mantissa}e{int(exponent)}" if e else mantissa).replace("-", "−")
 
 
+def percent(share: float) -> str:
+    """A share of 1 in percent, two significant digits."""
+    return f"{number(100 * share, 2)} %"
+
+
 def digits_of(values: Sequence[float]) -> int:
     """Significant digits that tell numbers over the range of `values` apart, at least 4."""
     greatest, span = max(map(abs, values), default=0.0), max(values, default=0.0) - min(values, default=0.0)

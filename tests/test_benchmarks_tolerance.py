@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,13 +30,16 @@ def test_a_smooth_surface_takes_a_part_of_its_points_and_errors_are_those_of_the
     exact = read(written(tmp_path))
     asked = {}
 
-    class Watched(offline.Picture):
-        def rows(self, known):  # type: ignore[no-untyped-def]
-            asked["known"], asked["rows"] = dict(known), super().rows(known)
-            return asked["rows"]
+    picture = offline.picture_of(exact, 0.01, 10_000)
+    rows = picture.rows
 
-    monkeypatch.setattr(offline, "Picture", Watched)
-    found = predicted(exact, 0.01)
+    def watched(known: Any) -> Any:
+        asked["known"], asked["rows"] = dict(known), rows(known)
+        return asked["rows"]
+
+    monkeypatch.setattr(picture, "rows", watched)
+    monkeypatch.setattr(offline, "picture_of", lambda *given: picture)
+    found = predicted(exact, 0.01, 10_000)
     assert found.points == 41 * 41
     assert found.evaluated == len(asked["known"]) < 0.3 * found.points
     assert found.share == found.evaluated / found.points
@@ -53,7 +57,7 @@ def test_the_exit_code_tells_a_miss(
     few = np.full(100, off)
     outcome = Outcome(121, 21, few, few / 2, few / 3, 30, 2)
     monkeypatch.setattr(bench, "exact", lambda place, case: (written(tmp_path), 12.5))
-    monkeypatch.setattr(bench, "predicted", lambda exact, tolerance: outcome)
+    monkeypatch.setattr(bench, "predicted", lambda exact, tolerance, samples: outcome)
     monkeypatch.setattr(bench.torch, "set_num_threads", lambda threads: None)
     assert bench.main(["--surfaces", CASES[0].name, "--folder", str(tmp_path)]) == code
     shown = capsys.readouterr().out

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.numbers import positive, table
 from benchmarks.tolerance.offline import Outcome, predicted, read
-from benchmarks.tolerance.surfaces import CASES, Case, Place, exact, whole_command
+from benchmarks.tolerance.surfaces import CASES, Case, Place, exact, samples_of, whole_command
 
 HEAD = [
     "surface", "points", "evaluated", "true error: 99th", "worst", "estimated: 99th", "worst", "accuracy: 99th",
@@ -32,7 +32,7 @@ def main(words: list[str] | None = None) -> int:
     for case in (case for case in CASES if case.name in given.surfaces):
         print(case.name, file=sys.stderr, flush=True)
         file, seconds = exact(place, case)
-        outcome = predicted(read(file), given.tolerance)
+        outcome = predicted(read(file), given.tolerance, samples_of(place, case))
         own = f"{whole_command(place, case, given.tolerance):.3g}" if given.timed else "–"
         lines.append(cells(case, outcome, seconds, own))
         if percentile(outcome.true, 99) > given.tolerance:

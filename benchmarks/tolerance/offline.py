@@ -10,6 +10,7 @@ import numpy as np
 from lossscape.evaluate.predicted import ERROR, FLOOR, Picture
 from lossscape.evaluate.rows import Row
 from lossscape.evaluate.subspace import Coordinates
+from lossscape.results.pictured import PictureTable
 
 AXES = ("x", "y")
 LOSS, ACCURACY = "train_loss", "train_accuracy"
@@ -43,17 +44,23 @@ def read(file: Path) -> Exact:
     return {tuple(row.pop(axis) for axis in AXES): row for row in rows}
 
 
-def predicted(exact: Exact, tolerance: float, seed: int = 0) -> Outcome:
+def picture_of(exact: Exact, tolerance: float, samples: int) -> Picture:
+    """The picture that a landscape with this tolerance is, over so many samples."""
+    axes = [np.unique([point[axis] for point in exact]).tolist() for axis in range(len(AXES))]
+    shares = {ACCURACY: samples}
+    table = PictureTable(Path(), "", AXES, axes=axes, tolerance=tolerance, always=[(0.0, 0.0)], shares=shares)
+    return table.picture(list(next(iter(exact.values()))))
+
+
+def predicted(exact: Exact, tolerance: float, samples: int) -> Outcome:
     """Let a picture ask for what it wants of an exact surface, and hold its predictions against the rest."""
-    axes = [np.unique([point[axis] for point in exact]) for axis in range(len(AXES))]
-    picture = Picture(axes, list(next(iter(exact.values()))), tolerance, seed)
+    picture = picture_of(exact, tolerance, samples)
     known: dict[Coordinates, Row] = {}
     while wanted := picture.more(known):
         known |= {point: exact[point] for point in wanted}
     guessed, held = picture.rows(known), picture.held_out(known)
     true, found = (np.array([rows[point][LOSS] for point in guessed]) for rows in (exact, guessed))
-    coarse = np.median(np.abs([row[LOSS] for row in exact.values()]))
-    size = np.maximum(np.abs(true), FLOOR * coarse)
+    size = np.maximum(np.abs(true), FLOOR * np.median(np.abs([row[LOSS] for row in exact.values()])))
     accuracy = [abs(exact[point][ACCURACY] - row[ACCURACY]) for point, row in guessed.items()]
     return Outcome(
         points=len(exact),

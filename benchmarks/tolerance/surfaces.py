@@ -114,9 +114,16 @@ def trained(place: Place, name: str) -> Run:
     return train(read_experiment(file), place.folder, quiet=True)
 
 
+def samples_of(place: Place, case: Case) -> int:
+    """How many a surface is over."""
+    if place.quick:
+        return QUICK["samples"]
+    return NETS[case.net].train_size if case.samples is None else case.samples
+
+
 def request(place: Place, case: Case, **more: Any) -> Request:
     """What is asked for of a surface; more: fields of the request."""
-    samples = QUICK["samples"] if place.quick else case.samples
+    samples = None if case.samples is None and not place.quick else samples_of(place, case)
     grid = QUICK["grid"] if place.quick else case.grid
     measured = Measured(targets=case.targets, samples=samples)
     ranges = Ranges(range=(-case.span, case.span))

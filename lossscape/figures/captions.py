@@ -110,9 +110,10 @@ def range_words(result: Result) -> list[str]:
 
 
 def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
-    """Data, samples, net, loss, BatchNorm policy and precision of a result and their errors, as sentences."""
+    """How much was predicted, data, samples, net, loss, BatchNorm policy, precision and their errors, as sentences."""
     settings = result.settings
     words = [
+        *result.predictions(),
         f"Data: {data_words(settings)}, {sample_words(settings, splits)}.",
         *standard_errors(result, splits),
         f"Net: {shortened(code_name(str(settings['model'])))}.",
@@ -244,6 +245,7 @@ def _of_curve(curve: Curve, *, alone: bool) -> list[str]:
 def _marks(curves: Sequence[Curve], log: bool) -> list[str]:
     bands = any(sampled(curve, split) for curve in curves for split in curve.splits)
     words = [f"Bands: ± {BAND} standard errors of each value."] if bands else []
+    words += ["Small dots: the points that were evaluated."] if any(curve.predicted.any() for curve in curves) else []
     drawn = [curve.table[f"{split}_loss"].to_numpy() for curve in curves for split in curve.splits]
     return [*words, *gap_words(np.concatenate(drawn), log)]
 

@@ -7,7 +7,7 @@ from typing import Any
 from lossscape.certificate.by_hand import BY_HAND
 from lossscape.figures.section import Certificate, Table, flat_rows, value_text
 from lossscape.progress import duration
-from lossscape.text import number, shortened
+from lossscape.text import number, percent, shortened
 
 OUTCOMES = {True: "passed", False: "FAILED", None: "for comparison only: other BatchNorm statistics"}
 UNDEFINED = "not compared: not finite"
@@ -26,7 +26,7 @@ CHOSEN = {
 SHOWN = (
     "passed", "checks", "model_unchanged", "samples_checked", "centre_norm", "direction_norms", "cosine",
     "precision_check", "points_checked", "rows_checked", "not_checked", "not_finite", "explained_variance",
-    "explained_variance_of_each",
+    "explained_variance_of_each", "held_out", "estimated_error",
 )  # fmt: skip
 """Keys of a certificate that have rows and words of their own."""
 CHECK_HEAD = ("check", "value", "reference", "relative difference", "difference", "tolerance", "outcome")
@@ -124,6 +124,7 @@ def fact_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
         if (many := checked.get("standing_out")) is not None:
             text = f"{value_text(many)}, {value_text(checked.get('of_these'))} of them recomputed"
             rows.append(["stored rows that stand out from their neighbours", text])
+    rows += held_out_rows(certificate)
     rows += [[f"not checked: {name}", str(why)] for name, why in (certificate.get("not_checked") or {}).items()]
     if "centre_norm" in certificate:
         rows.append(["‖θ‖ of the centre", number(certificate["centre_norm"], 6)])
@@ -143,6 +144,29 @@ def fact_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
             error = check.get(f"{which}_relative_error")
             rows.append([f"{which} relative error of the loss there", _value(error, 2)])
     return rows + flat_rows({key: value for key, value in certificate.items() if key not in SHOWN})
+
+
+def held_out_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
+    """How much was predicted, and how far predictions were off that were held against what was evaluated after them."""
+    held = certificate.get("held_out") or {}
+    rows = []
+    if "evaluated" in held:
+        rows.append(["points evaluated, the others predicted", f"{held['evaluated']:,} of {held['of']:,}"])
+    if "points" in held:
+        over = f", {held['over']:,} of them over the tolerance" if "over" in held else ""
+        rows.append(["predictions held out, and evaluated after", f"{held['points']:,}{over}"])
+    for name, errors in (held.get("errors") or {}).items():
+        scale = (held.get("scales") or {}).get(name) or {}
+        relative, floor = scale.get("relative", True), scale.get("floor", 1.0)
+        median, most = (errors[which] * (1.0 if relative else floor) for which in ("median", "largest"))
+        of = f" of it, or of {number(floor, 2)} where that is more" if relative else ""
+        shown = [percent(each) if relative else number(each, 2) for each in (median, most)]
+        words = name.replace("_", " ")
+        rows.append([f"held-out errors of the {words}", f"{shown[0]} in the median, {shown[1]} at most{of}"])
+    if estimated := certificate.get("estimated_error"):
+        median, most = percent(estimated["median"]), percent(estimated["largest"])
+        rows.append(["estimated errors of the predicted losses", f"{median} in the median, {most} at most"])
+    return rows
 
 
 def engine_rows(engine: Mapping[str, Any]) -> list[list[str]]:

@@ -140,6 +140,7 @@ def contour_caption(surface: Surface, split: str, log: bool) -> str:
     """The caption of build_contour's figure."""
     marks = ["★ marks the centre."] if meshes.shows_centre(surface) else []
     marks += ["Dots: the refined points."] if surface.refined.any() else []
+    marks += ["Faint dots: the points that were evaluated."] if surface.predicted.any() else []
     marks += paths.path_words(surface, split)
     return captions.surface_caption(surface, split, *marks, *_notes(surface, split, log, "Hatched"))
 

@@ -128,6 +128,9 @@ def _draw_split(axes: Axes, curve: Curve, split: str, name: str, look: dict[str,
     ends = np.isin(x, (0.0, 1.0) if curve.coordinate == "alpha" else (0.0,))
     axes.plot(x, values, linestyle=DASHES[split], label=label, **look)
     axes.plot(x[ends], values[ends], "o", color=look["color"], markersize=4.5, label=f"_{label} ends")
+    if curve.predicted.any():
+        known = ~curve.predicted
+        axes.plot(x[known], values[known], "o", color=look["color"], markersize=2, label=f"_{label} evaluated")
     shown: np.ndarray = values[np.isfinite(values)]
     return shown
 

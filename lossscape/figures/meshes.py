@@ -5,6 +5,7 @@ from textwrap import fill
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.contour import ContourSet
@@ -191,13 +192,19 @@ def number_lines(axes: Axes, lines: ContourSet, scale: Scale, size: float = 8) -
 
 
 def dots(axes: Axes, surface: Surface) -> None:
-    """Show where points were added to the grid, between the colours and the contour lines."""
-    added = surface.table[surface.refined]
-    root = max(len(added), 1) ** 0.5  # many must not hide the colours
+    """Show where points were added to the grid, or evaluated and not predicted, between the colours and the lines."""
+    if surface.predicted.any():
+        _dots(axes, surface.table[~surface.predicted], "evaluated", 1.5)
+    _dots(axes, surface.table[surface.refined], "refined", 2.0)
+
+
+def _dots(axes: Axes, points: pd.DataFrame, label: str, most: float) -> None:
+    """Faint dots, none larger than `most`."""
+    root = max(len(points), 1) ** 0.5  # many must not hide the colours
     look: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.25}
-    look |= {"markersize": np.clip(60 / root, 1.2, 2.0), "alpha": np.clip(20 / root, 0.2, 0.5), "zorder": 1.5}
-    if len(added):
-        axes.plot(added["x"], added["y"], "o", linestyle="", label="refined", **look)
+    look |= {"markersize": np.clip(60 / root, 1.2, most), "alpha": np.clip(20 / root, 0.2, 0.5), "zorder": 1.5}
+    if len(points):
+        axes.plot(points["x"], points["y"], "o", linestyle="", label=label, **look)
 
 
 def thin_out(axes: Axes, labels: list[Text], names: Sequence[Text] = ()) -> None:

@@ -14,6 +14,7 @@ from lossscape.errors import BadInput
 from lossscape.files import read_json
 from lossscape.results.folder import CERTIFICATE, ENGINE, MEASURES, POINTS, RANGE, read_settings
 from lossscape.results.tables import EVALUATED, PREDICTED, SOURCE, read_csv
+from lossscape.text import number, percent
 
 SAME_STEP = 1e-6
 """Within this part of a grid's step, a point lies on the grid."""
@@ -45,7 +46,26 @@ class Result:
 
     def lines(self) -> list[str]:
         """What the terminal says of it."""
-        return []
+        return self.predictions()
+
+    def predictions(self) -> list[str]:
+        """A sentence where losses were predicted: how many were not, and how far held-out predictions were off."""
+        if not self.predicted.any():
+            return []
+        held = self.certificate.get("held_out") or {}
+        errors = {name: own for name, own in (held.get("errors") or {}).items() if name.endswith("loss")}
+        floors = [number(held["scales"][name]["floor"], 2) for name in errors]
+        least = f" of the loss, or of {' and '.join(dict.fromkeys(floors))} where it is less" if floors else ""
+        found = [
+            f"{name.replace('_', ' ')} off by {percent(own['median'])} in the median, {percent(own['largest'])} at most"
+            for name, own in errors.items()
+        ]
+        words = (
+            f"{int((~self.predicted).sum()):,} of {len(self.table):,} points evaluated, the others predicted to within "
+            f"{percent(self.settings['tolerance'])}{least}"
+        )
+        words += f"; of {held['points']:,} held out the {' and the '.join(found)}" if found else ""
+        return [f"{words}."]
 
     certificate = _json_file(CERTIFICATE)
     engine = _json_file(ENGINE)
@@ -129,7 +149,7 @@ class Curve(Result):
 
     def lines(self) -> list[str]:
         """The measures of each split's losses, where there are any."""
-        lines = self.without_measures()
+        lines = [*self.predictions(), *self.without_measures()]
         for split in self.splits:
             if found := self.measures.get(split):
                 shape = "falls or stays everywhere" if found["monotone"] else "is not monotone"
