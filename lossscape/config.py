@@ -83,6 +83,24 @@ class Training(Section):
     """Decay of an exponential moving average of the weights, or polyak for their plain mean: the point @ema."""
     frozen: Annotated[Layers | None, SPARSE] = None
     """Layers that keep their values: no gradient, no weight decay, and BatchNorm with the statistics that it has."""
+    evaluate_every: Annotated[Count, SPARSE] = 1
+    """Epochs between evaluations of both splits, by which `epochs` can be divided; batch_loss is there after each."""
+    threads: Annotated[Annotated[int, Field(ge=1, le=4096)] | None, SPARSE] = None
+    """Of torch, whatever OMP_NUM_THREADS says; null: that, or one for small nets and torch's own number for others."""
+
+    @model_validator(mode="after")
+    def _evaluates_the_end(self) -> Self:
+        if self.epochs % self.evaluate_every:
+            raise error_at(
+                ("evaluate_every",),
+                f"the last epoch is to be evaluated: take a divisor of the {self.epochs:,} epochs, or other epochs",
+                self.evaluate_every,
+            )
+        return self
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether both splits are evaluated after an epoch."""
+        return epoch % self.evaluate_every == 0
 
     def batch(self, samples: int) -> int:
         """Samples a step of a training split of `samples`."""

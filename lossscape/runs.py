@@ -351,8 +351,12 @@ def _name(section: dict[str, Any] | None) -> str:
 
 
 def last_metrics(run: Run) -> dict[str, str]:
-    """The last whole row of metrics.csv; empty where there is none."""
-    lines = whole_lines(run.metrics_file)
-    if len(lines) < 2:
-        return {}
-    return dict(zip(lines[0].strip().split(","), lines[-1].strip().split(","), strict=True))
+    """The last whole row of metrics.csv, with what was last evaluated where that was not; empty where there is none."""
+    head, *lines = whole_lines(run.metrics_file) or [""]
+    names, found = head.strip().split(","), dict[str, str]()
+    for line in reversed(lines):
+        row = dict(zip(names, line.strip().split(","), strict=True))
+        found = row | {name: value for name, value in found.items() if value}
+        if all(value for name, value in found.items() if name.startswith(("train_", "test_"))):
+            break
+    return found

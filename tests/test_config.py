@@ -318,7 +318,7 @@ def test_every_error_has_its_place(tmp_path: Path) -> None:
         "value 0 is not known; allowed: all",
         "a.yaml:21:3: training.epoch: key 'epoch' is not known (did you mean 'epochs'?); allowed: epochs, batch_size, "
         "accumulate, micro_batch, checkpoint_every, checkpoint_every_steps, clip_norm, clip_value, early_stopping, ema"
-        ", frozen",
+        ", frozen, evaluate_every, threads",
     ]
 
 

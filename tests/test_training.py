@@ -9,14 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases_data import picture_files
 from processes import Processes
+from pydantic import ValidationError
 from torch import nn
 
 from lossscape import devices, yamlfile
@@ -24,7 +26,7 @@ from lossscape.config import Experiment, config_of, experiment_from
 from lossscape.errors import BadInput, RunFailed
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, StopRequest
-from lossscape.train import loop, start, train
+from lossscape.train import loop, start, threads, train
 from lossscape.train.parallel import World, world
 
 CPU = torch.device("cpu")
@@ -149,6 +151,96 @@ def test_what_a_run_keeps(tmp_path: Path) -> None:
 def test_checkpoints_every_n_epochs_and_always_the_last(every: int, kept: list[int], tmp_path: Path) -> None:
     run = train(experiment(training={"epochs": 5, "checkpoint_every": every}), tmp_path)
     assert [checkpoint.epoch for checkpoint in run.checkpoints() if checkpoint.epoch is not None] == kept
+
+
+def cells(run: Run) -> list[dict[str, str]]:
+    """The rows, each without the columns that are empty in it."""
+    return [{key: value for key, value in row.items() if value} for row in rows(run)]
+
+
+def test_evaluating_less_often_leaves_cells_empty_and_nothing_else_changed(tmp_path: Path) -> None:
+    every, third = (
+        train(experiment(training={"epochs": 6, "checkpoint_every_steps": 5, "evaluate_every": each}), tmp_path / name)
+        for each, name in ((1, "every"), (3, "third"))
+    )
+    best = [int(np.argmax([float(row["test_accuracy"]) for row in rows(every)[::3]]))]
+    assert files(third) | {"best.pt": b""} == files(every) | {"best.pt": b""}
+    assert files(third)["best.pt"] == every.epoch_file(3 * best[0]).read_bytes()
+    for ours, theirs in zip(cells(third), cells(every), strict=True):
+        left_out = {key for key in theirs if key.startswith(("train_", "test_")) and int(theirs["epoch"]) % 3}
+        assert ours == {key: value for key, value in theirs.items() if key not in left_out}
+        assert "batch_loss" in ours or ours["epoch"] == "0"
+
+
+def test_a_run_that_evaluates_less_often_goes_on_to_the_same_rows(
+    tmp_path: Path, signals_at: Callable[[int, int], None]
+) -> None:
+    whole = train(experiment(training={"epochs": 6, "evaluate_every": 2}), tmp_path / "a")
+    train(experiment(training={"epochs": 4, "evaluate_every": 2}), tmp_path / "b")
+    longer = train(experiment(training={"epochs": 6, "evaluate_every": 2}), tmp_path / "b")
+    signals_at(6, signal.SIGINT)  # within the second epoch, after which nothing is evaluated
+    with pytest.raises(Interrupted):
+        train(experiment(training={"epochs": 6, "evaluate_every": 2}), tmp_path / "c")
+    resumed = train(experiment(training={"epochs": 6, "evaluate_every": 2}), tmp_path / "c")
+    for each in (longer, resumed):
+        assert (files(each), rows(each)) == (files(whole), rows(whole))
+
+
+def test_patience_counts_epochs_however_often_they_are_evaluated(tmp_path: Path) -> None:
+    stopping = {"patience": 4, "metric": "test_loss", "mode": "max"}  # which falls from the first epoch on
+    run = train(experiment(training={"epochs": 12, "evaluate_every": 2, "early_stopping": stopping}), tmp_path)
+    assert rows(run)[-1]["epoch"] == "6"
+    assert rows(run)[-1]["test_loss"]
+
+
+def test_an_end_that_would_not_be_evaluated_is_refused() -> None:
+    with pytest.raises(ValidationError, match="take a divisor of the 5 epochs"):
+        experiment(training={"epochs": 5, "evaluate_every": 2})
+
+
+@pytest.fixture
+def three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As torch would take by itself on three cores."""
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize(
+    ("small", "omp", "given", "key", "taken"),
+    [
+        (True, False, None, None, 1),
+        (False, False, None, None, 3),
+        (True, True, None, None, 3),
+        (True, True, 2, None, 2),
+        (True, True, 2, 4, 4),
+    ],
+)
+def test_a_small_net_takes_one_thread_where_nobody_says_how_many(
+    small: bool, omp: bool, given: int | None, key: int | None, taken: int, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    width = 3500 if small else 4500  # the pass of 110 samples is of 0.17 and 0.22 GFLOP
+    sections = {"epochs": 1, "checkpoint_every": 0, "batch_size": 110} | ({"threads": key} if key else {})
+    config = experiment(model={"name": "mlp", "hidden": [width]}, training=sections)
+    if omp:
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    with threads.torch_threads(given):
+        run = train(config, tmp_path)
+    assert run.environment()["threads"] == taken
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_run_goes_on_with_the_threads_that_it_began_with(tmp_path: Path) -> None:
+    with threads.torch_threads(2):
+        run = train(experiment(), tmp_path, until=1)
+    train(experiment(), tmp_path)
+    assert [each["threads"] for each in (run.environment(), *run.environment()["resumed"])] == [2, 2]
+    assert train(experiment(), tmp_path, overwrite=True).environment()["threads"] == 1
 
 
 def test_rows_are_losses_of_whole_splits_in_eval_mode(tmp_path: Path) -> None:

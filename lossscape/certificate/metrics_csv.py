@@ -9,7 +9,7 @@ import torch
 from lossscape.certificate.check import ABSOLUTE, RELATIVE, Certified, Findings, Kind, compare
 from lossscape.certificate.reference import Reference
 from lossscape.objective import Objective
-from lossscape.results import read_csv
+from lossscape.results import evaluated, read_csv
 from lossscape.runs import Point, split_state
 from lossscape.vectors import Params
 
@@ -74,7 +74,7 @@ def _same(own: Params, used: Params) -> bool:
 def _row(point: Point) -> Any:
     if point.checkpoint.epoch is None or not point.run.metrics_file.exists():
         return None
-    table = read_csv(point.run.metrics_file, live=True)
+    table = evaluated(read_csv(point.run.metrics_file, live=True))
     rows = table[table["epoch"] == point.checkpoint.epoch] if len(table) else table
     return None if rows.empty else rows.iloc[-1]
 

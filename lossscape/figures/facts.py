@@ -38,8 +38,8 @@ class Facts:
 
     @property
     def last(self) -> dict[str, float]:
-        """The last row of the metrics; empty before the first."""
-        rows = self.metrics.tail(1).to_dict("records")
+        """The last row of the metrics, with what was last evaluated where that was not; empty before the first."""
+        rows = self.metrics.ffill().tail(1).to_dict("records")
         return {str(key): float(value) for row in rows for key, value in row.items()}
 
     @property

@@ -28,6 +28,7 @@ from lossscape.figures.style import (
     value_axis,
 )
 from lossscape.figures.text import finite
+from lossscape.results import evaluated
 from lossscape.runfiles import RunFiles
 from lossscape.text import number
 
@@ -96,8 +97,14 @@ def training_caption(facts: Sequence[Facts], names: Sequence[str]) -> str:
     parts = ["Means over whole splits in eval mode, epoch 0 before training."]
     for each, name in zip(facts, names, strict=True):
         planned = "" if each.epochs is None else f" of {each.epochs}"
-        parts.append(f"{name}: {each.words}; {each.epochs_done}{planned} epochs.")
+        parts.append(f"{name}: {each.words}; {each.epochs_done}{planned} epochs{_evaluated(each)}.")
     return (" " if len(facts) == 1 else "\n").join(parts)
+
+
+def _evaluated(facts: Facts) -> str:
+    epochs = evaluated(facts.metrics)["epoch"].to_numpy() if len(facts.metrics) else np.empty(0)
+    apart = int(np.diff(epochs).max(initial=1))
+    return f", evaluated every {apart} epochs" if apart > 1 else ""
 
 
 def training_alt(facts: Facts) -> str:
@@ -123,9 +130,10 @@ def _draw(axes: Axes, facts: Sequence[Facts], name: str, lines: Sequence[Mapping
             if f"{split}_{name}" not in each.metrics:
                 continue
             look = {**line, "color": line["color"] or COLOURS[number_of]}
-            values = metric(name).scale * finite(each.metrics[f"{split}_{name}"].to_numpy())
+            shown = evaluated(each.metrics)
+            values = metric(name).scale * finite(shown[f"{split}_{name}"].to_numpy())
             label = f"{each.name} {split}"
-            axes.plot(each.metrics["epoch"], values, linestyle=DASHES[split], label=label, **look)
+            axes.plot(shown["epoch"], values, linestyle=DASHES[split], label=label, **look)
             drawn.append(values)
     return drawn
 

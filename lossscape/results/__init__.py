@@ -3,9 +3,9 @@
 from lossscape.results.curve import Curve, Result, check_begun, check_whole, metrics_of, read_curve
 from lossscape.results.folder import finished, read_settings
 from lossscape.results.surface import Pair, Surface, Trail, read_surface, read_trails
-from lossscape.results.tables import read_csv, write_csv
+from lossscape.results.tables import evaluated, read_csv, write_csv
 
 __all__ = [
-    "Curve", "Pair", "Result", "Surface", "Trail", "check_begun", "check_whole", "finished", "metrics_of", "read_csv",
-    "read_curve", "read_settings", "read_surface", "read_trails", "write_csv",
+    "Curve", "Pair", "Result", "Surface", "Trail", "check_begun", "check_whole", "evaluated", "finished", "metrics_of",
+    "read_csv", "read_curve", "read_settings", "read_surface", "read_trails", "write_csv",
 ]  # fmt: skip

@@ -81,6 +81,15 @@ def _take(takes: Sequence[Callable[[str], None]], line: Sequence[str]) -> None:
         take(cell)
 
 
+def evaluated(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a metrics.csv after whose epochs the splits were evaluated (`training.evaluate_every`).
+
+    What is measured of the splits is NaN in all others.
+    """
+    measured = [name for name in map(str, table) if name.startswith(("train_", "test_"))]
+    return table.dropna(subset=measured, how="all").reset_index(drop=True) if measured else table
+
+
 def _number(cell: str) -> float:
     if cell and not is_cell(cell):
         raise ValueError(f"{short(cell)} is no number")

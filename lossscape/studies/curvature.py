@@ -21,7 +21,7 @@ from lossscape.analyses.saddles.result import Saddles
 from lossscape.analyses.saddles.result import read as read_saddles
 from lossscape.errors import BadInput
 from lossscape.execution import Execution
-from lossscape.results import read_csv
+from lossscape.results import evaluated, read_csv
 from lossscape.runs import Run, point_of
 from lossscape.studies.config import Critical, CurvatureStudy, Opened
 from lossscape.studies.stability import ratios
@@ -59,7 +59,7 @@ class Descent:
     @cached_property
     def losses(self) -> np.ndarray:
         """The training loss after each epoch, the first before training."""
-        return read_csv(self.run.metrics_file)["train_loss"].to_numpy()
+        return evaluated(read_csv(self.run.metrics_file))["train_loss"].to_numpy()
 
     def late(self, part: float) -> np.ndarray:
         """λmax / (2/η) at the checkpoints of the last part of training."""

@@ -15,7 +15,7 @@ from lossscape.analyses.interpolate import compute as interpolate
 from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.execution import Execution
 from lossscape.measured import Measured
-from lossscape.results import Curve, read_csv, read_curve
+from lossscape.results import Curve, evaluated, read_csv, read_curve
 from lossscape.results.resolution import UNRESOLVED
 from lossscape.runs import Run, point_of
 from lossscape.studies.config import InterpolationStudy, Opened
@@ -128,13 +128,13 @@ def _row(line: Line) -> dict[str, Any]:
 def _clean(study: InterpolationStudy, runs: dict[tuple[str, int], Run]) -> list[Statement]:
     found = []
     for net in study.nets:
-        tables = [read_csv(runs[net, seed].metrics_file) for seed in study.seeds]
+        tables = [evaluated(read_csv(runs[net, seed].metrics_file)) for seed in study.seeds]
         losses = [table["train_loss"].to_numpy() for table in tables]
         ends = [float(loss[-1]) for loss in losses]
         accuracies = [100 * float(table["test_accuracy"].iloc[-1]) for table in tables]
         verdict = judged([bool(loss[-1] <= (1 + CLEAN) * loss.min() and loss[-1] < loss[0]) for loss in losses])
         evidence = (
-            f"training loss after {len(losses[0]) - 1} epochs {spread(ends)}, test accuracy "
+            f"training loss after {tables[0]['epoch'].iloc[-1]:g} epochs {spread(ends)}, test accuracy "
             f"{spread(accuracies, '.2f')} %; holds where the last loss is within {100 * CLEAN:g} % of the least"
         )
         found.append(Statement(REPLICATION, f"{net} trains cleanly", verdict, evidence))

@@ -1,6 +1,7 @@
 """A sweep's folder: a run for each cell, and one table, which is a function of the runs."""
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from lossscape.errors import BadInput
 from lossscape.execution import Execution
 from lossscape.files import check_writable, held, write_text
 from lossscape.metrics import MAXIMISED
-from lossscape.results import read_csv, write_csv
+from lossscape.results import evaluated, read_csv, write_csv
 from lossscape.runfiles import SWEEP, SWEEP_TABLE, cells_of, is_sweep
 from lossscape.runs import Run, standing
 from lossscape.sweeps.config import Cell, Opened
@@ -93,12 +94,12 @@ def _row(run: Run, cell: Cell, outcome: Outcome | None) -> dict[str, Any]:
         if state == FINISHED:
             row["reason"] = "its metrics.csv is missing"
         return row
+    known = evaluated(table)
     for key in map(str, table):
-        last = table[key].iloc[-1]
         if key in COUNTS:
-            row[key] = int(last)
+            row[key] = int(table[key].iloc[-1])
         elif key not in LEFT_OUT:
-            row[key] = float(last)
+            row[key] = float(known[key].iloc[-1]) if len(known) else math.nan
     for split, metric in [key.split("_", 1) for key in row if key.startswith(("train_", "test_"))]:
         values = table[f"{split}_{metric}"]
         row[f"best_{split}_{metric}"] = float(values.max() if metric in MAXIMISED else values.min())

@@ -287,6 +287,32 @@ def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, c
     """Evaluate both splits, add the row to metrics.csv, keep checkpoints, look at early stopping."""
     training = setup.experiment.training
     setup.world.take_from_first(state.model.buffers())  # each process has its own BatchNorm statistics
+    values = evaluate(setup, state) if training.evaluates(state.epoch) or state.ended else {}
+    trained = state.epoch > 0
+    clock.stop()
+    row = {
+        "epoch": state.epoch, "step": state.step, "lr": state.optimizer.param_groups[0]["lr"],
+        **(values or dict.fromkeys(setup.columns)),
+        "batch_loss": mean_over_samples(setup, state.losses) if trained else None,
+        "grad_norm": float(state.norms.double().mean()) if trained else None, "seconds": state.seconds,
+        **state.cost,
+    }  # fmt: skip
+    if log is not None:  # this process writes
+        every = training.checkpoint_every
+        if is_finished(setup.experiment, state) or (state.epoch % every == 0 if every else state.epoch == 0):
+            save_checkpoint(setup.run.epoch_file(state.epoch), state)
+            save_average(setup.run.named_file("ema"), state)
+        log.append(row)
+        save_resume(setup.run, state)
+    watch.epoch(setup, state, row)
+
+
+def evaluate(setup: Setup, state: State) -> dict[str, float]:
+    """The metrics of both splits; keeps the best checkpoint and looks at early stopping.
+
+    Raises RunFailed on a non-finite loss.
+    """
+    training = setup.experiment.training
     values = measure(setup, state, "train") | measure(setup, state, "test")
     train, test = values["train_loss"], values["test_loss"]
     trained = state.epoch > 0
@@ -303,24 +329,9 @@ def finish_epoch(setup: Setup, state: State, log: CsvLog | None, watch: Watch, c
     if watched is not None and trained:
         value = values[watched.metric] * (1 if watched.maximised else -1)
         improved = state.watched is None or value > state.watched
-        state.watched, state.stale = (value, 0) if improved else (state.watched, state.stale + 1)
+        state.watched, state.stale = (value, 0) if improved else (state.watched, state.stale + training.evaluate_every)
         state.stopped_early = state.stale >= watched.patience
-    clock.stop()
-    row = {
-        "epoch": state.epoch, "step": state.step, "lr": state.optimizer.param_groups[0]["lr"],
-        **values,
-        "batch_loss": mean_over_samples(setup, state.losses) if trained else None,
-        "grad_norm": float(state.norms.double().mean()) if trained else None, "seconds": state.seconds,
-        **state.cost,
-    }  # fmt: skip
-    if log is not None:  # this process writes
-        every = training.checkpoint_every
-        if is_finished(setup.experiment, state) or (state.epoch % every == 0 if every else state.epoch == 0):
-            save_checkpoint(setup.run.epoch_file(state.epoch), state)
-            save_average(setup.run.named_file("ema"), state)
-        log.append(row)
-        save_resume(setup.run, state)
-    watch.epoch(setup, state, row)
+    return values
 
 
 def measure(setup: Setup, state: State, split: str) -> dict[str, float]:

@@ -2,13 +2,10 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from lossscape import data, devices
 from lossscape.config import Experiment, config_of
@@ -22,6 +19,7 @@ from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train.checks import FINISHED, check_folder, is_done
 from lossscape.train.start import train
+from lossscape.train.threads import torch_threads
 
 FAILED, REFUSED = "failed", "refused"
 
@@ -79,17 +77,13 @@ def train_all(
             pass
     if not pending:
         return list(found.values())
-    source = Trainings([experiments[index] for index in pending], home, execution.overwrite)
+    source = Trainings([experiments[index] for index in pending], home, execution.overwrite, threads)
     source.check_data()
     if execution.processes == 1:  # the same without processes to start
         execution = execution.here
     blocks: list[list[Key]] = [[(key,)] for key in range(len(pending))]
     total = sum(source.cost(key) for (key,) in blocks)
-    with (
-        stop_on_signals() as stop,
-        Progress(title, total, "epochs", quiet=execution.quiet) as progress,
-        torch_threads(threads),
-    ):
+    with stop_on_signals() as stop, Progress(title, total, "epochs", quiet=execution.quiet) as progress:
         finished = 0
 
         def done(amount: int) -> None:
@@ -130,9 +124,9 @@ class Trainings:
 
     columns = ("state", "reason")
 
-    def __init__(self, experiments: Sequence[Experiment], home: Path, overwrite: bool) -> None:
-        """home: the folder of the runs, absolute."""
-        self._home, self._overwrite = home, overwrite
+    def __init__(self, experiments: Sequence[Experiment], home: Path, overwrite: bool, threads: int | None) -> None:
+        """home: the folder of the runs, absolute; threads: of torch."""
+        self._home, self._overwrite, self._threads = home, overwrite, threads
         self._configs = [each.resolved(home / each.name) for each in experiments]
         """Plain, since what a config is checked against does not travel."""
         self._command = list(sys.argv)
@@ -161,7 +155,9 @@ class Trainings:
         sys.argv = self._command  # which a run says that it was made by
         try:
             experiment = self._experiment(config)
-            train(experiment, self._home, overwrite=self._overwrite, loaded=self._data(experiment, config), told=meter)
+            loaded = self._data(experiment, config)
+            with torch_threads(self._threads):
+                train(experiment, self._home, overwrite=self._overwrite, loaded=loaded, told=meter)
         except Interrupted as error:
             raise Interrupted(error.number, AGAIN) from None
         except (OSError, MemoryError):  # of the machine: the next run would meet it too
@@ -191,15 +187,3 @@ class Trainings:
 def _lost(meter: Meter, state: str, reason: str) -> Row:
     meter.finish()
     return {"state": state, "reason": " ".join(reason.split())}
-
-
-@contextmanager
-def torch_threads(threads: int | None) -> Iterator[None]:
-    """So many threads of torch in this process, then as many as before; None: leave them."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -40,6 +40,7 @@ from lossscape.train.objectives import objectives_of
 from lossscape.train.origin import begin_from, check_origin, freeze, trained
 from lossscape.train.state import State, average_of, is_finished, load_resume, open_metrics, say_state
 from lossscape.train.teacher import check_teacher, lesson_of
+from lossscape.train.threads import threads_of, torch_threads
 from lossscape.train.watch import Watch, summary_writer
 from lossscape.train.whole import TrainingLoss, check_whole
 
@@ -75,11 +76,12 @@ def train(
                 sweep(run.path / "checkpoints")
             return run  # without its data, which take their time
         setup, state = prepare(experiment, run, device, world, until, loaded, overwrite=overwrite)
-        if not world.writes:
-            return train_as_replica(setup, state)
-        with held(run.path, "training"):
-            check_folder(run, experiment, overwrite)  # again: loading the data took its time
-            return train_as_writer(setup, state, overwrite=overwrite, quiet=quiet, writer=writer, told=told)
+        with torch_threads(threads_of(setup, state, anew=overwrite)):
+            if not world.writes:
+                return train_as_replica(setup, state)
+            with held(run.path, "training"):
+                check_folder(run, experiment, overwrite)  # again: loading the data took its time
+                return train_as_writer(setup, state, overwrite=overwrite, quiet=quiet, writer=writer, told=told)
 
 
 def prepare(
@@ -263,12 +265,13 @@ def begin(setup: Setup, state: State, others: dict[str, Any], quiet: bool) -> Pr
     say_state(run, "running", state)
     samples = len(setup.data.train)
     total = experiment.training.epochs * samples
+    threads = torch.get_num_threads()
     progress = Progress(run.name, total, "samples", done=min(state.step * setup.step_size, total), quiet=quiet)
     progress.announce(
         f"{run.path}: {experiment.dataset.name} ({samples:,} train, {len(setup.data.test):,} test), "
         f"{experiment.model.name} ({summary.parameters:,} parameters, {summary.layers} layers, "
         f"{summary.multiply_adds:,} multiply-adds a sample), {experiment.optimizer.name}, "
-        f"{devices.name_of(setup.device)}, {experiment.precision}, {torch.get_num_threads()} threads"
+        f"{devices.name_of(setup.device)}, {experiment.precision}, {threads} thread{'s'[: threads != 1]}"
     )
     if experiment.training.frozen:
         parts = [value.numel() for value in state.model.parameters() if not value.requires_grad]

@@ -55,12 +55,13 @@ class Watch:
         """After an epoch's metrics."""
         if row["epoch"] > 0:
             self._told(1)
-        self._accuracy = f", test accuracy {row['test_accuracy']:.2%}" if "test_accuracy" in row else ""
+        if row["train_loss"] is not None:
+            self._accuracy = f", test accuracy {row['test_accuracy']:.2%}" if "test_accuracy" in row else ""
+            words = "; ".join(f"{split} {_words(row, split)}" for split in ("train", "test"))
+        else:
+            words = f"mean loss of its batches {row['batch_loss']:.4f}"
         if self._progress is not None:
-            self._progress.line(
-                f"epoch {row['epoch']}/{setup.experiment.training.epochs}: "
-                + "; ".join(f"{split} {_words(row, split)}" for split in ("train", "test"))
-            )
+            self._progress.line(f"epoch {row['epoch']}/{setup.experiment.training.epochs}: {words}")
         if self._tensorboard is not None:
             for key, value in row.items():
                 if key not in ("epoch", "step") and value is not None:

@@ -18,7 +18,7 @@ from lossscape.execution import Execution
 from lossscape.files import check_writable, relative_path, write_text
 from lossscape.metrics import MAXIMISED
 from lossscape.options import settings_of, words_of
-from lossscape.results import metrics_of, read_csv, write_csv
+from lossscape.results import evaluated, metrics_of, read_csv, write_csv
 from lossscape.results.folder import joined, label, open_folder
 from lossscape.runfiles import check_once, is_sweep, names_apart, with_cells
 from lossscape.runs import Run, standing
@@ -39,7 +39,7 @@ class Compared:
     seed: int
     state: str
     table: pd.DataFrame
-    """metrics.csv, with the cost of every epoch."""
+    """metrics.csv where the splits were evaluated, with the cost up to there."""
 
     @property
     def whole(self) -> bool:
@@ -129,7 +129,8 @@ def _read(runs: Sequence[Run]) -> list[Compared]:
             raise BadInput(f"{run.metrics_file}: lacks the column {lacking[0]}")
         rate = (config.get("optimizer") or {}).get("lr")
         rate = float(rate) if isinstance(rate, int | float) else math.nan
-        found.append(Compared(name, group, method, rate, config.get("seed", 0), standing(run), _costed(table)))
+        table = _costed(evaluated(table))
+        found.append(Compared(name, group, method, rate, config.get("seed", 0), standing(run), table))
     return found
 
 
@@ -219,19 +220,20 @@ def _group_rows(
     return rows
 
 
+def _at(table: pd.DataFrame, epoch: float, column: str) -> float:
+    return float(np.asarray(table.at[epoch, column], dtype=float))
+
+
 def _curve_rows(groups: Mapping[str, Sequence[Compared]], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Mean and spread over the seeds by epoch, as far as every run of the group that did not fail has come."""
+    """Mean and spread over the seeds by epoch, after those that all runs of the group that did not fail have."""
     rows = []
     for name, runs in groups.items():
-        kept = [each for each in runs if each.state != FAILED]
-        epochs = min((len(each.table) for each in kept), default=0)
-        for index in range(epochs):
-            row: dict[str, Any] = {"group": name, "epoch": float(kept[0].table["epoch"].iloc[index]), "runs": len(kept)}
-            row["gradient_evaluations"] = float(
-                np.mean([each.table["gradient_evaluations"].iloc[index] for each in kept])
-            )
+        kept = [each.table.set_index("epoch") for each in runs if each.state != FAILED]
+        for epoch in sorted(set.intersection(*(set(table.index) for table in kept))) if kept else []:
+            row: dict[str, Any] = {"group": name, "epoch": float(epoch), "runs": len(kept)}
+            row["gradient_evaluations"] = float(np.mean([_at(table, epoch, "gradient_evaluations") for table in kept]))
             for metric in dict.fromkeys(metrics):
-                values = [float(each.table[metric].iloc[index]) for each in kept if metric in each.table]
+                values = [_at(table, epoch, metric) for table in kept if metric in table]
                 row |= dict(zip((f"{metric}_mean", f"{metric}_std"), spread(values)[1:], strict=True))
             rows.append(row)
     return rows

@@ -27,7 +27,7 @@ from lossscape.figures.paths import spans_decades
 from lossscape.figures.section import Page, Picture, Section, Table
 from lossscape.figures.style import COLOURS, line_style, loss_axis, numbers, save, sheet, style, value_axis
 from lossscape.figures.text import finite, shortened
-from lossscape.results import read_csv
+from lossscape.results import evaluated, read_csv
 from lossscape.text import number
 
 KINDS = {"activations": "", "gradients": "gradient_"}
@@ -183,7 +183,7 @@ def curves_of(result: InitialValues, activation: str, scheme: str, column: str) 
     """Epochs [E] and values [runs, E] of the trainings that finished."""
     rows = result.trainings
     chosen = (rows["activation"] == activation) & (rows["scheme"] == scheme) & (rows["state"] == FINISHED)
-    tables = [read_csv(run.metrics_file) for run, own in zip(result.runs, chosen, strict=True) if own]
+    tables = [evaluated(read_csv(run.metrics_file)) for run, own in zip(result.runs, chosen, strict=True) if own]
     if not tables:
         return np.empty(0), np.empty((0, 0))
     shortest = min(len(table) for table in tables)  # of those that stopped early

@@ -21,7 +21,7 @@ from lossscape.errors import BadInput
 from lossscape.execution import Execution
 from lossscape.files import check_writable, relative_path, write_text
 from lossscape.options import settings_of, words_of
-from lossscape.results import read_csv, write_csv
+from lossscape.results import evaluated, read_csv, write_csv
 from lossscape.results.folder import joined, label, open_folder
 from lossscape.runfiles import check_once, names_apart
 from lossscape.runs import Run
@@ -81,6 +81,11 @@ def read_losses(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         raise BadInput(f"{path}: lacks the column {lacking[0]}")
     if len(table) < 2:
         raise BadInput(f"{path}: no epoch yet after the initial values; train the run first")
+    if len(evaluated(table)) < len(table):
+        raise BadInput(
+            f"{path}: has no losses of some epochs (training.evaluate_every), and kinds of solutions are about every "
+            "one and the next; train with evaluate_every 1"
+        )
     epochs = table["epoch"].to_numpy()
     begins = epochs[0] >= 0 and epochs[0] == np.floor(epochs[0])
     if not begins or (np.diff(epochs) != 1).any():
