@@ -62,7 +62,7 @@ def _parsed(content: bytes, text: Collection[str], live: bool) -> tuple[list[str
         if last is not None:
             _take(takes, last)
         last = line
-    whole = bool(head) and content.endswith(b"\n") and (last is None or len(last) == len(head))
+    whole = content.endswith(b"\n") and (last is None or len(last) == len(head))
     if last is not None and whole:
         _take(takes, last)
     if last is None and not whole:  # nothing but a torn header
