@@ -1,6 +1,7 @@
 """Results of which a part of the points is evaluated and the rest predicted: `--tolerance`."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ PLANE = QUICK | {"grid": (31, 31), "range": (-0.4, 0.4), "metrics": ("accuracy",
 
 
 @pytest.fixture(scope="module")
-def shared(trained: Run) -> tuple[Path, Surface]:
+def shared(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Surface]:
     """A picture of a plane that others look at, and the exact one."""
+    centre = str(shutil.copytree(trained.path, tmp_path_factory.mktemp("shared") / "digits"))
     landscape = ANALYSES["landscape"]
-    exact = landscape.read(landscape.run(centre=str(trained.path), **PLANE))
-    return landscape.run(centre=str(trained.path), tolerance=0.01, **PLANE), exact
+    exact = landscape.read(landscape.run(centre=centre, **PLANE))
+    return landscape.run(centre=centre, tolerance=0.01, **PLANE), exact
 
 
 def test_a_picture_has_every_point_and_says_which_were_evaluated(shared: tuple[Path, Surface]) -> None:
@@ -136,12 +138,40 @@ def test_auto_looks_at_what_was_begun_and_then_at_the_time(capsys: pytest.Captur
     assert capsys.readouterr().err == ""
 
 
-def test_auto_of_short_work_is_the_exact_result(shared: tuple[Path, Surface], trained: Run) -> None:
-    _, exact = shared
-    short = PLANE | {"grid": (32, 31)}
-    assert (
-        ANALYSES["landscape"]
-        .run(centre=str(trained.path), tolerance="auto", **short)
-        .name.startswith("epoch-0003-32x31-x")
-    )
-    assert exact.folder.name.startswith("epoch-0003-31x31-x")
+def test_auto_of_short_work_is_the_exact_result(own_run: Run) -> None:
+    folder = ANALYSES["landscape"].run(centre=str(own_run.path), tolerance="auto", grid=(3, 3), **QUICK)
+    assert folder.name.startswith("epoch-0003-3x3-100-samples")
+    assert "tolerance" not in read_settings(folder)
+
+
+def test_a_line_has_its_measures_with_few_of_its_points(own_run: Run) -> None:
+    interpolate = ANALYSES["interpolate"]
+    given = QUICK | {"start": str(own_run.path), "points": 301, "split": "train"}
+    exact, picture = (interpolate.read(interpolate.run(**given | more)) for more in ({}, {"tolerance": 0.01}))
+    assert len(picture.table) == 301
+    assert (~picture.predicted).sum() < 100
+    assert not picture.predicted[[0, -1]].any()
+    a, b = (each.table["train_loss"].to_numpy() for each in (exact, picture))
+    np.testing.assert_allclose(b, a, rtol=0.01)
+    measured, known = (each.measures["train"] for each in (picture, exact))
+    assert measured["monotone"] == known["monotone"]
+    assert measured["barrier_chord"] == pytest.approx(known["barrier_chord"], abs=0.01 * a.max())
+    assert "convex_fraction" in measured["unresolved"]
+
+
+def test_pairs_and_minima_are_of_pictures_where_a_tolerance_is_given(own_run: Run) -> None:
+    centre, given = str(own_run.path), QUICK | {"metrics": ("accuracy",), "tolerance": 0.05}
+    pair, minimum = ANALYSES["pair"], ANALYSES["minimum"]
+    pairs = pair.read(pair.run(centres=(centre,), grid=(23, 23), range=(-0.3, 0.3), **given))
+    assert pairs.settings["tolerance"] == 0.05
+    assert "tolerance-0.05" in pairs.folder.name
+    both = pairs.pair(pairs.nets[0])
+    for surface in (both.original, both.relabelled):
+        assert 0 < surface.predicted.sum() < 529
+        assert surface.values("train_loss").shape == (23, 23)
+    assert np.isfinite(both.together().table.to_numpy()).all()
+    assert pairs.table["unresolved"].str.contains("convex_fraction").all()
+    low = minimum.read(minimum.run(centre=centre, grid=23, reach=0.3, **given))
+    assert low.settings["tolerance"] == 0.05
+    assert low.row("soft")["loss"] == pytest.approx(0, abs=1e-12)
+    assert low.row("soft")["points_below"] == 0  # however far below 0 a spline may go

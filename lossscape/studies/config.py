@@ -40,6 +40,8 @@ class Study(Section):
     """Laid over that of one net."""
     varied: ClassVar[tuple[str, ...]] = ("name", "device")
     """Keys of the configs that the study sets."""
+    sparse: ClassVar[tuple[str, ...]] = ()
+    """Keys of the study that settings.yaml leaves out where nothing is given."""
 
     def mistake(self, net: str, experiment: Experiment) -> str | None:
         """Why the study cannot be made with the experiment of a net."""
@@ -86,6 +88,9 @@ class MinimumStudy(Study):
     samples: Count | None = None
     """Of the training data, for the surfaces; null: all."""
     varied = (*Study.varied, "optimizer.lr")
+    sparse = ("surface_tolerance",)
+    surface_tolerance: Annotated[float, Field(ge=1e-6, le=0.5)] | None = None
+    """Part of the loss to which points of the surfaces may be predicted; null: all are evaluated."""
     tolerance: NonNegative = 0.01
     zero: NonNegative = 0.01
     window: Count = 3
@@ -323,7 +328,9 @@ class Opened:
 
     def described(self) -> dict[str, Any]:
         """What settings.yaml of the study says."""
-        return {**self.study.model_dump(), "scale": self.scale, "set": self.settings}
+        study = self.study.model_dump()
+        given = {key: value for key, value in study.items() if value is not None or key not in self.study.sparse}
+        return {**given, "scale": self.scale, "set": self.settings}
 
     def experiment(self, net: str, more: dict[str, Any]) -> Experiment:
         """The experiment of a net with `more` laid over it, last. Raises BadInput."""

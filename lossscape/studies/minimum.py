@@ -97,6 +97,8 @@ def _draw(
     execution, measured = Execution(device, quiet=quiet), Measured(samples=study.samples)
     say(f"surfaces of {', '.join(map(str, centres))} over {study.planes} planes")
     common: dict[str, Any] = {"targets": study.targets, "levels": LEVELS, "measured": measured}
+    if study.surface_tolerance is not None:
+        common["tolerance"] = study.surface_tolerance
     asked = pair.Request(tuple(centres), grid=(study.grid, study.grid), repeats=study.planes, **common)
     pairs = pair.compute(asked, execution)
     if study.printed is None:

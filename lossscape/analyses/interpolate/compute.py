@@ -4,16 +4,15 @@ Goodfellow, Vinyals and Saxe, ICLR 2015 (arXiv:1412.6544).
 """
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from lossscape.analyses.interpolate import measures
 from lossscape.analyses.interpolate.request import Request
+from lossscape.analyses.tolerance import settled
 from lossscape.certificate.certify import certify, fingerprint
 from lossscape.certificate.check import Certified
 from lossscape.certificate.summary import is_done
@@ -26,8 +25,10 @@ from lossscape.execution import Execution
 from lossscape.files import check_writable, write_text
 from lossscape.options import settings_of, words_of
 from lossscape.problem import Problem, problem_of
-from lossscape.results.engine import PlannedEngine
+from lossscape.results import Curve, read_curve
+from lossscape.results.engine import PlannedEngine, predicted_seconds
 from lossscape.results.folder import MEASURES, label, open_folder
+from lossscape.results.pictured import fill_picture, pictured
 from lossscape.results.table import Table, fill, once, watched
 from lossscape.runs import Point, point_of
 from lossscape.vectors import Params, norm, subtract
@@ -47,34 +48,29 @@ def compute(request: Request, execution: Execution) -> Path:
     alphas = alphas_of(request)
     problem = problem_of(start, request.measured, execution.device, POLICIES)
     line = line_of(problem, start, end)
-    settings = {
-        "analysis": "interpolate",
-        **settings_of(request, start=start.settings(), end=end.settings()),
-        **problem.settings(),
-    }
-    settings["range"] = list(map(float, settings["range"]))
-    far = end.checkpoint.label if end.run.path == start.run.path else f"{end.run.name}-{end.checkpoint.label}"
-    words = [start.checkpoint.label, "to", far]
-    named = replace(request, measured=problem.named(start))
-    folder = start.run.results("interpolate") / label(settings, [*words, *words_of(named)])
+    request = _settled(request, execution, problem, line)
+    settings, folder = _settings(request, problem), _folder(request, problem)
     check_writable(folder)
     before = fingerprint(problem.model)
     work = problem.work(line)
     with open_folder(folder, settings, overwrite=execution.overwrite):
-        ordered = coarse_to_fine(alphas)
         engine = PlannedEngine(folder, work, execution)
         table = Table(folder, "curve.csv", ["alpha"])
-        values = fill(table, work, once(ordered), total=len(ordered), execution=execution, engine=engine)
+        anchors = [(start, (0.0,)), (end, (1.0,))]
+        if isinstance(request.tolerance, float):
+            axes, always = [[alpha for (alpha,) in alphas]], [point for _, point in anchors]
+            table = pictured(table, work, axes, request.tolerance, always)
+            fill_picture(table, work, execution=execution, engine=engine)
+        else:
+            fill(table, work, once(coarse_to_fine(alphas)), total=len(alphas), execution=execution, engine=engine)
         if not is_done(folder):
-            curve = {split: [values[alpha][f"{split}_loss"] for alpha in alphas] for split in work.objectives}
             found = {
                 "distance": norm(line.directions[0]),
                 "distance_moved": measures.distance_moved(line.origin, problem.values(end)[0]),
                 "gauss_length": _gauss_length(problem, line, execution.quiet),
-                **measures_of(alphas, curve, problem.measured.precision),
+                **measures_of(read_curve(folder), problem.measured.precision),
             }
             write_text(folder / MEASURES, json.dumps(found, indent=2) + "\n")
-            anchors = [(start, (0.0,)), (end, (1.0,))]
             result = Certified(problem, table, work, engine.taken, anchors, processes=execution.processes)
             certify(result, before, quiet=execution.quiet)
     return folder
@@ -118,11 +114,47 @@ def _moving(problem: Problem, start: Params, end: Params) -> list[Params]:
     return [way] if way or problem.policy == "interpolated" else []
 
 
-def measures_of(alphas: Sequence[Coordinates], losses: Mapping[str, Sequence[float]], precision: str) -> dict[str, Any]:
-    """The measures of the curve of each split, whose losses were computed in this precision."""
-    positions = np.array([alpha for (alpha,) in alphas])
-    found = {split: measures.measure_curve(positions, np.array(loss), precision) for split, loss in losses.items()}
-    return {split: asdict(each) for split, each in found.items() if each is not None}
+def measures_of(curve: Curve, precision: str) -> dict[str, Any]:
+    """The measures of the curve of each split, whose losses were computed in this precision.
+
+    Where points are predicted, rises are those between points that were evaluated: a prediction is no proof of one.
+    """
+    known, found = ~curve.predicted, {}
+    for split in curve.splits:
+        losses = curve.table[f"{split}_loss"].to_numpy()
+        whole = measures.measure_curve(curve.positions, losses, precision)
+        part = measures.measure_curve(curve.positions[known], losses[known], precision)
+        if whole is not None and part is not None:
+            found[split] = asdict(whole if known.all() else measures.proven(whole, part))
+    return found
+
+
+def _settings(request: Request, problem: Problem) -> dict[str, Any]:
+    """What is computed."""
+    start, end = ends_of(request)
+    own = settings_of(request, start=start.settings(), end=end.settings())
+    settings = {"analysis": "interpolate", **own, **problem.settings()}
+    return settings | {"range": list(map(float, settings["range"]))}
+
+
+def _folder(request: Request, problem: Problem) -> Path:
+    start, end = ends_of(request)
+    far = end.checkpoint.label if end.run.path == start.run.path else f"{end.run.name}-{end.checkpoint.label}"
+    words = [start.checkpoint.label, "to", far]
+    named = replace(request, measured=problem.named(start))
+    return start.run.results("interpolate") / label(_settings(request, problem), [*words, *words_of(named)])
+
+
+def _settled(request: Request, execution: Execution, problem: Problem, line: Subspace) -> Request:
+    """The request with a tolerance that is no longer auto."""
+
+    def begun(tolerance: float | str) -> bool:
+        return _folder(replace(request, tolerance=tolerance), problem).exists()
+
+    def seconds() -> float:
+        return predicted_seconds(problem.work(line), request.points, execution)
+
+    return replace(request, tolerance=settled(request.tolerance, begun, seconds, execution.quiet, request.points))
 
 
 def _gauss_length(problem: Problem, line: Subspace, quiet: bool) -> float | None:

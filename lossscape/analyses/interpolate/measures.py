@@ -72,6 +72,17 @@ def measure_curve(alpha: np.ndarray, loss: np.ndarray, precision: str = "fp64") 
     return replace(found, unresolved=tuple(name for name in _OF_STEPS if name in unclear))
 
 
+def proven(whole: CurveMeasures, known: CurveMeasures) -> CurveMeasures:
+    """The measures of a curve of which some points are predicted, with the rises of those that are known alone.
+
+    Second differences of predictions are not those of the losses, so what they say counts as unresolved.
+    """
+    rises = {
+        name: getattr(known, name) for name in ("monotone", "bump_height", "bump_start", "bump_peak", "bump_width")
+    }
+    return replace(whole, **rises, unresolved=tuple(dict.fromkeys((*whole.unresolved, "convex_fraction"))))
+
+
 def _measures(alpha: np.ndarray, loss: np.ndarray, rounding: float) -> CurveMeasures:
     """Of finite losses, at 0, 1 and points between them."""
     lowest = np.minimum.accumulate(loss)

@@ -5,12 +5,14 @@ from typing import Annotated
 
 from lossscape.analyses.drawing import Curves
 from lossscape.analyses.grids import MAX_POINTS, Span
+from lossscape.analyses.tolerance import EXACT, Tolerance, tolerance_of
 from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
 
 EXAMPLES = (
     "lossscape interpolate runs/mnist_mlp",
     "lossscape interpolate runs/mnist_mlp@1 runs/mnist_mlp@20 --points 101",
+    "lossscape interpolate runs/cifar10_resnet50 --points 1001 --tolerance 0.01",
     "lossscape interpolate runs/a runs/b --range -0.5 1.5 --log",
     "lossscape interpolate runs/mnist_4nn_100@1 runs/mnist_4nn_100@200 --dropout keep",
 )
@@ -32,7 +34,11 @@ class Request:
     range: Annotated[
         Span, Option("Of α; may go past the ends, which stay among the points.", "LO HI", word="from-{:g}-to-{:g}")
     ] = (0.0, 1.0)
+    tolerance: Tolerance = EXACT
     measured: Annotated[Measured, Embedded(help={"batch_norm": BATCH_NORM})] = Measured(split="both")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", tolerance_of(self.tolerance))
 
 
 Drawing = Curves

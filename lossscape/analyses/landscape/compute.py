@@ -115,6 +115,19 @@ def _is_whole(folder: Path, request: Request, execution: Execution) -> bool:
     return True
 
 
+def together(works: "Sequence[Around]", times: int = 1) -> float | str:
+    """The tolerance of several landscapes, no longer auto, each of which is computed so many times."""
+    given, execution = works[0].request.tolerance, works[0].execution
+    points = times * math.prod(works[0].request.grid or ())
+    return tolerance.settled(
+        given,
+        lambda each: any(work.at(each).folder.exists() for work in works),
+        lambda: sum(work.seconds(points) for work in works),
+        execution.quiet,
+        points * len(works),
+    )
+
+
 @dataclass(frozen=True)
 class Around:
     """A request with its points, data and directions at hand."""
@@ -170,24 +183,15 @@ class Around:
         """Of the result."""
         return self.centre.run.results("landscape") / label(self.settings(), self.words())
 
-    def settled(self, works: int = 1) -> "Around":
-        """The same with a tolerance that is no longer auto; works: how many as long as this one there are."""
+    def at(self, tolerance: float | str) -> "Around":
+        """The same with another tolerance."""
+        return replace(self, request=replace(self.request, tolerance=tolerance))
 
-        def of(tolerance: float | str) -> Around:
-            return replace(self, request=replace(self.request, tolerance=tolerance))
+    def settled(self) -> "Around":
+        """The same with a tolerance that is no longer auto."""
+        return self.at(together([self]))
 
-        request, execution = self.request, self.execution
-        points = works * math.prod(request.grid or ())
-        chosen = tolerance.settled(
-            request.tolerance,
-            lambda each: of(each).folder.exists(),
-            lambda: self._seconds(points),
-            execution.quiet,
-            points,
-        )
-        return of(chosen)
-
-    def _seconds(self, points: int) -> float:
+    def seconds(self, points: int) -> float:
         """Predicted for some points."""
         subspace = Subspace(self.origin, [self.origin] * self.request.dims, self.buffers)  # as long as any
         return predicted_seconds(self.problem.work(subspace), points, self.execution)

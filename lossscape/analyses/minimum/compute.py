@@ -40,8 +40,11 @@ def compute(request: Request, execution: Execution) -> Path:
     relabelled = labelled.held_against(request.targets, centre)
     problems = {"labels": labelled, request.targets: relabelled}
     outputs = Outputs()
+    first = landscape.Around.of(_plane(request, centre), execution, landscape.Shared(labelled))
+    request = replace(request, tolerance=landscape.together([first]))
+    plane = _plane(request, centre)
     surfaces = {
-        targets: _surface(request, execution, centre, landscape.Shared(problem, outputs=outputs))
+        targets: landscape.compute(plane, execution, landscape.Shared(problem, outputs=outputs))
         for targets, problem in problems.items()
     }
     settings = {
@@ -49,6 +52,7 @@ def compute(request: Request, execution: Execution) -> Path:
         "centre": centre.settings(),
         "grid": [request.grid, request.grid],
         "range": [-request.reach, request.reach],
+        **({"tolerance": request.tolerance} if isinstance(request.tolerance, float) else {}),
         "seed": request.seed,
         **relabelled.settings(),
         "batch_norm": None,  # the centre's own
@@ -70,11 +74,10 @@ def compute(request: Request, execution: Execution) -> Path:
     return folder
 
 
-def _surface(request: Request, execution: Execution, centre: Point, shared: landscape.Shared) -> Path:
+def _plane(request: Request, centre: Point) -> landscape.Request:
     ranges = Ranges((-float(request.reach), float(request.reach)))
-    asked = Asked(seed=request.seed)
-    plane = landscape.Request(centre, grid=(request.grid, request.grid), ranges=ranges, asked=asked)
-    return landscape.compute(plane, execution, shared)
+    grid, asked = (request.grid, request.grid), Asked(seed=request.seed)
+    return landscape.Request(centre, grid=grid, tolerance=request.tolerance, ranges=ranges, asked=asked)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ class Centre:
         objective = self.objectives[targets]
         metrics = objective.metrics(parameters, buffers, done)
         slope = norm(gradient(objective, parameters, buffers, done))
-        table = read_surface(self.surfaces[targets]).table
+        surface = read_surface(self.surfaces[targets])
+        table = surface.table[~surface.predicted]  # a prediction is no proof of a lower loss
         losses = table["train_loss"].to_numpy()
         at_centre = ((table["x"] == 0) & (table["y"] == 0)).to_numpy()
         lowest = table.iloc[int(losses.argmin())]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from lossscape.analyses.drawing import Tables
+from lossscape.analyses.tolerance import EXACT, Tolerance, tolerance_of
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
@@ -25,6 +26,7 @@ class Request:
         Option("hard: the classes that the net gives; soft: its whole outputs.", word="{}", always=True),
     ] = "soft"
     grid: Annotated[int, Option("Points an axis of a small plane.", "N", least=3, most=1001, word="{0}x{0}")] = 11
+    tolerance: Tolerance = EXACT
     reach: Annotated[
         float, Option("The plane goes from -reach to reach.", least=1e-6, most=100.0, word="reach-{:g}")
     ] = 0.1
@@ -38,6 +40,7 @@ class Request:
             raise BadInput("--targets labels: a minimum is of the net's own outputs; give hard or soft")
         if self.targets not in ("hard", "soft"):
             raise BadInput(one_of("--targets", self.targets, ("hard", "soft")))
+        object.__setattr__(self, "tolerance", tolerance_of(self.tolerance))
         if self.grid % 2 == 0:
             raise BadInput(f"--grid {self.grid}: give an odd number, so that the centre lies on the grid")
 

@@ -16,6 +16,7 @@ from lossscape.analyses.grids import check_grid
 from lossscape.analyses.landscape import compute as landscape
 from lossscape.analyses.pair.measures import SurfaceMeasures, measure_surface, parse_level
 from lossscape.analyses.pair.request import Request
+from lossscape.analyses.tolerance import AUTO
 from lossscape.directions import choose
 from lossscape.directions.plane import AXES
 from lossscape.evaluate import Outputs
@@ -52,6 +53,7 @@ def compute(request: Request, execution: Execution) -> Path:
     centres = list(map(point_of, request.centres))
     check_once(centres, [centre.checkpoint.path for centre in centres], "net")
     names = names_apart(list(map(str, centres)), [centre.run for centre in centres])
+    request = _settled(request, execution, centres)
     made = list(surfaces_of(request, execution, dict(zip(names, centres, strict=True))))
     direction = choose(centres[0], 2, request.drawn)
     settings: dict[str, Any] = {
@@ -61,6 +63,7 @@ def compute(request: Request, execution: Execution) -> Path:
         "grid": list(request.grid or ()),
         **{f"{axis}_range": list(span or ()) for axis, span in zip(AXES, request.ranges.spans, strict=True)},
         "directions": {key: value for key, value in direction.settings.items() if key != "seed"},
+        **({"tolerance": request.tolerance} if isinstance(request.tolerance, float) else {}),
         "repeats": request.repeats,
         "levels": list(request.levels),
         "surfaces": [each.surface.folder.name for each in made],
@@ -99,10 +102,28 @@ def surfaces_of(request: Request, execution: Execution, centres: dict[str, Point
                 if not execution.quiet:
                     words = f"surface {count} of {total}: {net}, {targets}, seed {seed}"
                     print(words, file=sys.stderr, flush=True)
-                asked = replace(request.drawn, seed=seed)
-                plane = landscape.Request(centre, grid=request.grid, ranges=request.ranges, asked=asked)
+                plane = _plane(request, centre, seed)
                 shared = landscape.Shared(held, outputs=outputs)
                 yield Made(net, targets, seed, read_surface(landscape.compute(plane, execution, shared)))
+
+
+def _plane(request: Request, centre: Point, seed: int) -> landscape.Request:
+    asked = replace(request.drawn, seed=seed)
+    return landscape.Request(centre, grid=request.grid, tolerance=request.tolerance, ranges=request.ranges, asked=asked)
+
+
+def _settled(request: Request, execution: Execution, centres: Sequence[Point]) -> Request:
+    """The request with a tolerance that is no longer auto."""
+    if request.tolerance != AUTO:
+        return request
+    measured = replace(request.measured, targets="labels")
+    works = [
+        landscape.Around.of(
+            _plane(request, centre, 0), execution, landscape.Shared(problem_of(centre, measured, execution.device))
+        )
+        for centre in centres
+    ]
+    return replace(request, tolerance=landscape.together(works, request.repeats))
 
 
 def write(folder: Path, made: Sequence[Made], levels: Sequence[str]) -> None:
@@ -127,7 +148,10 @@ def write(folder: Path, made: Sequence[Made], levels: Sequence[str]) -> None:
 
 def _measured(surface: Surface, levels: Sequence[str]) -> SurfaceMeasures:
     losses, precision = surface.values("train_loss"), str(surface.settings["precision"])
-    return measure_surface(surface.x, surface.y, losses, levels, precision=precision)
+    found = measure_surface(surface.x, surface.y, losses, levels, precision=precision)
+    if surface.predicted.any():  # second differences of predictions are not those of the losses
+        found = replace(found, unresolved=tuple(dict.fromkeys((*found.unresolved, "convex_fraction"))))
+    return found
 
 
 def _mean_and_spread(values: Sequence[float]) -> tuple[float, float, int]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from lossscape.analyses.drawing import Surfaces
 from lossscape.analyses.grids import USUAL, Ranges, grid_of, grid_word
+from lossscape.analyses.tolerance import EXACT, Tolerance, tolerance_of
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, PointLike, names
@@ -41,6 +42,7 @@ class Request:
             always=True,
         ),
     ] = None
+    tolerance: Tolerance = EXACT
     ranges: Ranges = Ranges()
     printed: Annotated[
         int | None,
@@ -73,6 +75,7 @@ class Request:
             self._set(grid=(self.printed, self.printed), ranges=Ranges(steps), printed=None)
             self._set(drawn=Asked(normalize="unit", ignore=()))
         self._set(grid=grid_of((25, 25) if self.grid is None else self.grid))
+        self._set(tolerance=tolerance_of(self.tolerance))
         self._set(ranges=Ranges(USUAL, *self.ranges.spans))
 
     def _set(self, **values: object) -> None:
