@@ -65,7 +65,7 @@ CASES: dict[str, tuple[tuple[np.ndarray, ...], Function, float, float]] = {
     "0 everywhere": (PLANE, lambda x, y: 0 * x, 0.09, 1.0),
     "exponential": (PLANE, lambda x, y: np.exp(8 * x - 5 * y), 0.09, 0.01),
     "negative": (PLANE, lambda x, y: np.sin(3 * x) * np.cos(2 * y), 0.15, 0.01),
-    "kink": (PLANE, lambda x, y: 0.1 + np.abs(x - 0.3 * y), 0.4, 0.0),
+    "kink": (PLANE, lambda x, y: 0.1 + np.abs(x - 0.3 * y), 0.45, 0.0),
     "cross-entropy": (PLANE, lambda x, y: np.logaddexp(0, 4 * x - 3 * y) + 0.02, 0.3, 0.0),
     "not a number": (PLANE, lambda x, y: np.where(radius(x, y) > 0.8, np.nan, 1 + x * x), 0.6, 0.0),
     "infinite": (PLANE, lambda x, y: np.where(x > 0.31, np.inf, 1 + y * y), 0.4, 0.0),
@@ -73,7 +73,7 @@ CASES: dict[str, tuple[tuple[np.ndarray, ...], Function, float, float]] = {
     "bump": (PLANE, lambda x, y: 0.5 + x * x + np.exp(-((x - 0.33) ** 2 + (y + 0.4) ** 2) / 0.02), 0.4, 0.0),
     "line": (LINE, lambda x: 0.1 + x**2 + 0.05 * np.sin(9 * x), 0.1, 0.0),
     "line with a kink": (LINE, lambda x: 0.1 + np.abs(x - 0.123), 0.1, 0.0),
-    "line with a jump": (LINE, lambda x: np.where(x > 0.123, 1.0, 2.0), 0.1, 0.0),
+    "line with a jump": (LINE, lambda x: np.where(x > 0.123, 1.0, 2.0), 0.12, 0.0),
     "unlike axes": ((np.linspace(0, 1, 37), np.linspace(0, 1, 5)), lambda x, y: 1 + x * y, 0.4, 0.0),
 }
 

@@ -42,17 +42,20 @@ FAILING = 0.01
 """Part of the held-out points that may be off by more than the tolerance."""
 ACCEPTED = FAILING / 4
 """Part of them with which no more are drawn: a draw in which just so many are off says nothing of the next."""
+STRICT = 0.8
+"""Held-out points count as off for that above this part of the tolerance: their worst is not the worst of all."""
 DECAY = 0.25
 """What is left of details on the next lattice before any of its own are known (of a smooth function 1/16)."""
 LEAST_DECAY = 1 / 16
 MOST_LEFT = 0.5
 """Where this part of the details around were left, a point might be over the tolerance."""
-QUANTILE = 0.8
+QUANTILE = 0.9
 """Of the parts that were seen to be left."""
 NOTABLE = 0.1
 """Details above this part of the tolerance tell how details decay."""
-AIM = 0.8
-"""Points are evaluated where estimates, or details beside them, are above this part of the tolerance."""
+AIM = 0.6
+"""Points are evaluated where estimates of a loss, or details beside them, are above this part of the tolerance, those of
+other columns above the whole of it."""
 SAFER = 1.5
 """Estimates grow by this factor whenever held-out points fail."""
 PURPOSE = 11
@@ -312,7 +315,7 @@ class Picture:
     def _passed(self, number: int) -> bool:
         at, values = self._audits[number]
         errors = self._worst(self._errors(self._values[_of_all(at.T)], values, self._scales))
-        return bool((errors > 1).mean() <= ACCEPTED)
+        return bool((errors > STRICT).mean() <= ACCEPTED)
 
     # one pass from the coarsest lattice to the grid
 
@@ -333,10 +336,10 @@ class Picture:
             decay = self._decayed(decay, around, errors, known & level.new)
             estimates = np.maximum(np.minimum(decay * safety, 1.0)[_wide(around)] * around, inherited)
             estimates[:, mixed] = np.inf
-            wanted = level.new & ~known & (self._worst(estimates) > AIM)
+            wanted = level.new & ~known & self._over(estimates)
             if wanted.any():
                 return self._places(level, np.argwhere(wanted))
-            rings = self._rings(self._places(level, np.argwhere(self._worst(errors) > AIM)), number)
+            rings = self._rings(self._places(level, np.argwhere(self._over(errors))), number)
             if len(rings):
                 return rings
             found = _Found(np.where(known, values, predicted), np.where(known | ~level.new, 0.0, estimates), errors)
@@ -486,6 +489,12 @@ class Picture:
         counts = [scale.counts for scale in self._scales]
         worst: np.ndarray = errors[counts].max(0, initial=0.0)
         return worst
+
+    def _over(self, errors: np.ndarray) -> np.ndarray:
+        """Where some column has too large an error for its neighbourhood to be predicted."""
+        aims = np.array([(AIM if scale.relative else 1.0) if scale.counts else np.inf for scale in self._scales])
+        over: np.ndarray = (errors > aims[_wide(errors)]).any(0)
+        return over
 
     def _loss_errors(self, errors: np.ndarray) -> np.ndarray:
         """The largest of the losses, in parts of them; of all columns where none is a loss."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from lossscape.evaluate.subspace import Coordinates
     from lossscape.results.engine import PlannedEngine
 
-RESOLVED = 0.5
-"""Of 1/√N: the largest standard error of the share of N samples of which something is true."""
+RESOLVED = 1.0
+"""Of 1/√N: twice the largest standard error of the share of N samples of which something is true."""
 
 
 @dataclass(frozen=True)
