@@ -175,3 +175,19 @@ def test_pairs_and_minima_are_of_pictures_where_a_tolerance_is_given(own_run: Ru
     assert low.settings["tolerance"] == 0.05
     assert low.row("soft")["loss"] == pytest.approx(0, abs=1e-12)
     assert low.row("soft")["points_below"] == 0  # however far below 0 a spline may go
+
+
+@pytest.mark.slow
+def test_a_convexity_map_predicts_both_eigenvalues(own_run: Run) -> None:
+    convexity = ANALYSES["convexity"]
+    given = {"centre": str(own_run.path), "grid": (17, 17), "range": (-0.05, 0.05), "samples": 20, "products": 30}
+    found = convexity.read(convexity.run(**given, map_tolerance=0.3, quiet=True))
+    assert found.settings["map_tolerance"] == 0.3
+    assert 0 < found.predicted.sum() < 0.6 * 289
+    assert any("both eigenvalues are predicted, to 30 % of the largest" in line for line in found.lines())
+    assert found.values("largest").shape == (17, 17)
+    assert np.isfinite(found.table[["largest", "smallest"]].to_numpy()).all()
+    assert not found.predicted[found.rough.index].any()
+    certificate = json.loads((found.folder / "certificate.json").read_text())
+    assert certificate["held_out"]["over"] == 0
+    assert set(certificate["held_out"]["errors"]) == {"largest", "smallest"}

@@ -1,5 +1,6 @@
 """Rows that were predicted: the held-out errors, and whether the file's predictions are those that its rows lead to."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,10 @@ import numpy as np
 from lossscape.certificate.check import Certified, Check, Findings, Kind
 from lossscape.certificate.reference import Reference
 from lossscape.evaluate.predicted import FAILING, Picture
+from lossscape.evaluate.rows import Row
+from lossscape.evaluate.subspace import Coordinates
 from lossscape.results.pictured import PictureTable
+from lossscape.results.table import Table
 from lossscape.results.tables import PREDICTED
 
 AGAIN = "the file was changed, or was not written by the lossscape that there is now: run it again with --overwrite"
@@ -24,36 +28,41 @@ ROUNDING = 1e-6
 
 def check(result: Certified, reference: Reference) -> Findings:
     """Check a result of which rows were predicted; nothing of another."""
-    table = result.table
+    return of_table(result.table, list(result.work.columns), result.values)
+
+
+def of_table(table: Table, columns: Sequence[str], known: Mapping[Coordinates, Row]) -> Findings:
+    """The same of any table, from its evaluated rows."""
     if not isinstance(table, PictureTable):
         return [], {}
-    columns = list(result.work.columns)
     picture = table.picture(columns)
-    if missing := picture.more(result.values):
+    if missing := picture.more(known):
         name = "points that the evaluated rows ask for and that are not evaluated"
         return [Check(ROUNDS, name, float(len(missing)), 0.0, 0.0, False)], {"held_out": {"points": 0}}
-    checks, facts = held_out(picture, result)
-    values, errors = picture.whole(result.values)
+    checks, facts = held_out(picture, known)
+    values, errors = picture.whole(known)
     stored = dict(table.lines(columns, PREDICTED))
     places = tuple(np.array(list(map(picture.place, stored))).T)
-    again = values.reshape(len(columns), -1)[:, np.ravel_multi_index(places, picture.shape)] if stored else values
-    lost = picture.size - len(result.values) - len(stored)
+    again = values.reshape(len(values), -1)[:, np.ravel_multi_index(places, picture.shape)] if stored else values
+    lost = picture.size - len(known) - len(stored)
     worst = float(lost)
     if stored and not lost:
-        worst = float(picture.apart(again, np.array(list(stored.values()), dtype=float).T).max())
+        own = [list(columns).index(name) for name in picture.columns]
+        lying = np.array([[row[column] for column in own] for row in stored.values()], dtype=float).T
+        worst = float(picture.apart(again, lying).max())
     name = "predictions in the file, in parts of the tolerance" if not lost else "predicted rows that are missing"
     checks.append(Check(STORED, name, worst, 0.0, ROUNDING, worst <= ROUNDING))
     return checks, facts | {"estimated_error": {"median": _median(errors[errors > 0]), "largest": float(errors.max())}}
 
 
-def held_out(picture: Picture, result: Certified) -> Findings:
+def held_out(picture: Picture, known: Mapping[Coordinates, Row]) -> Findings:
     """How many of the held-out predictions are over the tolerance, with their errors."""
-    found = picture.held_out(result.values)
+    found = picture.held_out(known)
     worst = np.array([max(each.errors.values()) for each in found])
     over = int((worst > 1).sum())
     share = over / len(found) if found else 0.0
     facts: dict[str, Any] = {
-        "points": len(found), "over": over, "tolerance": picture.tolerance, "evaluated": len(result.values),
+        "points": len(found), "over": over, "tolerance": picture.tolerance, "evaluated": len(known),
         "of": picture.size, "scales": picture.facts(),
         "errors": {
             name: {"median": _median(errors), "largest": float(errors.max())}

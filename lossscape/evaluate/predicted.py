@@ -54,7 +54,7 @@ QUANTILE = 0.9
 NOTABLE = 0.1
 """Details above this part of the tolerance tell how details decay."""
 AIM = 0.6
-"""Points are evaluated where estimates of a loss, or details beside them, are above this part of the tolerance, those of
+"""Points are evaluated where estimates of a loss, or details beside them, are above this part of the tolerance; of
 other columns above the whole of it."""
 SAFER = 1.5
 """Estimates grow by this factor whenever held-out points fail."""

@@ -171,7 +171,9 @@ def check_begun(folder: Path, file: str, count: int) -> None:
     if not (folder / file).exists():
         live = folder / POINTS
         done = len(read_csv(live, live=True)) if live.exists() else 0
-        part = " evaluated" if "tolerance" in read_settings(folder) else ""
+        settings = read_settings(folder)
+        named = "map_tolerance" if settings.get("analysis") == "convexity" else "tolerance"
+        part = " evaluated" if named in settings else ""
         raise BadInput(f"not finished: {done:,}{part} of {count:,} points; run the command again to complete it")
 
 

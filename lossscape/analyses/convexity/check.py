@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lossscape.analyses.convexity.result import ENDS
-from lossscape.certificate import by_hand
+from lossscape.certificate import by_hand, predicted
 from lossscape.certificate.certify import fingerprint, write
 from lossscape.certificate.check import Check, Kind, compare
 from lossscape.evaluate.rows import Key
@@ -54,6 +54,8 @@ def certify(source: "Ends", table: Table, run: Run, *, quiet: bool) -> None:
                 name = f"{end} eigenvalue at ({', '.join(f'{each:g}' for each in key)})"
                 checks.append(compare(KIND, name, row[end], again[end], tolerance))
     lost = sum(not math.isfinite(row["largest"]) for row in stored.values())
-    facts = {"points": len(stored), "converged": len(converged), "not_finite_points": lost}
+    found, more = predicted.of_table(table, list(source.columns), stored)
+    checks += found
+    facts = more | {"points": len(stored), "converged": len(converged), "not_finite_points": lost}
     unchanged = fingerprint(source.objective.model) == before
     write(table.folder, checks, model_unchanged=unchanged, **facts, **by_hand.changed(table.folder, run.path))

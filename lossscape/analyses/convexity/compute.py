@@ -5,6 +5,7 @@ eigenvalues are added. Every point is begun from the same random vector, so that
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from lossscape.analyses.convexity.check import certify
 from lossscape.analyses.convexity.request import Request
 from lossscape.analyses.convexity.result import COLUMNS, CSV, ENDS
 from lossscape.analyses.landscape import compute as landscape
+from lossscape.analyses.tolerance import settled
 from lossscape.certificate.summary import is_done
 from lossscape.directions import choose
 from lossscape.directions.plane import AXES, stored
@@ -30,10 +32,13 @@ from lossscape.options import settings_of, words_of
 from lossscape.problem import problem_of
 from lossscape.results import read_surface
 from lossscape.results.folder import label, open_folder
+from lossscape.results.pictured import PictureTable, fill_picture
 from lossscape.results.table import Table, fill, once
 from lossscape.runs import point_of
 from lossscape.spectra import Hessian, eigenpairs
 
+OWN = ("tolerance", "map_tolerance", "products")
+"""Settings beside those of the plane."""
 FORESEEN = 40
 """Products that a point mostly takes."""
 
@@ -52,22 +57,44 @@ def compute(request: Request, execution: Execution) -> Path:
         measured=request.measured,
     )  # fmt: skip
     surface = read_surface(landscape.compute(plane, execution, landscape.Shared(problem)))
-    own = {key: value for key, value in settings_of(request).items() if key in ("tolerance", "products")}
-    settings |= {"surface": surface.folder.name, **own}
-    named = replace(request, measured=problem.named(centre))
-    words = [centre.checkpoint.label, *words_of(named, asked=direction.words(centre))]
-    folder = centre.run.results("convexity") / label(settings, words)
-    check_writable(folder)
+    settings |= {"surface": surface.folder.name}
     origin, buffers = problem.values(centre)
     subspace = Subspace(origin, stored(surface.folder, problem.device), buffers)
     (objective,) = problem.objectives().values()
     source = Ends(objective.part(slice(None)), subspace, request.tolerance, request.products)
+
+    def result(of: Request) -> tuple[dict[str, Any], Path]:
+        """The settings and the folder of a request."""
+        own = {key: value for key, value in settings_of(of).items() if key in OWN}
+        words = [centre.checkpoint.label, *words_of(replace(of, measured=problem.named(centre)), asked=named)]
+        return settings | own, centre.run.results("convexity") / label(settings | own, words)
+
+    named = direction.words(centre)
+    request = replace(
+        request,
+        map_tolerance=settled(
+            request.map_tolerance,
+            lambda each: result(replace(request, map_tolerance=each))[1].exists(),
+            lambda: len(surface.table) * source.timed() / (execution.workers or 1),
+            execution.quiet,
+            len(surface.table),
+        ),
+    )
+    settings, folder = result(request)
+    check_writable(folder)
     of_plane = ("grid", "x_range", "y_range", "auto_range", "directions")
     settings |= {key: surface.settings[key] for key in of_plane if key in surface.settings}
     with open_folder(folder, settings, overwrite=execution.overwrite):
-        points = coarse_to_fine(list(map(tuple, surface.table[list(AXES)].to_numpy().tolist())))
         table = Table(folder, CSV, AXES)
-        fill(table, source, once(points), total=len(points), execution=execution)
+        if isinstance(request.map_tolerance, float):
+            axes = [surface.x.tolist(), surface.y.tolist()]
+            table = PictureTable(
+                folder, CSV, AXES, axes=axes, tolerance=request.map_tolerance, always=[(0.0, 0.0)], predicts=ENDS
+            )
+            fill_picture(table, source, execution=execution)
+        else:
+            points = coarse_to_fine(list(map(tuple, surface.table[list(AXES)].to_numpy().tolist())))
+            fill(table, source, once(points), total=len(points), execution=execution)
         if not is_done(folder):
             certify(source, table, centre.run, quiet=execution.quiet)
     return folder
@@ -86,6 +113,12 @@ class Ends:
     def cost(self, key: Key) -> int:
         """Samples of the products that a row will take, as far as that can be foreseen."""
         return FORESEEN * len(self.objective)
+
+    def timed(self) -> float:
+        """Seconds that the row of the centre takes."""
+        begun = time.perf_counter()
+        self.row((0.0,) * len(self.subspace.directions))
+        return time.perf_counter() - begun
 
     def rows(self, keys: Sequence[Key], plan: Plan | None, done: Done | None = None) -> list[Row]:
         """The rows of some points."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from lossscape.analyses.drawing import Curves
 from lossscape.analyses.grids import Ranges, grid_of, grid_word
 from lossscape.analyses.landscape.request import RANGE
+from lossscape.analyses.tolerance import EXACT, option, tolerance_of
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, PointLike
@@ -14,6 +15,7 @@ from lossscape.options import Embedded, Option
 EXAMPLES = (
     "lossscape convexity runs/mnist_mlp --samples 500",
     "lossscape convexity runs/mnist_mlp --grid 25 --range -0.5 0.5 --samples 500 --workers 4",
+    "lossscape convexity runs/mnist_mlp --grid 51 --samples 500 --map-tolerance 0.02",
     "lossscape convexity runs/mnist_mlp --directions hessian-ends --samples 500 --precision fp64",
     "lossscape convexity runs/cifar10_resnet50 --grid 9 --samples 64",
 )
@@ -43,6 +45,13 @@ class Request:
         float,
         Option("Residual of a converged eigenvalue, relative to it.", least=1e-12, most=0.1, word="tolerance-{:g}"),
     ] = 1e-2
+    map_tolerance: Annotated[
+        float | str,
+        option(
+            "Compute both eigenvalues at as few points as tell the others to this part of the largest (0.01: 1 %) and "
+            "predict these; auto: 0.01 where all would take ten minutes."
+        ),
+    ] = EXACT
     products: Annotated[
         int, Option("With the Hessian at a point, at most.", "N", least=2, most=100_000, word="{}-products")
     ] = 150
@@ -63,6 +72,7 @@ class Request:
             if word not in words:
                 raise BadInput(one_of(flag, word, words))
         object.__setattr__(self, "grid", grid_of(self.grid))
+        object.__setattr__(self, "map_tolerance", tolerance_of(self.map_tolerance, "--map-tolerance"))
 
 
 Drawing = Curves

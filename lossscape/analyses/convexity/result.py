@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lossscape.errors import BadInput
-from lossscape.results import Result, Surface, check_begun, read_csv, read_settings, read_surface
+from lossscape.results import Result, Surface, check_begun, read_points, read_settings, read_surface
 from lossscape.text import number
 
 CSV = "convexity.csv"
@@ -34,13 +34,14 @@ class Convexity(Result):
         """The rows of which an eigenvalue has not converged, though there is one."""
         table = self.table
         known = np.isfinite(table["largest"]) & np.isfinite(table["smallest"])
-        return table[known & ((table["largest_converged"] != 1) | (table["smallest_converged"] != 1))]
+        return table[known & ~self.predicted & ((table["largest_converged"] != 1) | (table["smallest_converged"] != 1))]
 
     @property
     def convex(self) -> pd.DataFrame:
         """The rows at which no eigenvalue is negative, as far as the smallest is known."""
         table = self.table
-        return table[(table["smallest_converged"] == 1) & (table["smallest"] > table["smallest_residual"])]
+        known = (table["smallest_converged"] == 1) | self.predicted
+        return table[known & (table["smallest"] > table["smallest_residual"].fillna(0.0))]
 
     def values(self, what: str) -> np.ndarray:
         """largest, smallest or ratio over the plane, as Surface.values has it."""
@@ -64,6 +65,9 @@ class Convexity(Result):
         """Sentences about points that have not converged, have no eigenvalue, or at which the loss is convex."""
         of = f"of {len(self.table):,} points"
         words = []
+        if predicted := int(self.predicted.sum()):
+            part = f"{100 * self.settings['map_tolerance']:g} % of the largest eigenvalue"
+            words.append(f"At {predicted:,} {of} both eigenvalues are predicted, to {part}.")
         if rough := len(self.rough):
             words.append(
                 f"At {rough:,} {of} an eigenvalue has not converged: it is within its residual of one, and --products "
@@ -80,7 +84,7 @@ def read(folder: Path) -> Convexity:
     """What `lossscape convexity` wrote. Raises BadInput where it or the landscape is missing, torn, or of others."""
     settings = read_settings(folder)
     check_begun(folder, CSV, math.prod(int(points) for points in settings["grid"]))
-    table = read_csv(folder / CSV)
+    table = read_points(folder / CSV)
     surface = read_surface(folder.parents[1] / "landscape" / str(settings["surface"]))
     if not {"x", "y", *COLUMNS} <= set(table) or not table[["x", "y"]].equals(surface.table[["x", "y"]]):
         raise BadInput(f"{folder / CSV}: has other points than {surface.folder.name}; run the command again")
