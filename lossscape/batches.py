@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.errors import BadInput
+from lossscape.held import Held
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +53,12 @@ class Batch:
         return self.to("cpu")
 
 
-Inputs = Tensor | Batch
+Inputs = Tensor | Batch | Held
 
 
 def batch_of(inputs: Any) -> Inputs:
     """Inputs as a tensor or a Batch. Raises BadInput where they are neither, or their lengths or devices differ."""
-    if isinstance(inputs, Tensor | Batch):
+    if isinstance(inputs, Tensor | Batch | Held):
         if isinstance(inputs, Tensor) and not inputs.ndim:
             raise BadInput("inputs are a single number: give a tensor [N, ...], with a row for each sample")
         return inputs
@@ -78,21 +79,26 @@ def batch_of(inputs: Any) -> Inputs:
     return Batch({str(name): value for name, value in inputs.items()})
 
 
-def tensors_of(inputs: Inputs) -> dict[str, Tensor]:
+def tensors_of(inputs: Inputs) -> "Mapping[str, Tensor | Held]":
     """The tensors of a batch by name; of a tensor, itself under the name inputs."""
     return inputs.tensors if isinstance(inputs, Batch) else {"inputs": inputs}
 
 
+def part(inputs: Inputs, indices: "slice | Tensor") -> Inputs:
+    """Some of the samples, held as all are."""
+    return inputs.part(indices) if isinstance(inputs, Held) else inputs[indices]
+
+
 def has_floats(inputs: Inputs) -> bool:
     """Whether inputs are numbers, and not the numbers of tokens."""
-    return isinstance(inputs, Tensor) and inputs.is_floating_point()
+    return isinstance(inputs, Tensor | Held) and inputs.is_floating_point()
 
 
 def changed(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
     """Inputs each of whose tensors is changed alike."""
     if isinstance(inputs, Batch):
         return Batch({name: change(value) for name, value in inputs.tensors.items()})
-    return change(inputs)
+    return change(inputs[:] if isinstance(inputs, Held) else inputs)
 
 
 def cast(inputs: Inputs, dtype: torch.dtype) -> Inputs:
@@ -102,9 +108,12 @@ def cast(inputs: Inputs, dtype: torch.dtype) -> Inputs:
 
 def arguments(inputs: Inputs) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
     """The arguments and keyword arguments that a net is called with."""
-    return ((), inputs.tensors) if isinstance(inputs, Batch) else ((inputs,), {})
+    if isinstance(inputs, Batch):
+        return (), inputs.tensors
+    return (inputs[:] if isinstance(inputs, Held) else inputs,), {}
 
 
 def called(module: nn.Module, inputs: Inputs) -> Any:
     """What a module gives for inputs."""
-    return module(**inputs.tensors) if isinstance(inputs, Batch) else module(inputs)
+    positional, named = arguments(inputs)
+    return module(*positional, **named)

@@ -218,4 +218,4 @@ def _written(model: nn.Module, inputs: Inputs, *, channels_last: bool) -> bool |
 
 
 def _versions(inputs: Inputs) -> list[int]:
-    return [value._version for value in tensors_of(inputs).values()]
+    return [value._version for value in tensors_of(inputs).values() if isinstance(value, Tensor)]

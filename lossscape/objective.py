@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape.batches import Inputs, cast, has_floats, tensors_of
+from lossscape.batches import part as some
 from lossscape.dropout import Dropout, Masks
 from lossscape.errors import BadInput
 from lossscape.estimates import Sample, stratified
@@ -304,7 +305,7 @@ class Objective:
     def part(self, indices: Tensor | slice) -> "Objective":
         """The same objective on some of its samples, ascending, as a set of its own."""
         part = copy.copy(self)
-        part.inputs, part.targets, part.sample = self.inputs[indices], self.targets[indices], None
+        part.inputs, part.targets, part.sample = some(self.inputs, indices), self.targets[indices], None
         if self.dropout is not None:
             rows = self.dropout.rows
             indices = indices if isinstance(indices, slice) else indices.to(rows.device)

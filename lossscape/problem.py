@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape import devices, losses, metrics, trust
-from lossscape.batches import Inputs
+from lossscape.batches import Inputs, part
 from lossscape.data import Data
 from lossscape.dropout import Dropout
 from lossscape.errors import BadInput, one_of
@@ -113,7 +113,7 @@ class Problem:
             if measured.samples is not None:
                 sample = stratified_sample(labels, measured.samples)  # by the data's classes, whatever the targets
                 chosen = sample.indices.to(inputs.device)
-                inputs, targets, rows = inputs[chosen], targets[chosen], sample.indices.cpu()
+                inputs, targets, rows = part(inputs, chosen), targets[chosen], sample.indices.cpu()
             if name == "train" and self.relabelled is not None:
                 targets = self.relabelled(inputs)
                 distributions = self.targets == "soft" and not self.relabelled.numbers

@@ -122,7 +122,7 @@ def _content(
     content: dict[str, Any] = {}
     for split, given in (("train", train), ("test", test)):
         inputs, targets = samples_of(*given) if isinstance(given, tuple | list) else samples_of(given)
-        kept = {name: _kept(each) for name, each in tensors_of(inputs).items()}
+        kept = {name: _kept(each[:]) for name, each in tensors_of(inputs).items()}
         content[f"{split}_inputs"] = kept if isinstance(inputs, Batch) else kept["inputs"]
         content[f"{split}_targets"] = _kept(targets)
         if split == "train" and not targets.is_floating_point():

@@ -187,7 +187,7 @@ class Run(RunFiles):
     def settings(self) -> dict[str, Any]:
         """What the settings of a result say of the run's data, net and loss."""
         sections = self.sections()
-        dataset = {key: value for key, value in sections["dataset"].items() if key != "root"}
+        dataset = {key: value for key, value in sections["dataset"].items() if key not in ("root", "mmap")}
         return {"dataset": dataset, "model": sections["model"]["name"], "loss": sections["loss"]["name"]}
 
     def checkpoints(self) -> list[Checkpoint]:

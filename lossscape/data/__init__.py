@@ -47,5 +47,5 @@ def load(spec: DataOptions, device: torch.device | str = "cpu") -> Data:
 
     Raises BadInput where files are missing or corrupt, or a user's function returns something else.
     """
-    read = FAMILY.bound(spec, root=data_root(spec.root), seed=spec.seed)
+    read = FAMILY.bound(spec, root=data_root(spec.root), seed=spec.seed, mmap=spec.mmap)
     return prepare(read, spec, torch.device(device))

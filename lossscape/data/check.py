@@ -10,6 +10,7 @@ from lossscape.batches import Batch, Inputs, batch_of, tensors_of
 from lossscape.data.split import RawData, Split
 from lossscape.devices import memory
 from lossscape.errors import BadInput
+from lossscape.held import Held
 from lossscape.tokens import IGNORED
 
 TENSORS = ("train_inputs", "train_targets", "test_inputs", "test_targets")
@@ -28,7 +29,7 @@ def checked(returned: Any, name: str) -> RawData:
     else:
         raise BadInput(f"dataset {name}: it must return {FORM}, not {_kind(returned)}")
     for part, label in zip(parts, TENSORS, strict=True):
-        named = label.endswith("inputs") and isinstance(part, Mapping | Batch)
+        named = label.endswith("inputs") and isinstance(part, Mapping | Batch | Held)
         if not isinstance(part, Tensor) and not named:
             raise BadInput(f"dataset {name}: {label} is {_kind(part)}, not a torch.Tensor")
     train_inputs, test_inputs = (_inputs(parts[i], f"dataset {name}: {TENSORS[i]}") for i in (0, 2))
@@ -57,6 +58,8 @@ def _inputs(given: Any, what: str) -> Inputs:
         inputs = batch_of(given)
     except BadInput as error:
         raise BadInput(f"{what}: {error}") from None
+    if isinstance(inputs, Held):  # made by this program, or looked at when they are first read through
+        return inputs
     if isinstance(inputs, Batch):
         return Batch({name: _floats_or_tokens(each, f"{what}[{name!r}]") for name, each in inputs.tensors.items()})
     return _floats_or_tokens(inputs, what)

@@ -1,5 +1,6 @@
 """Many picture files into one array, on all cores."""
 
+import math
 import mmap
 import multiprocessing
 import os
@@ -29,19 +30,24 @@ PROCESSES_FROM = 2000
 """Files from which processes pay: a small one costs more Python than decoding, which holds threads up."""
 
 
-def decode(paths: list[str], what: str, *, processes_from: int = PROCESSES_FROM, block: int = BLOCK) -> Pixels:
+def decode(
+    paths: list[str], what: str, *, room: Callable[[tuple[int, ...]], Pixels] | None = None,
+    processes_from: int = PROCESSES_FROM, block: int = BLOCK,
+) -> Pixels:  # fmt: skip
     """Pictures [N, C, H, W] in the order of `paths`: grey (C = 1) where all of them are, else RGB (C = 3).
 
     Transparency is dropped, palettes are resolved, the first frame is taken, rotation tags are not followed.
-    what: the name that errors begin with; processes_from: files from which they are decoded in processes, else in
-    threads; block: files that each of these is given at once. Raises BadInput that names the file which cannot be
-    decoded, has more than 8 bits per channel, or has another size than the first.
+    what: the name that errors begin with; room: gives an array of a shape, say in a file, that forked processes write
+    to, and at whose begin pictures come to lie that are all grey; by default one in memory; processes_from: files from
+    which they are decoded in processes, else in threads; block: files that each of these is given at once. Raises
+    BadInput that names the file which cannot be decoded, has more than 8 bits per channel, or has another size than the
+    first.
     """
     height, width = _decode_one(paths[0], what)[0].shape[:2]
-    size = len(paths) * 3 * height * width
-    check_memory(size, f"{what}: {len(paths)} pictures of {width}×{height} pixels")
-    # shared with forked processes, and not held to the size of /dev/shm
-    pictures = np.frombuffer(mmap.mmap(-1, size), np.uint8).reshape(len(paths), 3, height, width)
+    shape = len(paths), 3, height, width
+    if room is None:
+        check_memory(math.prod(shape), f"{what}: {len(paths)} pictures of {width}×{height} pixels")
+    pictures = (room or _in_memory)(shape)
     blocks = [range(start, min(start + block, len(paths))) for start in range(0, len(paths), block)]
     grey = True
     progress = Progress("decoding pictures", len(paths), "pictures", quiet=not sys.stderr.isatty())
@@ -49,7 +55,23 @@ def decode(paths: list[str], what: str, *, processes_from: int = PROCESSES_FROM,
         for indices, all_grey in zip(blocks, run(blocks), strict=True):
             grey = grey and all_grey
             progress.advance(len(indices))
-    return np.ascontiguousarray(pictures[:, :1]) if grey else pictures
+    if not grey:
+        return pictures
+    return np.ascontiguousarray(pictures[:, :1]) if room is None else _first_channels(pictures)
+
+
+def _in_memory(shape: tuple[int, ...]) -> Pixels:
+    """Shared with forked processes, and not held to the size of /dev/shm."""
+    return np.frombuffer(mmap.mmap(-1, math.prod(shape)), np.uint8).reshape(shape)
+
+
+def _first_channels(pictures: Pixels) -> Pixels:
+    """The first channel of each picture, moved to the begin of the same memory."""
+    count, _, height, width = pictures.shape
+    flat, size = pictures.reshape(-1), height * width
+    for index, picture in enumerate(pictures):
+        flat[index * size : (index + 1) * size] = picture[0].ravel()
+    return flat[: count * size].reshape(count, 1, height, width)
 
 
 def _decode_block(paths: list[str], pictures: Pixels, what: str, block: range) -> bool:

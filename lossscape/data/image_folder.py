@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import pickle
 import re
@@ -10,13 +11,16 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from lossscape.data.decode import decode
 from lossscape.data.folders import DataFolder
+from lossscape.data.mapped import beginning, is_whole, settle
 from lossscape.data.split import RawData, Split
 from lossscape.errors import BadInput
-from lossscape.files import cache_folder, sweep
+from lossscape.files import cache_folder, sweep, write_text
+from lossscape.held import Held, Mapped
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 WHAT = "dataset image_folder"
@@ -32,7 +36,7 @@ class Listing(NamedTuple):
     stamps: list[str]
 
 
-def image_folder(root: Path, *, note: str = "") -> RawData:
+def image_folder(root: Path, mmap: bool = False, *, note: str = "") -> RawData:
     """Pictures of equal size in root/train/CLASS/ and root/test/CLASS/, in torchvision's ImageFolder order.
 
     note: said wherever a figure comes from this data, e.g. "JPEG copy".
@@ -45,20 +49,19 @@ def image_folder(root: Path, *, note: str = "") -> RawData:
     if train.classes != test.classes:
         differing = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
         raise BadInput(f"{WHAT}: {root}/train and /test must have the same classes; only in one: {differing}")
-    stamps, cached = train.stamps + test.stamps, _cache_file(root)
+    stamps, cached, size = train.stamps + test.stamps, _cache_file(root), len(train.paths)
+    targets = torch.tensor(train.targets), torch.tensor(test.targets)
+    if mmap:
+        whole = _in_a_file(cached.with_suffix(".bin"), train.paths + test.paths, stamps)
+        parts = whole.part(slice(size)), whole.part(slice(size, None))
+        return RawData(Split(parts[0], targets[0]), Split(parts[1], targets[1]), train.classes, note)
     before, pictures = _read(cached)
     if before != stamps:
         if before:
             _say(f"the pictures in {root} have changed since they were decoded: {changes(before, stamps)}")
         pictures = torch.from_numpy(decode(train.paths + test.paths, WHAT))
         _write(cached, {"listing": "\0".join(stamps), "pictures": pictures})
-    size = len(train.paths)
-    return RawData(
-        train=Split(pictures[:size], torch.tensor(train.targets)),
-        test=Split(pictures[size:], torch.tensor(test.targets)),
-        classes=train.classes,
-        note=note,
-    )
+    return RawData(Split(pictures[:size], targets[0]), Split(pictures[size:], targets[1]), train.classes, note)
 
 
 def folder_of_pictures(root: Path) -> DataFolder:
@@ -128,6 +131,42 @@ def changes(before: list[str], now: list[str]) -> str:
     }
     found = [(f"{len(names):,} {kind}", names) for kind, names in kinds.items() if names]
     return ", ".join(f"{words} ({names[0]!r}{', …' if len(names) > 1 else ''})" for words, names in found)
+
+
+def _in_a_file(path: Path, paths: list[str], stamps: list[str]) -> Held:
+    """The decoded pictures of all files in a file of the cache folder, which is decoded to where it is not there.
+
+    What is written to it is not kept in memory. Raises BadInput where the disk has no room.
+    """
+    said = path.with_suffix(".json")
+    listing = _sha256("\0".join(stamps))
+    try:
+        facts = json.loads(said.read_text())
+        kept = Mapped(path, torch.uint8, tuple(map(int, facts["shape"])))
+        if facts["listing"] == listing and is_whole(kept):
+            return Held(kept.open(), file=kept)
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    said.unlink(missing_ok=True)
+    if path.parent.exists():
+        sweep(path.parent)
+    beside: list[Mapped] = []
+
+    def room(shape: tuple[int, ...]) -> np.ndarray:
+        beside.append(beginning(Mapped(path, torch.uint8, shape)))
+        return beside[0].open_to_write().numpy()
+
+    try:
+        shape = decode(paths, WHAT, room=room).shape
+        kept = Mapped(path, torch.uint8, shape)
+        os.truncate(beside[0].path, kept.bytes)
+        settle(beside[0], kept)
+    finally:
+        for each in beside:
+            with contextlib.suppress(OSError):
+                each.path.unlink(missing_ok=True)
+    write_text(said, json.dumps({"listing": listing, "shape": list(shape)}))
+    return Held(kept.open(), file=kept)
 
 
 def _read(path: Path) -> tuple[list[str], torch.Tensor]:

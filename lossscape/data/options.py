@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lossscape.families import Component, Count, Probability, Section
+from lossscape.families import SPARSE, Component, Count, Probability, Section
 
 
 class Augment(Section):
@@ -29,5 +29,8 @@ class DataOptions(Component):
     label_noise: Probability = 0.0
     """Fraction of training labels drawn anew, uniformly over all classes; 1.0: random labels."""
     augment: Literal["none"] | Augment = "none"
+    mmap: Annotated[bool, SPARSE] = False
+    """Inputs stay as they were read, in a file of the cache folder where the data set can be larger than the memory
+    (image_folder, tensors, synthetic), and are normalised when they are used."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the subset and the label noise; apart from the training seed, so that runs share their data."""

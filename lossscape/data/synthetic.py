@@ -1,22 +1,30 @@
 """Random data of any shape, for trials where no real data is needed."""
 
 import math
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from lossscape.data.check import check_memory
+from lossscape.data.mapped import in_files
 from lossscape.data.split import RawData, Split
 from lossscape.families import Count, NonNegative, Size
 
 HIDDEN = 32
+TOGETHER = 256
+"""Samples drawn at a time, the last of them with those that are left: torch draws normal numbers in blocks of 16, and
+so they are the same as those of one draw."""
 
 
 def synthetic(
     root: Path,
     seed: int = 0,
+    mmap: bool = False,
     *,
     shape: Annotated[list[Size], Field(min_length=1, max_length=8)],
     classes: Size = 10,
@@ -31,17 +39,33 @@ def synthetic(
     `root` is not looked at; `seed` is that of the config's dataset section.
     """
     numbers = 2 * (train + test + classes) * math.prod(shape)  # as they are made, and as the net sees them
-    check_memory(4 * numbers, "dataset synthetic: this shape and these sizes")
+    if not mmap:
+        check_memory(4 * numbers, "dataset synthetic: this shape and these sizes")
     generator = torch.Generator().manual_seed(seed % 2**63)
     means = torch.randn(classes, *shape, generator=generator)
     norms = means.flatten(1).norm(dim=1).clamp_min(torch.finfo(means.dtype).tiny)
     means *= (separation / norms).reshape(-1, *[1] * len(shape))
 
-    def split(size: int) -> Split:
+    def split(size: int, inputs: Tensor | None = None) -> Split:
         targets = (torch.arange(size) % classes)[torch.randperm(size, generator=generator)]
-        return Split(torch.randn(size, *shape, generator=generator).add_(means[targets]), targets)
+        inputs = torch.empty(size, *shape) if inputs is None else inputs
+        for span in _spans(size):
+            inputs[span] = torch.randn(len(targets[span]), *shape, generator=generator).add_(means[targets[span]])
+        return Split(inputs, targets)
 
-    return RawData(split(train), split(test), [str(label) for label in range(classes)])
+    names = [str(label) for label in range(classes)]
+    if not mmap:
+        return RawData(split(train), split(test), names)
+    key = f"synthetic {seed} {shape} {classes} {train} {test} {separation!r}"
+    sizes = [(train, *shape), (test, *shape)]
+    kept = in_files("synthetic", key, sizes, lambda files: [split(len(each), each).targets for each in files])
+    return RawData(Split(*kept[0]), Split(*kept[1]), names)
+
+
+def _spans(size: int) -> Iterator[slice]:
+    """Samples that are drawn together: TOGETHER, and the last ones with what is left."""
+    starts = list(range(0, max(size - TOGETHER, 0) + 1, TOGETHER))
+    return (slice(start, end) for start, end in pairwise([*starts, size]))
 
 
 def synthetic_regression(

@@ -10,13 +10,13 @@ from lossscape.errors import BadInput
 from lossscape.families import File
 
 
-def tensors(*, file: File) -> RawData:
+def tensors(mmap: bool = False, *, file: File) -> RawData:
     """A mapping of train_inputs, train_targets, test_inputs and test_targets, with `classes` (a number) beside them.
 
     file: of torch.save or of safetensors, looked for from the config's folder first; no code in it is run. Without
     `classes` there are as many as the targets have; targets that are floats are numbers and have none.
     """
-    content = weights.read(Path(file))
+    content = weights.read(Path(file), mapped=mmap)
     missing = [key for key in TENSORS if not isinstance(content, dict) or key not in content]
     if missing:
         raise BadInput(f"dataset tensors: {file} lacks {', '.join(missing)}")

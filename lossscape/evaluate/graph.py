@@ -21,7 +21,6 @@ from torch.fx import Graph, GraphModule, Node, Tracer
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lossscape.batches import Batch
 from lossscape.objective import Objective
 from lossscape.vectors import Params
 
@@ -200,7 +199,7 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     """
     kept = traced(objective.model)
     inputs = objective.laid_out(objective.inputs[:2])
-    if kept is None or isinstance(inputs, Batch) or (after_first_layer and first_of(objective) is None):
+    if kept is None or not isinstance(inputs, Tensor) or (after_first_layer and first_of(objective) is None):
         return None
     module = copied_graph(kept)  # rewriting replaces layers, never values
     if after_first_layer:

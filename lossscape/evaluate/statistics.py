@@ -1,6 +1,7 @@
 """BatchNorm statistics at a point that training never visited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -72,12 +73,13 @@ class RecomputedStatistics:
         return RecomputedStatistics(self.model, self.inputs.to(device), self.dtype)
 
 
-def _batches(inputs: Inputs) -> list[Inputs]:
+def _batches(inputs: Inputs) -> Iterator[Inputs]:
     """Batches of 1,000 in file order; a single sample has no variance, so it is never alone at the end."""
-    if len(inputs) > BATCH and len(inputs) % BATCH == 1:
-        whole = len(inputs) - BATCH - 1
-        return [*inputs[:whole].split(BATCH), inputs[whole:]] if whole else [inputs]
-    return list(inputs.split(BATCH))
+    ends = list(range(BATCH, len(inputs), BATCH))
+    if ends and len(inputs) % BATCH == 1:
+        ends.pop()
+    for start, end in pairwise([0, *ends, len(inputs)]):
+        yield inputs[start:end]
 
 
 def _in(value: Tensor, dtype: torch.dtype) -> Tensor:

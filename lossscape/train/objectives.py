@@ -3,6 +3,7 @@
 from torch import nn
 
 from lossscape import losses, metrics
+from lossscape.batches import part
 from lossscape.config import RunConfig
 from lossscape.data import Data
 from lossscape.losses import Loss
@@ -23,7 +24,7 @@ def objectives_of(
         split: Objective(
             model,
             losses.over(against, losses.positions(against, targets)),
-            inputs[share],
+            part(inputs, share),
             targets[share],
             metrics=chosen,
             output=None if lesson.held_out else config.output,

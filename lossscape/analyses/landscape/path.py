@@ -141,7 +141,7 @@ def _unlike(run: Run, other: Run) -> list[str]:
         f"{section}.{key}"
         for section in ("dataset", "loss")
         for key in {**ours[section], **theirs[section]}
-        if key not in ("root", "augment") and ours[section].get(key) != theirs[section].get(key)
+        if key not in ("root", "mmap", "augment") and ours[section].get(key) != theirs[section].get(key)
     ]
 
 

@@ -1,0 +1,147 @@
+"""Inputs held as they were read, bytes of pictures or a file on the disk, and made into what a net sees when asked for.
+
+float32 inputs take four bytes where a picture has one, and all of them at once what a machine may not have. Every
+number goes through the same operations as one that is held as float32, so the bits are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CPU = torch.device("cpu")
+LARGE = 2**31
+"""Bytes of float32 inputs from which uint8 pictures are held as uint8."""
+ROWS = 256
+"""Samples that are looked at together where all are read once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Inputs [N, ...] that behave like the float32 tensor that a net sees where samples are counted and chosen.
+
+    What is chosen by an index is a tensor; `part` gives others that are held alike.
+    """
+
+    values: Tensor
+    """As they were read, uint8 or float32, on the CPU."""
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    """By channel, of what is normalised; None: not at all."""
+    rows: Tensor | None = None
+    """int64 [N]: which samples of the values these are, in their order; None: all."""
+    device: torch.device = CPU
+    """Where the tensors that are asked for lie."""
+    file: Mapped | None = None
+    """The file that the values are mapped from: another process maps it too, in place of being sent the values."""
+
+    dtype = torch.float32
+
+    def __len__(self) -> int:
+        return len(self.values if self.rows is None else self.rows)
+
+    def __getitem__(self, indices: Any) -> Tensor:
+        """Samples as the net sees them: a slice, a list or tensor of indices, or a number for one sample alone."""
+        if isinstance(indices, int):
+            return self[[indices]][0]
+        return seen(self.raw(indices), self.mean, self.std, self.device)
+
+    def raw(self, indices: Any) -> Tensor:
+        """Samples as they were read."""
+        chosen = indices.cpu() if isinstance(indices, Tensor) else indices
+        return self.values[chosen if self.rows is None else self.rows[chosen]]
+
+    def part(self, indices: slice | Tensor) -> Held:
+        """Some of the samples, held alike."""
+        every = torch.arange(len(self.values)) if self.rows is None else self.rows
+        return replace(self, rows=every[indices.cpu() if isinstance(indices, Tensor) else indices])
+
+    @property
+    def shape(self) -> torch.Size:
+        """[N, ...]"""
+        return torch.Size((len(self), *self.values.shape[1:]))
+
+    @property
+    def ndim(self) -> int:
+        """Of all samples."""
+        return self.values.ndim
+
+    def is_floating_point(self) -> bool:
+        """Of what the net sees."""
+        return True
+
+    def index_select(self, axis: int, indices: Tensor) -> Tensor:
+        """Some of the samples as the net sees them."""
+        return self[indices]
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """Batches of `size` samples, each made when it is asked for; the last may have fewer."""
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+    def to(self, device: Any) -> Held:
+        """The same for a net on another device; the values stay where they are."""
+        return replace(self, device=torch.device(device))
+
+    def cpu(self) -> Held:
+        """On the CPU."""
+        return self.to("cpu")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | ({} if self.file is None else {"values": None})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.file is not None:
+            self.__dict__["values"] = self.file.open()
+
+
+def raw_parts(inputs: Tensor | Held, size: int = ROWS) -> Iterator[Tensor]:
+    """Inputs as they were read, so many samples at a time."""
+    for start in range(0, len(inputs), size):
+        span = slice(start, start + size)
+        yield inputs.raw(span) if isinstance(inputs, Held) else inputs[span]
+
+
+def seen(
+    values: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None, device: torch.device | str
+) -> Tensor:
+    """A float32 copy on the device: pictures divided by 255, then (x − mean) / std per channel."""
+    copy = values.to(device).to(dtype=torch.float32, copy=True)
+    if values.dtype == torch.uint8:
+        copy.div_(255)
+    if mean is not None and std is not None:
+        per_channel = [1, len(mean)] + [1] * (values.dim() - 2)
+        copy.sub_(torch.tensor(mean, device=device).reshape(per_channel))
+        copy.div_(torch.tensor(std, device=device).reshape(per_channel))
+    return copy
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A tensor in a file: where it begins, and its form."""
+
+    path: Path
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    offset: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Of the tensor."""
+        return self.dtype.itemsize * torch.Size(self.shape).numel()
+
+    def open_to_write(self) -> Tensor:
+        """The tensor, in a file that is made for it: what is written to one comes to the other."""
+        Path(self.path).touch()
+        whole = torch.from_file(str(self.path), shared=True, size=self.bytes, dtype=torch.uint8)
+        return whole.view(self.dtype).view(self.shape)
+
+    def open(self) -> Tensor:
+        """The tensor, of which the system keeps in memory what is used; the file stays as it is."""
+        whole = torch.from_file(str(self.path), shared=False, size=self.offset + self.bytes, dtype=torch.uint8)
+        return whole[self.offset :].view(self.dtype).view(self.shape)
