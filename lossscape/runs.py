@@ -6,7 +6,6 @@
 
 import re
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,10 +19,9 @@ from torch import Tensor, nn
 from lossscape import data, losses, manifest, models, weights, yamlfile
 from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput
-from lossscape.files import is_held, whole_lines
+from lossscape.listing import list_runs
 from lossscape.metrics import Metric
-from lossscape.runfiles import CODE, SWEEP, RunFiles, cells_of
-from lossscape.text import code_name
+from lossscape.runfiles import CODE, RunFiles
 from lossscape.vectors import Params
 
 _CHECKPOINT = re.compile(r"(epoch|step)-([0-9]+)\.pt")
@@ -284,28 +282,6 @@ def split_state(model: nn.Module) -> tuple[Params, Params]:
     return parameters, {name: value.detach().clone() for name, value in model.named_buffers()}
 
 
-def list_runs(folder: Path) -> list[Run]:
-    """The runs in a folder, by name."""
-    return [Run(path.parent) for path in sorted(folder.glob("*/config.yaml"))]
-
-
-def list_sweeps(folder: Path) -> list[str]:
-    """A line for each sweep in a folder: how many runs it has, and how they stand."""
-    lines = []
-    for home in sorted(path.parent for path in folder.glob(f"*/{SWEEP}")):
-        try:
-            names = list(cells_of(home))
-        except BadInput:
-            lines.append(f"sweep {home.name}: {SWEEP} cannot be read")
-            continue
-        states = Counter(
-            standing(run) if run.config_file.exists() else "to train" for run in (Run(home / n) for n in names)
-        )
-        words = ", ".join([f"{len(names)} runs", *(f"{count} {word}" for word, count in states.items())])
-        lines.append(f"sweep {home.name}: {words} (lossscape runs --runs {shlex.quote(str(home))})")
-    return lines
-
-
 def _known_runs(path: Path) -> str:
     """The run that is nearest to what was named, in its folder or in runs, and those that lie beside it."""
     folder = next((each for each in (path.parent, Path("runs")) if list_runs(each)), None)
@@ -316,47 +292,3 @@ def _known_runs(path: Path) -> str:
     hint = [f" (did you mean {folder / name}?)" for name in names if name.lower() in near][:1]
     more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
     return f"{''.join(hint)}; runs in {folder}: {', '.join(names[:SHOWN])}{more}"
-
-
-def standing(run: Run) -> str:
-    """finished, adopted, running, interrupted, failed, or stopped for one that says running but nobody works on."""
-    word = str(run.state().get("state", "unknown"))
-    return "stopped" if word == "running" and not is_held(run.path) else word
-
-
-def summary(run: Run) -> tuple[str, ...]:
-    """Name, data, model, optimizer, epochs done, final losses and accuracies, and state, as text.
-
-    Read as plain data: listing runs loads no code that they name.
-    """
-    file = run.config_file
-    try:
-        config = yamlfile.read(file).data
-        names = [_name(config.get(key)) for key in ("dataset", "model", "optimizer")]
-        epochs = (config.get("training") or {}).get("epochs")
-        file = run.metrics_file
-        rows = last_metrics(run)
-        shown = {"train_loss": ".4f", "train_accuracy": ".1%", "test_loss": ".4f", "test_accuracy": ".1%"}
-        numbers = [f"{float(rows[key]):{form}}" if rows.get(key) else "-" for key, form in shown.items()]
-        file = run.state_file
-        word = standing(run)
-    except (BadInput, KeyError, TypeError, AttributeError, ValueError):
-        return (run.name, *["?"] * 8, f"{file.name} cannot be read")
-    done = rows.get("epoch", "0") + ("" if epochs is None else f"/{epochs}")
-    return (run.name, *names, done, *numbers, word)
-
-
-def _name(section: dict[str, Any] | None) -> str:
-    return "unknown" if section is None else code_name(str(section["name"]))
-
-
-def last_metrics(run: Run) -> dict[str, str]:
-    """The last whole row of metrics.csv, with what was last evaluated where that was not; empty where there is none."""
-    head, *lines = whole_lines(run.metrics_file) or [""]
-    names, found = head.strip().split(","), dict[str, str]()
-    for line in reversed(lines):
-        row = dict(zip(names, line.strip().split(","), strict=True))
-        found = row | {name: value for name, value in found.items() if value}
-        if all(value for name, value in found.items() if name.startswith(("train_", "test_"))):
-            break
-    return found

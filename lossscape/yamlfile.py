@@ -33,8 +33,8 @@ _FORMS = {
 """By tag: the kind of node that has it, and what its text looks like. Other tags are not used."""
 
 
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as the base class declares it)
+class _Strict(yaml.constructor.SafeConstructor):
+    """Refuses keys that are given twice and tags that are not used."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -70,6 +70,16 @@ def _refusal(what: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
     return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
 
 
+class _Loader(_Strict, yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as the base class declares it)
+
+
+class _Quick(_Strict, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same in C, where PyYAML has it: ten times as fast, with other words and places for what is malformed."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as the base class declares it)
+
+
 class _Dumper(yaml.SafeDumper):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (as the base class declares it)
 
@@ -78,7 +88,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 for _tag, (_pattern, _first) in _SCALARS.items():
-    for _class in (_Loader, _Dumper):
+    for _class in (_Loader, _Quick, _Dumper):
         _class.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
@@ -137,17 +147,31 @@ class Document:
         return marks
 
 
+def plain(path: Path) -> Any:
+    """What a YAML file holds, without the places of its keys, for which it takes a tenth of the time of `read`.
+
+    Raises as that.
+    """
+    try:
+        return yaml.load(_text_of(path), _Quick)
+    except (yaml.YAMLError, RecursionError):
+        return read(path).data
+
+
 def read(path: Path) -> Document:
     """Read a YAML file. Raises BadInput where it is missing, unreadable, too large, not UTF-8 or malformed."""
+    return Document(_text_of(path), str(path))
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = read_plain(path)
+        return read_plain(path)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: not a UTF-8 text: {error}") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    return Document(text, str(path))
 
 
 def scalar(text: str, source: str) -> Any:

@@ -18,8 +18,9 @@ from processes import At, Ended, Processes, Room
 
 from benchmarks.reliability.faults import STAND
 from benchmarks.reliability.trees import normal
+from lossscape.listing import standing
 from lossscape.runfiles import OF_THE_CALL
-from lossscape.runs import Run, standing
+from lossscape.runs import Run
 
 CONFIG = """\
 name: faulty

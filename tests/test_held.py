@@ -67,12 +67,15 @@ def test_what_is_held_is_seen_to_the_same_bit(normalize: bool, kind: torch.dtype
         assert inputs.shape == expected.shape
         some = torch.tensor([3, 0, 3, 11])
         for one, other in (
-            (inputs[:], expected), (inputs[2:9], expected[2:9]), (inputs[1::3], expected[1::3]), (inputs[4], expected[4]),
+            (inputs[:], expected), (inputs[2:9], expected[2:9]), (inputs[1::3], expected[1::3]),
+            (inputs[4], expected[4]),
             (inputs[[0, -1]], expected[[0, -1]]), (inputs[some], expected[some]),
             (inputs.index_select(0, some), expected[some]), (torch.cat([*inputs.split(4)]), expected),
             (part(inputs, some)[1:], part(expected, some)[1:]),
             (inputs.part(slice(2, 12)).part(some[:3] % 4)[:], expected[2:12][some[:3] % 4]),
         ):  # fmt: skip
+            assert isinstance(one, Tensor)
+            assert isinstance(other, Tensor)
             assert one.dtype == torch.float32
             assert torch.equal(one, other)
 
@@ -126,15 +129,18 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def named(values: dict[str, Any]) -> data.Data:
+    """The data set of a section of a config."""
+    spec = data.FAMILY.models[values["name"]].model_validate(values)
+    assert isinstance(spec, DataOptions)
+    return data.load(spec)
+
+
 def from_(place: Path, name: str, **options: Any) -> data.Data:
     """A data set by its name."""
-    given = {
-        "synthetic": {},
-        "image_folder": {"root": str(place / "pictures")},
-        "tensors": {"file": str(place / "own.pt")},
-    }
-    values = {"name": name, **SOURCES[name], **given[name], **options}
-    return data.load(data.FAMILY.models[name].model_validate(values))
+    given = {"image_folder": {"root": str(place / "pictures")}, "tensors": {"file": str(place / "own.pt")}}
+    values = {"name": name, **SOURCES[name], **given.get(name, {}), **options}
+    return named(values)
 
 
 @pytest.mark.parametrize(("name", "options"), [(name, {}) for name in SOURCES] + [("image_folder", {"root": "grey"})])
@@ -148,6 +154,7 @@ def test_data_in_files_are_the_same(place: Path, cache: Path, name: str, options
         assert each.facts == usual.facts
         for ours, theirs in ((each.train, usual.train), (each.test, usual.test)):
             assert isinstance(ours.inputs, Held)
+            assert isinstance(theirs.inputs, Tensor)
             assert torch.equal(ours.inputs[:], theirs.inputs)
             assert torch.equal(ours.targets, theirs.targets)
             if name != "tensors":
@@ -162,9 +169,8 @@ def test_synthetic_is_what_one_draw_gives() -> None:
     means *= (4.0 / means.flatten(1).norm(dim=1)).reshape(-1, 1, 1)
     targets = (torch.arange(600) % 3)[torch.randperm(600, generator=generator)]
     inputs = torch.randn(600, 3, 2, generator=generator).add_(means[targets])
-    found = data.load(data.FAMILY.models["synthetic"].model_validate(
-        {"name": "synthetic", "normalize": False, **SOURCES["synthetic"]}
-    ))  # fmt: skip
+    found = named({"name": "synthetic", "normalize": False, **SOURCES["synthetic"]})
+    assert isinstance(found.train.inputs, Tensor)
     assert torch.equal(found.train.targets, targets)
     assert torch.equal(found.train.inputs, inputs)
 
@@ -206,5 +212,5 @@ def test_training_from_a_file_gives_the_same_run(place: Path) -> None:
     ]
     states = [run.checkpoint("last").state() for run in runs]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert [run.settings() for run in runs][0] == runs[1].settings()
+    assert runs[0].settings() == runs[1].settings()
     assert "mmap" not in runs[0].config_file.read_text()

@@ -15,19 +15,9 @@ from torch import nn
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.files import held
+from lossscape.listing import last_metrics, list_runs, standing, summary
 from lossscape.manifest import sha256
-from lossscape.runs import (
-    Checkpoint,
-    Point,
-    Run,
-    last_metrics,
-    list_runs,
-    load_state,
-    metrics_columns,
-    point,
-    standing,
-    summary,
-)
+from lossscape.runs import Checkpoint, Point, Run, load_state, metrics_columns, point
 from lossscape.train import train
 
 COLUMNS = metrics_columns([f"{split}_{name}" for split in ("train", "test") for name in ("loss", "accuracy")])

@@ -170,3 +170,22 @@ def test_files(tmp_path: Path) -> None:
     file.write_bytes("caf\xe9".encode("latin-1"))
     with pytest.raises(BadInput, match="UTF-8"):
         yamlfile.read(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1e-3\nb: [yes, 2026-01-01, 0x10, null, .5]\nc: {d: -.inf, e: '1'}\n", "", "- no\n- on\n- 1_0\n"]
+)
+def test_plain_data_are_those_with_places(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    assert yamlfile.plain(tmp_path / "a.yaml") == yamlfile.read(tmp_path / "a.yaml").data
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a: [1\n", "a: !!python/object:os.system 1\n", "a: !!int 0x10\n"])
+def test_what_is_malformed_is_refused_alike(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    told = []
+    for read in (yamlfile.plain, yamlfile.read):
+        with pytest.raises(BadInput) as error:
+            read(tmp_path / "a.yaml")
+        told.append(str(error.value))
+    assert told[0] == told[1]

@@ -22,7 +22,7 @@ def command(folder: Path = typer.Option(Path("runs"), "--runs", help="Folder tha
 
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder; name one with --runs")
-    from lossscape.runs import list_runs, list_sweeps, summary
+    from lossscape.listing import list_runs, list_sweeps, summary
 
     found, sweeps = [summary(run) for run in list_runs(folder)], list_sweeps(folder)
     if not found and not sweeps:

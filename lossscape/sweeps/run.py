@@ -11,10 +11,11 @@ from lossscape import manifest, yamlfile
 from lossscape.errors import BadInput
 from lossscape.execution import Execution
 from lossscape.files import check_writable, held, write_text
+from lossscape.listing import standing
 from lossscape.metrics import MAXIMISED
 from lossscape.results import evaluated, read_csv, write_csv
 from lossscape.runfiles import SWEEP, SWEEP_TABLE, cells_of, is_sweep
-from lossscape.runs import Run, standing
+from lossscape.runs import Run
 from lossscape.sweeps.config import Cell, Opened
 from lossscape.train.several import FINISHED, Outcome, train_all, unfinished
 

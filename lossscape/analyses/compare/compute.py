@@ -16,12 +16,13 @@ from lossscape.analyses.groups import OF_A_SEED, RATE, plain_config, shared_name
 from lossscape.errors import BadInput, one_of
 from lossscape.execution import Execution
 from lossscape.files import check_writable, relative_path, write_text
+from lossscape.listing import standing
 from lossscape.metrics import MAXIMISED
 from lossscape.options import settings_of, words_of
 from lossscape.results import evaluated, metrics_of, read_csv, write_csv
 from lossscape.results.folder import joined, label, open_folder
 from lossscape.runfiles import check_once, is_sweep, names_apart, with_cells
-from lossscape.runs import Run, standing
+from lossscape.runs import Run
 
 DONE = ("finished", "adopted")
 FAILED = "failed"
