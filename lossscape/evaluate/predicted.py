@@ -56,6 +56,8 @@ NOTABLE = 0.1
 AIM = 0.6
 """Points are evaluated where estimates of a loss, or details beside them, are above this part of the tolerance; of
 other columns above the whole of it."""
+MOSTLY = 0.7
+"""Where a larger part of the points that a lattice adds is evaluated, all of them are."""
 SAFER = 1.5
 """Estimates grow by this factor whenever held-out points fail."""
 PURPOSE = 11
@@ -337,6 +339,8 @@ class Picture:
             estimates = np.maximum(np.minimum(decay * safety, 1.0)[_wide(around)] * around, inherited)
             estimates[:, mixed] = np.inf
             wanted = level.new & ~known & self._over(estimates)
+            if (known | wanted)[level.new].mean() > MOSTLY:  # what little is left is as rough
+                wanted = level.new & ~known
             if wanted.any():
                 return self._places(level, np.argwhere(wanted))
             rings = self._rings(self._places(level, np.argwhere(self._over(errors))), number)
