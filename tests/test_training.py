@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -113,6 +114,42 @@ def test_two_runs_and_an_interrupted_one_give_the_same_bytes(
 def test_the_norm_of_the_gradients_has_the_bits_of_torchs(shapes: list[tuple[int, ...]]) -> None:
     gradients = [torch.randn(shape, generator=torch.Generator().manual_seed(0)) for shape in shapes]
     assert torch.equal(loop.total_norm(gradients), nn.utils.get_total_norm(gradients))
+
+
+PLAIN: dict[str, tuple[bool, dict[str, Any]]] = {
+    "relu": (True, {"model": {"name": "mlp", "hidden": [12, 7]}}),
+    "tanh": (True, {"model": {"name": "mlp", "hidden": [12, 7], "activation": "tanh"}}),
+    "sigmoid": (True, {"model": {"name": "mlp", "hidden": [300], "activation": "sigmoid"}}),
+    "linear": (True, {"model": {"name": "mlp", "hidden": []}}),
+    "gelu": (False, {"model": {"name": "mlp", "hidden": [12], "activation": "gelu"}}),
+    "dropout": (False, {"model": {"name": "mlp", "hidden": [12], "dropout": 0.2}}),
+    "batch norm": (False, {"model": {"name": "mlp", "hidden": [12], "batch_norm": True}}),
+    "no bias": (False, {"model": {"name": "mlp", "hidden": [12], "bias": False}}),
+    "frozen": (False, {"training": {"frozen": ["linear1"]}}),
+    "mse": (False, {"loss": {"name": "mse"}}),
+    "smoothing": (False, {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}}),
+    "bf16": (False, {"precision": "bf16"}),
+    "cnn": (False, {"model": {"name": "cnn", "channels": [4]}}),
+}
+
+
+@pytest.mark.parametrize(("plain", "sections"), PLAIN.values(), ids=PLAIN.keys())
+def test_a_pass_without_autograds_graph_has_its_bits(plain: bool, sections: dict[str, Any], tmp_path: Path) -> None:
+    setup, state = start.prepare(experiment(**sections), Run(tmp_path / "run"), CPU, World())
+    assert (setup.dense is not None) == plain
+    usual = dataclasses.replace(setup)
+    vars(usual)["dense"] = None
+    loop.begin_epoch(setup, state)
+    for batch in loop.remaining_batches(setup, state):  # the last one is shorter
+        found = []
+        for each in (setup, usual):
+            torch.manual_seed(0)
+            loss = loop.backward(each, state, batch)
+            found.append([loss, *(p.grad for p in state.parameters if p.grad is not None)])
+            for parameter in state.parameters:
+                parameter.grad = None
+        assert len(found[0]) > 1
+        assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_another_seed_gives_other_bytes(tmp_path: Path) -> None:

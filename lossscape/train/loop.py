@@ -28,6 +28,7 @@ from lossscape.outputs import logits_of
 from lossscape.runs import Run
 from lossscape.seeds import derive, generator, seed_device
 from lossscape.signals import Interrupted, StopRequest
+from lossscape.train.dense import Dense, dense_of
 from lossscape.train.objectives import columns_of
 from lossscape.train.parallel import World, unsynchronised
 from lossscape.train.state import State, is_finished, save_average, save_checkpoint, save_resume
@@ -65,6 +66,11 @@ class Setup:
     def columns(self) -> list[str]:
         """What is measured after an epoch."""
         return columns_of(self.objectives)
+
+    @cached_property
+    def dense(self) -> Dense | None:
+        """The pass of plain MLPs, in place of autograd's."""
+        return dense_of(self)
 
     @cached_property
     def step_size(self) -> int:
@@ -235,7 +241,7 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
         inputs = laid_out(inputs, setup.channels_last)
 
     if len(mine) <= setup.micro_batch:
-        total = backward_part(setup, of_batch, (inputs, targets), weight)
+        total = backward_whole(setup, of_batch, (inputs, targets), weight)
     else:
         total = torch.zeros((), device=setup.device)
         parts = list(zip(inputs.split(setup.micro_batch), targets.split(setup.micro_batch), strict=True))
@@ -243,6 +249,14 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
             with unsynchronised(setup.module, index < len(parts) - 1):
                 total += backward_part(setup, of_batch, part, weight)
     return setup.world.sum(total) / setup.world.size
+
+
+def backward_whole(setup: Setup, loss: Loss, part: tuple[Inputs, Tensor], weight: float) -> Tensor:
+    """`backward_part` of a batch that is its only part, without a graph where there is such a pass."""
+    inputs, targets = part
+    if setup.dense is None or not isinstance(inputs, Tensor):
+        return backward_part(setup, loss, part, weight)
+    return setup.dense.backward(inputs, targets, weight)
 
 
 def backward_part(setup: Setup, loss: Loss, part: tuple[Inputs, Tensor], weight: float) -> Tensor:
