@@ -60,6 +60,13 @@ def test_work_is_counted_without_the_first_input_gradient() -> None:
     assert measure.flop(net, MLP.shape) == 4 * first + 6 * others
 
 
+def test_an_evaluation_is_of_both_splits_and_writes_nothing(tmp_path: Path) -> None:
+    found = measure.evaluation(MLP, None, tmp_path, 0.001)
+    assert found["samples"] == 150
+    assert 0 < found["seconds"] < 60
+    assert not list(tmp_path.iterdir())
+
+
 def test_samples_per_second_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("time.perf_counter", lambda: now)
@@ -74,19 +81,31 @@ def test_samples_per_second_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("changed", "ours", "code"),
+    ("changed", "ours", "evaluation", "code"),
     [
-        ({}, 1000.0, 0),
-        ({}, 990.0, 1),  # the ratio asked for is 10
-        ({"gradient_differs": 1e-4}, 1000.0, 1),
-        ({"rounding": {"peer": 1e-6, "lossscape": 3e-6}}, 1000.0, 1),
-        ({"emulated": True}, 1.0, 0),
+        ({}, 2000.0, 0.25, 0),
+        ({}, 1990.0, 0.1, 1),  # the ratio asked for is 20
+        ({"product": 2e9}, 1100.0, 0.1, 0),  # which is 55 % of what a matrix product would reach
+        ({"product": 2e9}, 1090.0, 0.1, 1),
+        ({}, 2000.0, 0.26, 1),  # every 5 epochs of 0.5 s each
+        ({"gradient_differs": 1e-4}, 2000.0, 0.1, 1),
+        ({"rounding": {"peer": 1e-6, "lossscape": 3e-6}}, 2000.0, 0.1, 1),
+        ({"emulated": True}, 1.0, 9.0, 0),
     ],
 )
 def test_exit_code(
-    changed: dict[str, Any], ours: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    changed: dict[str, Any],
+    ours: float,
+    evaluation: float,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rates: dict[str, dict[str, Any]] = {"check": CHECKED | changed, "lossscape": {"rate": ours, "memory": 2e8}}
+    rates: dict[str, dict[str, Any]] = {
+        "check": CHECKED | changed,
+        "lossscape": {"rate": ours, "memory": 2e8},
+        "evaluation": {"seconds": evaluation, "samples": 1000},
+    }
 
     def answer(task: str, *others: Any) -> dict[str, Any]:
         return rates.get(task, {"rate": 100.0, "memory": 1e8})

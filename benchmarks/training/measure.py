@@ -36,7 +36,7 @@ def main() -> None:
     from lossscape.errors import BadInput
 
     parser = argparse.ArgumentParser()
-    parser.add_argument("task", choices=["check", *SIDES])
+    parser.add_argument("task", choices=["check", "evaluation", *SIDES])
     parser.add_argument("row", choices=ROWS)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -49,6 +49,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             if given.task == "check":
                 answer = check(row, root, Path(folder), given.seconds)
+            elif given.task == "evaluation":
+                answer = evaluation(row, root, Path(folder), given.seconds)
             else:
                 rate = samples_per_second(sides.steps(row, given.task, root, Path(folder)), given.seconds)
                 answer = {"rate": rate, "memory": peak_memory() - imported}
@@ -116,6 +118,21 @@ def check(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str
         "flop": flop(net, row.shape),
         "product": None if emulated else product_rate(row.precision, seconds),
     }
+
+
+def evaluation(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str, Any]:
+    """The least time that evaluating both splits takes, and the samples of the epoch that it comes after."""
+    from benchmarks.training import sides
+    from lossscape.train import loop
+
+    setup, state = sides.ours(row, root, folder)
+    state.best = [float("inf")]  # so that no checkpoint is written
+    found, end = float("inf"), time.perf_counter() + seconds
+    while found == float("inf") or time.perf_counter() < end:
+        begin = time.perf_counter()
+        loop.evaluate(setup, state)
+        found = min(found, time.perf_counter() - begin)
+    return {"seconds": found, "samples": len(setup.data.train)}
 
 
 def in_float64(setup: "Setup", batch: Tensor) -> "Setup":
