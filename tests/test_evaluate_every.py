@@ -12,7 +12,8 @@ from conftest import Answer
 from lossscape.config import experiment_from
 from lossscape.figures.facts import facts_of
 from lossscape.figures.training import build_training, training_caption
-from lossscape.runs import Run, summary
+from lossscape.listing import summary
+from lossscape.runs import Run
 from lossscape.train import train
 
 
