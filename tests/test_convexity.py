@@ -30,7 +30,7 @@ from lossscape.objective import Objective
 from lossscape.problem import problem_of
 from lossscape.runs import Run, point_of
 from lossscape.train import train
-from tests.seeing import Page, assert_stands_alone
+from tests.seeing import Page, assert_stands_alone, words_of
 
 Cli = Callable[..., Answer]
 FEW: dict[str, Any] = {"grid": (3, 2), "samples": 40, "precision": "fp64"}
@@ -181,6 +181,12 @@ def test_what_is_said_and_drawn(small: Run) -> None:
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert crosses[0].get_xydata().tolist() == marked.rough[["x", "y"]].to_numpy().tolist()
     assert not build_convexity(found, captioned=False).subfigs[0].legends
+    part = {"map_tolerance": 0.01}
+    guessed = replace(found, settings=found.settings | part, table=found.table.assign(predicted=[0, 1, 0, 1, 1, 0]))
+    figure = build_convexity(guessed)
+    dots = [line for line in figure.subfigs[0].axes[0].lines if line.get_label() == "evaluated"]
+    assert dots[0].get_xydata().tolist() == guessed.table[~guessed.predicted][["x", "y"]].to_numpy().tolist()
+    assert "Faint dots: the points whose eigenvalues were computed." in words_of(figure)
     nothing = replace(found, table=table.assign(smallest=np.nan))
     assert nothing.lines() == ["no point has finite eigenvalues"]
     build_convexity(nothing)

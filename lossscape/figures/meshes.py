@@ -20,7 +20,7 @@ from matplotlib.tri import Triangulation
 from lossscape.errors import BadInput
 from lossscape.figures.levels import Scale
 from lossscape.figures.style import NOTHING, numbers
-from lossscape.results import Surface
+from lossscape.results import Result, Surface
 
 APART = "no neighbouring points with a finite loss"
 MOST_NUMBERS = 20
@@ -191,11 +191,11 @@ def number_lines(axes: Axes, lines: ContourSet, scale: Scale, size: float = 8) -
     return list(lines.labelTexts)
 
 
-def dots(axes: Axes, surface: Surface) -> None:
+def dots(axes: Axes, result: Result) -> None:
     """Show where points were added to the grid, or evaluated and not predicted, between the colours and the lines."""
-    if surface.predicted.any():
-        _dots(axes, surface.table[~surface.predicted], "evaluated", 1.5)
-    _dots(axes, surface.table[surface.refined], "refined", 2.0)
+    if result.predicted.any():
+        _dots(axes, result.table[~result.predicted], "evaluated", 1.5)
+    _dots(axes, result.table[result.refined], "refined", 2.0)
 
 
 def _dots(axes: Axes, points: pd.DataFrame, label: str, most: float) -> None:

@@ -103,6 +103,7 @@ def convexity_axes(result: Convexity, ax: Axes | None = None, *, what: str = "ra
 
 
 def _mark(axes: Axes, result: Convexity) -> None:
+    meshes.dots(axes, result)
     for rows, look in zip((result.rough, result.convex), MARKS.values(), strict=True):
         axes.plot(rows["x"], rows["y"], linestyle="", clip_on=False, zorder=4, label="_marks", **look)
 
@@ -143,6 +144,7 @@ def _caption(result: Convexity, log: bool) -> str:
         f"Lanczos' method: residuals at most {number(settings['tolerance'])} |λ|, or rounding.",
         *result.notes(),
         *captions.conditions(surface, [split], "the centre"),
+        *(["Faint dots: the points whose eigenvalues were computed."] if result.predicted.any() else []),
         "★ marks the centre. Values beyond the ends of a scale are drawn there.",
     ]
     return " ".join(words)
