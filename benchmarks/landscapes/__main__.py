@@ -7,6 +7,7 @@ they are measured. Exit code 1 where a ratio is missed, values differ, or memory
 import argparse
 import dataclasses
 import os
+import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -126,7 +127,7 @@ def measured_row(
             result.busy = len(others)
         if "fp32" in chosen and given.effort.tables and not row.single:
             say(f"{row.name}: small tables")
-            tables |= scaling_tables(run.scaling(min(results[0].ours), given.effort))
+            tables |= scaling_tables(run.scaling(statistics.median(results[0].ours), given.effort))
         if row.name == USUAL and "fp32" in chosen:
             say(f"{row.name}: a DataLoader with transforms per sample")
             samples = run.samples if given.effort.tables else min(QUICK_PASS, run.samples)

@@ -23,7 +23,7 @@ class Effort:
     seconds: float
     """Of every timing of lossscape, and of the hand-written loop, at least; the peer takes the points of its row."""
     limit: float
-    """Longest that a whole work, or the timings of a scaling table, may take; longer ones are predicted."""
+    """Longest that a whole work may take; longer ones are predicted. Sizes of a scaling table take half of it."""
     tables: bool
     """Whether the small tables are measured too."""
 
@@ -144,18 +144,18 @@ class RowRun:
     def scaling(self, seconds: float, effort: Effort) -> Scaling:
         """Cost per point against the size of the grid and against samples, in fp32.
 
-        seconds: that a point takes.
+        seconds: that a point takes with all samples.
         """
         ours = self.ours["fp32"]
         sides = LINE_SIDES if self.row.kind == "line" else PLANE_SIDES
-        grids = affordable(sides, self.row.axes, effort.limit / seconds)
-        sizes = [max(1, self.samples * part // 4) for part in (1, 2, 4)]
+        grids = affordable(sides, self.row.axes, effort.limit / 2 / seconds)
+        sizes = [max(1, self.samples * part // 4) for part in (1, 2)]
         return Scaling(
             self.row,
             grids,
             ours.ask("grids", sides=grids) if len(grids) > 1 else [],
-            sizes,
-            ours.ask("sample_sizes", sizes=sizes, seconds=effort.seconds),
+            [*sizes, self.samples],
+            [*ours.ask("sample_sizes", sizes=sizes, seconds=effort.seconds), seconds],
         )
 
     def usual(self, samples: int) -> dict[str, Any]:
