@@ -79,7 +79,7 @@ $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 
 bench: bench-landscapes bench-curvature  ## both of the next two: make -k bench does the second where the first misses
 
-bench-landscapes: $(BENCH)/.ready  ## seconds per point, against loss-landscapes [ARGS='--rows mlp-plane --quick']
+bench-landscapes: $(BENCH)/.ready  ## seconds per point, against loss-landscapes [ARGS='--rows mlp-plane --quick --json FILE']
 	$(BENCH)/bin/python -m benchmarks.landscapes $(ARGS)
 
 bench-curvature: $(BENCH)/.ready  ## Hessians, against PyHessian and curvlinops [ARGS='--rows mlp-eigenvalues --quick']

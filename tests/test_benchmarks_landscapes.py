@@ -389,9 +389,10 @@ def test_a_picture_is_compared_with_the_exact_one(
     ],
 )
 def test_workers_are_judged(workers: float, apart: float, bound: bool, missed: int, said: str) -> None:
-    found = processes.outcome({"one": [10.0], "two": [workers]}, apart, bound=bound)
+    found = processes.outcome({"one": [10.0], "two": [workers]}, 20.0, apart, bound=bound)
     assert len(found.missed) == missed
-    assert found.tables[processes.TITLE][0]["at most"] == said
+    (line,) = found.tables[processes.TITLE]
+    assert (line["at most"], line["ratio to it"]) == (said, f"{workers / 20:.2f}")
 
 
 @pytest.mark.slow

@@ -95,6 +95,9 @@ class Ours:
         else its time is that of a point times the points, and errors are of HELD predicted points. None where an
         eighth of all points would take ten times the limit.
         """
+        import scipy.interpolate  # what a process loads once is no part of a picture's time
+        import scipy.ndimage  # noqa: F401
+
         axes = picture_axes(self.problem.row.kind)
         points: list[Coordinates] = list(itertools.product(*(axis.tolist() for axis in axes)))
         begin = time.perf_counter()

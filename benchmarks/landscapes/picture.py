@@ -1,6 +1,7 @@
 """A row's whole picture to a stated error beside the exact one: seconds, cold, and the errors."""
 
 import statistics
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.landscapes.measure import Effort
@@ -21,7 +22,8 @@ PICTURES = {f"{row.name}-picture": row for row in ROWS.values() if row.pictured}
 def measure(name: str, place: Place, effort: Effort) -> Outcome:
     """Measure a row's picture once, in fp32; its time is judged on the row's own samples."""
     row, judged = PICTURES[name], place.samples is None
-    with Worker("ours", row.name, "fp32", place) as ours:
+    cold = replace(place, cache=place.cache / name)  # without the plan that another row of this net has found
+    with Worker("ours", row.name, "fp32", cold) as ours:
         found = ours.ask("picture", tolerance=TOLERANCE, samples=place.samples or row.pictured, limit=effort.limit)
     if found is None:
         return Outcome(name, {}, [f"{name}: not measured, it would take long"], [f"{name}: a picture within the time"])
