@@ -56,7 +56,7 @@ def test_the_exit_code_tells_a_miss(
 ) -> None:
     few = np.full(100, off)
     outcome = Outcome(121, 21, few, few / 2, few / 3, 30, 2)
-    monkeypatch.setattr(bench, "exact", lambda place, case: (written(tmp_path), 12.5))
+    monkeypatch.setattr(bench, "exact", lambda place, case: written(tmp_path))
     monkeypatch.setattr(bench, "predicted", lambda exact, tolerance, samples: outcome)
     monkeypatch.setattr(bench.torch, "set_num_threads", lambda threads: None)
     assert bench.main(["--surfaces", CASES[0].name, "--folder", str(tmp_path)]) == code
@@ -65,7 +65,7 @@ def test_the_exit_code_tells_a_miss(
     assert "2 of 30" in shown
     assert ("missed" in shown) == (code == 1)
     whole = replace(outcome, true=np.empty(0), estimated=np.empty(0), accuracy=np.empty(0))
-    assert "0.00 %" in bench.cells(CASES[0], whole, 1.0, "–")
+    assert "0.00 %" in bench.cells(CASES[0], whole, [])
 
 
 def test_there_are_twelve_surfaces_with_names_of_their_own() -> None:

@@ -130,20 +130,16 @@ def request(place: Place, case: Case, **more: Any) -> Request:
     return Request(str(trained(place, case.net).path), grid=(grid, grid), ranges=ranges, measured=measured, **more)
 
 
-def exact(place: Place, case: Case) -> tuple[Path, float]:
-    """The CSV of a whole surface, made where it is not there, and the seconds that it took to make."""
-    table, said = place.folder / f"{case.name}.csv", place.folder / f"{case.name}.json"
-    if not table.exists() or not said.exists():
-        asked = request(place, case)
-        begun = time.perf_counter()
-        folder = compute(asked, Execution("cpu", quiet=True))
-        said.write_text(json.dumps({"seconds": time.perf_counter() - begun}))
-        shutil.copyfile(folder / "surface.csv", table)
-    return table, float(json.loads(said.read_text())["seconds"])
+def exact(place: Place, case: Case) -> Path:
+    """The CSV of a whole surface, made where it is not there."""
+    table = place.folder / f"{case.name}.csv"
+    if not table.exists():
+        shutil.copyfile(compute(request(place, case), Execution("cpu", quiet=True)) / "surface.csv", table)
+    return table
 
 
-def whole_command(place: Place, case: Case, tolerance: float) -> float:
-    """Seconds of the landscape with a tolerance, from its start to its certificate, begun anew."""
+def whole_command(place: Place, case: Case, tolerance: float | str) -> float:
+    """Seconds of the landscape, from its start to its certificate, begun anew."""
     asked = request(place, case, tolerance=tolerance)
     begun = time.perf_counter()
     compute(asked, Execution("cpu", overwrite=True, quiet=True))
