@@ -343,8 +343,9 @@ def landscape(
     test: (inputs, targets) for split="test" or "both"
     output: which of the model's outputs are the logits, where that is not plain
     checkpoints: nets from the first to the last of a training, for directions="pca" and path=True
-    options: those of `lossscape landscape`, with underscores: grid=25, range=(-1, 1), normalize="layer", seed=1, …;
-        nets where the command names points: towards=other, through=(b, c); relabel="hard" or "soft" for --targets
+    options: those of `lossscape landscape`, with underscores: grid=25, range=(-1, 1), normalize="layer", seed=1,
+        tolerance=0.01, …; nets where the command names points: towards=other, through=(b, c); relabel="hard" or
+        "soft" for --targets
 
     Raises BadInput for what does not fit, RunFailed where the certificate fails.
     """
@@ -384,8 +385,8 @@ def interpolate(
 ) -> Shown:
     """The loss along the line from one trained module (α = 0) to another (α = 1).
 
-    Arguments as for `landscape`; options: those of `lossscape interpolate`, as points=201. Without test data the
-    split is train.
+    Arguments as for `landscape`; options: those of `lossscape interpolate`, as points=201, tolerance=0.01. Without
+    test data the split is train.
     """
     run = _run(model_a, loss, (inputs, targets), test, output)
     if options.get("teacher") is not None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lossscape.certificate.predicted import of_table
 from lossscape.evaluate.predicted import ERROR, Picture, lattices
+from lossscape.results.pictured import PictureTable
 
 TOLERANCE = 0.01
 PLANE = (np.linspace(-1, 1, 51), np.linspace(-1, 1, 51))
@@ -173,6 +176,39 @@ def test_a_held_out_row_that_was_changed_shows_in_its_error() -> None:
     assert ground.picture().held_out(changed) == []
     with pytest.raises(ValueError, match="have to be evaluated"):
         ground.picture().rows(changed)
+
+
+def certified(folder: Path, ground: Ground, known: Rows) -> dict[str, bool | None]:
+    """What the certificate says of rows that were evaluated, written and read back, by the kind of check."""
+    axes = [axis.tolist() for axis in ground.axes]
+    table = PictureTable(folder, "line.csv", ("x", "y")[: len(axes)], axes=axes, tolerance=TOLERANCE)
+    table.write("line.csv", ground.columns, known)
+    checks, _ = of_table(table, ground.columns, table.read("line.csv", ground.columns))
+    return {check.kind.name: check.passed for check in checks}
+
+
+def test_points_that_say_nothing_of_each_other_are_all_evaluated(tmp_path: Path) -> None:
+    axis = np.linspace(-1, 1, 31)
+    spikes = np.random.default_rng(0).random((31, 31)) < 0.02
+    ground = Ground((axis, axis), {"train_loss": lambda x, y: 1 + spikes})
+    known, rounds = ground.evaluated()
+    assert len(rounds) > 10  # held-out points failed again and again
+    assert known.keys() == ground.rows.keys()
+    assert certified(tmp_path, ground, known) == {"held out": True, "predicted rows": True}
+
+
+def test_a_held_out_row_that_was_changed_fails_the_certificate(tmp_path: Path) -> None:
+    ground = Ground(LINE, {"train_loss": CASES["line"][1]})
+    known, _ = ground.evaluated()
+    assert certified(tmp_path, ground, known) == {"held out": True, "predicted rows": True}
+    file = tmp_path / "line.csv"
+    (x,) = ground.picture().held_out(known)[3].point
+    before = f"{x!r},{known[x,]['train_loss']!r},evaluated"
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, f"{x!r},9.0,evaluated"))
+    table = PictureTable(tmp_path, "line.csv", ("x",), axes=[LINE[0].tolist()], tolerance=TOLERANCE)
+    (check,), _ = of_table(table, ground.columns, table.read("line.csv", ground.columns))
+    assert (check.kind.name, check.passed) == ("rounds", False)
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 11, 12, 31, 37, 51, 1001])

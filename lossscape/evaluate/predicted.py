@@ -219,7 +219,7 @@ class Picture:
 
         None where points are missing that have to be evaluated, or where none was left to predict.
         """
-        if len(self._next(known)) or not self._audits:
+        if len(self._next(known)) or not self._audits or self._known.all():
             return []
         at, values = self._audits[-1]
         counts = [scale.counts for scale in self._scales]

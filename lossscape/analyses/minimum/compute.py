@@ -12,6 +12,7 @@ from lossscape import manifest
 from lossscape.analyses.grids import Ranges
 from lossscape.analyses.landscape import compute as landscape
 from lossscape.analyses.minimum.request import Request
+from lossscape.analyses.tolerance import AUTO
 from lossscape.derivatives import gradient
 from lossscape.directions import Asked
 from lossscape.evaluate import Outputs
@@ -40,8 +41,9 @@ def compute(request: Request, execution: Execution) -> Path:
     relabelled = labelled.held_against(request.targets, centre)
     problems = {"labels": labelled, request.targets: relabelled}
     outputs = Outputs()
-    first = landscape.Around.of(_plane(request, centre), execution, landscape.Shared(labelled))
-    request = replace(request, tolerance=landscape.together([first]))
+    if request.tolerance == AUTO:
+        first = landscape.Around.of(_plane(request, centre), execution, landscape.Shared(labelled))
+        request = replace(request, tolerance=landscape.together([first]))
     plane = _plane(request, centre)
     surfaces = {
         targets: landscape.compute(plane, execution, landscape.Shared(problem, outputs=outputs))
