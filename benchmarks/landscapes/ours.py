@@ -91,9 +91,9 @@ class Ours:
     def picture(self, tolerance: float, samples: int, limit: float) -> dict[str, Any] | None:
         """The whole picture to a stated error, cold, beside the exact one, on the first samples.
 
-        The exact one is measured where it takes no longer than `limit`, and its errors are of all predicted points;
-        else its time is that of a point times the points, and errors are of HELD predicted points. None where an
-        eighth of all points would take ten times the limit.
+        The exact one is measured, with a plan of its own, where it takes no longer than `limit`, and errors are of all
+        predicted points; else its time is that of a point times the points, and errors are of HELD predicted points.
+        None where an eighth of all points would take ten times the limit.
         """
         import scipy.interpolate  # what a process loads once is no part of a picture's time
         import scipy.ndimage  # noqa: F401
@@ -111,18 +111,20 @@ class Ours:
             known |= losses(work, more, found.plan)
         predicted = picture.rows(known)
         took = time.perf_counter() - begin
-        whole = found.seconds * len(points) <= limit
-        left = list(predicted)
-        held = points if whole else random.Random(0).sample(left, min(HELD, len(left)))
         begin = time.perf_counter()
-        truth = losses(self.work_on(samples) if whole else work, held, found.plan)
-        seconds = (time.perf_counter() - begin) * len(points) / max(1, len(held))
-        errors = [abs(predicted[p]["train_loss"] / truth[p]["train_loss"] - 1) for p in held if p in predicted]
+        if whole := found.seconds * len(points) <= limit:
+            work = self.work_on(samples)
+            truth = losses(work, points, calibrate(work.objectives, self.subspace, len(points)).plan)
+            exact = time.perf_counter() - begin
+        else:
+            truth = losses(work, random.Random(0).sample(list(predicted), min(HELD, len(predicted))), found.plan)
+            exact = chosen + (time.perf_counter() - begin) * len(points) / max(1, len(truth))
+        errors = [abs(predicted[p]["train_loss"] / truth[p]["train_loss"] - 1) for p in truth if p in predicted]
         return {
             "points": len(points),
             "evaluated": len(known),
             "seconds": took,
-            "exact": chosen + seconds,
+            "exact": exact,
             "measured": whole,
             "errors": sorted(errors),
             "plan": asdict(found.plan),
