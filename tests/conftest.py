@@ -15,7 +15,7 @@ import pytest
 import torch
 from processes import Processes
 
-from lossscape import manifest
+from lossscape import devices, manifest
 from lossscape.cli import main
 from lossscape.config import read_experiment
 from lossscape.files import write_bytes
@@ -26,6 +26,12 @@ from lossscape.train.watch import Watch
 SLOW = ("resnet", "data_parallel")
 """Cases of the shared tables that are slow; the other ones hold the same laws."""
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+DEVICE = os.environ.get("LOSSSCAPE_TEST_DEVICE", "cpu")
+"""What `device: auto`, the default, is in tests: cpu or cuda."""
+if DEVICE == "cpu":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+elif devices.pick("auto").type != DEVICE:
+    raise pytest.UsageError(f"LOSSSCAPE_TEST_DEVICE={DEVICE}: there is no such device here")
 os.environ["LOSSSCAPE_CACHE"] = tempfile.mkdtemp(prefix="lossscape-tests-")  # plans and pictures of tests alone
 atexit.register(shutil.rmtree, os.environ["LOSSSCAPE_CACHE"], ignore_errors=True)
 torch.set_num_threads(1)
