@@ -32,6 +32,7 @@ if DEVICE == "cpu":
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 elif devices.pick("auto").type != DEVICE:
     raise pytest.UsageError(f"LOSSSCAPE_TEST_DEVICE={DEVICE}: there is no such device here")
+os.environ["LOSSSCAPE_WORKERS"] = "always"  # tests' works are short
 os.environ["LOSSSCAPE_CACHE"] = tempfile.mkdtemp(prefix="lossscape-tests-")  # plans and pictures of tests alone
 atexit.register(shutil.rmtree, os.environ["LOSSSCAPE_CACHE"], ignore_errors=True)
 torch.set_num_threads(1)

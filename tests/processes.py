@@ -61,7 +61,7 @@ class Processes:
     def __init__(self, cache: Path, root: Path = REPOSITORY, drawn: bool = False) -> None:
         """cache: the folder that lossscape keeps plans in; root: where the package lies; drawn: whether figures are."""
         paths = os.pathsep.join(map(str, dict.fromkeys([root, REPOSITORY])))
-        own = {"PYTHONPATH": paths, "LOSSSCAPE_CACHE": str(cache)}
+        own = {"PYTHONPATH": paths, "LOSSSCAPE_CACHE": str(cache), "LOSSSCAPE_WORKERS": "always"}  # works are short
         self._server = subprocess.Popen(
             [sys.executable, __file__, *(["drawn"] if drawn else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD | own,

@@ -1,6 +1,7 @@
 """Blocks on worker processes: the same bits as in one process, whatever is killed on the way."""
 
 import asyncio
+import math
 import os
 import pickle
 import shutil
@@ -12,7 +13,9 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +27,8 @@ from torch import nn
 
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Subspace, Work, cluster
-from lossscape.evaluate.cluster import blocks, connect, open_workers, payload, worker
+from lossscape.evaluate.cluster import blocks, connect, cores, kept_open, open_workers, payload, some_workers, worker
+from lossscape.evaluate.cluster.cores import pay, threads_each
 from lossscape.evaluate.engine import blocks_of
 from lossscape.objective import Objective, Plan
 from lossscape.runs import split_state
@@ -259,6 +263,26 @@ def test_where_every_block_fails_the_first_few_suffice(shared: Cluster) -> None:
         list(shared.evaluate(Answers(0.0, raises={float(n) for n in range(50)}), singles(50)))
 
 
+def test_short_blocks_travel_together_and_are_computed_one_by_one(
+    shared: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sizes:
+        def rows(self, keys: Any, plan: Any) -> Any:
+            if keys[0][0] == 300.0:
+                raise ArithmeticError("odd")
+            return [(len(keys), time.perf_counter()) for _ in keys]
+
+    found: dict[int, Any] = {}
+    sent: list[Any] = []
+    submit = shared.workers.client.submit
+    monkeypatch.setattr(shared.workers.client, "submit", lambda *a, **k: sent.append(submit(*a, **k)) or sent[-1])
+    with pytest.raises(RunFailed, match=r"1 of 600 blocks failed, all others are done and kept: at \(300\): Arith"):
+        found.update(shared.evaluate(Sizes(), singles(600)))
+    assert len(sent) < 200
+    assert sorted(found) == [number for number in range(600) if number != 300]
+    assert {rows[0][0] for rows in found.values()} == {1}
+
+
 def test_errors_of_the_user_are_told_as_in_one_process(shared: Cluster) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     work = work_of(model, (12,), 3)
@@ -462,9 +486,52 @@ def test_one_or_the_other() -> None:
 
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which this process was started with
-    assert connect.threads_each(2, cores=8) == torch.get_num_threads()
+    assert threads_each(2, 8) == torch.get_num_threads()
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert [connect.threads_each(workers, cores=8) for workers in (2, 3, 9)] == [4, 2, 1]
+    assert [threads_each(workers, 8) for workers in (2, 3, 9)] == [4, 2, 1]
+
+
+def test_short_work_is_not_worth_the_start_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On four cores that all belong to this process, then where both are told to use one core each."""
+    monkeypatch.delenv("LOSSSCAPE_WORKERS", raising=False)
+    monkeypatch.setattr(cores, "cores", lambda: 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert [pay(2, seconds, start=3.0) for seconds in (1.0, 29.0, 31.0)] == [False, False, True]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert [pay(2, seconds, start=3.0) for seconds in (1.0, 4.9, 5.1)] == [False, False, True]
+    assert pay(2, 1.0, start=0.0)  # they have started
+    assert not pay(2, 100.0, start=0.0, times=3)  # this process does not do it again
+    assert pay(4, math.inf)
+    monkeypatch.setenv("LOSSSCAPE_WORKERS", "always")
+    assert pay(2, 0.0)
+
+
+def test_workers_that_are_kept_compute_one_table_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    @contextmanager
+    def open_them(**given: Any) -> Iterator[Any]:
+        opened.append(f"open {given['workers']}")
+        yield SimpleNamespace(stop=given["stop"])
+        opened.append(f"close {given['workers']}")
+
+    monkeypatch.setattr(cluster, "open_workers", open_them)
+    stops = [lambda: None for _ in range(3)]
+    with kept_open(), kept_open():
+        assert not cluster.are_open(2)
+        with some_workers(2, None, None, stops[0]) as first:
+            assert first.stop is stops[0]
+        with some_workers(2, None, None, stops[1]) as again, some_workers(3, None, 1, stops[2]):
+            assert again is first
+            assert again.stop is stops[1]
+        assert cluster.are_open(2)
+        assert opened == ["open 2", "open 3"]
+    assert opened == ["open 2", "open 3", "close 3", "close 2"]
+    with some_workers(2, None, None, stops[0]):
+        assert opened[4:] == ["open 2"]
+    assert opened[4:] == ["open 2", "close 2"]
 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,6 +605,34 @@ def test_work_of_a_gpu_arrives_on_the_workers_own() -> None:
     assert not payload.pack({"device": torch.device("cpu"), "x": torch.ones(2)}).gpu
     own = torch.device("cuda", 1)
     assert sent({"device": torch.device("cuda", 3)}, device=own) == {"device": own}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_worker_computes_on_a_gpu_of_its_own(shared: Cluster, count: int) -> None:
+    """So many GPUs of a machine are played by torch's devices that hold no numbers."""
+
+    def play(count: int) -> None:
+        from lossscape.evaluate.cluster import worker
+
+        worker.gpus = lambda: [torch.device("meta", number) for number in range(count)]
+
+    class OnDevice:
+        def __init__(self) -> None:
+            self.device, self.count = torch.device("cuda", 0), count  # of the process that sends it
+
+        def rows(self, keys: Any, plan: Any) -> Any:
+            time.sleep(0.02)
+            return [(os.getpid(), str(self.device))]
+
+    wait_for(lambda: len(shared.workers.client.nthreads()) == 2)
+    shared.workers.client.run(play, count)
+    answers = {row for _, rows in shared.evaluate(OnDevice(), singles(40)) for row in rows}
+    assert len({pid for pid, _ in answers}) == len(answers) == 2
+    wanted = {"meta:0"} if count == 1 else {"meta:0", "meta:1"}  # CUDA_VISIBLE_DEVICES may show a worker one alone
+    assert {device for _, device in answers} == wanted
+    shared.workers.client.run(play, 0)
+    with pytest.raises(BadInput, match="the work is for a GPU and there is none here; start with --device cpu"):
+        list(shared.evaluate(OnDevice(), singles(1)))
 
 
 def test_every_worker_of_a_machine_has_a_number_of_its_own() -> None:

@@ -44,7 +44,10 @@ class Analysis:
 
     def compute(self, request: Any, execution: Any) -> Path:
         """Compute what a result lacks; returns its folder."""
-        return self._module("compute").compute(request, execution)
+        from lossscape.evaluate.cluster import kept_open
+
+        with kept_open():  # for all tables of a result, and the results that it is made of
+            return self._module("compute").compute(request, execution)
 
     def run(self, **options: Any) -> Path:
         """Compute with the options of the command, by their names with underscores; returns the result's folder.

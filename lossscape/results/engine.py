@@ -37,6 +37,17 @@ class PlannedEngine:
         """The plan that the points were evaluated under."""
         return self.plan or next(iter(self.work.objectives.values())).plan
 
+    @property
+    def seconds(self) -> float | None:
+        """That a point may take in this process, where that is known."""
+        seconds = read_json(self.folder / ENGINE).get("seconds_per_point")
+        return seconds if isinstance(seconds, float) else None
+
+    @property
+    def begun_by_workers(self) -> bool:
+        """Whether workers have computed points of the result, so that it goes on with their number of threads."""
+        return "workers" in read_json(self.folder / ENGINE)
+
     def check(self) -> None:
         """Raise BadInput where another plan is asked for than that of the result."""
         check_plan(self.folder, self.execution.plan)
@@ -52,8 +63,7 @@ class PlannedEngine:
             return self._chosen(missing)
         if plan.compiled and not compiler(self._device):
             plan = replace(plan, compiled=False)  # begun on another machine: the same to rounding
-        seconds = read_json(self.folder / ENGINE).get("seconds_per_point")
-        return plan, seconds if isinstance(seconds, float) else None
+        return plan, self.seconds
 
     def note(self, **facts: Any) -> None:
         """Write who computes into engine.json."""

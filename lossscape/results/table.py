@@ -6,6 +6,7 @@ block of rows is appended to a live file as it finishes; the CSV is written when
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from lossscape.results.tables import write_csv
 from lossscape.signals import Interrupted, StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
+    from lossscape.evaluate.engine import Work
     from lossscape.evaluate.rows import Done, Key, Row, Rows
     from lossscape.results.engine import PlannedEngine
 
@@ -108,11 +110,15 @@ def fill(
         table.read(table.live, columns, known)
         if engine:
             plan, seconds = engine.choose(max(total - len(known), 1), bool(known))
+        words = getattr(plan, "words", "")
+        if engine and not engine.begun_by_workers and not pays(execution, engine.work, total * (seconds or math.inf)):
+            words += f"; in this process: {execution.workers} workers would take longer"
+            execution = execution.here
         cost = source.cost(next(iter(rounds.missing(known) or known), ()))
         with (
             watched(
                 table.title or table.folder.parent.name, lambda: total, cost, quiet=execution.quiet, unit=table.unit,
-                begun=len(known), seconds=seconds, words=getattr(plan, "words", ""), among=among,
+                begun=len(known), seconds=seconds, words=words, among=among,
             ) as done,
             computed(source, plan, engine, execution, done) as compute,
         ):  # fmt: skip
@@ -212,6 +218,21 @@ def _blocks(source: Rows, keys: Sequence[Key], known: Stored, plan: Any) -> Sequ
     return Blocks(keys, size, array("L", lacking))
 
 
+def pays(execution: Execution, work: Work, seconds: float) -> bool:
+    """Whether what is to compute work of so many seconds pays: workers of this machine's CPU do not for what is short.
+
+    seconds: that it takes in this process.
+    """
+    device = next(iter(work.objectives.values())).device
+    if execution.workers is None or device.type != "cpu":
+        return True
+    from lossscape.evaluate.cluster import are_open
+    from lossscape.evaluate.cluster.cores import START_SECONDS, pay
+
+    start = 0.0 if are_open(execution.workers) else START_SECONDS
+    return pay(execution.workers, seconds, start=start, times=1 if work.outputs is None else 2)
+
+
 @contextmanager
 def computed(
     source: Rows, plan: Any, engine: PlannedEngine | None, execution: Execution, done: Done, threads: int | None = None
@@ -223,10 +244,10 @@ def computed(
     if execution.workers is None and execution.scheduler is None:
         yield lambda blocks: ((index, source.rows(block, plan, done)) for index, block in enumerate(blocks))
         return
-    from lossscape.evaluate.cluster import open_workers
+    from lossscape.evaluate.cluster import some_workers
 
     workers, scheduler = execution.workers, execution.scheduler
-    with open_workers(workers=workers, scheduler=scheduler, threads=threads, stop=lambda: done(0)) as cluster:
+    with some_workers(workers, scheduler, threads, lambda: done(0)) as cluster:
         # the bits depend on the threads of those that compute
         if engine:
             engine.note(threads=cluster.threads, workers=workers or scheduler)

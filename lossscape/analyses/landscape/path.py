@@ -24,8 +24,9 @@ from lossscape.files import write_text
 from lossscape.objective import Plan
 from lossscape.problem import Problem
 from lossscape.results import write_csv
+from lossscape.results.engine import PlannedEngine
 from lossscape.results.folder import PATH, PATH_COORDINATES, PATH_FACTS, PATHS
-from lossscape.results.table import Table, fill, once
+from lossscape.results.table import Table, fill, once, pays
 from lossscape.runs import Run, load_state, split_state
 from lossscape.trajectory import Moment, moments_of
 from lossscape.vectors import Params, norm
@@ -111,6 +112,7 @@ def trace(problem: Problem, folder: Path, work: Work, plan: Plan, runs: Sequence
     names = [run.name for run in runs]
     names = [f"{n} ({names[: i + 1].count(n)})" if names.count(n) > 1 else n for i, n in enumerate(names)]
     products = inner_products(work.subspace.directions)
+    seconds = 2 * (PlannedEngine(folder, work, execution).seconds or math.inf)  # at a checkpoint and below it
     facts: list[dict[str, Any]] = []
     lines: list[list[Any]] = []
     for run, name in zip(runs, names, strict=True):
@@ -118,11 +120,12 @@ def trace(problem: Problem, folder: Path, work: Work, plan: Plan, runs: Sequence
         source = Projected(moments, work, products, copy.deepcopy(problem.model))
         known = trajectory.settings_of(run, moments) | {"run": name, "unlike": _unlike(problem.run, run)}
         slug = re.sub(r"[^\w.+]+", "-", run.name).strip("-")[:60]
+        where = execution if pays(execution, work, len(moments) * seconds) else execution.here
         rows = fill(
             Table(folder / PATHS, f"{slug}-{known['sha256'][:8]}.csv", PATH_COORDINATES[:2], live=f".{slug}.live.csv",
                   unit="checkpoint", title=f"path of {name}", by_key=False),
             source, once(source.keys),
-            total=len(moments), execution=execution, plan=plan,
+            total=len(moments), execution=where, plan=plan,
         )  # fmt: skip
         coordinates = np.array([[row[column] for column in PATH_COORDINATES[2:]] for row in rows.values()])
         facts.append(known | summary(coordinates, products))

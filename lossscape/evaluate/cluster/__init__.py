@@ -5,7 +5,8 @@ Dask is imported when a cluster is opened. Workers hold no results: the process 
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from lossscape.errors import BadInput
@@ -13,10 +14,52 @@ from lossscape.errors import BadInput
 if TYPE_CHECKING:
     from lossscape.evaluate.cluster.blocks import Workers
 
-__all__ = ["open_workers"]
+__all__ = ["kept_open", "open_workers", "some_workers"]
 
 CONNECT_SECONDS = 8.0
 """In which a scheduler is to answer."""
+
+
+Opened = tuple[ExitStack, dict[tuple[int | None, str | None, int | None], "Workers"]]
+_KEPT: ContextVar[Opened | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Workers that `some_workers` opens within stay for those who ask after, until the outermost such context ends."""
+    if _KEPT.get() is not None:
+        yield
+        return
+    with ExitStack() as closing:
+        before = _KEPT.set((closing, {}))
+        try:
+            yield
+        finally:
+            _KEPT.reset(before)
+
+
+def are_open(workers: int) -> bool:
+    """Whether so many workers of this machine have been opened and kept."""
+    kept = _KEPT.get()
+    return kept is not None and any(number == workers for number, _, _ in kept[1])
+
+
+@contextmanager
+def some_workers(
+    workers: int | None, scheduler: str | None, threads: int | None, stop: Callable[[], None]
+) -> "Iterator[Workers]":
+    """Workers as `open_workers` has them, the same ones again within `kept_open`."""
+    kept, which = _KEPT.get(), (workers, scheduler, threads)
+    opened = open_workers(workers=workers, scheduler=scheduler, threads=threads, stop=stop)
+    if kept is None:
+        with opened as cluster:
+            yield cluster
+        return
+    closing, clusters = kept
+    if which not in clusters:
+        clusters[which] = closing.enter_context(opened)
+    clusters[which].stop = stop
+    yield clusters[which]
 
 
 @contextmanager

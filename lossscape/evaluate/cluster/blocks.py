@@ -20,7 +20,9 @@ from lossscape.evaluate.rows import Key, Row, Rows
 from lossscape.objective import Plan
 
 IN_FLIGHT = 2
-"""Blocks a worker: the next one is there when one ends, and the order stays nearly that of the blocks."""
+"""Bundles of blocks a worker: the next one is there when one ends, and the order stays nearly that of the blocks."""
+BUNDLE_SECONDS = 0.25
+"""That blocks of a bundle take together, where one takes less: Dask needs some 10 ms for each bundle."""
 MOST_DEATHS = 3
 """Workers that may die while they compute one block."""
 MOST_FAILURES = 4
@@ -79,8 +81,8 @@ class Workers:
 class _Run:
     """One call of `Workers.evaluate`.
 
-    Each block is sent to a worker of our choice, which computes one after the other. So when a worker dies it is known
-    which block it computed, and no other is blamed.
+    Each bundle of blocks is sent to a worker of our choice, which computes one after the other. So when a worker dies
+    it is known which bundle it computed. Blocks of a bundle that failed are done again alone, and no other is blamed.
     """
 
     def __init__(
@@ -89,8 +91,12 @@ class _Run:
         self._cluster, self._deliverer = cluster, deliverer
         self._key, self._plan, self._blocks = key, plan, blocks
         self._todo = deque(range(len(blocks)))
-        self._queues: dict[str, dict[Future[Any], int]] = {}
-        """By worker, in the order of computation."""
+        self._alone: set[int] = set()
+        """Blocks that no other shares a bundle with."""
+        self._seconds: float | None = None
+        """That a block took of late."""
+        self._queues: dict[str, dict[Future[Any], list[int]]] = {}
+        """The blocks of bundles by worker, in the order of computation."""
         self._landed: SimpleQueue[tuple[str, Future[Any]]] = SimpleQueue()
         self._deaths: Counter[int] = Counter()
         self._failed: dict[int, str] = {}
@@ -107,8 +113,7 @@ class _Run:
                 continue
             if future not in self._queues.get(address, ()):
                 continue  # it was taken back when its worker died
-            if done := self._land(address, future):
-                yield done
+            yield from self._land(address, future)
         if self._failed:
             raise RunFailed(self._report("all others are done and kept"))
 
@@ -138,16 +143,25 @@ class _Run:
             queue = self._queues.get(address, {})
             while self._todo and len(queue) < IN_FLIGHT:
                 queue = self._queues.setdefault(address, queue)
-                index = self._todo.popleft()
-                packed = pickle.dumps((self._plan, self._blocks[index], self._cluster.threads))
+                bundle = self._bundle()
+                packed = pickle.dumps((self._plan, [self._blocks[index] for index in bundle], self._cluster.threads))
                 future = self._cluster.client.submit(
                     _task(), self._key, packed, key=f"lossscape-{uuid.uuid4().hex}", workers=[address], pure=False
                 )
-                queue[future] = index
+                queue[future] = bundle
                 future.add_done_callback(lambda done, address=address: self._landed.put((address, done)))
 
-    def _land(self, address: str, future: "Future[Any]") -> tuple[int, list[Row]] | None:
-        """A block and its rows; None where it is done again or has failed."""
+    def _bundle(self) -> list[int]:
+        """The next blocks, as many as take a moment, and few enough that all workers have some until the end."""
+        most = len(self._todo) // (2 * IN_FLIGHT * max(len(self._deliverer.ready), 1))
+        wanted = min(most, int(BUNDLE_SECONDS / max(self._seconds, 1e-6))) if self._seconds is not None else 1
+        bundle = [self._todo.popleft()]
+        while self._todo and len(bundle) < wanted and not self._alone & {bundle[0], self._todo[0]}:
+            bundle.append(self._todo.popleft())
+        return bundle
+
+    def _land(self, address: str, future: "Future[Any]") -> Iterator[tuple[int, list[Row]]]:
+        """The blocks of a bundle and their rows; none where they are done again or have failed."""
         error = future.exception() if future.status == "error" else None
         if error is None and future.status != "finished":
             raise RunFailed(f"the scheduler was lost or restarted; {AGAIN}")
@@ -155,33 +169,40 @@ class _Run:
             answer: Any = future.result(timeout=RESULT_SECONDS) if error is None else None
         except TimeoutError:  # the worker is slow, or died before it handed the rows over
             self._landed.put((address, future))
-            return None
+            return
         if isinstance(error, KilledWorker) or (error is None and answer is None):
             # the worker died; at its address is none, or a new one, which knows nothing of the work
             self._deliverer.deliver_again(address)
             self._take_back(address)
-            return None
-        index = self._queues[address].pop(future)
+            return
+        bundle = self._queues[address].pop(future)
         if not self._queues[address]:
             del self._queues[address]
         if isinstance(error, BadInput):
             raise error
-        if error is not None:
-            self._failed[index] = f"{type(error).__name__}: {first_line(error)}"
+        if error is not None and len(bundle) > 1:
+            self._alone.update(bundle)
+            self._todo.extendleft(reversed(bundle))
+        elif error is not None:
+            self._failed[bundle[0]] = f"{type(error).__name__}: {first_line(error)}"
             self._give_up_early()
-            return None
-        self._worked = True
-        return index, pickle.loads(answer)
+        else:
+            self._worked = True
+            seconds, found = pickle.loads(answer)
+            self._seconds = seconds / len(bundle)
+            yield from zip(bundle, found, strict=True)
 
     def _take_back(self, address: str) -> None:
-        """A worker died: the block that it computed is done again last, the others next."""
+        """A worker died: the blocks that it computed are done again last, each alone, the others next."""
         computed, *others = self._queues.pop(address).values()
-        self._todo.extendleft(reversed(others))
-        self._deaths[computed] += 1
-        if self._deaths[computed] < MOST_DEATHS:
-            self._todo.append(computed)
+        self._todo.extendleft(reversed([index for bundle in others for index in bundle]))
+        if len(computed) == 1:
+            self._deaths[computed[0]] += 1
+        if self._deaths[computed[0]] < MOST_DEATHS:
+            self._alone.update(computed)
+            self._todo.extend(computed)
         else:
-            self._failed[computed] = f"{self._deaths[computed]} workers died over it"
+            self._failed[computed[0]] = f"{self._deaths[computed[0]]} workers died over it"
         if self._cluster.processes is None:
             self._cluster.tell(f"worker {address} is lost; what it had begun is done again")
         self._give_up_early()
@@ -203,10 +224,10 @@ class _Run:
 def _task() -> Callable[[str, bytes], bytes | None]:
     """A function that travels by value: a scheduler unpickles what it passes on, and may know nothing but Dask."""
 
-    def task(key: str, block: bytes) -> bytes | None:
+    def task(key: str, packed: bytes) -> bytes | None:
         from lossscape.evaluate.cluster import worker
 
-        return worker.evaluate(key, block)
+        return worker.evaluate(key, packed)
 
     return task
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import shutil
 import tempfile
 import threading
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import dask.config
-import torch
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, Security
 from distributed.comm import connect as comm_connect
 
 from lossscape.errors import BadInput
 from lossscape.evaluate.cluster.blocks import PATIENCE_SECONDS, Workers, first_line
+from lossscape.evaluate.cluster.cores import threads_each
 from lossscape.evaluate.cluster.processes import Processes
 from lossscape.files import read_plain
 
@@ -36,7 +35,7 @@ def local(
     workers: int, threads: int | None, connect_seconds: float, stop: Callable[[], None], tell: Callable[[str], None]
 ) -> Iterator[Workers]:
     """Worker processes of this machine, whose scheduler is a thread of this process."""
-    threads = threads or threads_each(workers)
+    threads = threads or threads_each(workers, CPU_COUNT)
     security = _secret()
     folder = Path(tempfile.mkdtemp(prefix="lossscape-workers-"))
     with ExitStack() as closing:
@@ -72,11 +71,6 @@ def _told(security: Security) -> str:
     """The key as a line for a worker's stdin."""
     names = ("tls_ca_file", "tls_worker_key", "tls_worker_cert")
     return json.dumps({name: getattr(security, name) for name in names})
-
-
-def threads_each(workers: int, cores: int = CPU_COUNT) -> int:
-    """What OMP_NUM_THREADS says, as for one process, so that the bits are the same; else a share of the cores."""
-    return torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else max(1, cores // workers)
 
 
 @contextmanager

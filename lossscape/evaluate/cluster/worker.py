@@ -9,6 +9,7 @@ import pickle
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -73,12 +74,21 @@ async def fetch(key: str, file: str, sizes: Sequence[int], numbers: Numbers | No
 
 
 async def _keep(key: str, stream: Tensor, sizes: Sequence[int], numbers: Numbers | None, address: str) -> None:
-    device = None
-    if numbers is not None:
-        if not torch.cuda.is_available():
-            raise RuntimeError("the work is for a GPU and there is none here; start with --device cpu")
-        device = torch.device("cuda", numbers[address] % torch.cuda.device_count())
+    device = None if numbers is None else own_device(numbers[address])
     _works[key] = await asyncio.to_thread(unpack, stream, sizes, device), device
+
+
+def gpus() -> list[torch.device]:
+    """The GPUs that this process sees; CUDA_VISIBLE_DEVICES, which Slurm sets, may show it some or one of them."""
+    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+
+
+def own_device(number: int) -> torch.device:
+    """The GPU of the worker of this number among those of its machine. Raises RuntimeError where there is none."""
+    seen = gpus()
+    if not seen:
+        raise RuntimeError("the work is for a GPU and there is none here; start with --device cpu")
+    return seen[number % len(seen)]
 
 
 def forget(key: str) -> None:
@@ -92,20 +102,22 @@ def _drop_arriving(key: str) -> None:
         del _arriving[arrival]
 
 
-def evaluate(key: str, block: bytes) -> bytes | None:
-    """The rows of a block, None where the work is not here; block: the plan, the keys and the threads.
+def evaluate(key: str, packed: bytes) -> bytes | None:
+    """Seconds and the rows of blocks, None where the work is not here; packed: the plan, the blocks and the threads.
 
-    One block at a time, however many threads the worker has for tasks: all cores belong to the block.
+    One bundle at a time, however many threads the worker has for tasks: all cores belong to it.
     """
     with _one_block:
         if key not in _works:
             return None
         work, device = _works[key]
-        plan, keys, threads = pickle.loads(block)
+        plan, blocks, threads = pickle.loads(packed)
         torch.set_num_threads(threads)  # OpenMP counts them for each thread that asks
-        if device is not None:
+        if device is not None and device.type == "cuda":
             torch.cuda.set_device(device)
-        return pickle.dumps(work.rows(keys, plan))
+        begin = time.perf_counter()
+        found = [work.rows(keys, plan) for keys in blocks]
+        return pickle.dumps((time.perf_counter() - begin, found))
 
 
 def serve() -> None:
