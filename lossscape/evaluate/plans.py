@@ -99,12 +99,13 @@ class Network:
                 return self(block, points, done, outputs)
         with arithmetic(self.objective.device, self.objective.precision):
             values = pool.map(self._values, points)
-            share = _Share(list(block), points, values, outputs is not None)
+            here = done if pool.threads == 1 else None
+            share = _Share(list(block), points, values, outputs is not None, here)
             if self.plan.name == "stacked":
                 share.values = [{name: torch.stack([value[name] for value in values]) for name in values[0]}]
             cuts = self._cuts(len(block), pool)
             samples = [sum(len(self.objective.targets[span]) for span in spans) * len(some) for spans, some in cuts]
-            landed = None if done is None else lambda index: done(samples[index])
+            landed = None if done is None or here is not None else lambda index: done(samples[index])
             found = pool.run([partial(self._part, share, spans, some) for spans, some in cuts], landed)
         parts: list[list[PerSample]] = [[] for _ in block]
         for (_, some), part in zip(cuts, found, strict=True):
@@ -136,6 +137,8 @@ class Network:
                     parts[index].append(self.objective.per_sample(outputs.double(), targets))
                     if share.outputs:
                         given[index].append(outputs)
+                    if share.done is not None:
+                        share.done(len(targets))
         if isinstance(self.forward, Bound):
             self.forward.release()
         return [(part[0] if len(part) == 1 else joined(part), each) for part, each in zip(parts, given, strict=True)]
@@ -221,6 +224,8 @@ class _Share:
     """As the net takes them, at each point; of a stack one for all."""
     outputs: bool
     """Whether what the net gives is asked for."""
+    done: Done | None
+    """Told of every chunk at a point, where the thread that calls evaluates them itself."""
 
 
 class Bound:
