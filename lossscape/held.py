@@ -6,11 +6,13 @@ number goes through the same operations as one that is held as float32, so the b
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -142,6 +144,11 @@ class Mapped:
         return whole.view(self.dtype).view(self.shape)
 
     def open(self) -> Tensor:
-        """The tensor, of which the system keeps in memory what is used; the file stays as it is."""
-        whole = torch.from_file(str(self.path), shared=False, size=self.offset + self.bytes, dtype=torch.uint8)
-        return whole[self.offset :].view(self.dtype).view(self.shape)
+        """The tensor, of which the system keeps in memory what is used, and lets go of it where memory is short.
+
+        It is only to be read: these are the file's own pages, which no limit on a process's data counts.
+        """
+        values = np.memmap(self.path, np.uint8, "r", self.offset, (self.bytes,))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch has no tensors that are only to be read
+            return torch.from_numpy(values).view(self.dtype).view(self.shape)
