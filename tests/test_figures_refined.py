@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
@@ -12,6 +14,8 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from lossscape.errors import BadInput
 from lossscape.figures import captions, meshes
 from lossscape.figures.contours import build_contour, build_surface
+from lossscape.figures.export import export
+from lossscape.figures.levels import choose_scale
 from lossscape.results import Surface, read_surface
 from tests.report_runs import write_landscape, write_run
 from tests.seeing import INF, NAN, SURFACES, assert_inside, faces_of, lines_of, words_of
@@ -136,3 +140,43 @@ def test_a_point_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         file.write_text("".join([*lines, wrong]))
         with pytest.raises(BadInput, match="twice or without coordinates"):
             read_surface(folder)
+
+
+@pytest.mark.parametrize("extra", [0, 3])
+def test_a_large_grid_is_drawn_from_some_of_its_points(tmp_path: Path, extra: int) -> None:
+    def loss(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return 1.0 + x**2 + 2 * y**2
+
+    x, y = np.linspace(-1, 1, 404), np.linspace(-2, 3, 601)  # of x no value is 0
+    points = np.array([(a, b) for a in x for b in y] + [(0.00123, 0.1 * i + 0.00057) for i in range(extra)])
+    table = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "train_loss": loss(*points.T)})
+    settings: dict[str, Any] = {"grid": [404, 601], "x_range": [-1.0, 1.0], "y_range": [-2.0, 3.0]}
+    surface = Surface(tmp_path, settings | ({"refine": extra} if extra else {}), table)
+    drawn = surface.drawn
+    assert surface.regular == drawn.regular == (not extra)
+    assert len(drawn.table) == 201 * 201 + extra
+    assert drawn.x[[0, -1]].tolist() == [-1.0, 1.0]
+    assert 0.0 in drawn.y
+    expected = loss(*np.meshgrid(drawn.x, drawn.y)) if drawn.regular else loss(*drawn.table[["x", "y"]].to_numpy().T)
+    np.testing.assert_array_equal(surface.drawn_values(surface.values("train_loss")), expected)
+    (words,) = captions.drawn_words(surface)
+    assert "201 × 201 points of these" in words if not extra else "40,401 grid points and 3 refined" in words
+    if not extra:
+        vts, npz = export(surface, tmp_path, ("vts", "npz"))
+        assert 'WholeExtent="0 200 0 200 0 0"' in vts.read_text()
+        assert np.load(npz)["train_loss"].shape == (601, 404)
+        figure, axes = plt.subplots()
+        losses = surface.values("train_loss")
+        scale = choose_scale(losses, log=False)
+        contours = meshes.draw_contours(axes, surface, scale.heights(losses), scale)
+        assert contours is not None
+        assert sum(path.vertices.size for path in contours[0].get_paths()) < 60_000
+        plt.close(figure)
+
+
+def test_a_grid_that_can_be_seen_is_drawn_whole(tmp_path: Path) -> None:
+    x = np.linspace(-1, 1, 201)
+    table = pd.DataFrame([(a, b, a * b) for a in x for b in x[:5]], columns=["x", "y", "train_loss"])
+    surface = Surface(tmp_path, {}, table)
+    assert surface.drawn is surface
+    assert captions.drawn_words(surface) == []

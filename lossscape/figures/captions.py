@@ -123,7 +123,14 @@ def conditions(result: Result, splits: Sequence[str], anchor: str) -> list[str]:
         words.append(f"BatchNorm statistics {BATCH_NORM.get(policy, str(policy)).format(anchor=anchor)}.")
     if dropout := settings.get("dropout"):
         words.append(f"Dropout stays on, with masks of seed {dropout['seed']} that are the same at every point.")
-    return [*words, precision_words(result), *lost_words(result)]
+    return [*words, precision_words(result), *lost_words(result), *drawn_words(result)]
+
+
+def drawn_words(result: Result) -> list[str]:
+    """A sentence where a figure is drawn from some of a surface's points only."""
+    if not isinstance(result, Surface) or result.drawn is result:
+        return []
+    return [f"Drawn from {grid_words(result.drawn)} of these; {result.folder.name}/surface.csv has all."]
 
 
 def sampled(result: Result, split: str) -> bool:

@@ -34,9 +34,11 @@ def export(
     npz: x [len(x)], y [len(y)], each column of the table [len(y), len(x)], and settings as JSON text; without a full
     grid x, y and columns [N], and triangles [T, 3]. vts, vtu: points (x, y, height), height the first column of
     losses; each column as point data; the settings as JSON in a comment. A point whose height is not finite stands at
-    the greatest finite one and is hidden; its data say what it is. Raises BadInput for an unknown format.
+    the greatest finite one and is hidden; its data say what it is. These are for drawing, of the points that figures
+    are drawn from; npz has all. Raises BadInput for an unknown format.
     """
-    writers = {"npz": _npz, "vts": _vts if surface.regular else _vtu}
+    vtk = _vts if surface.regular else _vtu
+    writers = {"npz": _npz, "vts": lambda every: vtk(every.drawn)}
     written = []
     for kind in formats:
         if kind not in writers:

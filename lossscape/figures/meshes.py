@@ -108,6 +108,9 @@ def draw_contours(
     something else than the colours; star: whether the centre has one. Returns colours and lines, None where no heights
     make a face.
     """
+    heights = surface.drawn_values(heights)
+    over = over and (surface.drawn_values(over[0]), over[1])
+    surface = surface.drawn
     axes.grid(False)
     look: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "hatch": "///", "lw": 0, "zorder": 0}
     axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **look))
@@ -133,6 +136,7 @@ def draw_contours(
 
 def draw_solid(axes: Any, surface: Surface, heights: np.ndarray, scale: Scale, *, small: bool = False) -> None:
     """Heights in three dimensions, open where there is none; small: less detail; the rest as for draw_contours."""
+    heights, surface = surface.drawn_values(heights), surface.drawn
     look = {"cmap": scale.colours, "norm": scale.norm, "edgecolor": (0, 0, 0, 0.25)}
     look["linewidth"] = 0.15 if small else 0.2
     if not has_faces(surface, heights):

@@ -91,6 +91,10 @@ class Section:
         return [part for part in self.parts if isinstance(part, Picture)]
 
 
+MOST_COPIED = 2**24
+"""Bytes of a file that a page takes along."""
+
+
 class Page:
     """A folder of the report for figures and files, which are addressed relative to the report's own."""
 
@@ -117,9 +121,13 @@ class Page:
         return path.name, self._address(path)
 
     def copy_result(self, folder: Path) -> list[File]:
-        """Copy the tables, settings and other small files of a finished result."""
+        """Copy the tables, settings and other small files of a finished result; larger ones are named, and stay."""
         tables = [path for path in sorted(folder.glob("*.csv")) if path.name != POINTS]
-        return [self.copy(path) for path in (*tables, folder / SETTINGS, *sorted(folder.glob("*.json")))]
+        return [
+            self.copy(path) if (size := path.stat().st_size) <= MOST_COPIED
+            else (f"{path.name} ({size / 1e6:,.0f} MB, in {folder.name})", "")
+            for path in (*tables, folder / SETTINGS, *sorted(folder.glob("*.json")))
+        ]  # fmt: skip
 
     def _address(self, path: Path) -> str:
         return quote(path.relative_to(self.root).as_posix())

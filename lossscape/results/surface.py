@@ -14,6 +14,9 @@ from lossscape.results.curve import Result, read_points
 from lossscape.results.folder import PATH, PATH_FACTS, read_settings
 from lossscape.results.tables import read_csv
 
+DRAWN = 201
+"""Values of an axis that a figure is drawn from; more are finer than it can show."""
+
 
 @dataclass(frozen=True)
 class Trail:
@@ -48,6 +51,32 @@ class Surface(Result):
     def y(self) -> np.ndarray:
         """Values of y, ascending."""
         return np.unique(self.table["y"].to_numpy())
+
+    @cached_property
+    def in_figures(self) -> np.ndarray:
+        """Which points [N] figures are drawn from: of a grid of more than DRAWN values an axis so many, evenly spaced.
+
+        The ends, a 0 and all refined points are among them.
+        """
+        kept = np.ones(len(self.table), dtype=bool)
+        for axis in ("x", "y"):
+            given = self.table[axis].to_numpy()
+            values = np.unique(given[~self.refined])
+            if len(values) > DRAWN:
+                places = np.round(np.linspace(0, len(values) - 1, DRAWN)).astype(int)
+                kept &= np.isin(given, [*values[places], 0.0])
+        return kept | self.refined
+
+    @cached_property
+    def drawn(self) -> "Surface":
+        """The points that figures are drawn from as a surface of their own; this one where that is all of them."""
+        return self if self.in_figures.all() else Surface(self.folder, self.settings, self.table[self.in_figures])
+
+    def drawn_values(self, values: np.ndarray) -> np.ndarray:
+        """Values of all points, as `values` shapes them, at those that are drawn."""
+        if not self.regular or self.drawn is self:
+            return values[self.in_figures] if not self.regular else values
+        return values[np.ix_(np.isin(self.y, self.drawn.y), np.isin(self.x, self.drawn.x))]
 
     def values(self, column: str) -> np.ndarray:
         """A column as [len(y), len(x)] (rows are y, as matplotlib and meshgrid have it); [N] without a full grid."""
