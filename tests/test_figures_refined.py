@@ -170,7 +170,7 @@ def test_a_large_grid_is_drawn_from_some_of_its_points(tmp_path: Path, extra: in
         scale = choose_scale(losses, log=False)
         contours = meshes.draw_contours(axes, surface, scale.heights(losses), scale)
         assert contours is not None
-        assert sum(path.vertices.size for path in contours[0].get_paths()) < 60_000
+        assert sum(np.size(path.vertices) for path in contours[0].get_paths()) < 60_000
         plt.close(figure)
 
 

@@ -5,6 +5,7 @@ Each command is a process of its own, whose peak memory is nobody else's.
 
 import argparse
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -12,6 +13,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
+from lossscape.manifest import NAME
 from tests.processes import REPOSITORY
 
 CONFIG = """\
@@ -21,21 +25,41 @@ model: {{name: mlp, hidden: [64, 32]}}
 optimizer: {{name: momentum, lr: 0.01}}
 training: {{epochs: {epochs}, batch_size: {batch}, checkpoint_every: {every}{more}}}
 """
+PICTURES = """\
+name: pictures
+dataset: {name: tensors, file: pictures.pt}
+model: {name: cnn, channels: [4]}
+optimizer: {name: momentum, lr: 0.01}
+training: {epochs: 1, batch_size: 100}
+"""
+BEYOND = """\
+name: beyond
+dataset: {name: synthetic, shape: [3, 64, 64], train: 400000, test: 1000, mmap: true}
+model: {name: mlp, hidden: [8]}
+optimizer: {name: momentum, lr: 0.01}
+training: {epochs: 1, batch_size: 1000}
+"""
 RUNS, PAGES = 1000, 50
+DATA_BYTES = 8 * 10**9
+"""That a process may hold of its own where the data are beyond the memory (ulimit -d); the pages of files that it maps
+are the system's, which takes them back where memory is short."""
 ROWS = {
     "points": "1,001 x 1,001 points of the digits net on 100 samples",
     "runs": f"{RUNS:,} runs in `lossscape runs`, and a page of {PAGES}",
     "checkpoints": "10,000 checkpoints in a run",
     "epochs": "metrics.csv of 5,000 epochs",
+    "pictures": "10,000 pictures of 224 x 224 pixels, 1,505 MB as bytes",
+    "beyond": "20 GB of synthetic pictures in a file, 8 GB of memory (ulimit -d)",
 }
 
 
-def timed(folder: Path, *words: str) -> tuple[float, float]:
-    """Seconds and MB of a command, which has to succeed."""
+def timed(folder: Path, *words: str, most: int = resource.RLIM_INFINITY) -> tuple[float, float]:
+    """Seconds and MB of a command, which has to succeed; most: bytes of data that it may hold."""
     begin = time.perf_counter()
     child = os.fork()
     if not child:
         os.chdir(folder)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.RLIM_INFINITY))
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.environ |= {"PYTHONPATH": str(REPOSITORY), "LOSSSCAPE_CACHE": str(folder / "cache")}
@@ -57,6 +81,14 @@ def points(folder: Path) -> Iterator[list[str]]:
     """A surface of a million points."""
     yield trained(folder, "small", 100, 3, 50, 1)
     yield ["landscape", "runs/small", "--grid", "1001", "--quiet"]
+    yield ["landscape", "runs/small", "--grid", "1001", "--quiet"]  # again, as it lies there
+    (result,) = (folder / "runs" / "small" / "landscape").iterdir()
+    lines = (result / "surface.csv").read_text().splitlines(keepends=True)
+    (result / "points.csv").write_text("".join(lines[:-1000]))  # as a kill leaves it near its end
+    for name in ("surface.csv", "certificate.json", NAME):
+        (result / name).unlink()
+    yield ["landscape", "runs/small", "--grid", "1001", "--quiet"]
+    yield ["report", "runs/small"]
 
 
 def runs(folder: Path) -> Iterator[list[str]]:
@@ -86,7 +118,32 @@ def epochs(folder: Path) -> Iterator[list[str]]:
     yield ["runs"]
 
 
-MADE = {"points": points, "runs": runs, "checkpoints": checkpoints, "epochs": epochs}
+def pictures(folder: Path) -> Iterator[list[str]]:
+    """Pictures of the size that nets for ImageNet take."""
+    inputs, targets = torch.randint(0, 256, (10_000, 3, 224, 224), dtype=torch.uint8), torch.arange(10_000) % 10
+    content = {"train_inputs": inputs[:9900], "train_targets": targets[:9900]}
+    torch.save(content | {"test_inputs": inputs[9900:], "test_targets": targets[9900:]}, folder / "pictures.pt")
+    (folder / "pictures.yaml").write_text(PICTURES)
+    yield ["train", "pictures.yaml", "--quiet"]
+    yield ["landscape", "runs/pictures", "--grid", "3", "--quiet"]
+
+
+def beyond(folder: Path) -> Iterator[list[str]]:
+    """Data that do not fit into the memory."""
+    (folder / "beyond.yaml").write_text(BEYOND)
+    yield ["train", "beyond.yaml", "--quiet"]
+    yield ["landscape", "runs/beyond", "--grid", "11", "--quiet"]
+
+
+LIMITS = {"beyond": DATA_BYTES}
+MADE = {
+    "points": points,
+    "runs": runs,
+    "checkpoints": checkpoints,
+    "epochs": epochs,
+    "pictures": pictures,
+    "beyond": beyond,
+}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -99,7 +156,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"{'':8}  {'':8}  {ROWS[row]}:")
         with tempfile.TemporaryDirectory(prefix="load-") as name:
             for command in MADE[row](Path(name)):
-                seconds, memory = timed(Path(name), *command)
+                seconds, memory = timed(Path(name), *command, most=LIMITS.get(row, resource.RLIM_INFINITY))
                 shown = " ".join(command)
                 print(f"{seconds:8.1f}  {memory:8,.0f}  lossscape {shown[:80]}{'…' * (len(shown) > 80)}", flush=True)
     return 0
