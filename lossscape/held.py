@@ -35,8 +35,9 @@ class Held:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     """By channel, of what is normalised; None: not at all."""
-    rows: Tensor | None = None
-    """int64 [N]: which samples of the values these are, in their order; None: all."""
+    rows: range | Tensor | None = None
+    """Which samples of the values these are, in their order, a tensor of int64 [N] where they are no range; None: all.
+    """
     device: torch.device = CPU
     """Where the tensors that are asked for lie."""
     file: Mapped | None = None
@@ -54,14 +55,24 @@ class Held:
         return seen(self.raw(indices), self.mean, self.std, self.device)
 
     def raw(self, indices: Any) -> Tensor:
-        """Samples as they were read."""
-        chosen = indices.cpu() if isinstance(indices, Tensor) else indices
-        return self.values[chosen if self.rows is None else self.rows[chosen]]
+        """Samples as they were read, not copied where they lie side by side."""
+        return self.values[self._places(indices)]
 
     def part(self, indices: slice | Tensor) -> Held:
         """Some of the samples, held alike."""
-        every = torch.arange(len(self.values)) if self.rows is None else self.rows
-        return replace(self, rows=every[indices.cpu() if isinstance(indices, Tensor) else indices])
+        places = self._places(indices)
+        rows = range(len(self.values))[places] if isinstance(places, slice) else places
+        return replace(self, rows=rows)
+
+    def _places(self, indices: Any) -> slice | Tensor:
+        """Where in the values samples lie."""
+        rows = range(len(self.values)) if self.rows is None else self.rows
+        if isinstance(rows, range) and isinstance(indices, slice):
+            found = rows[indices]
+            return slice(found.start, found.stop, found.step)
+        if isinstance(rows, range):
+            rows = torch.arange(rows.start, rows.stop, rows.step)
+        return rows[indices.cpu() if isinstance(indices, Tensor) else indices]
 
     @property
     def shape(self) -> torch.Size:

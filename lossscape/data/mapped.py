@@ -86,8 +86,8 @@ def remembered(train: Split, test: Split, measure: Callable[[], dict[str, Any]],
         assert file is not None
         status = file.path.stat()
         key.update(f"{file} {status.st_size} {status.st_mtime_ns}".encode())
-        for tensor in (split.inputs.rows, split.targets):
-            key.update(b"all" if tensor is None else tensor.contiguous().numpy().data)
+        for rows in (split.inputs.rows, split.targets):
+            key.update(rows.contiguous().numpy().data if isinstance(rows, Tensor) else str(rows).encode())
     kept = cache_folder() / FOLDER / f"{key.hexdigest()[:32]}.json"
     with suppress(OSError, ValueError):
         found = json.loads(kept.read_text())
