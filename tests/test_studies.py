@@ -76,6 +76,8 @@ def test_the_full_scale_is_the_published_one() -> None:
         experiment = minimum.experiment(net, {"name": net, "optimizer": {"lr": 0.01}})
         assert (experiment.dataset.name, experiment.optimizer.name) == ("cifar10", "adam")
         assert experiment.optimizer.lr == 0.01  # type: ignore[attr-defined]
+        assert experiment.training.epochs == 100
+    assert minimum.study.model_dump(include={"grid", "planes", "samples"}) == {"grid": 51, "planes": 5, "samples": None}
 
 
 def test_sections_are_laid_over_one_another_and_replaced_where_the_name_is_another() -> None:
@@ -129,11 +131,11 @@ def test_slips_are_told_before_anything_is_trained(name: str, tmp_path: Path) ->
         Opened(file, "smoke", settings)
 
 
-@pytest.mark.parametrize(("key", "says"), [("grid: 21", "odd number"), ("learning_rates: [0.01, 0.001]", "twice")])
+@pytest.mark.parametrize(("key", "says"), [("grid: 51", "odd number"), ("learning_rates: [0.01, 0.001]", "twice")])
 def test_slips_of_the_study_of_minima(key: str, says: str, tmp_path: Path) -> None:
     shutil.copytree(CONFIGS.parent, tmp_path / "configs")
     file = tmp_path / "configs" / "studies" / "minimum.yaml"
-    wrong = {"grid: 21": "grid: 20", "learning_rates: [0.01, 0.001]": "learning_rates: [0.1, 0.1]"}[key]
+    wrong = {"grid: 51": "grid: 50", "learning_rates: [0.01, 0.001]": "learning_rates: [0.1, 0.1]"}[key]
     file.write_text(file.read_text().replace(key, wrong, 1))
     with pytest.raises(BadInput, match=says):
         Opened(file, "full")
