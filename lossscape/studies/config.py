@@ -88,7 +88,7 @@ class MinimumStudy(Study):
     samples: Count | None = None
     """Of the training data, for the surfaces; null: all."""
     varied = (*Study.varied, "optimizer.lr")
-    sparse = ("surface_tolerance",)
+    sparse = ("seeds", "surface_tolerance")
     surface_tolerance: Annotated[float, Field(ge=1e-6, le=0.5)] | None = None
     """Part of the loss to which points of the surfaces may be predicted; null: all are evaluated."""
     tolerance: NonNegative = 0.01
@@ -329,7 +329,7 @@ class Opened:
     def described(self) -> dict[str, Any]:
         """What settings.yaml of the study says."""
         study = self.study.model_dump()
-        given = {key: value for key, value in study.items() if value is not None or key not in self.study.sparse}
+        given = {key: value for key, value in study.items() if key not in self.study.sparse or value not in (None, [])}
         return {**given, "scale": self.scale, "set": self.settings}
 
     def experiment(self, net: str, more: dict[str, Any]) -> Experiment:

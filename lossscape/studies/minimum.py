@@ -86,9 +86,9 @@ def run_minimum(
         *(judge_surfaces(printed, study.targets, idle_nets, printed=True) if printed else []),
         *judge_epochs(solved, list(study.nets), study, idle),
     ]
-    columns = ("net", "learning_rate", "run", "trains", "epochs", "seed")
+    columns = ("net", "learning_rate", "run", "trains", "epochs", *(["seed"] if study.seeds else []))
     values = [(each.net, each.rate, each.run.name, each.trains, each.epochs, each.seed) for each in tried]
-    return statements, [dict(zip(columns, row, strict=True)) for row in values]
+    return statements, [dict(zip(columns, row, strict=False)) for row in values]
 
 
 def _draw(

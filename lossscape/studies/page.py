@@ -113,7 +113,8 @@ def _minimum(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page:
         "Learning rates in the order in which they were tried; the surfaces are those of the last of each net. "
         "The surfaces of all nets, their measures and the epochs to each kind of solution follow below."
     )
-    chosen = _runs_tried(home, measures.drop_duplicates(["net", "seed"], keep="last"))
+    of_each = [name for name in ("net", "seed") if name in measures]  # a study of one seed does not name it
+    chosen = _runs_tried(home, measures.drop_duplicates(of_each, keep="last"))
     table = Table(rows, ["net", "learning rate", "run", "trains", "epochs"], caption, words=(2, 3))
     return Section(
         title=f"Study of landscapes around true minima, scale {settings['scale']}",
