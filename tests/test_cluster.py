@@ -30,7 +30,10 @@ from lossscape.evaluate import Subspace, Work, cluster
 from lossscape.evaluate.cluster import blocks, connect, cores, kept_open, open_workers, payload, some_workers, worker
 from lossscape.evaluate.cluster.cores import pay, threads_each
 from lossscape.evaluate.engine import blocks_of
+from lossscape.execution import Execution
 from lossscape.objective import Objective, Plan
+from lossscape.results.engine import PlannedEngine
+from lossscape.results.table import Table, fill, once
 from lossscape.runs import split_state
 from lossscape.signals import Interrupted
 from lossscape.usercode import load
@@ -506,6 +509,22 @@ def test_short_work_is_not_worth_the_start_of_workers(monkeypatch: pytest.Monkey
     assert pay(4, math.inf)
     monkeypatch.setenv("LOSSSCAPE_WORKERS", "always")
     assert pay(2, 0.0)
+
+
+def test_short_work_stays_in_this_process_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LOSSSCAPE_WORKERS", raising=False)
+    case, execution = MODEL_CASES["mlp"], Execution(workers=2)
+    work = work_of(case.model(), case.shape, case.classes)
+    engine = PlannedEngine(tmp_path, work, execution)
+    table = Table(tmp_path, "surface.csv", ["x", "y"])
+    found = fill(table, work, once(POINTS), total=len(POINTS), execution=execution, engine=engine)
+    assert len(found) == len(POINTS)
+    assert "; in this process: 2 workers would take longer)" in capsys.readouterr().err
+    assert not engine.begun_by_workers
+    engine.note(workers=2)
+    assert engine.begun_by_workers
 
 
 def test_workers_that_are_kept_compute_one_table_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
