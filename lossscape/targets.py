@@ -11,7 +11,7 @@ from torch import Tensor
 from lossscape.batches import Inputs
 from lossscape.errors import BadInput
 from lossscape.measured import Precision, Targets
-from lossscape.objective import Objective
+from lossscape.objective import Objective, Plan
 from lossscape.runs import Point, split_state
 
 
@@ -41,8 +41,9 @@ def outputs_of(teacher: Point, inputs: Inputs, precision: Precision = "fp32") ->
     model = teacher.run.model(teacher.checkpoint)
     nothing = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
     exact: Precision = "fp64" if precision == "fp64" else "fp32"
+    one = Plan(chunk=1, channels_last=False) if len(inputs) == 1 else None  # for its form: nothing is measured
     objective = Objective(
-        model, "cross_entropy", inputs, nothing, metrics=(), output=teacher.run.output, precision=exact
+        model, "cross_entropy", inputs, nothing, metrics=(), output=teacher.run.output, precision=exact, plan=one
     )
     outputs = objective.outputs(*split_state(objective.model))
     lost = outputs.reshape(len(outputs), -1).isnan().any(1)
