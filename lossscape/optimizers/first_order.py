@@ -175,14 +175,22 @@ _BARE: dict[type[Optimizer], Callable[..., Any]] = {
 def bare_step(optimizer: Optimizer) -> None:
     """`optimizer.step()`: of torch's own classes without what they wrap around it.
 
-    That is for hooks, which these have none of, and for torch's profiler; on a small net it takes longer than the step.
+    That is for torch's profiler and for hooks on steps, of which it is called where there are any; on a small net it
+    takes longer than the step.
     """
     own = _BARE.get(type(optimizer))
-    if own is None:
+    if own is None or _hooked(optimizer):
         optimizer.step()
     else:
         with torch.no_grad():
             own(optimizer)
+
+
+def _hooked(optimizer: Optimizer) -> bool:
+    """Whether a hook on steps is registered, of this optimizer or of all; so too where torch no longer says it so."""
+    of_one = [getattr(optimizer, f"_optimizer_step_{when}_hooks", True) for when in ("pre", "post")]
+    of_all = [getattr(torch.optim.optimizer, f"_global_optimizer_{when}_hooks", True) for when in ("pre", "post")]
+    return any(of_one) or any(of_all)
 
 
 FIRST_ORDER: dict[str, Callable[..., Optimizer]] = {
