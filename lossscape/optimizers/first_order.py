@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import nn
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import optimizer as of_torch
 
 from lossscape.families import FITS, Fraction, NonNegative, Rate
 from lossscape.optimizers.lookahead import Lookahead
@@ -189,7 +190,7 @@ def bare_step(optimizer: Optimizer) -> None:
 def _hooked(optimizer: Optimizer) -> bool:
     """Whether a hook on steps is registered, of this optimizer or of all; so too where torch no longer says it so."""
     of_one = [getattr(optimizer, f"_optimizer_step_{when}_hooks", True) for when in ("pre", "post")]
-    of_all = [getattr(torch.optim.optimizer, f"_global_optimizer_{when}_hooks", True) for when in ("pre", "post")]
+    of_all = [getattr(of_torch, f"_global_optimizer_{when}_hooks", True) for when in ("pre", "post")]
     return any(of_one) or any(of_all)
 
 
