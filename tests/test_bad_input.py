@@ -185,7 +185,7 @@ def test_errors_of_the_system(
     def fail(*given: object, **options: object) -> None:
         raise error
 
-    monkeypatch.setattr("lossscape.runs.list_runs", fail)
+    monkeypatch.setattr("lossscape.listing.list_runs", fail)
     answer = cli("runs")
     assert (answer.code, answer.out) == (code, "")
     assert answer.err.startswith(f"lossscape: {says}")

@@ -89,7 +89,7 @@ class MinimumStudy(Study):
     """Of the training data, for the surfaces; null: all."""
     varied = (*Study.varied, "optimizer.lr")
     sparse = ("seeds", "surface_tolerance")
-    surface_tolerance: Annotated[float, Field(ge=1e-6, le=0.5)] | None = None
+    surface_tolerance: Annotated[float, Field(ge=1e-6, le=0.5), FITS] | None = None
     """Part of the loss to which points of the surfaces may be predicted; null: all are evaluated."""
     tolerance: NonNegative = 0.01
     zero: NonNegative = 0.01
