@@ -152,6 +152,26 @@ def test_a_pass_without_autograds_graph_has_its_bits(plain: bool, sections: dict
         assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
+HOOKS: dict[str, Callable[[nn.Module, Callable[..., None]], Any]] = {
+    "in front of a layer": lambda net, hook: net[-1].register_forward_pre_hook(hook),
+    "behind the net": lambda net, hook: net.register_forward_hook(hook),
+    "of a layer's gradient": lambda net, hook: net[-1].register_full_backward_hook(hook),
+    "of a parameter's gradient": lambda net, hook: net[-1].weight.register_hook(hook),
+    "behind a parameter's gradient": lambda net, hook: net[-1].weight.register_post_accumulate_grad_hook(hook),
+}
+
+
+@pytest.mark.parametrize("add", HOOKS.values(), ids=HOOKS.keys())
+def test_hooks_are_called_in_training(add: Callable[..., Any], tmp_path: Path) -> None:
+    setup, state = start.prepare(experiment(), Run(tmp_path / "run"), CPU, World())
+    called: list[int] = []
+    add(state.model, lambda *given: called.append(1))
+    loop.begin_epoch(setup, state)
+    for batch in loop.remaining_batches(setup, state):
+        loop.take_step(setup, state, batch)
+    assert len(called) == setup.steps_per_epoch
+
+
 def test_another_seed_gives_other_bytes(tmp_path: Path) -> None:
     first = train(experiment(), tmp_path)
     second = train(experiment("other", seed=1), tmp_path)

@@ -1,7 +1,4 @@
-"""A training pass of a plain MLP by the operations that autograd would call, without its graph: the same bits sooner.
-
-On small nets the graph takes as long as a third of the arithmetic.
-"""
+"""A training pass of a plain MLP by the operations that autograd would call, without its graph: the same bits."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -72,6 +69,7 @@ def dense_of(setup: "Setup") -> Dense | None:
         and all(kind in ACTIVATIONS for kind in between)
         and all(value.requires_grad and value.dtype == torch.float32 for value in values)
         and losses.plain(setup.loss) is losses.cross_entropy
+        and not _hooked(setup.module)
     )
     config = setup.experiment
     simple = setup.device.type == "cpu" and config.precision == "fp32" and setup.output is None and not setup.held
@@ -82,6 +80,15 @@ def dense_of(setup: "Setup") -> Dense | None:
     found = Dense([layer for layer in linear if isinstance(layer, nn.Linear)], between)
     some = slice(min(setup.step_size, setup.micro_batch))
     return found if _same(setup, found, (inputs[some], targets[some])) else None
+
+
+def _hooked(module: nn.Module) -> bool:
+    """Whether anything else is to be called in a pass: a hook may do something of its own at every call."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    of_values = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(each, name) for each in module.modules() for name in hooks) or any(
+        getattr(value, name) for value in module.parameters() for name in of_values
+    )
 
 
 def _same(setup: "Setup", found: Dense, part: tuple[Tensor, Tensor]) -> bool:

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 FLOP = 6
 """Floating-point operations of training for each multiply-add of a forward pass: 2 there, and 4 for the gradients."""
 SMALL = 2e8
-"""Floating-point operations of a pass of training below which one thread takes it: about 2 ms, in some thirty pieces.
+"""Floating-point operations of a pass of training below which one thread takes it.
 
-Two threads save a third of that on an idle machine. Threads that wait for one another spin, so beside other work the
-same pass takes them many times as long as one thread.
+Threads that wait for one another spin, so beside other work such a pass takes them many times as long as one thread.
 """
 _GIVEN: ContextVar[int | None] = ContextVar("threads", default=None)
 
