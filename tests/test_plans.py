@@ -17,6 +17,7 @@ from lossscape.evaluate import Subspace, Work, evaluate, products
 from lossscape.evaluate.calibration import NAMES
 from lossscape.evaluate.graph import first_layer, rewritten
 from lossscape.evaluate.plans import reasons_against
+from lossscape.evaluate.pool import pooled
 from lossscape.evaluate.statistics import RecomputedStatistics
 from lossscape.objective import Objective, Plan, PlanName
 from lossscape.vectors import Params
@@ -141,6 +142,14 @@ def test_threads_that_share_the_work_give_the_same_bits(case: str, threads: Call
         assert sum(counted) == 8 * work.cost(())
         assert torch.get_num_threads() == number
         assert there.rows(POINTS[3:], replace(plan, pool=True)) == one[3:5]
+
+
+def test_threads_of_a_pool_begin_at_once(threads: Callable[[int], None]) -> None:
+    threads(3)
+    with pooled(wanted=True) as pool:
+        assert pool.run([torch.get_num_threads] * 2) == [1, 1]
+        assert sum(thread.name.startswith("lossscape_") for thread in threading.enumerate()) >= 3
+    assert torch.get_num_threads() == 3  # and no thread is left to set its own number later, which is that of all
 
 
 def test_torch_has_its_own_threads_for_statistics(threads: Callable[[int], None]) -> None:

@@ -9,6 +9,7 @@ torch, so the bits are the same however many there are.
 import functools
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
@@ -86,13 +87,19 @@ def pooled(wanted: bool) -> Iterator[Pool]:
         yield Pool(threads)
     finally:
         if threads > 1:
-            torch.set_num_threads(threads)  # which threads that begin later have too, whatever those of the pool said
+            torch.set_num_threads(threads)
 
 
 @functools.lru_cache(maxsize=1)
 def _executor(threads: int, process: int) -> ThreadPoolExecutor:
-    """The threads of a process, made once."""
-    return ThreadPoolExecutor(threads, "lossscape", torch.set_num_threads, (1,))
+    """The threads of a process, made once and all at once.
+
+    What one of them says of torch's threads holds for all others of the process, those that call among them: so none
+    may begin when `pooled` has said again how many there are.
+    """
+    executor, begun = ThreadPoolExecutor(threads, "lossscape", torch.set_num_threads, (1,)), threading.Barrier(threads)
+    wait([executor.submit(begun.wait) for _ in range(threads)])
+    return executor
 
 
 def _told(found: T, index: int, landed: Callable[[int], None] | None) -> T:

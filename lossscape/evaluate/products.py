@@ -6,7 +6,7 @@ per pre-activation in place of what is often the largest matrix product of the n
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -49,7 +49,9 @@ class Products:
         """By the first sample of their chunk."""
         if keep:
             spans = objective.spans()
-            self.kept = dict(zip((span.start for span in spans), pool.map(self._made, spans), strict=True))
+            with self._exactly():  # what it sets is the process's: threads that each restored it would leave it anyhow
+                made = pool.map(self._made, spans)
+            self.kept = dict(zip((span.start for span in spans), made, strict=True))
 
     def of(self, span: slice) -> list[Tensor]:
         """The products of a chunk with the origin and each direction."""
@@ -88,12 +90,15 @@ class Products:
         return [self._output(vector, inputs) for vector in self.vectors]
 
     def _output(self, own: Params, inputs: Inputs) -> Tensor:
-        exact: Any = "fp64" if self.objective.dtype == torch.float64 else "fp32"
         layer = copy.copy(self.first.layer)  # a plain one, of this call: several threads may be here
         vars(layer)["_parameters"] = layer._parameters | own
-        with arithmetic(self.objective.device, exact):
+        with self._exactly():
             output: Tensor = layer(seen_by(self.first, inputs))
             return output
+
+    def _exactly(self) -> AbstractContextManager[None]:
+        """A context in which products have all digits of their type."""
+        return arithmetic(self.objective.device, "fp64" if self.objective.dtype == torch.float64 else "fp32")
 
 
 def combined(products: list[Tensor], coordinates: Coordinates) -> Tensor:
