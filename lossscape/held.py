@@ -6,6 +6,7 @@ number goes through the same operations as one that is held as float32, so the b
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from lossscape.errors import BadInput
 
 CPU = torch.device("cpu")
 LARGE = 2**31
@@ -105,12 +108,20 @@ class Held:
         return self.to("cpu")
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | ({} if self.file is None else {"values": None})
+        """In place of a file's values when it was written; of few of all samples those alone."""
+        if self.file is not None:
+            return self.__dict__ | {"values": self.file.written}
+        if 2 * len(self) <= len(self.values):
+            return self.__dict__ | {"values": self.raw(slice(None)).clone(), "rows": None}
+        return self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Raises BadInput where the file is not there as it was."""
         self.__dict__.update(state)
         if self.file is not None:
-            self.__dict__["values"] = self.file.open()
+            written, self.__dict__["values"] = state["values"], self.file.open()
+            if written != self.file.written:
+                raise BadInput(f"{self.file.path}: was written anew meanwhile; run the same command again")
 
 
 def raw_parts(inputs: Tensor | Held, size: int = ROWS) -> Iterator[Tensor]:
@@ -148,9 +159,24 @@ class Mapped:
         """Of the tensor."""
         return self.dtype.itemsize * torch.Size(self.shape).numel()
 
+    @property
+    def written(self) -> int:
+        """When the file was last written, in nanoseconds."""
+        return self.path.stat().st_mtime_ns
+
     def open_to_write(self) -> Tensor:
-        """The tensor, in a file that is made for it: what is written to one comes to the other."""
-        Path(self.path).touch()
+        """The tensor, in a file that is made for it: what is written to one comes to the other.
+
+        Raises OSError where the disk has no room, which is taken at once: a write to a mapped page that finds none ends
+        the process.
+        """
+        with self.path.open("wb") as file:
+            if self.bytes and hasattr(os, "posix_fallocate"):
+                try:
+                    os.posix_fallocate(file.fileno(), 0, self.bytes)
+                except OSError as error:
+                    error.filename = str(self.path)
+                    raise
         whole = torch.from_file(str(self.path), shared=True, size=self.bytes, dtype=torch.uint8)
         return whole.view(self.dtype).view(self.shape)
 
@@ -158,8 +184,15 @@ class Mapped:
         """The tensor, of which the system keeps in memory what is used, and lets go of it where memory is short.
 
         It is only to be read: these are the file's own pages, which no limit on a process's data counts.
+        Raises BadInput where the file is not there or too short: another machine may not see this one's cache.
         """
-        values = np.memmap(self.path, np.uint8, "r", self.offset, (self.bytes,))
+        try:
+            values = np.memmap(self.path, np.uint8, "r", self.offset, (self.bytes,))
+        except (OSError, ValueError) as error:
+            raise BadInput(
+                f"{self.path}: the file of inputs (dataset.mmap) cannot be mapped here ({error}); other machines need "
+                "a LOSSSCAPE_CACHE that all of them see"
+            ) from None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch has no tensors that are only to be read
             return torch.from_numpy(values).view(self.dtype).view(self.shape)

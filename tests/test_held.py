@@ -1,6 +1,8 @@
 """Inputs that stay as they were read: the same numbers to the bit, in a fraction of the memory."""
 
+import errno
 import json
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -186,6 +188,55 @@ def test_what_a_kill_has_left_is_made_again(place: Path, cache: Path, name: str)
     assert again.facts == whole.facts
     assert path.read_bytes() == content
     assert not list(cache.rglob("*.part"))
+
+
+def test_damaged_targets_are_made_again(place: Path, cache: Path) -> None:
+    whole = from_(place, "synthetic", mmap=True)
+    (path,) = cache.rglob("*.pt")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert from_(place, "synthetic", mmap=True).facts == whole.facts
+
+
+@pytest.mark.parametrize("name", ["synthetic", "image_folder"])
+def test_a_disk_that_is_full_leaves_nothing(
+    place: Path, cache: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OSError, match=r"No space left on device.*part"):
+        from_(place, name, mmap=True)
+    assert not list(cache.rglob("*.part"))
+
+
+def test_a_file_is_as_large_as_what_it_is_made_for(place: Path, cache: Path) -> None:
+    sizes = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("lossscape.data.mapped.settle", lambda part, file: sizes.append(part.path.stat()))
+        with pytest.raises(BadInput, match="cannot be mapped"):
+            from_(place, "synthetic", mmap=True)
+    assert sizes
+    assert all(512 * each.st_blocks >= each.st_size for each in sizes)
+
+
+def test_a_file_that_is_another_by_now_is_refused(place: Path, cache: Path) -> None:
+    sent = pickle.dumps(from_(place, "synthetic", mmap=True).train.inputs)
+    path = next(path for path in cache.rglob("*-0.bin"))
+    os.utime(path, ns=(0, 0))
+    with pytest.raises(BadInput, match="written anew"):
+        pickle.loads(sent)
+    path.write_bytes(b"")
+    with pytest.raises(BadInput, match="a LOSSSCAPE_CACHE that all of them see"):
+        pickle.loads(sent)
+
+
+def test_few_of_many_samples_are_sent_alone() -> None:
+    many = Held(torch.arange(4000, dtype=torch.uint8).reshape(1000, 4))
+    for few in (many.part(slice(100, 120)), many.part(torch.tensor([900, 3, 3, 999]))):
+        sent = pickle.dumps(few)
+        assert len(sent) < 1000
+        assert torch.equal(pickle.loads(sent)[:], few[:])
 
 
 def test_a_disk_without_room_is_refused(place: Path) -> None:

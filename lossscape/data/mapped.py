@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,12 +33,16 @@ def in_files(
     stem = f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     files = [Mapped(folder / f"{stem}-{number}.bin", torch.float32, shape) for number, shape in enumerate(shapes)]
     said = folder / f"{stem}.pt"  # comes last: with it all are whole
-    if not said.exists() or any(not is_whole(file) for file in files):
+    targets = _targets_in(said) if all(map(is_whole, files)) else None
+    if targets is None:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        beside = [beginning(file) for file in files]
+        beside, opened = list[Mapped](), list[Tensor]()
         try:
-            targets = make([each.open_to_write() for each in beside])
+            for file in files:  # one after the other: what one takes is no longer free for the next
+                beside.append(beginning(file))
+                opened.append(beside[-1].open_to_write())
+            targets = make(opened)
             for each, file in zip(beside, files, strict=True):
                 settle(each, file)
         finally:
@@ -45,8 +50,16 @@ def in_files(
                 with suppress(OSError):
                     each.path.unlink(missing_ok=True)
         save_tensors(said, {"targets": targets})
-    targets = torch.load(said, weights_only=True)["targets"]
     return [(Held(file.open(), file=file), own) for file, own in zip(files, targets, strict=True)]
+
+
+def _targets_in(said: Path) -> list[Tensor] | None:
+    """The targets in a file; None where it is not there, or damaged."""
+    try:
+        content: list[Tensor] = torch.load(said, weights_only=True)["targets"]
+    except Exception:  # torch.load has no common error for broken files
+        return None
+    return content
 
 
 def is_whole(file: Mapped) -> bool:
