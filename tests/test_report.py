@@ -21,6 +21,7 @@ from lossscape.figures.certificates import check_table, failures, verdict
 from lossscape.figures.facts import facts_of
 from lossscape.figures.training import build_training
 from lossscape.report import write_report
+from lossscape.report.unchanged import stamp_of
 from lossscape.results import Curve, read_curve
 from lossscape.results.folder import CERTIFICATE, ENGINE
 from lossscape.runs import Run, point
@@ -143,6 +144,28 @@ def test_writing_again_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unseen")
+def test_a_page_is_written_again_where_anything_of_it_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, run, elsewhere = (tmp_path / name for name in ("code", "run", "elsewhere"))
+    for folder in (code / "report", run, elsewhere):
+        folder.mkdir(parents=True)
+    (run / "landscape").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(run)
+    (elsewhere / "gone.csv").symlink_to(tmp_path / "gone")
+    (elsewhere / "itself.csv").symlink_to(elsewhere / "itself.csv")
+    os.mkfifo(run / "pipe.csv")
+    monkeypatch.setattr("lossscape.__file__", str(code / "__init__.py"))
+    stamps = [stamp_of([run], [])]
+    for path in (code / "report" / "page.html.j2", run / "settings.yaml", elsewhere / "curve.csv"):
+        path.write_text("changed")
+        stamps.append(stamp_of([run], []))
+    assert len(set(stamps)) == 4
+    (run / "report").mkdir()
+    (run / "report" / "index.html").write_text("the page itself")
+    assert stamp_of([run], []) == stamps[-1]
+
+
 def test_a_run_that_still_trains(tmp_path: Path) -> None:
     run = write_run(tmp_path, epochs=2, state="running")
     with run.metrics_file.open("a") as file:

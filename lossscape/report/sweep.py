@@ -16,7 +16,7 @@ SHOWN = 50
 def write_sweep_report(home: Path, folder: Path, say: Callable[[str], None] = lambda words: None) -> Path:
     """Write folder/index.html of a sweep and its files; returns the page's path. Raises BadInput."""
     runs = [RunFiles(path) for path in with_cells([home])]
-    return write_report(runs, folder, front=lambda page: _front(home, page), brief=True, say=say)
+    return write_report(runs, folder, front=lambda page: _front(home, page), brief=True, of=[home], say=say)
 
 
 def _front(home: Path, page: Page) -> Section:

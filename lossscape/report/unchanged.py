@@ -7,9 +7,13 @@ names, sizes and times are kept beside it, and so are its own files'.
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import matplotlib
 
 import lossscape
 from lossscape.files import write_text
@@ -23,10 +27,14 @@ TEXTS = (".csv", ".json", ".jsonl", ".yaml")
 
 
 def stamp_of(roots: Iterable[Path], words: Sequence[Any]) -> str:
-    """SHA-256 of the names, sizes and times of all files below some folders, of the code, and of what was asked for."""
-    digest = hashlib.sha256(repr(words).encode())
-    for root in (Path(lossscape.__file__).parent, *dict.fromkeys(roots)):
-        for facts in _files(root, but=REMADE):
+    """SHA-256 of the names, sizes and times of all files below some folders, of the code, and of what was asked for.
+
+    Folders that are linked to are looked into as well, each once.
+    """
+    digest = hashlib.sha256(repr([matplotlib.__version__, *words]).encode())
+    read = [(Path(lossscape.__file__).parent, ()), *((root, REMADE) for root in dict.fromkeys(roots))]
+    for root, but in read:  # a folder of the code has the name of one of pages
+        for facts in _files(root, but):
             digest.update(f"{root}{facts}".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
@@ -49,20 +57,29 @@ def keep(folder: Path, stamp: str, said: Sequence[str]) -> None:
 
 def _files(root: Path, but: Sequence[str]) -> Iterator[str]:
     """Name, size and times of each file below a folder, in order; but: names of folders that are left out."""
-    for place, folders, names in os.walk(root):
+    seen = set[str]()
+    for place, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if name not in (*but, "__pycache__"))
         for name in sorted(names):
             path = os.path.join(place, name)
             if name not in (".lock", STAMP):
-                try:
+                with suppress(FileNotFoundError):  # a process that writes has moved it
                     yield f"{path[len(str(root)) :]} {_facts(path)}"
-                except FileNotFoundError:  # a process that writes has moved it
-                    continue
 
 
 def _facts(path: str) -> str:
-    status = os.stat(path)
-    if status.st_size <= SMALL and path.endswith(TEXTS):
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+    try:
+        status = os.stat(path)
+        if status.st_size <= SMALL and path.endswith(TEXTS) and stat.S_ISREG(status.st_mode):  # a pipe has no end
+            with open(path, "rb") as file:
+                return hashlib.sha256(file.read()).hexdigest()
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # the page says of it that it cannot be read
+        return str(error.errno)
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
