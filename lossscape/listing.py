@@ -27,7 +27,7 @@ def list_sweeps(folder: Path) -> list[str]:
             lines.append(f"sweep {home.name}: {SWEEP} cannot be read")
             continue
         states = Counter(
-            standing(run) if run.config_file.exists() else "to train" for run in (RunFiles(home / n) for n in names)
+            _standing(run) if run.config_file.exists() else "to train" for run in (RunFiles(home / n) for n in names)
         )
         words = ", ".join([f"{len(names)} runs", *(f"{count} {word}" for word, count in states.items())])
         lines.append(f"sweep {home.name}: {words} (lossscape runs --runs {shlex.quote(str(home))})")
@@ -38,6 +38,14 @@ def standing(run: RunFiles) -> str:
     """finished, adopted, running, interrupted, failed, or stopped for one that says running but nobody works on."""
     word = str(run.state().get("state", "unknown"))
     return "stopped" if word == "running" and not is_held(run.path) else word
+
+
+def _standing(run: RunFiles) -> str:
+    """In a list, which ends at no run."""
+    try:
+        return standing(run)
+    except (BadInput, OSError):
+        return "unreadable"
 
 
 def summary(run: RunFiles) -> tuple[str, ...]:
@@ -56,7 +64,7 @@ def summary(run: RunFiles) -> tuple[str, ...]:
         numbers = [f"{float(rows[key]):{form}}" if rows.get(key) else "-" for key, form in shown.items()]
         file = run.state_file
         word = standing(run)
-    except (BadInput, KeyError, TypeError, AttributeError, ValueError):
+    except (BadInput, OSError, KeyError, TypeError, AttributeError, ValueError):
         return (run.name, *["?"] * 8, f"{file.name} cannot be read")
     done = rows.get("epoch", "0") + ("" if epochs is None else f"/{epochs}")
     return (run.name, *names, done, *numbers, word)

@@ -1,5 +1,6 @@
 """Runs: the notation RUN[@CHECKPOINT], checkpoints, the model and data of a run, and where it stands."""
 
+import json
 import math
 import random
 import shutil
@@ -15,8 +16,9 @@ from torch import nn
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.files import held
-from lossscape.listing import last_metrics, list_runs, standing, summary
+from lossscape.listing import last_metrics, list_runs, list_sweeps, standing, summary
 from lossscape.manifest import sha256
+from lossscape.runfiles import SWEEP
 from lossscape.runs import Checkpoint, Point, Run, load_state, metrics_columns, point
 from lossscape.train import train
 
@@ -328,6 +330,18 @@ def test_summary_and_last_metrics(own_run: Run) -> None:
     assert summary(own_run) == (*described, "0/3", "-", "-", "-", "-", "finished")
     own_run.metrics_file.write_text("epoch,train_loss,test_loss\n3,0.5,0.25\n")  # as of numbers
     assert summary(own_run) == (*described, "3/3", "0.5000", "-", "0.2500", "-", "finished")
+
+
+def test_a_run_that_cannot_be_read_ends_no_list(own_run: Run) -> None:
+    runs = own_run.path.parent
+    (runs / SWEEP).write_text(json.dumps({"cells": {"digits": {}, "other": {}}}))
+    assert list_sweeps(runs.parent)[0].startswith("sweep runs: 2 runs, 1 finished, 1 to train (")
+    own_run.state_file.write_text("[" * 100_000)
+    assert summary(own_run)[-1] == "state.json cannot be read"
+    assert list_sweeps(runs.parent)[0].startswith("sweep runs: 2 runs, 1 unreadable, 1 to train (")
+    own_run.metrics_file.unlink()
+    own_run.metrics_file.mkdir()
+    assert summary(own_run)[-1] == "metrics.csv cannot be read"
 
 
 def test_runs_command(own_run: Run, many: Run, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> None:
