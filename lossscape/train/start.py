@@ -70,7 +70,8 @@ def train(
         if device.type == "cuda" and world.size > 1:
             device = devices.pick(f"cuda:{world.local_rank}")
         check_folder(run, experiment, overwrite)
-        if not overwrite and is_done(run, experiment) and manifest.is_as_written(run.resume_file):
+        alone = world.size == 1  # of several, each would hold the folder, and one might see another's hold as a change
+        if alone and not overwrite and is_done(run, experiment) and manifest.is_as_written(run.resume_file):
             with held(run.path, "training"):
                 trust.remember(chain(*experiment.code().values()))
                 sweep(run.path / "checkpoints")
