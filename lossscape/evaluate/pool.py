@@ -98,7 +98,11 @@ def _executor(threads: int, process: int) -> ThreadPoolExecutor:
     may begin when `pooled` has said again how many there are.
     """
     executor, begun = ThreadPoolExecutor(threads, "lossscape", torch.set_num_threads, (1,)), threading.Barrier(threads)
-    wait([executor.submit(begun.wait) for _ in range(threads)])
+    try:
+        wait([executor.submit(begun.wait) for _ in range(threads)])
+    except BaseException:  # the system gives no more threads, or a signal came: none is to wait for ever
+        begun.abort()
+        raise
     return executor
 
 
