@@ -152,6 +152,19 @@ def test_threads_of_a_pool_begin_at_once(threads: Callable[[int], None]) -> None
     assert torch.get_num_threads() == 3  # and no thread is left to set its own number later, which is that of all
 
 
+def test_threads_leave_torchs_arithmetic_as_it_was(threads: Callable[[int], None]) -> None:
+    threads(3)
+    work, name = pooled_works()["products"]
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        for _ in range(20):  # each makes the products anew
+            replace(work).rows(POINTS, Plan(1, channels_last=False, name=name, points=5, pool=True))
+            assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_torch_has_its_own_threads_for_statistics(threads: Callable[[int], None]) -> None:
     objective = objective_of(MODEL_CASES["cnn_max_batch_norm_dropout"])
     seen = []
