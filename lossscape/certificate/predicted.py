@@ -40,19 +40,20 @@ def of_table(table: Table, columns: Sequence[str], known: Mapping[Coordinates, R
         name = "points that the evaluated rows ask for and that are not evaluated"
         return [Check(ROUNDS, name, float(len(missing)), 0.0, 0.0, False)], {"held_out": {"points": 0}}
     checks, facts = held_out(picture, known)
-    values, errors = picture.whole(known)
+    points, values, errors = picture.predicted(known)
     stored = dict(table.lines(columns, PREDICTED))
-    places = tuple(np.array(list(map(picture.place, stored))).T)
-    again = values.reshape(len(values), -1)[:, np.ravel_multi_index(places, picture.shape)] if stored else values
-    lost = picture.size - len(known) - len(stored)
-    worst = float(lost)
-    if stored and not lost:
+    found = [stored.pop(point) for point in points if point in stored]
+    lost, beside = len(points) - len(found), len(stored)
+    if lost or beside:
+        name, worst = "predicted rows that are missing, or beside those that are asked for", float(lost + beside)
+    else:
         own = [list(columns).index(name) for name in picture.columns]
-        lying = np.array([[row[column] for column in own] for row in stored.values()], dtype=float).T
-        worst = float(picture.apart(again, lying).max())
-    name = "predictions in the file, in parts of the tolerance" if not lost else "predicted rows that are missing"
+        lying = np.array([[row[column] for column in own] for row in found], dtype=float).reshape(-1, len(own)).T
+        name = "predictions in the file, in parts of the tolerance"
+        worst = float(picture.apart(values, lying).max(initial=0.0))
     checks.append(Check(STORED, name, worst, 0.0, ROUNDING, worst <= ROUNDING))
-    return checks, facts | {"estimated_error": {"median": _median(errors[errors > 0]), "largest": float(errors.max())}}
+    estimated = {"median": _median(errors[errors > 0]), "largest": float(errors.max(initial=0.0))}
+    return checks, facts | {"estimated_error": estimated}
 
 
 def held_out(picture: Picture, known: Mapping[Coordinates, Row]) -> Findings:
