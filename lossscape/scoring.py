@@ -40,6 +40,11 @@ class Scoring:
         self.highest = -1 if floats else int(targets.max())
         self.floats, self.several = floats, tokens.are_tokens(targets)
 
+    @property
+    def shares(self) -> list[str]:
+        """The metrics that say yes or no, of which means are shares of the samples."""
+        return [name for name in self.metrics if self._rank(name) is not None]
+
     def per_sample(self, outputs: Tensor, targets: Tensor) -> PerSample:
         """Loss (float64) and metrics of each sample, from outputs [n, …] in float64.
 

@@ -107,5 +107,5 @@ def test_a_certificate_shows_its_held_out_check() -> None:
         "held-out errors of the train loss": "0.052 % in the median, 0.76 % at most of it, or of 0.003 where that is "
         "more",
         "held-out errors of the train accuracy": "0.002 in the median, 0.008 at most",
-        "estimated errors of the predicted losses": "0.2 % in the median, 0.99 % at most",
+        "estimated errors of predictions": "0.2 % in the median, 0.99 % at most",
     }

@@ -211,6 +211,34 @@ def test_a_held_out_row_that_was_changed_fails_the_certificate(tmp_path: Path) -
     assert (check.kind.name, check.passed) == ("rounds", False)
 
 
+@pytest.mark.parametrize(
+    ("column", "value"), [(0, "0.0011"), (1, "1.5"), (2, "evaluated"), (3, "0.5"), (3, ""), (3, "0.0")]
+)
+def test_a_predicted_row_that_was_changed_fails_the_certificate(column: int, value: str, tmp_path: Path) -> None:
+    ground = Ground(LINE, {"train_loss": CASES["line"][1]})
+    known, _ = ground.evaluated()
+    certified(tmp_path, ground, known)
+    file = tmp_path / "line.csv"
+    lines = file.read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if line.split(",")[2] == "predicted")
+    cells = lines[number].split(",")
+    cells[column] = value
+    lines[number] = ",".join(cells)
+    file.write_text("\n".join(lines) + "\n")
+    table = PictureTable(tmp_path, "line.csv", ("x",), axes=[LINE[0].tolist()], tolerance=TOLERANCE)
+    checks, _ = of_table(table, ground.columns, table.read("line.csv", ground.columns))
+    assert {check.kind.name: check.passed for check in checks} == {"held out": True, "predicted rows": False}
+
+
+def test_only_what_is_a_share_stays_between_0_and_1() -> None:
+    functions = {"train_loss": lambda x, y: 1 + x * x, "train_accuracy": lambda x, y: 50 + 40 * np.sin(x - y)}
+    known, _ = Ground(PLANE, functions).evaluated()
+    assert len(known) < 0.1 * 2601
+    whole = Ground(PLANE, {"train_accuracy": lambda x, y: np.tanh(9 * x)}, resolution={"train_accuracy": 0.3})
+    known, _ = whole.evaluated()
+    assert all(0 <= row["train_accuracy"] <= 1 for row in whole.picture().rows(known).values())
+
+
 @pytest.mark.parametrize("length", [1, 2, 5, 11, 12, 31, 37, 51, 1001])
 def test_every_lattice_lies_within_the_next_up_to_the_whole_axis(length: int) -> None:
     found = lattices(length, 10, 8)

@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import forget
 
 from lossscape.analyses import ANALYSES
+from lossscape.analyses.convexity.result import Convexity
 from lossscape.analyses.tolerance import AUTO, EXACT, LONG, USUAL, settled, tolerance_of
 from lossscape.errors import BadInput, RunFailed
 from lossscape.results import Surface, read_csv, read_settings
@@ -175,6 +177,14 @@ def test_pairs_and_minima_are_of_pictures_where_a_tolerance_is_given(own_run: Ru
     assert low.settings["tolerance"] == 0.05
     assert low.row("soft")["loss"] == pytest.approx(0, abs=1e-12)
     assert low.row("soft")["points_below"] == 0  # however far below 0 a spline may go
+    assert low.lines()[1].endswith("the lowest of the evaluated points of its plane")
+
+
+def test_a_predicted_eigenvalue_is_positive_only_where_it_is_above_what_it_may_be_off(tmp_path: Path) -> None:
+    ends = {"largest": [9.0, -10.0, 8.0, 9.0], "smallest": [0.5, 1.5, 0.5, 0.5]}
+    known = {"smallest_converged": [np.nan, np.nan, 1, 0], "smallest_residual": [np.nan, np.nan, 0.1, 0.1]}
+    table = pd.DataFrame(ends | known | {"predicted": [1.0, 1.0, 0.0, 0.0]})
+    assert Convexity(tmp_path, {"map_tolerance": 0.1}, table, None).convex.index.tolist() == [1, 2]  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -183,6 +193,7 @@ def test_a_convexity_map_predicts_both_eigenvalues(own_run: Run) -> None:
     given = {"centre": str(own_run.path), "grid": (17, 17), "range": (-0.05, 0.05), "samples": 20, "products": 30}
     found = convexity.read(convexity.run(**given, map_tolerance=0.3, quiet=True))
     assert found.settings["map_tolerance"] == 0.3
+    assert "-map-tolerance-0.3-" in found.folder.name
     assert 0 < found.predicted.sum() < 0.6 * 289
     assert any("both eigenvalues are predicted, to 30 % of the largest" in line for line in found.lines())
     assert found.values("largest").shape == (17, 17)

@@ -41,16 +41,18 @@ def of_table(table: Table, columns: Sequence[str], known: Mapping[Coordinates, R
         return [Check(ROUNDS, name, float(len(missing)), 0.0, 0.0, False)], {"held_out": {"points": 0}}
     checks, facts = held_out(picture, known)
     points, values, errors = picture.predicted(known)
-    stored = dict(table.lines(columns, PREDICTED))
+    stored = {point: (row, error) for point, row, error in table.lines(columns, PREDICTED)}
     found = [stored.pop(point) for point in points if point in stored]
     lost, beside = len(points) - len(found), len(stored)
     if lost or beside:
         name, worst = "predicted rows that are missing, or beside those that are asked for", float(lost + beside)
     else:
         own = [list(columns).index(name) for name in picture.columns]
-        lying = np.array([[row[column] for column in own] for row in found], dtype=float).reshape(-1, len(own)).T
-        name = "predictions in the file, in parts of the tolerance"
-        worst = float(picture.apart(values, lying).max(initial=0.0))
+        lying = np.array([[row[column] for column in own] for row, _ in found], dtype=float).reshape(-1, len(own)).T
+        beliefs = np.array([error for _, error in found], dtype=float)
+        off = np.nan_to_num(np.abs(beliefs - errors) / picture.tolerance, nan=np.inf)
+        name = "predictions in the file and their estimated errors, in parts of the tolerance"
+        worst = float(np.vstack([picture.apart(values, lying), off]).max(initial=0.0))
     checks.append(Check(STORED, name, worst, 0.0, ROUNDING, worst <= ROUNDING))
     estimated = {"median": _median(errors[errors > 0]), "largest": float(errors.max(initial=0.0))}
     return checks, facts | {"estimated_error": estimated}

@@ -165,7 +165,7 @@ def held_out_rows(certificate: Mapping[str, Any]) -> list[list[str]]:
         rows.append([f"held-out errors of the {words}", f"{shown[0]} in the median, {shown[1]} at most{of}"])
     if estimated := certificate.get("estimated_error"):
         median, most = percent(estimated["median"]), percent(estimated["largest"])
-        rows.append(["estimated errors of the predicted losses", f"{median} in the median, {most} at most"])
+        rows.append(["estimated errors of predictions", f"{median} in the median, {most} at most"])
     return rows
 
 

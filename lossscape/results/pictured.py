@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from lossscape.evaluate.subspace import Coordinates
     from lossscape.results.engine import PlannedEngine
 
-RESOLVED = 1.0
-"""Of 1/√N: twice the largest standard error of the share of N samples of which something is true."""
-
 
 @dataclass(frozen=True)
 class PictureTable(Table):
@@ -41,7 +38,8 @@ class PictureTable(Table):
 
     def picture(self, columns: Sequence[str]) -> Picture:
         """What decides which points are evaluated, begun anew."""
-        resolution = {name: RESOLVED / samples**0.5 for name, samples in (self.shares or {}).items()}
+        # 1/√N is twice the largest standard error of the share of N samples of which something is true
+        resolution = {name: samples**-0.5 for name, samples in (self.shares or {}).items()}
         axes = [np.array(axis, dtype=float) for axis in self.axes]
         return Picture(axes, self.predicts or columns, self.tolerance, always=self.always, resolution=resolution)
 
@@ -50,18 +48,21 @@ class PictureTable(Table):
         if file != self.file:
             return super().read(file, columns, known)
         known = Stored(columns) if known is None else known
-        for key, row in self.lines(columns, EVALUATED):
+        for key, row, _ in self.lines(columns, EVALUATED):
             known.add(key, row)
         return known
 
-    def lines(self, columns: Sequence[str], source: str) -> "Iterator[tuple[Key, list[float | None]]]":
-        """The rows of the final file that are evaluated, or predicted. Raises BadInput where it has other columns."""
+    def lines(self, columns: Sequence[str], source: str) -> "Iterator[tuple[Key, list[float | None], float | None]]":
+        """The rows of the final file that are evaluated, or predicted, each with its key and estimated error.
+
+        Raises BadInput where it has other columns.
+        """
         names = [*self.keys, *columns, SOURCE, ERROR]
-        parse = self.parsers(names[:-2])
+        parse, count = self.parsers(names), len(self.keys)
         for cells in cells_of(self.folder / self.file, names, self.words):
             if cells[-2] == source:
-                row = [each(cell) for each, cell in zip(parse, cells[:-2], strict=True)]
-                yield tuple(row[: len(self.keys)]), row[len(self.keys) :]
+                row = [each(cell) for each, cell in zip(parse, cells, strict=True)]
+                yield tuple(row[:count]), row[count:-2], row[-1]
 
     def write(
         self, file: str, columns: Sequence[str], rows: "Mapping[Key, Row]", order: "Iterable[Key] | None" = None
@@ -108,9 +109,7 @@ def pictured(
     table: Table, work: "Work", axes: Sequence[Sequence[float]], tolerance: float, always: "Sequence[Coordinates]"
 ) -> PictureTable:
     """A table of a work's points as one of which not all are evaluated."""
-    from lossscape.metrics import RANKS
-
-    shares = {f"{split}_{name}": len(part) for split, part in work.objectives.items() for name in RANKS}
+    shares = {f"{split}_{name}": len(part) for split, part in work.objectives.items() for name in part.scoring.shares}
     return PictureTable(
         table.folder, table.file, table.keys, axes=axes, tolerance=tolerance, always=always, shares=shares
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from lossscape.analyses.drawing import Curves
 from lossscape.analyses.grids import Ranges, grid_of, grid_word
 from lossscape.analyses.landscape.request import RANGE
-from lossscape.analyses.tolerance import EXACT, option, tolerance_of
+from lossscape.analyses.tolerance import EXACT, option, tolerance_of, word_of
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, PointLike
@@ -49,7 +49,8 @@ class Request:
         float | str,
         option(
             "Compute both eigenvalues at as few points as tell the others to this part of the largest (0.01: 1 %) and "
-            "predict these; auto: 0.01 where all would take ten minutes."
+            "predict these; auto: 0.01 where all would take ten minutes.",
+            word=lambda value: word_of(value) and f"map-{word_of(value)}",
         ),
     ] = EXACT
     products: Annotated[

@@ -38,10 +38,14 @@ class Convexity(Result):
 
     @property
     def convex(self) -> pd.DataFrame:
-        """The rows at which no eigenvalue is negative, as far as the smallest is known."""
+        """The rows at which no eigenvalue is negative, as far as the smallest is known.
+
+        Where it was predicted it is above what it may be off.
+        """
         table = self.table
         known = (table["smallest_converged"] == 1) | self.predicted
-        return table[known & (table["smallest"] > table["smallest_residual"].fillna(0.0))]
+        allowed = float(self.settings.get("map_tolerance", 0.0)) * float(table[list(ENDS)].abs().max().max())
+        return table[known & (table["smallest"] > table["smallest_residual"].where(~self.predicted, allowed))]
 
     def values(self, what: str) -> np.ndarray:
         """largest, smallest or ratio over the plane, as Surface.values has it."""

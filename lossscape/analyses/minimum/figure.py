@@ -26,7 +26,7 @@ def section(result: Minimum, page: Page) -> Section:
     targets, centre = str(settings["targets"]), str(settings["centre"]["checkpoint"])
     return Section(
         title=", ".join([centre, f"{targets} targets", *captions.title_extras(settings)]),
-        parts=[_table(result), Sentences([f"Whether θ is the lowest point of its plane: {'; '.join(lowest)}."])],
+        parts=[_table(result), Sentences([f"Whether θ is the lowest of {result.plane}: {'; '.join(lowest)}."])],
         files=page.copy_result(result.folder),
     )
 
@@ -37,14 +37,15 @@ def _table(result: Minimum) -> Table:
     others = [metric(name) for name in result.metrics]
     plane = ["gradient norm", "lowest loss around", "at", "points below"]
     head = ["against", "loss", *(other.label for other in others), *plane]
-    rows = []
+    rows, of = [], "" if "tolerance" in settings else f" of {points**2:,}"
     for row in result.table.to_dict("records"):
         point = f"({number(row['lowest_x'], 2)}, {number(row['lowest_y'], 2)})"
         values = [other.text(row[name]) for other, name in zip(others, result.metrics, strict=True)]
         rows.append([
             str(row["targets"]), number(row["loss"]), *values, number(row["gradient_norm"]),
-            number(row["lowest_loss"]), point, f"{row['points_below']:,.0f} of {points**2:,}",
+            number(row["lowest_loss"]), point, f"{row['points_below']:,.0f}{of}",
         ])  # fmt: skip
+    lowest = [f"Lowest loss and points below are of {result.plane} alone."] if "tolerance" in settings else []
     targets = str(settings["targets"])
     caption = [
         f"θ = {captions.point_name(settings['centre'])} against the data's labels and against {targets} targets: "
@@ -52,6 +53,7 @@ def _table(result: Minimum) -> Table:
         "Gradient norm: ‖∇L‖ at θ.",
         f"Around: {points} × {points} points from {number(low)} to {number(high)} of two filter-normalised random "
         f"directions, seed {settings['seed']}.",
+        *lowest,
         *captions.conditions(result, ["train"], "the centre"),
     ]
     return Table(rows, head, " ".join(caption))

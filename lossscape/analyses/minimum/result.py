@@ -21,6 +21,11 @@ class Minimum(Result):
         """The metrics beside the loss."""
         return [str(name) for name in self.table if name not in ("targets", "loss", *PLANE)]
 
+    @property
+    def plane(self) -> str:
+        """What of the plane around it was looked at for lower losses: a prediction is no proof of one."""
+        return "the evaluated points of its plane" if "tolerance" in self.settings else "its plane"
+
     def row(self, targets: str) -> dict[str, Any]:
         """What was found against labels, hard or soft targets."""
         return {str(key): value for key, value in self.table.set_index("targets").loc[targets].items()}
@@ -31,7 +36,7 @@ class Minimum(Result):
 
     def _line(self, targets: str) -> str:
         row = self.row(targets)
-        below = "the lowest of its plane"
+        below = f"the lowest of {self.plane}"
         if row["points_below"]:
             below = f"lowest {row['lowest_loss']:.4g} at ({row['lowest_x']:g}, {row['lowest_y']:g})"
         words = [

@@ -46,8 +46,8 @@ class Picture:
     """Decides which points of a full grid are evaluated, and predicts the others.
 
     axes: ascending values of each coordinate, one or two; columns: of the rows, those that end in `loss` in parts of
-    themselves; tolerance: largest error; always: points to evaluate whatever they tell; resolution: by column, an error
-    below which it says nothing, which is then allowed where that is more.
+    themselves; tolerance: largest error; always: points to evaluate whatever they tell; resolution: by column that
+    is a share, from 0 to 1, an error below which it says nothing, which is then allowed where that is more.
     """
 
     def __init__(
@@ -195,7 +195,8 @@ class Picture:
         """How each column is predicted, from the coarsest lattice."""
         first, found = self._levels[0], []
         for name, values in zip(self.columns, self._values[of_all(first.mesh)], strict=True):
-            scales = scales_for(name, values, self.resolution.get(name, 0.0) / self.tolerance)
+            share = self.resolution[name] / self.tolerance if name in self.resolution else None
+            scales = scales_for(name, values, share)
             found.append(best(scales, values, first, self.tolerance))
         return Scales(self.columns, found, self.tolerance)
 

@@ -10,8 +10,6 @@ from lossscape.evaluate.predicted.lattices import of_each
 
 FLOOR = 0.01
 """Of the median of |loss| on the coarsest lattice: losses below it count as that large."""
-BOUNDED = ("accuracy", "error", "top5")
-"""Metrics between 0 and 1: their errors count as they are."""
 UNSEEN = "_stderr"
 """End of the names of columns that are predicted, but decide nothing and are not held to the tolerance."""
 AIM = 0.6
@@ -46,19 +44,20 @@ class Scale:
         return np.where(same, 0.0, np.where(np.isfinite(values) & np.isfinite(predicted), apart, np.inf))
 
 
-def scales_for(name: str, values: np.ndarray, least: float) -> list[Scale]:
+def scales_for(name: str, values: np.ndarray, share: float | None = None) -> list[Scale]:
     """The scales under which a column may be predicted, by its values on the coarsest lattice.
 
-    The first is as it is; the second, where there are others, the log. least: the floor of errors at least.
+    The first is as it is; the second, where there are others, the log. share: of a column between 0 and 1, whose errors
+    count as they are, in parts of this where it is more than 1.
     """
     finite = values[np.isfinite(values)]
     size = float(np.median(np.abs(finite))) if len(finite) else 1.0
     largest = float(np.abs(finite).max(initial=0.0))
-    positive = bool((finite >= 0).all())
-    relative, bounded = name.endswith("loss"), name.rpartition("_")[2] in BOUNDED
-    floor = FLOOR * (size or largest) if relative else 1.0 if bounded else largest
+    bounded, positive = share is not None, bool((finite >= 0).all())
+    relative = name.endswith("loss") and not bounded
+    floor = FLOOR * (size or largest) if relative else largest if share is None else max(1.0, share)
     low = 0.0 if bounded or name.endswith(UNSEEN) or (relative and positive) else -np.inf
-    rest = (max(floor, least) or 1.0, relative, low, 1.0 if bounded else np.inf, not name.endswith(UNSEEN))
+    rest = (floor or 1.0, relative, low, 1.0 if bounded else np.inf, not name.endswith(UNSEEN))
     plain = Scale("as it is", _same, _same, *rest)
     if bounded or not positive or largest == 0:
         return [plain]
@@ -106,7 +105,7 @@ class Scales:
     def over(self, errors: np.ndarray) -> np.ndarray:
         """Where some column has too large an error for its neighbourhood to be predicted."""
         aims = np.array([(AIM if scale.relative else 1.0) if scale.counts else np.inf for scale in self.of])
-        over: np.ndarray = (errors > of_each(aims, errors)).any(0)
+        over: np.ndarray = np.any(errors > of_each(aims, errors), axis=0)
         return over
 
     def loss_errors(self, errors: np.ndarray) -> np.ndarray:
