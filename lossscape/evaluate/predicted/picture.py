@@ -29,8 +29,6 @@ ACCEPTED = FAILING / 4
 """Part of them with which no more are drawn: a draw in which just so many are off says nothing of the next."""
 STRICT = 0.8
 """Held-out points count as off for that above this part of the tolerance: their worst is not the worst of all."""
-SAFER = 1.5
-"""Estimates grow by this factor whenever held-out points fail."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +180,9 @@ class Picture:
             return np.argwhere(wanted)
         if not self._scales.of:
             self._scales = self._chosen()
-        if self._audits and self._passed(*self._audits[-1]):
+        if self._audits and self._passed():
             return self._nowhere
-        safety = SAFER ** sum(not self._passed(*audit) for audit in self._audits)
-        found, wanted = Refinement(self._levels, self._scales, self._values, self._known, self.seed, safety).settle()
+        found, wanted = Refinement(self._levels, self._scales, self._values, self._known, self.seed).settle()
         if len(wanted):
             return wanted
         self._settled = found
@@ -214,8 +211,9 @@ class Picture:
         few = max(AUDIT[1], left // 25)
         return min(-(-left // 10), few, max(AUDIT[len(self.shape)], round(left**0.5)))
 
-    def _passed(self, at: np.ndarray, values: np.ndarray) -> bool:
-        """Whether held-out points were predicted well."""
+    def _passed(self) -> bool:
+        """Whether the held-out points that were drawn last had been predicted well."""
+        at, values = self._audits[-1]
         errors = self._scales.worst(self._scales.errors(self._values[of_all(at.T)], values))
         return bool((errors > STRICT).mean() <= ACCEPTED)
 

@@ -12,9 +12,8 @@ from lossscape.evaluate.predicted.splines import finer, mixed
 PROBES = 32
 """Of the points that a lattice adds and that may be off, a tenth is looked at before its errors are estimated: so many
 at most, or the square root of their number where that is more."""
-DECAY = 0.25
-"""What is left of details on the next lattice before any of its own are known (of a smooth function 1/16)."""
 LEAST_DECAY = 1 / 16
+"""Part of the details around that is left on the next lattice of a smooth function; less is not believed."""
 MOST_LEFT = 0.5
 """Where this part of the details around were left, a point might be over the tolerance."""
 QUANTILE = 0.9
@@ -50,13 +49,11 @@ class Refinement:
     known: np.ndarray
     """[*grid]"""
     seed: int
-    safety: float
-    """Estimates grow by this factor."""
 
     def settle(self) -> tuple[Found, np.ndarray]:
         """All values, and no places; or those of a lattice, and the places in the grid to evaluate next [P, D]."""
         found = self._coarsest()
-        decay, nowhere = np.full(len(self.values), DECAY), np.empty((0, self.known.ndim), dtype=int)
+        decay, nowhere = np.ones(len(self.values)), np.empty((0, self.known.ndim), dtype=int)
         for number, level in enumerate(self.levels[1:], 1):
             known, values = self.known[level.mesh], self.values[of_all(level.mesh)]
             predicted = self._finer(found.values, level)
@@ -66,7 +63,7 @@ class Refinement:
             if len(probes):
                 return found, level.in_grid(probes)
             decay = _decayed(decay, around, errors, known & level.new)
-            estimates = np.maximum(of_each(np.minimum(decay * self.safety, 1.0), around) * around, inherited)
+            estimates = np.maximum(of_each(decay, around) * around, inherited)
             estimates[:, self._mixed(found, level)] = np.inf
             wanted = level.new & ~known & self.scales.over(estimates)
             if (known | wanted)[level.new].mean() > MOSTLY:  # what little is left is as rough
@@ -141,7 +138,10 @@ def draws(seed: int, stream: int) -> np.random.Generator:
 
 
 def _decayed(decay: np.ndarray, around: np.ndarray, errors: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """What part of the details around is left, by column: as seen on this lattice where that can be told."""
+    """What part of the details around is left, by column: as seen on this lattice where that can be told.
+
+    Otherwise as on the one before it; all, where none has told.
+    """
     found = decay.copy()
     for column in range(len(found)):
         use = seen & (around[column] > NOTABLE) & np.isfinite(around[column])
