@@ -102,6 +102,13 @@ def test_a_metric_of_ones_own_that_does_not_do_is_named(metric: Any, words: str)
         scoring.per_sample(torch.zeros(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64))
 
 
+def test_metrics_that_say_yes_or_no_are_shares_and_functions_of_their_names_are_not() -> None:
+    targets = torch.zeros(5, dtype=torch.int64)
+    assert Scoring("cross_entropy", ("margin", "top5", "accuracy"), targets).shares == ["top5", "accuracy"]
+    own = {"accuracy": lambda z, t: 100 * (z.argmax(1) == t), "error": METRICS["error"]}
+    assert Scoring("cross_entropy", own, targets).shares == ["error"]
+
+
 INF, NAN = float("inf"), float("nan")
 
 

@@ -159,6 +159,8 @@ def test_a_line_has_its_measures_with_few_of_its_points(own_run: Run) -> None:
     assert measured["monotone"] == known["monotone"]
     assert measured["barrier_chord"] == pytest.approx(known["barrier_chord"], abs=0.01 * a.max())
     assert "convex_fraction" in measured["unresolved"]
+    assert "train loss falls or stays at the evaluated points" in picture.lines()[1]
+    assert "train loss falls or stays everywhere" in exact.lines()[0]
 
 
 def test_pairs_and_minima_are_of_pictures_where_a_tolerance_is_given(own_run: Run) -> None:

@@ -152,7 +152,8 @@ class Curve(Result):
         lines = [*self.predictions(), *self.without_measures()]
         for split in self.splits:
             if found := self.measures.get(split):
-                shape = "falls or stays everywhere" if found["monotone"] else "is not monotone"
+                where = "at the evaluated points" if self.predicted.any() else "everywhere"
+                shape = f"falls or stays {where}" if found["monotone"] else "is not monotone"
                 lines.append(
                     f"{split} loss {shape}: largest rise {found['bump_height']:.4g}, barrier against the chord "
                     f"{found['barrier_chord']:.4g}, against the mean of the ends {found['barrier_mean']:.4g}"
