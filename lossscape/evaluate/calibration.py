@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -40,6 +40,8 @@ BLOCK_SECONDS = 0.5
 """Longest that a block of points may take: what a kill loses, and how late a point is written."""
 POINTS_BYTES = 2**28
 """Memory for the parameters of the points of a block."""
+TIMINGS = 2 * TURNS + 3
+"""That a race of two plans takes, those that make their products among them."""
 SAMPLES_CHECKED = 16
 STACKS = (8, 32, 128)
 NAMES: tuple[PlanName, ...] = ("dense", "folded", "factored", "stacked")
@@ -175,13 +177,17 @@ def disagreement(work: Work, plan: Plan) -> str:
 class _Trial:
     """One plan on the first samples of the largest split, to be timed."""
 
-    def __init__(self, work: Work, plan: Plan, moment: float, done: Done | None) -> None:
-        """moment: seconds that a timing should take at least."""
+    def __init__(
+        self, work: Work, plan: Plan, moment: float, done: Done | None, enough: Callable[[float], bool] | None = None
+    ) -> None:
+        """moment: seconds that a timing should take at least; enough: whether a rough time of a point will do."""
         self.work, self.plan, self.done = work, plan, done
         self.longest = len(_largest(work))
         self.least = math.inf
         self._take(shortest := min(_least(plan), self.longest))
         if (took := self._block()) < moment and shortest < self.longest:  # too short to mean something
+            if enough and enough(took / plan.points * work.samples / self.samples):
+                return
             self._take(min(math.ceil(min(moment / took, 64)) * shortest, self.longest))
 
     def seconds(self) -> float:
@@ -214,9 +220,11 @@ class _Race:
     def __init__(self, work: Work, best: Plan, points: int, budget: Budget, done: Done | None) -> None:
         self.begin = time.perf_counter()
         self.work, self.budget, self.done = work, budget, done
-        self.best = _Trial(work, best, budget.moment, done)
-        self.seconds = self.best.seconds()
         self.points = points
+        self.best = _Trial(
+            work, best, budget.moment, done, lambda seconds: not self._room(seconds, TIMINGS * budget.moment)
+        )
+        self.seconds = self.best.seconds()
         self.tried: list[dict[str, Any]] = [asdict(best) | {"seconds": self.seconds}]
 
     @property
@@ -230,9 +238,8 @@ class _Race:
         extra: seconds that it needs before it can run.
         """
         share = min(_least(plan), self.best.longest) / self.work.samples
-        cost = (2 * TURNS + 3) * max(self.budget.moment, self.seconds * plan.points * share) + extra
-        left = self.budget.share * self.points * self.seconds - (time.perf_counter() - self.begin)
-        if cost > left or not agrees(self.work, plan):
+        cost = TIMINGS * max(self.budget.moment, self.seconds * plan.points * share) + extra
+        if not self._room(self.seconds, cost) or not agrees(self.work, plan):
             return False
         other, best = _Trial(self.work, plan, self.budget.moment, self.done), self.best
         best.least = math.inf
@@ -243,6 +250,10 @@ class _Race:
             self.best, self.seconds = other, found
             return True
         return False
+
+    def _room(self, seconds: float, cost: float) -> bool:
+        """Whether a race that takes `cost` seconds fits into what timing may take, where a point takes `seconds`."""
+        return cost <= self.budget.share * self.points * seconds - (time.perf_counter() - self.begin)
 
 
 def _search(race: _Race, names: Sequence[PlanName]) -> None:
