@@ -120,10 +120,7 @@ def import_all(drawn: bool) -> None:
     import lossscape.results
     import lossscape.train  # noqa: F401
     from lossscape.analyses import ANALYSES
-    from lossscape.models import summarise
-    from lossscape.models.mlp import mlp
 
-    summarise(mlp((2,), 2, hidden=[2], dropout=0.5), (2,))  # torch imports a thousand modules for it
     for analysis in ANALYSES.values():
         for part in ("compute", "result", "figure"):
             importlib.import_module(f"lossscape.analyses.{analysis.name}.{part}")

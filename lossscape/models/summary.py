@@ -76,15 +76,13 @@ def summarise(model: nn.Module, example: tuple[int, ...] | Inputs) -> Summary:
     """
     with torch.random.fork_rng(devices=[]):
         try:
-            work, output = _pass(copied(model).to("meta"), example)
-        except Exception:  # a forward that looks at its numbers cannot run without any
-            try:
-                work, output = _pass(copied(model), example)
-            except Exception as error:  # whatever the user's forward raises is the user's to read
-                reason = (str(error).strip().splitlines() or [""])[0]
-                raise BadInput(
-                    f"the model does not take inputs of shape {_shown(example)}: {type(error).__name__}: {reason}"
-                ) from error
+            # not on the meta device: what that imports takes longer than such a pass
+            work, output = _pass(copied(model), example)
+        except Exception as error:  # whatever the user's forward raises is the user's to read
+            reason = (str(error).strip().splitlines() or [""])[0]
+            raise BadInput(
+                f"the model does not take inputs of shape {_shown(example)}: {type(error).__name__}: {reason}"
+            ) from error
     modules = list(model.modules())
     return Summary(
         parameters=sum(value.numel() for value in model.parameters()),
