@@ -67,6 +67,7 @@ CASES: dict[str, tuple[tuple[np.ndarray, ...], Function, float, float]] = {
     "constant": (PLANE, lambda x, y: 0 * x + 2.0, 0.09, 0.0),
     "0 everywhere": (PLANE, lambda x, y: 0 * x, 0.09, 1.0),
     "exponential": (PLANE, lambda x, y: np.exp(8 * x - 5 * y), 0.09, 0.01),
+    "decades above its minimum": (PLANE, lambda x, y: 1e-3 + 1e3 * np.sinh(x * x + 3 * y * y) ** 2, 0.28, 0.0),
     "negative": (PLANE, lambda x, y: np.sin(3 * x) * np.cos(2 * y), 0.15, 0.01),
     "kink": (PLANE, lambda x, y: 0.1 + np.abs(x - 0.3 * y), 0.45, 0.0),
     "cross-entropy": (PLANE, lambda x, y: np.logaddexp(0, 4 * x - 3 * y) + 0.02, 0.3, 0.0),

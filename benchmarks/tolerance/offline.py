@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lossscape.evaluate.predicted import ERROR, FLOOR, Picture
+from lossscape.evaluate.predicted import ERROR, Picture
 from lossscape.evaluate.rows import Row
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.results.pictured import PictureTable
@@ -59,13 +59,16 @@ def predicted(exact: Exact, tolerance: float, samples: int) -> Outcome:
     while wanted := picture.more(known):
         known |= {point: exact[point] for point in wanted}
     guessed, held = picture.rows(known), picture.held_out(known)
-    true, found = (np.array([rows[point][LOSS] for point in guessed]) for rows in (exact, guessed))
-    size = np.maximum(np.abs(true), FLOOR * np.median(np.abs([row[LOSS] for row in exact.values()])))
+    names = picture.columns
+    truth, found = (
+        np.array([[rows[point][name] for point in guessed] for name in names]).reshape(len(names), -1)
+        for rows in (exact, guessed)
+    )
     accuracy = [abs(exact[point][ACCURACY] - row[ACCURACY]) for point, row in guessed.items()]
     return Outcome(
         points=len(exact),
         evaluated=len(known),
-        true=np.abs(found - true) / size,
+        true=tolerance * picture.apart(truth, found)[names.index(LOSS)],
         estimated=np.array([row[ERROR] for row in guessed.values()]),
         accuracy=np.array(accuracy),
         held_out=len(held),

@@ -10,6 +10,5 @@ is.
 
 from lossscape.evaluate.predicted.lattices import lattices
 from lossscape.evaluate.predicted.picture import ERROR, FAILING, HeldOut, Picture
-from lossscape.evaluate.predicted.scales import FLOOR
 
-__all__ = ["ERROR", "FAILING", "FLOOR", "HeldOut", "Picture", "lattices"]
+__all__ = ["ERROR", "FAILING", "HeldOut", "Picture", "lattices"]

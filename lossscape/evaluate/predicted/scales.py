@@ -8,8 +8,9 @@ import numpy as np
 
 from lossscape.evaluate.predicted.lattices import of_each
 
-FLOOR = 0.01
-"""Of the median of |loss| on the coarsest lattice: losses below it count as that large."""
+FLOOR, SMALL = 0.01, 1e-9
+"""Losses below the smallest on the coarsest lattice, or below SMALL, count as that large; where this part of the median
+there is less, as that."""
 UNSEEN = "_stderr"
 """End of the names of columns that are predicted, but decide nothing and are not held to the tolerance."""
 AIM = 0.6
@@ -55,13 +56,14 @@ def scales_for(name: str, values: np.ndarray, share: float | None = None) -> lis
     largest = float(np.abs(finite).max(initial=0.0))
     bounded, positive = share is not None, bool((finite >= 0).all())
     relative = name.endswith("loss") and not bounded
-    floor = FLOOR * (size or largest) if relative else largest if share is None else max(1.0, share)
+    least = max(float(np.abs(finite[finite != 0]).min(initial=np.inf)), SMALL)
+    floor = min(FLOOR * (size or largest), least) if relative else largest if share is None else max(1.0, share)
     low = 0.0 if bounded or name.endswith(UNSEEN) or (relative and positive) else -np.inf
     rest = (floor or 1.0, relative, low, 1.0 if bounded else np.inf, not name.endswith(UNSEEN))
     plain = Scale("as it is", _same, _same, *rest)
     if bounded or not positive or largest == 0:
         return [plain]
-    smallest = 1e-3 * FLOOR * size or largest * 1e-9
+    smallest = 1e-3 * min(FLOOR * size, least) or largest * 1e-9
     shifted = [(f"log(value + {part * size:.3g})", part * size) for part in (FLOOR, 0.1, 1.0)]
     return [plain, *(_logarithmic(words, shift, smallest, rest) for words, shift in (("log", 0.0), *shifted))]
 
