@@ -158,7 +158,7 @@ def test_a_planted_wrong_backward_of_ones_own(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("--set", "model={name: 'nets.py:odd', single: true}"), 2, "cannot be computed in float64: RuntimeError"),
+        (("--set", "model={name: 'nets.py:odd', single: true}"), 2, "shape [N, 1, 8, 8] in float64: RuntimeError"),
         (
             ("--set", "model={name: 'nets.py:odd', single: false}"),
             1,

@@ -80,8 +80,10 @@ def summarise(model: nn.Module, example: tuple[int, ...] | Inputs) -> Summary:
             work, output = _pass(copied(model), example)
         except Exception as error:  # whatever the user's forward raises is the user's to read
             reason = (str(error).strip().splitlines() or [""])[0]
+            kinds = {str(value.dtype).removeprefix("torch.") for value in model.parameters()} - {"float32"}
+            given = f"{_shown(example)}{''.join(f' in {kind}' for kind in sorted(kinds))}"
             raise BadInput(
-                f"the model does not take inputs of shape {_shown(example)}: {type(error).__name__}: {reason}"
+                f"the model does not take inputs of shape {given}: {type(error).__name__}: {reason}"
             ) from error
     modules = list(model.modules())
     return Summary(
