@@ -25,6 +25,7 @@ from torch import nn
 from lossscape import devices, yamlfile
 from lossscape.config import Experiment, config_of, experiment_from
 from lossscape.errors import BadInput, RunFailed
+from lossscape.files import held, write_text
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, StopRequest
 from lossscape.train import loop, start, threads, train
@@ -711,6 +712,14 @@ def test_a_finished_run_goes_on_to_the_bytes_of_a_longer_one(sections: dict[str,
     assert rows(extended) == rows(at_once)
     assert extended.config.training.epochs == 4
     assert len(extended.environment()["resumed"]) == 1
+
+
+def test_a_run_that_was_killed_when_more_epochs_had_been_asked_for_goes_on(tmp_path: Path) -> None:
+    more = longer({}, 4)
+    run = train(experiment(), tmp_path)
+    with held(run.path, "training"):
+        write_text(run.config_file, yamlfile.dump(more.resolved(run.path)))  # as it is before its state
+    assert train(more, tmp_path).state() | {"step": 0} == {"state": "finished", "epoch": 4, "step": 0, "message": ""}
 
 
 REFUSED_LONGER = {

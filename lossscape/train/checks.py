@@ -67,6 +67,8 @@ def is_done(run: Run, experiment: Experiment) -> bool:
     needed = (run.resume_file, run.epoch_file(int(state.get("epoch", 0))))
     if state.get("state") != FINISHED or not all(file.exists() for file in needed):
         return False
+    if int(state.get("epoch", 0)) < experiment.training.epochs:  # stopped early, or killed when more had been asked for
+        return False
     try:
         return manifest.read_bytes(run.config_file) == yamlfile.dump(experiment.resolved(run.path)).encode()
     except OSError:
