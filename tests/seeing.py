@@ -1,5 +1,6 @@
 """What can be seen of a figure: its words, its lines, its faces, its size, nothing cut off; and of a page."""
 
+import re
 import struct
 from html.parser import HTMLParser
 from pathlib import Path
@@ -68,14 +69,20 @@ class Page(HTMLParser):
         self.path = path
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.words: list[str] = []
+        self.inside = ""
         self.source = path.read_text(encoding="utf-8")
         self.feed(self.source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, {key: value or "" for key, value in attrs}))
+        self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        if self.inside not in ("script", "style"):
+            self.words.append(data)
 
     @property
     def text(self) -> str:
@@ -86,8 +93,10 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
     def local_files(self) -> list[Path]:
-        """The files that the page shows or links to."""
+        """The files that the page shows, draws from or links to."""
         addresses = [a["src"] for a in self.all("img")] + [a["href"] for a in self.all("a")]
+        keys = ("data-source", "data-plotly")
+        addresses += [each[key] for _, each in self.elements for key in keys if key in each]
         return [self.path.parent / unquote(address) for address in addresses if not address.startswith("#")]
 
 
@@ -98,8 +107,10 @@ def assert_stands_alone(page: Page) -> None:
     for file in files:
         assert file.is_file()
         assert page.path.parent.resolve() in file.resolve().parents
-    assert page.all("html") == [{"lang": "en"}]
-    assert {"script", "link", "iframe", "object"}.isdisjoint(name for name, _ in page.elements)
+    assert [each["lang"] for each in page.all("html")] == ["en"]
+    assert {"link", "iframe", "object"}.isdisjoint(name for name, _ in page.elements)
+    assert not any("src" in script for script in page.all("script"))
     assert all(len(image["alt"]) > 20 for image in page.all("img"))
-    assert "://" not in page.source
+    written = [page.source, *(file.read_text() for file in files if file.suffix == ".js" and "plotly" not in file.name)]
+    assert not [text for text in written if re.search(r"://|[\"'(=]//\w", text)]
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from computing import interpolate, landscape
 from matplotlib.colors import to_hex
@@ -456,3 +458,24 @@ def test_the_report_needs_neither_torch_nor_pyplot() -> None:
     )
     answer = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_charts_have_their_data_beside_the_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "<script>'é")
+    page = Page(write_report([run], tmp_path / "page"))
+    assert_stands_alone(page)
+    (figure,) = [each for each in page.all("figure") if each.get("class") == "chart"]
+    text = (page.path.parent / unquote(figure["data-source"])).read_text()
+    assert text.isascii()
+    assert "<" not in text
+    source, data = json.loads(text.removeprefix("lossscape.given(").removesuffix(");\n"))
+    assert source == figure["data-source"]
+    (line,) = [each for each in data["lines"] if (each["panel"], each["split"]) == ("loss", "test")]
+    assert (line["run"], line["x"], line["y"]) == (run.name, [0, 1, 2, 3], [3.0, 1.5, 1.0, 0.75])
+    assert [panel["key"] for panel in data["panels"]] == ["loss", "accuracy", "lr", "grad_norm"]
+    assert (page.path.parent / "files" / "plotly.min.js").stat().st_size > 1e6
+
+
+def test_a_chart_holds_any_number() -> None:
+    values = {"n": np.array([np.nan, np.inf, 1 / 3]), "i": np.int64(7), "t": (True, None, "ü"), 3: -np.inf}
+    assert section.plain(values) == {"n": [None, None, 0.3333333], "i": 7, "t": [True, None, "ü"], "3": None}

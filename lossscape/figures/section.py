@@ -1,11 +1,14 @@
 """What the report shows of a result: one kind of section for all, and where its figures and files go."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from lossscape import manifest
@@ -31,6 +34,50 @@ class Picture:
     panels: int = 1
     """Side by side, which need more room."""
     kind = "picture"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure that moves: the page's script draws it from plain data, in place of the picture."""
+
+    name: str
+    """Short, unique within its section, safe in file names and ids."""
+    type: str
+    """Which function of the page's script draws it: a key of `charts` in report/charts.js."""
+    data: Mapping[str, Any]
+    """What that function reads: strings, numbers, lists, arrays and mappings of them; see chart_text."""
+    picture: Picture
+    """What stands there without scripts and in print."""
+    kind = "chart"
+
+    @property
+    def source(self) -> str:
+        """Relative address of its data, which lie beside its picture."""
+        return f"{self.picture.source.rpartition('/')[0]}/{quote(self.name)}.js"
+
+
+DIGITS = 7
+"""Significant digits of a chart's numbers, as many as fp32 has."""
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: arrays as lists, numbers to DIGITS, NaN and infinities as null."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def chart_text(chart: Chart) -> str:
+    """The script that hands a chart's data over to the page's: a page that was opened as a file may read no JSON.
+
+    In ASCII, without a `<`, so that it can stand within a page too.
+    """
+    data = json.dumps([chart.source, plain(chart.data)], allow_nan=False, separators=(",", ":"))
+    return f"lossscape.given({data.replace('<', chr(92) + 'u003c')});\n"
 
 
 @dataclass(frozen=True)
@@ -60,6 +107,9 @@ class Sentences:
     kind = "sentences"
 
 
+Part = Picture | Chart | Table | Sentences
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What a result's certificate and engine.json say."""
@@ -74,7 +124,7 @@ class Section:
     """What the page shows of a result, in the order of `parts`."""
 
     title: str
-    parts: Sequence[Picture | Table | Sentences]
+    parts: Sequence[Part]
     files: Sequence[File]
     failures: Sequence[str] = ()
     """What failed of its certificate, or of those of its parts."""
@@ -87,8 +137,9 @@ class Section:
 
     @property
     def pictures(self) -> list[Picture]:
-        """Those among its parts."""
-        return [part for part in self.parts if isinstance(part, Picture)]
+        """Those among its parts, and those that stand in for its charts."""
+        shown = [part.picture if isinstance(part, Chart) else part for part in self.parts]
+        return [part for part in shown if isinstance(part, Picture)]
 
 
 MOST_COPIED = 2**24

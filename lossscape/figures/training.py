@@ -13,7 +13,7 @@ from lossscape.errors import BadInput
 from lossscape.figures.captions import loss_label
 from lossscape.figures.facts import Facts, facts_of, names_of
 from lossscape.figures.metrics import metric, value_words
-from lossscape.figures.section import Page, Picture
+from lossscape.figures.section import Chart, Page, Picture
 from lossscape.figures.style import (
     ALONE,
     COLOURS,
@@ -84,6 +84,37 @@ def training_picture(runs: Sequence[RunFiles], page: Page, alt: str) -> Picture:
     return page.draw(
         build_training(runs, log=page.log, captioned=False, looks=page.looks), "training.png", alt, caption
     )
+
+
+PLAIN_STEPS = {"lr": "Learning rate", "grad_norm": "Gradient norm"}
+
+
+def training_chart(runs: Sequence[RunFiles], page: Page, alt: str) -> Chart:
+    """The same as lines that move: all metrics of both splits, learning rate and gradient norm, of every run."""
+    facts, names = [facts_of(run) for run in runs], names_of(runs)
+    looks = page.looks.lines([run.path for run in runs], [1] * len(runs))
+    lines: list[dict[str, Any]] = []
+    for each, name, look in zip(facts, names, looks, strict=True):
+        shown, trained = evaluated(each.metrics), _trained(each)
+        for split, colour in zip(SPLITS, COLOURS, strict=False):
+            for key in ("loss", *each.others):
+                if f"{split}_{key}" in shown:
+                    values = metric(key).scale * shown[f"{split}_{key}"].to_numpy(dtype=float)
+                    line = {"run": name, "split": split, "panel": key, "colour": look["color"] or colour}
+                    lines.append(line | {"x": shown["epoch"].to_numpy(dtype=int), "y": values})
+        for key in PLAIN_STEPS:
+            if key in trained and np.isfinite(values := trained[key].to_numpy(dtype=float)).any():
+                line = {"run": name, "split": "", "panel": key, "colour": look["color"] or COLOURS[0]}
+                lines.append(line | {"x": trained["epoch"].to_numpy(dtype=int), "y": values})
+    others = dict.fromkeys(name for each in facts for name in each.others)
+    labels = {"loss": loss_label(each.loss for each in facts), **{key: metric(key).axis() for key in others}}
+    panels = [
+        {"key": key, "label": label, "log": key in ("loss", *PLAIN_STEPS), "shown": key not in PLAIN_STEPS}
+        for key, label in (labels | PLAIN_STEPS).items()
+        if any(line["panel"] == key for line in lines)
+    ]
+    data = {"x": "epoch", "panels": panels, "lines": lines, "log": page.log}
+    return Chart("training", "lines", data, training_picture(runs, page, alt))
 
 
 def shown_words(facts: Sequence[Facts]) -> str:

@@ -1,26 +1,33 @@
 """The report: one folder with an index.html that can be read anywhere, offline, and sent to someone."""
 
+import filecmp
+import importlib.util
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jinja2
+from markupsafe import Markup
 
 from lossscape import manifest
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
 from lossscape.figures.facts import Facts, facts_of, full_names
 from lossscape.figures.metrics import metric
-from lossscape.figures.section import File, Page, Picture, Section, Table, flat_rows, read_bytes
+from lossscape.figures.section import Chart, File, Page, Part, Section, Table, chart_text, flat_rows, read_bytes
 from lossscape.figures.style import Looks
-from lossscape.figures.training import SPLITS, shown_words, training_alt, training_picture
-from lossscape.files import check_writable, sweep, write_text
+from lossscape.figures.training import SPLITS, shown_words, training_alt, training_chart
+from lossscape.files import check_writable, sweep, write_bytes, write_text
 from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, of_folders, reason_of, together
 from lossscape.report.unchanged import keep, stamp_of, unchanged
 from lossscape.runfiles import OF_THE_CALL, RunFiles
+
+PLOTLY = "files/plotly.min.js"
+SCRIPTS = ("page.js", "charts.js")
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class RunPart:
     """What it says of the work."""
     machine: Table | None
     """What it says of the machine and the call, by which two runs of the same work differ."""
-    training: Picture | None
+    training: Chart | None
     files: list[File]
     found: Results
     problems: list[LeftOut]
@@ -85,7 +92,7 @@ def write_report(
         _brief(run, name, f"run-{index}") if brief else _part(run, name, f"run-{index}", page.below(slug), hidden)
         for index, (run, name, slug) in enumerate(zip(runs, names, slugs, strict=True), 1)
     ]
-    pictures: list[Picture] = []
+    pictures: list[Part] = []
     problems = among.problems
     if len(runs) > 1 and not first:
         pictures, more = _comparison(runs, parts, page.below(comparison))
@@ -94,6 +101,7 @@ def write_report(
     title = title if parts or first else ", ".join(folder.name for folder in beside)
     others = list(dict.fromkeys(name for part in parts if part.facts for name in part.facts.others))
     text = _render(
+        plotly=_write_charts(folder, _charts(first, *parts, *pictures, among)), scripts=_scripts(),
         title=title, front=first, parts=parts, brief=brief, comparison=pictures, together=among, problems=problems,
         failed=[*_failed("together", among), *(each for part in parts for each in _failed(part.name, part.found))],
         columns=[f"{split} {metric(name).label}" for split in SPLITS for name in ("loss", *others)],
@@ -146,7 +154,7 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
         for key, value in run.environment().items():
             (machine if key in OF_THE_CALL else work)[key] = value
         facts = facts_of(run)
-        training = training_picture([run], page, training_alt(facts))
+        training = training_chart([run], page, training_alt(facts))
     except UNREADABLE as error:
         problems.append(LeftOut("training", reason_of(error)))
     found = find(run.path, page, anchor, hidden)
@@ -174,15 +182,16 @@ def _brief(run: RunFiles, name: str, anchor: str) -> RunPart:
     return RunPart(anchor, name, facts, "", None, None, None, [], Results(), [])
 
 
-def _comparison(runs: Sequence[RunFiles], parts: Sequence[RunPart], page: Page) -> tuple[list[Picture], list[LeftOut]]:
-    pictures, problems = [], []
+def _comparison(runs: Sequence[RunFiles], parts: Sequence[RunPart], page: Page) -> tuple[list[Part], list[LeftOut]]:
+    pictures: list[Part] = []
+    problems: list[LeftOut] = []
     readable = [(run, part.facts) for run, part in zip(runs, parts, strict=True) if part.facts is not None]
     try:
         if len(readable) > 1:
             chosen = [run for run, _ in readable]
             shown = shown_words([facts for _, facts in readable])
             alt = f"{shown} by epoch of {len(chosen)} runs; the table has their last values."
-            pictures.append(training_picture(chosen, page, alt))
+            pictures.append(training_chart(chosen, page, alt))
         for name, analysis in ANALYSES.items():
             results = {part.name: part.found.results[name] for part in parts if name in part.found.results}
             if len(results) > 1 and (compare := analysis.compare):
@@ -196,6 +205,42 @@ def _cells(facts: Facts, others: Sequence[str]) -> list[str]:
     values = [(name, facts.last.get(f"{split}_{name}")) for split in SPLITS for name in ("loss", *others)]
     missing = "–" if facts.last else "none yet"
     return [missing if value is None else metric(name).text(value) for name, value in values]
+
+
+def _charts(*sources: Any) -> list[Chart]:
+    """The charts among parts, and among the parts of sections."""
+    found: list[Chart] = []
+    for source in sources:
+        if isinstance(source, Chart):
+            found.append(source)
+        elif isinstance(source, Section):
+            found += _charts(*source.parts)
+        elif isinstance(source, Results):
+            found += _charts(*(each for sections in source.sections.values() for each in sections))
+        elif isinstance(source, RunPart):
+            found += _charts(source.training, source.found)
+    return found
+
+
+def _write_charts(folder: Path, charts: Sequence[Chart]) -> str:
+    """Write the charts' data and what draws them; returns the address of the latter, none where there is no chart."""
+    for chart in charts:
+        write_text(folder / unquote(chart.source), chart_text(chart))
+    if charts and not ((folder / PLOTLY).is_file() and filecmp.cmp(plotly_file(), folder / PLOTLY, shallow=False)):
+        write_bytes(folder / PLOTLY, plotly_file().read_bytes())
+    return PLOTLY if charts else ""
+
+
+def plotly_file() -> Path:
+    """What draws charts in a browser, from the package that brings it along; nothing of it is run here."""
+    spec = importlib.util.find_spec("plotly")
+    if spec is None or spec.origin is None:
+        raise BadInput("plotly is not installed: pip install plotly")
+    return Path(spec.origin).parent / "package_data" / "plotly.min.js"
+
+
+def _scripts() -> Markup:
+    return Markup("\n".join((Path(__file__).parent / name).read_text() for name in SCRIPTS))
 
 
 def _render(**context: Any) -> str:

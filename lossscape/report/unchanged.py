@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def stamp_of(roots: Iterable[Path], words: Sequence[Any]) -> str:
 
     Folders that are linked to are looked into as well, each once.
     """
-    digest = hashlib.sha256(repr([matplotlib.__version__, *words]).encode())
+    digest = hashlib.sha256(repr([matplotlib.__version__, version("plotly"), *words]).encode())
     read = [(Path(lossscape.__file__).parent, ()), *((root, REMADE) for root in dict.fromkeys(roots))]
     for root, but in read:  # a folder of the code has the name of one of pages
         for facts in _files(root, but):

@@ -1,0 +1,251 @@
+/* The page's script: theme, tables, folding, and the frames that charts draw into. It needs no network.
+
+A figure that moves is <figure class="chart" data-type="TYPE" data-source="ADDRESS">. When it comes near the window, its
+data (the script at ADDRESS, which calls lossscape.given) and plotly are loaded, and charts[TYPE](frame, data) of
+charts.js is called once. What it gets:
+
+frame.plot            the <div> to draw into; frame.add(class) appends further ones and returns them
+frame.words           the alternative text
+frame.theme           {dark, text, muted, line, ground}: the colours of the moment, as CSS has them
+frame.colour(c)       a colour of a run or split as this theme shows it (black is white in the dark)
+frame.toggle(name, value, words, on, changed, colour)   a button that is pressed or not; changed(on)
+frame.choose(name, words, {value: words}, value, changed)   one of several, as buttons in a row or a list
+frame.slide(name, words, {min, max, step, value, text}, changed)   a slider; text(value) is what stands beside it
+frame.act(name, value, words, done)   a button that does something
+frame.drawn(draw)     calls draw() now, after every change of a control and of the theme
+frame.react(div, traces, layout)   Plotly.react with the theme's layout and the page's settings below the given ones
+
+Every control has data-control="NAME", buttons data-value="VALUE" too: that is how tests find them.
+*/
+"use strict";
+const lossscape = (() => {
+  const data = new Map();
+  const loading = new Map();
+  const frames = [];
+  const root = document.documentElement;
+  const PLOTLY = root.dataset.plotly;
+  const LIGHTER = { "#000000": "#ffffff", "#0072b2": "#56a9e0", "#d55e00": "#f5853a", "#009e73": "#2cc79b" };
+
+  function element(tag, attributes, ...children) {
+    const made = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes || {})) {
+      if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
+    }
+    made.append(...children);
+    return made;
+  }
+
+  /* Run a script once: one that the page holds, else one that lies beside it. */
+  function load(source) {
+    if (!loading.has(source)) {
+      loading.set(source, new Promise((done, failed) => {
+        const script = document.createElement("script");
+        const held = document.querySelector(`script[data-file="${CSS.escape(source)}"]`);
+        if (held) {
+          script.textContent = held.textContent;
+          document.head.append(script);
+          done();
+        } else {
+          script.onload = done;
+          script.onerror = () => failed(new Error(`${source} does not lie beside the page`));
+          script.src = source;
+          document.head.append(script);
+        }
+      }));
+    }
+    return loading.get(source);
+  }
+
+  function isDark() {
+    return root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+
+  function theme() {
+    const style = getComputedStyle(root);
+    const of = (name) => style.getPropertyValue(`--${name}`).trim();
+    return { dark: isDark(), text: of("text"), muted: of("muted"), line: of("line"), ground: of("ground") };
+  }
+
+  function merged(below, above) {
+    const result = { ...below };
+    for (const [key, value] of Object.entries(above || {})) {
+      const both = [result[key], value].every((each) => each && typeof each === "object" && !Array.isArray(each));
+      result[key] = both ? merged(result[key], value) : value;
+    }
+    return result;
+  }
+
+  class Frame {
+    constructor(figure) {
+      this.figure = figure;
+      this.words = figure.querySelector(".still img").alt;
+      this.element = element("div", { class: "frame" });
+      this.controls = element("div", { class: "controls", role: "group", "aria-label": "what is shown" });
+      this.element.append(this.controls);
+      this.plot = this.add("plot");
+      this.redraw = () => {};
+    }
+
+    get theme() { return theme(); }
+
+    add(name) {
+      const made = element("div", { class: name, role: "img", "aria-label": this.words });
+      this.element.append(made);
+      return made;
+    }
+
+    colour(given) {
+      return (isDark() && LIGHTER[String(given).toLowerCase()]) || given;
+    }
+
+    group(name) {
+      let found = [...this.controls.children].find((each) => each.dataset.group === name);
+      if (!found) {
+        found = element("div", { class: "group", "data-group": name });
+        this.controls.append(found);
+      }
+      return found;
+    }
+
+    toggle(name, value, words, on, changed, colour) {
+      const button = element("button", {
+        type: "button", class: "toggle", "data-control": name, "data-value": value, "aria-pressed": String(!!on),
+      });
+      if (colour) {
+        const swatch = element("span", { class: "swatch", "aria-hidden": "true" });
+        const paint = () => swatch.style.setProperty("--own", this.colour(colour));
+        paint();
+        document.addEventListener("themed", paint);
+        button.append(swatch);
+      }
+      button.append(words);
+      button.addEventListener("click", () => {
+        const pressed = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", String(pressed));
+        changed(pressed);
+        this.redraw();
+      });
+      this.group(name).append(button);
+      return button;
+    }
+
+    act(name, value, words, done) {
+      const button = element("button", { type: "button", "data-control": name, "data-value": value }, words);
+      button.addEventListener("click", () => {
+        done(button);
+        this.redraw();
+      });
+      this.group(name).append(button);
+      return button;
+    }
+
+    choose(name, words, options, value, changed) {
+      const entries = Object.entries(options);
+      const group = this.group(name);
+      if (entries.length > 4) {
+        const list = element("select", { "data-control": name });
+        for (const [key, text] of entries) list.append(element("option", { value: key, selected: key === value }, text));
+        list.addEventListener("change", () => {
+          changed(list.value);
+          this.redraw();
+        });
+        group.append(element("label", {}, words, " ", list));
+        return list;
+      }
+      group.setAttribute("role", "group");
+      group.setAttribute("aria-label", words);
+      group.classList.add("segments");
+      const buttons = entries.map(([key, text]) => element("button", {
+        type: "button", "data-control": name, "data-value": key, "aria-pressed": String(key === value),
+      }, text));
+      for (const button of buttons) {
+        button.addEventListener("click", () => {
+          for (const each of buttons) each.setAttribute("aria-pressed", String(each === button));
+          changed(button.dataset.value);
+          this.redraw();
+        });
+      }
+      group.append(...buttons);
+      return group;
+    }
+
+    slide(name, words, { min, max, step, value, text }, changed) {
+      const slider = element("input", { type: "range", "data-control": name, min, max, step: step || 1, value });
+      const output = element("output", {});
+      const show = () => {
+        output.textContent = text ? text(Number(slider.value)) : slider.value;
+        slider.setAttribute("aria-valuetext", output.textContent);
+      };
+      show();
+      slider.addEventListener("input", () => {
+        show();
+        changed(Number(slider.value));
+        this.redraw();
+      });
+      this.group(name).append(element("label", {}, words, " ", slider, " ", output));
+      return slider;
+    }
+
+    drawn(draw) {
+      this.redraw = draw;
+      draw();
+    }
+
+    react(div, traces, layout) {
+      const { text, line } = theme();
+      const none = "rgba(0,0,0,0)";
+      const axis = {
+        gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, exponentformat: "power",
+        title: { standoff: 8 },
+      };
+      const own = Object.keys(layout || {}).filter((key) => /^[xy]axis\d*$/.test(key));
+      const axes = Object.fromEntries([...new Set(["xaxis", "yaxis", ...own])].map((key) => [key, axis]));
+      const below = {
+        ...axes, paper_bgcolor: none, plot_bgcolor: none, showlegend: false, autosize: true, height: 380,
+        font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: text },
+        margin: { l: 56, r: 16, t: 28, b: 48 }, hoverlabel: { align: "left" },
+      };
+      const settings = {
+        displaylogo: false, responsive: true, showTips: false,
+        modeBarButtonsToRemove: ["lasso2d", "select2d", "sendDataToCloud"],
+      };
+      return Plotly.react(div, traces, merged(below, layout), settings);
+    }
+  }
+
+  async function draw(figure) {
+    const { type, source } = figure.dataset;
+    try {
+      await Promise.all([load(PLOTLY), load(source)]);
+      const frame = new Frame(figure);
+      figure.prepend(frame.element);
+      figure.classList.add("drawn");
+      frames.push(frame);
+      charts[type](frame, data.get(source));
+      figure.dataset.state = "drawn";
+    } catch (error) {
+      figure.classList.remove("drawn");
+      figure.dataset.state = "failed";
+      console.error(`chart ${figure.id}: ${error.stack || error}`);
+    }
+  }
+
+  function begin() {
+    const near = new IntersectionObserver((entries) => {
+      for (const entry of entries.filter((each) => each.isIntersecting)) {
+        near.unobserve(entry.target);
+        draw(entry.target);
+      }
+    }, { rootMargin: "300px" });
+    for (const figure of document.querySelectorAll("figure.chart")) near.observe(figure);
+    const again = () => {
+      document.dispatchEvent(new Event("themed"));
+      for (const frame of frames) frame.redraw();
+    };
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+    return again;
+  }
+
+  addEventListener("DOMContentLoaded", begin);
+  return { given: ([source, value]) => data.set(source, value), element, load, theme, merged };
+})();
