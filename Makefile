@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill study-init study-race check bench bench-landscapes bench-curvature bench-training bench-sweeps bench-tolerance faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow docs train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill study-init study-race check bench bench-landscapes bench-curvature bench-training bench-sweeps bench-tolerance faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -38,6 +38,9 @@ check: $(VENV)/.dev  ## lint, format and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.dev  ## build the documentation into site/ (begin at site/index.html)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 train: $(VENV)/.user  ## make train CONFIG=configs/mnist_mlp.yaml [ARGS='--set seed=1']
 	$(LOSSSCAPE) train $(or $(CONFIG),$(error name a config: make train CONFIG=configs/mnist_mlp.yaml)) --resume $(ARGS)
@@ -109,4 +112,4 @@ schema: $(VENV)/.user  ## write configs/schema.json anew
 	$(LOSSSCAPE) schema > configs/schema.json
 
 clean:  ## remove the virtual environments and caches (runs stay)
-	rm -rf $(VENV) $(BENCH) .pytest_cache .hypothesis .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(BENCH) .pytest_cache .hypothesis .mypy_cache .ruff_cache build site *.egg-info

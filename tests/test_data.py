@@ -402,8 +402,8 @@ def test_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every config in docs/data.md is valid, and its function does what it says."""
-    text = (Path(__file__).parents[1] / "docs/data.md").read_text(encoding="utf-8")
+    """Every config in docs/guides/data.md is valid, and its function does what it says."""
+    text = (Path(__file__).parents[1] / "docs/guides/data.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (tmp_path / "my_data.py").write_text(code)
     monkeypatch.chdir(tmp_path)

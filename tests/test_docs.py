@@ -6,15 +6,17 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from conftest import Answer
 
 from lossscape import yamlfile
 from lossscape.config import Experiment, experiment_from
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+PAGES = {str(page.relative_to(ROOT)): page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
+by_page = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 BASE = {
     "name": "docs",
     "dataset": {"name": "digits"},
@@ -26,57 +28,101 @@ BASE = {
 
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a language, or of several in their order on the page."""
-    return re.findall(rf"^```(?:{language})\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    return [text for _, text in named(page, language)]
 
 
-DRAWN = ("figures.md",)
+def named(page: Path, language: str) -> list[tuple[str, str]]:
+    """The same, each behind the name of its language."""
+    return re.findall(rf"^```({language})\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+
+
+ELSEWHERE = ("docs/guides/recipes.md",)
+"""test_recipes runs them, each in a process of its own."""
+DRAWN = ("docs/guides/figures.md",)
 """Pages whose figures are drawn; of the others each analysis's own tests draw them."""
-QUICK = ("README.md", "sweeps.md", "race.md", "initial-values.md", "distillation.md")
+QUICK = (
+    "README.md", "docs/commands/sweep.md", "docs/commands/race.md", "docs/commands/initial-values.md",
+    "docs/guides/distillation.md",
+)  # fmt: skip
 """Pages that are run by the fast tests; the others take a minute together."""
+RUN = [name for name, page in PAGES.items() if blocks(page, "bash|python") and name not in ELSEWHERE]
 
 
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=() if page.name in QUICK else pytest.mark.slow) for page in PAGES],
-    ids=lambda page: page.name,
-)
+class Shown(NamedTuple):
+    """A training that a page shows: what it said, and the run that it made, which other pages are given."""
+
+    out: str
+    name: str
+    runs: Path
+
+
+@pytest.fixture(scope="session")
+def trained() -> dict[tuple[str, ...], Shown]:
+    """Trainings of shipped configs, by their words: the pages train the same few."""
+    return {}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in RUN])
 def test_commands_and_python_run(
-    page: Path,
-    cli: Callable[..., tuple[int, str, str]],
+    name: str,
+    cli: Callable[..., Answer],
+    trained: dict[tuple[str, ...], Shown],
     tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    if page.name == "recipes.md":
-        pytest.skip("test_recipes runs them, each in a process of its own")
-    if not blocks(page, "bash|python"):
-        pytest.skip("nothing to run on this page")
-    if page.name not in DRAWN:
+    def said(*words: str) -> str:
+        """The output of a command that a page shows, and whether it wrote what it says."""
+        if words in trained and not Path("runs", trained[words].name).exists():
+            shutil.copytree(trained[words].runs, "runs", dirs_exist_ok=True)
+            return trained[words].out
+        had = set(Path("runs").glob("*"))
+        code, out, err = cli(*words)
+        assert code == 0, f"{shlex.join(words)}: {err}"
+        for written in re.findall(r"^\S.*?  (runs/\S+\.(?:png|csv|json|pt|html))$", out, flags=re.M):
+            assert Path(written).is_file(), f"{shlex.join(words)} says that it wrote {written}"
+        new = set(Path("runs").glob("*")) - had
+        if words[:2] == ("train", "configs/digits_mlp.yaml") and len(new) == 1:
+            kept = tmp_path_factory.mktemp("trained")
+            (folder,) = new
+            shutil.copytree(folder, kept / folder.name)
+            trained[words] = Shown(out, folder.name, kept)
+        return out
+
+    if name not in DRAWN:
         request.getfixturevalue("undrawn")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
-    shell = blocks(page, "bash")
-    for text in blocks(page, "bash|python|yaml"):
+    out = ""
+    for language, text in named(PAGES[name], "bash|python|yaml|output"):
         file = re.match(r"# (\w+\.(?:py|yaml))\n", text)  # a block that begins with its file's name is that file
         if file:
             Path(file[1]).write_text(text)
-        if text in shell:
+        if language == "output":
+            assert re.fullmatch(pattern(text), plain(out)), f"{name} shows\n{text}\nbut the command says\n{out}"
+        elif language == "bash":
+            out = ""
             for command in filter(str.strip, text.splitlines()):
-                run(command, page, cli)
+                program, *words = shlex.split(command, comments=True)
+                assert program == "lossscape", f"a block of {name} that is run shows {program}"
+                out += said(*words)
         elif file and file[1].endswith(".py"):
             runpy.run_path(file[1], run_name="__main__")
-        elif text in blocks(page, "python"):
-            exec(compile(text, page.name, "exec"), {"__name__": "docs"})
+        elif language == "python":
+            exec(compile(text, name, "exec"), {"__name__": "docs"})
 
 
-def run(command: str, page: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
-    """A command line that a page shows, and whether it wrote what it says."""
-    program, *words = shlex.split(command, comments=True)
-    assert program == "lossscape", f"a block of {page.name} that is run shows {program}"
-    code, out, err = cli(*words)
-    assert code == 0, f"{command}: {err}"
-    for written in re.findall(r"^\S.*?  (runs/\S+\.(?:png|csv|json|pt|html))$", out, flags=re.M):
-        assert Path(written).is_file(), f"{command} says that it wrote {written}"
+def plain(text: str) -> str:
+    """What a command said without what depends on the machine: numbers, hashes, the widths of columns."""
+    text = re.sub(r"-[0-9a-f]{8}(?=[/.\s])", "-#", text)
+    text = re.sub(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?", "#", text)
+    return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
+
+
+def pattern(shown: str) -> str:
+    """What a page shows, as a pattern: … stands for anything."""
+    return re.escape(plain(shown)).replace("…", "(?s:.*)")
 
 
 @by_page

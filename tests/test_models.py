@@ -521,7 +521,7 @@ def documented(file: str, folder: Path) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("file", "keys"), [("models.md", ["model"]), ("optimizers.md", ["optimizer", "schedule", "loss"])]
+    ("file", "keys"), [("guides/models.md", ["model"]), ("guides/optimizers.md", ["optimizer", "schedule", "loss"])]
 )
 def test_docs_show_every_member_with_every_option(
     file: str, keys: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -544,7 +544,7 @@ def test_the_users_own_functions_of_the_docs_work(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     own = {
         key: spec
-        for file in ("models.md", "optimizers.md")
+        for file in ("guides/models.md", "guides/optimizers.md")
         for key, spec in documented(file, tmp_path)
         if ":" in spec.name
     }

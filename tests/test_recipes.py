@@ -1,4 +1,4 @@
-"""The recipes of docs/recipes.md, each as a script of its own, and the command line on what it recorded."""
+"""The recipes of docs/guides/recipes.md, each as a script of its own, and the command line on what it recorded."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from processes import Processes
 
 from lossscape.runs import Run
 
-PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
+PAGE = Path(__file__).parents[1] / "docs" / "guides" / "recipes.md"
 SCRIPTS = dict(re.findall(r"^```python\n# (\w+)\.py\n(.*?)^```", PAGE.read_text(), flags=re.S | re.M))
 EPOCHS = {"plain_loop": 4, "lightning_loop": 2, "trainer_loop": 2}
 
