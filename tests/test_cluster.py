@@ -27,7 +27,17 @@ from torch import nn
 
 from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Subspace, Work, cluster
-from lossscape.evaluate.cluster import blocks, connect, cores, kept_open, open_workers, payload, some_workers, worker
+from lossscape.evaluate.cluster import (
+    blocks,
+    connect,
+    cores,
+    deliver,
+    kept_open,
+    open_workers,
+    payload,
+    some_workers,
+    worker,
+)
 from lossscape.evaluate.cluster.cores import pay, threads_each
 from lossscape.evaluate.engine import blocks_of
 from lossscape.execution import Execution
@@ -225,14 +235,21 @@ class Answers:
 
 
 @pytest.mark.slow
-def test_what_a_killed_worker_had_is_done_again(shared: Cluster) -> None:
+@pytest.mark.parametrize("looked_at_every", [None, 3.0])
+def test_what_a_killed_worker_had_is_done_again(
+    shared: Cluster, looked_at_every: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if looked_at_every is not None:  # the rows are missed before the worker is
+        monkeypatch.setattr(deliver, "EVERY_SECONDS", looked_at_every)
     told = len(shared.told)
     found: dict[int, Any] = {}
     for index, values in shared.evaluate(Answers(0.02), singles(60)):
         assert index not in found
         found[index] = values
         if len(found) == 20:
+            time.sleep(0.5)  # until it has finished what it was sent, so that rows are lost that it has not handed over
             os.kill(values[0][0], signal.SIGKILL)
+            time.sleep(0.05)
     assert {index: values[0][1] for index, values in found.items()} == {n: float(n) for n in range(60)}
     wait_for(lambda: any("killed by SIGKILL" in text for text in shared.told[told:]))
 

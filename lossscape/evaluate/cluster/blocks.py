@@ -163,10 +163,11 @@ class _Run:
     def _land(self, address: str, future: "Future[Any]") -> Iterator[tuple[int, list[Row]]]:
         """The blocks of a bundle and their rows; none where they are done again or have failed."""
         error = future.exception() if future.status == "error" else None
-        if error is None and future.status != "finished":
+        if future.status == "cancelled":
             raise RunFailed(f"the scheduler was lost or restarted; {AGAIN}")
+        gone = future.status in ("lost", "pending")  # the worker died with rows that it had not yet handed over
         try:
-            answer: Any = future.result(timeout=RESULT_SECONDS) if error is None else None
+            answer: Any = future.result(timeout=RESULT_SECONDS) if error is None and not gone else None
         except TimeoutError:  # the worker is slow, or died before it handed the rows over
             self._landed.put((address, future))
             return
