@@ -61,6 +61,10 @@ def faces_of(figure: Figure) -> np.ndarray:
     return faces
 
 
+OUTSIDE = r"""://|["'(=]//\w"""
+"""An address of another machine, in markup, styles or scripts."""
+
+
 class Page(HTMLParser):
     """A page as a browser sees it: its elements with their attributes, and its text."""
 
@@ -112,5 +116,5 @@ def assert_stands_alone(page: Page) -> None:
     assert not any("src" in script for script in page.all("script"))
     assert all(len(image["alt"]) > 20 for image in page.all("img"))
     written = [page.source, *(file.read_text() for file in files if file.suffix == ".js" and "plotly" not in file.name)]
-    assert not [text for text in written if re.search(r"://|[\"'(=]//\w", text)]
+    assert not [text for text in written if re.search(OUTSIDE, text)]
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")

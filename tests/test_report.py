@@ -1,10 +1,13 @@
 """The report: what a reader finds on the page, whatever state the runs and their files are in."""
 
+import base64
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -23,6 +26,7 @@ from lossscape.figures.certificates import check_table, failures, verdict
 from lossscape.figures.facts import facts_of
 from lossscape.figures.training import build_training
 from lossscape.report import write_report
+from lossscape.report.single import write_single
 from lossscape.report.sweep import write_sweep_report
 from lossscape.report.unchanged import stamp_of
 from lossscape.results import Curve, read_curve
@@ -30,7 +34,7 @@ from lossscape.results.folder import CERTIFICATE, ENGINE
 from lossscape.runfiles import SWEEP, SWEEP_TABLE
 from lossscape.runs import Run, point
 from tests.report_runs import write_curve, write_landscape, write_paths, write_run
-from tests.seeing import Page, assert_stands_alone
+from tests.seeing import OUTSIDE, Page, assert_stands_alone
 
 
 def test_a_run_with_everything(tmp_path: Path) -> None:
@@ -243,7 +247,7 @@ def test_a_failed_certificate_stands_out(tmp_path: Path) -> None:
     assert len([box for box in page.all("div") if box.get("role") == "alert"]) == 2
     top, rest = page.text.split("Runs run state", 1)
     assert "Results whose certificate FAILED: a: epoch-0001 to epoch-0003" in top
-    (section,) = [link["href"] for link in page.all("a") if "-interpolate-" in link["href"]]
+    (section,) = {link["href"] for link in page.all("a") if "-interpolate-" in link["href"]}
     assert {"class": "result", "id": section.removeprefix("#")} in page.all("section")
     for words in (
         "do not rely on this result. train loss at a@epoch-0001: 1, but the reference is 2.",
@@ -479,3 +483,65 @@ def test_charts_have_their_data_beside_the_page(tmp_path: Path) -> None:
 def test_a_chart_holds_any_number() -> None:
     values = {"n": np.array([np.nan, np.inf, 1 / 3]), "i": np.int64(7), "t": (True, None, "ü"), 3: -np.inf}
     assert section.plain(values) == {"n": [None, None, 0.3333333], "i": 7, "t": [True, None, "ü"], "3": None}
+
+
+@pytest.mark.usefixtures("unseen")
+def test_headings_say_what_differs(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    made = {"kind": "random", "seed": 0, "normalize": "layer", "ignore": ["bias", "norm"]}
+    write_landscape(run, label="1")
+    write_landscape(run, label="2", targets="soft", batch_norm="frozen")
+    write_landscape(run, label="3", batch_norm="recompute", directions=made)
+    write_landscape(run, label="4", dataset={"name": "mnist", "label_noise": 0.1})
+    page = Page(write_report([run], tmp_path / "page"))
+    same = "random plane around epoch-0003, seed 0, 9 × 7 points"
+    for words in (
+        f"{same}, soft targets , frozen BatchNorm statistics , filter normalisation Loss",
+        f"{same}, recomputed BatchNorm statistics , label targets , layer normalisation Loss",
+        f"{same}, label targets , filter normalisation , dataset label noise 0.1 Loss",
+    ):
+        assert words in page.text
+    contents = page.text[: page.text.index("Runs run state")]
+    assert "recomputed BatchNorm statistics, label targets, layer normalisation" in contents
+    assert "random plane" not in contents
+
+
+@pytest.mark.usefixtures("unseen")
+def test_the_table_of_runs_marks_every_result(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, name) for name in ("a", "b")]
+    write_landscape(runs[0])
+    folder = write_curve(runs[0])
+    (folder / CERTIFICATE).write_text(json.dumps({"passed": False, "model_unchanged": False}))
+    (write_curve(runs[1]) / CERTIFICATE).unlink()
+    page = Page(write_report(runs, tmp_path / "page"))
+    assert_stands_alone(page)
+    marks = [each["class"] for each in page.all("span") if each.get("class", "").startswith("mark ")]
+    assert Counter(marks[:3]) == {"mark failed": 1, "mark passed": 1, "mark unchecked": 1}
+    assert "3 results: ✗ 1 FAILED, ✓ 1 passed, – 1 without a certificate of their own." in page.text
+    assert {each["aria-label"] for each in page.all("span") if each.get("class") == "mark failed"} == {"FAILED"}
+
+
+def test_a_page_as_one_file(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "é <b>")
+    folder = write_curve(run)
+    page = write_report([run], run.report_folder)
+    path = write_single(page.parent)
+    assert path == run.report_folder / "é <b>.html"
+    alone = Page(path)
+    assert {image["src"].partition(",")[0] for image in alone.all("img")} == {"data:image/webp;base64"}
+    held = [each for each in alone.all("script") if "data-file" in each]
+    asked = [each["data-source"] for _, each in alone.elements if "data-source" in each]
+    assert [each["data-file"] for each in held] == [alone.all("html")[0]["data-plotly"], *asked]
+    source = re.sub(r'<script type="text/plain" data-file="files/plotly.*?</script>', "", alone.source, flags=re.DOTALL)
+    assert not re.search(OUTSIDE, source)
+    kept = {link["download"]: link["href"] for link in alone.all("a") if link.get("download")}
+    assert base64.b64decode(kept["curve.csv"].partition(",")[2]) == (folder / "curve.csv").read_bytes()
+    assert not [link for link in alone.all("a") if link["href"].startswith("files/")]
+    content = path.read_bytes()
+    assert write_single(write_report([run], run.report_folder).parent).read_bytes() == content
+    stamp = path.stat().st_mtime_ns
+    write_report([run], run.report_folder)
+    assert path.stat().st_mtime_ns == stamp  # it belongs to the page, which is as it was
+    run.metrics_file.write_text(run.metrics_file.read_text() + "4,2400,0.1,0.4,0.4,0.6,0.2,1.0,0.5,4\n")
+    write_report([run], run.report_folder)
+    assert not path.exists()

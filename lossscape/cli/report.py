@@ -11,6 +11,7 @@ EXAMPLES = """\b
 Examples:
     lossscape report runs/mnist_mlp
     lossscape report runs/mnist_4nn_100 runs/mnist_3nn_1000 --output both
+    lossscape report runs/mnist_mlp --single-file
     lossscape report runs/rates
     lossscape report runs/races/saddle-8aea5425
 """
@@ -23,10 +24,14 @@ def command(
     output: Path | None = typer.Option(
         None, "--output", "-o", help="Folder of the page: RUN/report for one run, runs/reports/NAMES for several."
     ),
+    single_file: bool = typer.Option(
+        False, "--single-file", help="Also as one HTML file with all that it shows within it, to mail."
+    ),
 ) -> None:
-    """One folder with a plain index.html: config, environment, curves, surfaces and their CSV."""
+    """One folder with an index.html to read and explore in a browser: runs, curves, surfaces, certificates, CSV."""
     from lossscape.files import check_writable
     from lossscape.report.page import write_report
+    from lossscape.report.single import write_single
     from lossscape.report.sweep import write_sweep_report
     from lossscape.results.folder import SETTINGS, joined
     from lossscape.runfiles import is_sweep, with_cells
@@ -38,7 +43,8 @@ def command(
     if len(paths := [Path(run) for run in dict.fromkeys(runs)]) == 1 and is_sweep(paths[0]):
         output = output or paths[0] / "report"
         check_writable(output)
-        tell(report=write_sweep_report(paths[0], output, say))
+        page = write_sweep_report(paths[0], output, say)
+        tell(report=page, single_file=write_single(output) if single_file else "")
         return
     results = [path for path in paths if (path / SETTINGS).is_file()]
     opened = [Run.open(path) for path in with_cells([path for path in paths if path not in results])]
@@ -48,4 +54,5 @@ def command(
     elif output is None:
         output = folders[0].parent / "reports" / joined([folder.resolve().name for folder in folders], 200)
     check_writable(output)
-    tell(report=write_report(opened, output, beside=results, say=say))
+    page = write_report(opened, output, beside=results, say=say)
+    tell(report=page, single_file=write_single(output) if single_file else "")

@@ -40,7 +40,7 @@ def certificate_of(certificate: Mapping[str, Any], engine: Mapping[str, Any]) ->
         Table(engine_rows(engine), title="How it was computed:"),
     ]
     shown = [table for table in tables if table.rows]
-    return Certificate(verdict(certificate), not failures(certificate), shown)
+    return Certificate(verdict(certificate), not failures(certificate), shown, checked=bool(certificate))
 
 
 def verdict(certificate: Mapping[str, Any]) -> str:

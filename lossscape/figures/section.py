@@ -116,7 +116,9 @@ class Certificate:
 
     verdict: str
     passed: bool
+    """Nothing of it failed."""
     tables: Sequence[Table] = ()
+    checked: bool = True
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,17 @@ class Section:
     anchor: str = ""
     heading: str = "What was published, and what holds here"
     """Above it where it stands before the runs, as that of a study does."""
+    differs: Sequence[str] = ()
+    """The parts of its title by which it differs from the others below the same heading; of an only one none."""
+    note: str = ""
+    """What a reader must know before all else."""
+
+    @property
+    def outcome(self) -> str:
+        """passed, failed, or unchecked where it has no certificate of its own."""
+        if self.failures:
+            return "failed"
+        return "passed" if self.certificate and self.certificate.checked else "unchecked"
 
     @property
     def pictures(self) -> list[Picture]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lossscape.errors import BadInput
 from lossscape.figures.captions import loss_label
-from lossscape.figures.facts import Facts, facts_of, names_of
+from lossscape.figures.facts import Facts, facts_of, full_names, names_of
 from lossscape.figures.metrics import metric, value_words
 from lossscape.figures.section import Chart, Page, Picture
 from lossscape.figures.style import (
@@ -86,12 +86,12 @@ def training_picture(runs: Sequence[RunFiles], page: Page, alt: str) -> Picture:
     )
 
 
-PLAIN_STEPS = {"lr": "Learning rate", "grad_norm": "Gradient norm"}
+PLAIN_STEPS = {"lr": "learning rate", "grad_norm": "gradient norm"}
 
 
 def training_chart(runs: Sequence[RunFiles], page: Page, alt: str) -> Chart:
     """The same as lines that move: all metrics of both splits, learning rate and gradient norm, of every run."""
-    facts, names = [facts_of(run) for run in runs], names_of(runs)
+    facts, names = [facts_of(run) for run in runs], full_names(runs)
     looks = page.looks.lines([run.path for run in runs], [1] * len(runs))
     lines: list[dict[str, Any]] = []
     for each, name, look in zip(facts, names, looks, strict=True):

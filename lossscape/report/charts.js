@@ -25,7 +25,7 @@ charts.lines = (frame, { x, panels, lines, log }) => {
     }
   };
   const label = (key) => panels.find((each) => each.key === key).label;
-  switches("panel", panels.map((each) => each.key), (key) => label(key).split("\n")[0]);
+  switches("panel", panels.map((each) => each.key), (key) => label(key).split(/ ?[\n(]/)[0]);
   switches("split", unique("split"), (split) => split);
   frame.toggle("log", "log", "log scale", logarithmic, (on) => { logarithmic = on; });
   switches("run", unique("run"), (run) => run, (run) => lines.find((each) => each.run === run).colour);

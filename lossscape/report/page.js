@@ -66,6 +66,16 @@ const lossscape = (() => {
     return { dark: isDark(), text: of("text"), muted: of("muted"), line: of("line"), ground: of("ground") };
   }
 
+  function colour(given) {
+    return (isDark() && LIGHTER[String(given).toLowerCase()]) || given;
+  }
+
+  /* Everything takes the colours of the theme of now. */
+  function themed() {
+    document.dispatchEvent(new Event("themed"));
+    for (const frame of frames) frame.redraw();
+  }
+
   function merged(below, above) {
     const result = { ...below };
     for (const [key, value] of Object.entries(above || {})) {
@@ -94,9 +104,7 @@ const lossscape = (() => {
       return made;
     }
 
-    colour(given) {
-      return (isDark() && LIGHTER[String(given).toLowerCase()]) || given;
-    }
+    colour(given) { return colour(given); }
 
     group(name) {
       let found = [...this.controls.children].find((each) => each.dataset.group === name);
@@ -196,13 +204,13 @@ const lossscape = (() => {
       const none = "rgba(0,0,0,0)";
       const axis = {
         gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, exponentformat: "power",
-        title: { standoff: 8 },
+        title: { standoff: 8, font: { size: 13 } },
       };
       const own = Object.keys(layout || {}).filter((key) => /^[xy]axis\d*$/.test(key));
       const axes = Object.fromEntries([...new Set(["xaxis", "yaxis", ...own])].map((key) => [key, axis]));
       const below = {
         ...axes, paper_bgcolor: none, plot_bgcolor: none, showlegend: false, autosize: true, height: 380,
-        font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: text },
+        font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: text },
         margin: { l: 56, r: 16, t: 28, b: 48 }, hoverlabel: { align: "left" },
       };
       const settings = {
@@ -238,14 +246,9 @@ const lossscape = (() => {
       }
     }, { rootMargin: "300px" });
     for (const figure of document.querySelectorAll("figure.chart")) near.observe(figure);
-    const again = () => {
-      document.dispatchEvent(new Event("themed"));
-      for (const frame of frames) frame.redraw();
-    };
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
-    return again;
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themed);
   }
 
   addEventListener("DOMContentLoaded", begin);
-  return { given: ([source, value]) => data.set(source, value), element, load, theme, merged };
+  return { given: ([source, value]) => data.set(source, value), element, load, theme, themed, isDark, colour, merged };
 })();

@@ -3,12 +3,14 @@
 import filecmp
 import importlib.util
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import jinja2
 from markupsafe import Markup
@@ -18,16 +20,33 @@ from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
 from lossscape.figures.facts import Facts, facts_of, full_names
 from lossscape.figures.metrics import metric
-from lossscape.figures.section import Chart, File, Page, Part, Section, Table, chart_text, flat_rows, read_bytes
+from lossscape.figures.section import (
+    Chart,
+    File,
+    Page,
+    Part,
+    Picture,
+    Section,
+    Table,
+    chart_text,
+    flat_rows,
+    read_bytes,
+)
 from lossscape.figures.style import Looks
 from lossscape.figures.training import SPLITS, shown_words, training_alt, training_chart
-from lossscape.files import check_writable, sweep, write_bytes, write_text
+from lossscape.files import check_writable, remove, sweep, write_bytes, write_text
 from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, of_folders, reason_of, together
+from lossscape.report.single import single_path
 from lossscape.report.unchanged import keep, stamp_of, unchanged
 from lossscape.runfiles import OF_THE_CALL, RunFiles
 
 PLOTLY = "files/plotly.min.js"
-SCRIPTS = ("page.js", "charts.js")
+SCRIPTS = ("page.js", "reading.js", "charts.js")
+FORMATS = (".png", ".svg", ".pdf", ".gif", ".mp4")
+OUTCOMES = {
+    "passed": ("✓", "passed"), "failed": ("✗", "FAILED"), "unchecked": ("–", "without a certificate of their own")
+}  # fmt: skip
+"""By outcome of a certificate: its mark, and its words."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,8 @@ class RunPart:
     """Of its own files and of its results."""
     changed: str = ""
     """A sentence that names the files that were changed on purpose."""
+    colour: str = ""
+    """In all figures of several runs."""
 
 
 def write_report(
@@ -99,9 +120,13 @@ def write_report(
         problems = [*more, *problems]
     title = first.title if first else parts[0].name if len(parts) == 1 else f"{len(parts)} runs"
     title = title if parts or first else ", ".join(folder.name for folder in beside)
+    results = [(part.name, *each) for part in parts for each in part.found.shown]
+    results = [*(("several runs", *each) for each in among.shown), *results]
     others = list(dict.fromkeys(name for part in parts if part.facts for name in part.facts.others))
     text = _render(
-        plotly=_write_charts(folder, _charts(first, *parts, *pictures, among)), scripts=_scripts(),
+        plotly=_write_charts(folder, _charts(first, *parts, *pictures, among)), early=_scripts("early.js"),
+        scripts=_scripts(*SCRIPTS), formats=partial(_formats, folder), OUTCOMES=OUTCOMES, results=results,
+        counts=Counter(section.outcome for *_, section in results), marked=any(part.found.shown for part in parts),
         title=title, front=first, parts=parts, brief=brief, comparison=pictures, together=among, problems=problems,
         failed=[*_failed("together", among), *(each for part in parts for each in _failed(part.name, part.found))],
         columns=[f"{split} {metric(name).label}" for split in SPLITS for name in ("loss", *others)],
@@ -112,6 +137,7 @@ def write_report(
     said = [f"left out: {name}{each.name}: {each.reason}" for name, left in left_out for each in left]
     for words in said:
         say(words)
+    remove(single_path(folder))
     keep(folder, stamp, said)
     return folder / "index.html"
 
@@ -159,6 +185,7 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
         problems.append(LeftOut("training", reason_of(error)))
     found = find(run.path, page, anchor, hidden)
     names = manifest.accepted(run.path)
+    look = page.looks.lines([run.path], [1])[0]
     return RunPart(
         anchor=anchor,
         name=name,
@@ -171,6 +198,7 @@ def _part(run: RunFiles, name: str, anchor: str, page: Page, hidden: set[Path]) 
         found=found,
         problems=[*problems, *found.problems],
         changed=by_hand(names).lines[0] if names else "",
+        colour=look["color"] or "",
     )
 
 
@@ -239,8 +267,15 @@ def plotly_file() -> Path:
     return Path(spec.origin).parent / "package_data" / "plotly.min.js"
 
 
-def _scripts() -> Markup:
-    return Markup("\n".join((Path(__file__).parent / name).read_text() for name in SCRIPTS))
+def _scripts(*names: str) -> Markup:
+    return Markup("\n".join((Path(__file__).parent / name).read_text() for name in names))
+
+
+def _formats(folder: Path, picture: Picture) -> list[File]:
+    """A picture's file, and the same in other formats as far as they lie beside it."""
+    path = Path(unquote(picture.source))
+    found = [each for ending in FORMATS if (folder / (each := path.with_suffix(ending))).is_file()]
+    return [(each.suffix[1:].upper(), quote(each.as_posix())) for each in dict.fromkeys([path, *found])]
 
 
 def _render(**context: Any) -> str:

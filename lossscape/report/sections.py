@@ -9,6 +9,7 @@ from lossscape import manifest
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
 from lossscape.figures.section import Page, Section, Sentences
+from lossscape.report.titles import told_apart
 from lossscape.results.folder import SETTINGS, read_settings
 
 UNREADABLE = (BadInput, LookupError, TypeError, ValueError, AttributeError)
@@ -36,6 +37,16 @@ class Results:
     def groups(self) -> list[tuple[str, list[Section]]]:
         """Sections below their analysis' heading."""
         return [(ANALYSES[name].heading, sections) for name, sections in self.sections.items()]
+
+    @property
+    def shown(self) -> list[tuple[str, Section]]:
+        """All sections in their order, each with its analysis' heading."""
+        return [(heading, section) for heading, sections in self.groups for section in sections]
+
+    def tell_apart(self) -> None:
+        """Have the titles below a heading say what differs."""
+        for name, sections in self.sections.items():
+            sections[:] = told_apart(sections, [getattr(each, "settings", {}) for each in self.results[name]])
 
 
 def reason_of(error: Exception) -> str:
@@ -73,6 +84,7 @@ def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collecti
             own = found.sections.setdefault(analysis.name, [])
             own.append(replace(made[result.folder], anchor=f"{anchor}-{analysis.name}-{len(own) + 1}"))
             found.results.setdefault(analysis.name, []).append(result)
+    found.tell_apart()
     return found
 
 
@@ -88,6 +100,7 @@ def of_folders(folders: Sequence[Path], page: Page) -> Results:
         section = _named(analysis.section(result, page.below(analysis.results, folder.name)), folder)
         found.sections.setdefault(name, []).append(replace(section, anchor=f"result-{number}"))
         found.results.setdefault(name, []).append(result)
+    found.tell_apart()
     return found
 
 

@@ -50,9 +50,13 @@ def unchanged(folder: Path, stamp: str) -> list[str] | None:
         return None
 
 
-def keep(folder: Path, stamp: str, said: Sequence[str]) -> None:
-    """Note beside a page that was written what it was made from and what was said of it."""
-    facts = {"stamp": stamp, "said": list(said), "files": [*_files(folder, but=())]}
+def keep(folder: Path, stamp: str = "", said: Sequence[str] = ()) -> None:
+    """Note beside a page that was written what it was made from and what was said of it.
+
+    Without them, that a file of it was added since.
+    """
+    kept = {"stamp": stamp, "said": list(said)} if stamp else json.loads((folder / STAMP).read_text())
+    facts = {**kept, "files": [*_files(folder, but=())]}
     write_text(folder / STAMP, json.dumps(facts) + "\n")
 
 
