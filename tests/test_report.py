@@ -46,7 +46,7 @@ def test_a_run_with_everything(tmp_path: Path) -> None:
     assert page.path == run.path / "report" / "index.html"
     assert_stands_alone(page)
     assert page.text.count("lossscape report: mnist") == 2
-    assert len(page.all("img")) == 1 + 1 + 4 + 1
+    assert len(page.all("img")) == 1 + 1 + 1 + 1
     for words in (
         "89,610", "3 of 10", "momentum, lr 0.1", "mnist (JPEG copy), 60,000 train and 10,000 test samples",
         "barrier against the chord 0.25 0.25 nats max over α of L(α) − ((1 − α)·L(0) + α·L(1)) (Entezari",
@@ -69,7 +69,7 @@ def test_results_of_the_analyses_themselves(own_run: Run) -> None:
     page = Page(write_report([own_run], own_run.report_folder))
     assert_stands_alone(page)
     assert "Left out" not in page.text
-    assert len(page.all("img")) == 1 + 1 + 2 + 1
+    assert len(page.all("img")) == 1 + 1 + 1 + 1
     assert page.text.count("Certificate: passed") == 3
     assert not [
         attributes for name in ("b", "tr") for attributes in page.all(name) if attributes == {"class": "failed"}

@@ -76,7 +76,7 @@ def curve_axes(curves: Sequence[Curve], ax: Axes | None = None, *, name: str = "
 
 def _draw(axes: Axes, curves: Sequence[Curve], name: str, log: bool, looks: Looks) -> None:
     drawn, bands, splits = [], [], _splits(curves)
-    for curve, line in zip(curves, _lines(curves, looks), strict=True):
+    for curve, line in zip(curves, lines_of(curves, looks), strict=True):
         for split in curve.splits:
             if f"{split}_{name}" in curve.table:
                 look = line | {"color": line["color"] or COLOURS[("train", "test").index(split)]}
@@ -97,7 +97,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], name: str, log: bool, looks: Look
     _mark(axes, curves)
 
 
-def _lines(curves: Sequence[Curve], looks: Looks) -> list[dict[str, Any]]:
+def lines_of(curves: Sequence[Curve], looks: Looks = ALONE) -> list[dict[str, Any]]:
     """How each curve is drawn: as its run, or by its index where one run has several."""
     runs = [curve.folder.resolve().parent.parent for curve in curves]
     points = [len(curve.table) for curve in curves]
@@ -189,7 +189,7 @@ def _checkpoint(settings: Sequence[captions.Settings], end: str) -> str:
 
 
 def _key(curves: Sequence[Curve], looks: Looks) -> list[Artist]:
-    splits, looked = _splits(curves), _lines(curves, looks)
+    splits, looked = _splits(curves), lines_of(curves, looks)
     own = looked[0]["color"] if len(curves) == 1 else None
     colour = (own or COLOURS[0]) if len(curves) == len(splits) == 1 else "0.35"
     band = Patch(color=colour, alpha=0.25, linewidth=0, label=f"± {BAND} standard errors")

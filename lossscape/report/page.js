@@ -13,7 +13,7 @@ frame.choose(name, words, {value: words}, value, changed)   one of several, as b
 frame.slide(name, words, {min, max, step, value, text}, changed)   a slider; text(value) is what stands beside it
 frame.act(name, value, words, done)   a button that does something
 frame.drawn(draw)     calls draw() now, after every change of a control and of the theme
-frame.react(div, traces, layout)   Plotly.react with the theme's layout and the page's settings below the given ones
+frame.react(div, traces, layout, settings)   Plotly.react with the theme's layout and the page's settings below the given ones
 
 Every control has data-control="NAME", buttons data-value="VALUE" too: that is how tests find them.
 */
@@ -199,7 +199,7 @@ const lossscape = (() => {
       draw();
     }
 
-    react(div, traces, layout) {
+    react(div, traces, layout, settings) {
       const { text, line } = theme();
       const none = "rgba(0,0,0,0)";
       const axis = {
@@ -213,11 +213,11 @@ const lossscape = (() => {
         font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: text },
         margin: { l: 56, r: 16, t: 28, b: 48 }, hoverlabel: { align: "left" },
       };
-      const settings = {
+      const usual = {
         displaylogo: false, responsive: true, showTips: false,
         modeBarButtonsToRemove: ["lasso2d", "select2d", "sendDataToCloud"],
       };
-      return Plotly.react(div, traces, merged(below, layout), settings);
+      return Plotly.react(div, traces, merged(below, layout), { ...usual, ...settings });
     }
   }
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lossscape.analyses.convexity.chart import DECADES, map_data
 from lossscape.analyses.convexity.request import Drawing
 from lossscape.analyses.convexity.result import CSV, Convexity
 from lossscape.certificate.summary import summary
@@ -18,7 +19,7 @@ from lossscape.errors import BadInput, one_of
 from lossscape.figures import captions, certificates, meshes
 from lossscape.figures.levels import Scale, choose_diverging, choose_scale
 from lossscape.figures.panels import colour_bar, contours
-from lossscape.figures.section import Page, Section, Sentences
+from lossscape.figures.section import Chart, Page, Section, Sentences
 from lossscape.figures.style import new_axes, save, sheet, style
 from lossscape.text import number
 
@@ -29,8 +30,6 @@ LEFT, BOTTOM, TOP, BAR_GAP, BAR, ROOM = 0.9, 0.7, 0.5, 0.1, 0.14, 1.3
 """Around panels, in inches: ROOM from the right side of one to the left of the next."""
 LABEL = 44
 """Characters in a line of an axis' label."""
-DECADES = 4
-"""That a scale of ratios shows below the greatest."""
 LABELS = {"ratio": "|λmin| / λmax", "largest": "largest eigenvalue λmax", "smallest": "smallest eigenvalue λmin"}
 MARKS: dict[str, dict[str, Any]] = {
     "an eigenvalue has not converged": {"marker": "x", "markersize": 5, "markeredgewidth": 1.4, "color": "#D55E00"},
@@ -154,11 +153,12 @@ def section(result: Convexity, page: Page) -> Section:
     """Its part of the page: the map, what it says in words, and its files."""
     figure = build_convexity(result, log=page.log, captioned=False)
     alt = f"The ratio of the Hessian's extreme eigenvalues over a plane. {result.lines()[0]}."
+    still = page.draw(figure, PNG, alt, _caption(result, page.log))
     settings = result.surface.settings
     extras = [captions.grid_words(result.surface), *captions.targets_extra(settings), *captions.title_extras(settings)]
     return Section(
         title=", ".join([f"{settings['directions']['kind']} plane around {settings['centre']['checkpoint']}", *extras]),
-        parts=[page.draw(figure, PNG, alt, _caption(result, page.log)), Sentences([f"{result.lines()[0]}."])],
+        parts=[Chart("map", "surfaces", map_data(result), still), Sentences([f"{result.lines()[0]}."])],
         files=page.copy_result(result.folder),
         failures=[*certificates.failures(result.certificate), *certificates.failures(result.surface.certificate)],
         warning="The certificate, or that of the landscape below, FAILED: do not rely on this result.",

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from lossscape.analyses.drawing import formats_of
+from lossscape.analyses.film.chart import descent_data, frames_data
 from lossscape.analyses.film.request import Drawing
 from lossscape.analyses.film.result import Film
 from lossscape.directions import axis_label, sentence
@@ -21,7 +22,7 @@ from lossscape.figures.metrics import value_words
 from lossscape.figures.movies import write_movie
 from lossscape.figures.panels import add, colour_bar, contours, solid
 from lossscape.figures.paths import LINE, path_words, spans_decades, when
-from lossscape.figures.section import Page, Picture, Section, Sentences
+from lossscape.figures.section import Chart, Page, Picture, Section, Sentences
 from lossscape.figures.style import RUNS, loss_axis, numbers, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.files import read_json
@@ -238,14 +239,15 @@ def draw(result: Film, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
 
 def section(result: Film, page: Page) -> Section:
     """Its part of the page: the films as they were drawn, with the table of their frames."""
-    pictures, files = [], []
+    charts, files = [], []
     for kind in result.kinds:
         drawn = [result.folder / f"{kind}.{ending}" for ending in ("gif", "png", "mp4")]
         copies = [page.copy(file) for file in drawn if file.exists()]
         shown = [address for name, address in copies if not name.endswith(".mp4")]
         if not shown:
             raise BadInput(f"{kind} is not drawn: run the command again")
-        pictures.append(Picture(shown[0], alt(result, kind), _short_caption(result, kind), panels=2))
+        still = Picture(shown[0], alt(result, kind), _short_caption(result, kind), panels=2)
+        charts.append(Chart(kind, "surfaces", DATA[kind](result, page), still))
         files += copies
     links = result.table.drop_duplicates("landscape").to_dict("records")
     own = Sentences(
@@ -256,7 +258,7 @@ def section(result: Film, page: Page) -> Section:
     )
     return Section(
         title=_section_title(result),
-        parts=[*pictures, own] if result.shown else pictures,
+        parts=[*charts, own] if result.shown else charts,
         files=[*files, *page.copy_result(result.folder)],
         failures=[
             f"{row['film']}, {row['checkpoint']}"
@@ -265,6 +267,12 @@ def section(result: Film, page: Page) -> Section:
         ],
         warning="The certificates of these frames FAILED: do not rely on them.",
     )
+
+
+DATA: dict[str, Callable[[Film, Page], dict[str, Any]]] = {
+    "descent": lambda film, page: descent_data(film, page.log, page.looks),
+    "plane": lambda film, page: frames_data(film, scale_of(film, "plane", page.log)),
+}
 
 
 def _section_title(film: Film) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from lossscape.analyses.interpolate.request import Drawing
 from lossscape.certificate.summary import summary
 from lossscape.figures import captions, certificates
-from lossscape.figures.curves import build_curve, curve_picture
-from lossscape.figures.section import Page, Picture, Section, Sentences, Table, value_text
+from lossscape.figures.charts.lines import curve_chart
+from lossscape.figures.curves import build_curve
+from lossscape.figures.section import Chart, Page, Section, Sentences, Table, value_text
 from lossscape.figures.style import save
 from lossscape.results import Curve
 from lossscape.results.resolution import ROUGH, ROUGH_NOTE, UNRESOLVED
@@ -60,11 +61,11 @@ def draw(result: Curve, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
 
 def section(result: Curve, page: Page) -> Section:
     """Its part of the page: the figure, the measures, the certificate, and its files."""
-    picture = curve_picture([result], page, "curve.png", captions.curve_alt(result))
+    chart = curve_chart([result], page, "curve.png", captions.curve_alt(result))
     lost = [Sentences([f"The {why}." for why in found])] if (found := result.without_measures()) else []
     return Section(
         title=_title(result.settings),
-        parts=[picture, *measure_tables(result), *lost],
+        parts=[chart, *measure_tables(result), *lost],
         files=page.copy_result(result.folder),
         failures=certificates.failures(result.certificate),
         certificate=certificates.certificate_of(result.certificate, result.engine),
@@ -111,14 +112,14 @@ def _cell(measures: Mapping[str, Any], key: str) -> str:
     return f"{words} {ROUGH}" if key in measures.get(UNRESOLVED, ()) else words
 
 
-def compare(results: Mapping[str, Sequence[Curve]], page: Page) -> list[Picture]:
+def compare(results: Mapping[str, Sequence[Curve]], page: Page) -> list[Chart]:
     """One figure for each pair of checkpoints that several runs have a line between; results: by run."""
-    pictures = []
+    charts = []
     for index, curves in enumerate(grouped(results), 1):
         alt = " ".join(map(captions.curve_alt, curves))
         alt = alt.replace("against α.", f"against α of {len(curves)} curves.", 1)
-        pictures.append(curve_picture(curves, page, f"curve-{index}.png", alt))
-    return pictures
+        charts.append(curve_chart(curves, page, f"curve-{index}.png", alt))
+    return charts
 
 
 def grouped(results: Mapping[str, Sequence[Curve]]) -> list[list[Curve]]:

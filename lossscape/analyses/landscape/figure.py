@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+from lossscape.analyses.landscape.chart import plane_charts
 from lossscape.analyses.landscape.request import Drawing
 from lossscape.certificate.summary import summary
 from lossscape.figures import captions, certificates
-from lossscape.figures.contours import build_contour, build_surface, contour_caption, surface_notes
-from lossscape.figures.curves import build_curve, curve_picture
+from lossscape.figures.charts.lines import curve_chart
+from lossscape.figures.contours import build_contour, build_surface
+from lossscape.figures.curves import build_curve
 from lossscape.figures.export import export
-from lossscape.figures.paths import build_path, path_caption
-from lossscape.figures.section import Page, Picture, Section
+from lossscape.figures.paths import build_path
+from lossscape.figures.section import Page, Section
 from lossscape.figures.style import save
 from lossscape.results import Curve, Surface
 
@@ -41,9 +43,9 @@ def section(result: Curve | Surface, page: Page) -> Section:
     """Its part of the page: figures of every split, the certificate, and its files."""
     certificate = result.certificate
     if isinstance(result, Curve):
-        parts = [curve_picture([result], page, "line.png", captions.curve_alt(result))]
+        parts = [curve_chart([result], page, "line.png", captions.curve_alt(result))]
     else:
-        parts = _plane_pictures(result, page)
+        parts = plane_charts(result, page)
     return Section(
         title=_title(result),
         parts=parts,
@@ -63,22 +65,3 @@ def _title(result: Curve | Surface) -> str:
     extras += captions.targets_extra(settings)
     title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
     return ", ".join([title, *extras, *captions.title_extras(settings)])
-
-
-def _plane_pictures(surface: Surface, page: Page) -> list[Picture]:
-    pictures = []
-    for split in surface.splits:
-        suffix = "" if split == surface.splits[0] else f"-{split}"
-        contour = build_contour(surface, split=split, log=page.log, captioned=False, looks=page.looks)
-        alt = f"Contours of the {split} loss over two directions. {captions.extremes(surface, split)}"
-        caption = contour_caption(surface, split, page.log)
-        pictures.append(page.draw(contour, f"contour{suffix}.png", alt, caption))
-        solid = build_surface(surface, split=split, log=page.log, captioned=False, looks=page.looks)
-        alt = f"The {split} loss over two directions as a surface in three dimensions."
-        caption = " ".join([f"The same {split} losses as heights.", *surface_notes(surface, split, page.log)])
-        pictures.append(page.draw(solid, f"surface{suffix}.png", alt, caption))
-        if surface.trails:
-            lines = build_path(surface, split=split, captioned=False, looks=page.looks)
-            alt = f"True {split} losses and distances off the plane of the paths, against the epoch."
-            pictures.append(page.draw(lines, f"path{suffix}.png", alt, path_caption(surface, split)))
-    return pictures

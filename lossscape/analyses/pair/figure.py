@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from lossscape.analyses.pair.chart import pairs_data
 from lossscape.analyses.pair.request import Drawing
 from lossscape.analyses.pair.result import MARKS, ORIGINAL, Pairs, columns_of, measure_rows
 from lossscape.directions import sentence
@@ -13,7 +14,7 @@ from lossscape.directions.random import NORMALIZATIONS
 from lossscape.figures import captions, certificates
 from lossscape.figures.export import export
 from lossscape.figures.pairs import Shared, build_nets, build_pair, row_names, shared_scales
-from lossscape.figures.section import Page, Picture, Section, Sentences, Table
+from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import save
 from lossscape.figures.tables import build_table
 from lossscape.figures.text import finite
@@ -179,25 +180,20 @@ def draw(result: Pairs, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
 
 
 def section(result: Pairs, page: Page) -> Section:
-    """Its part of the page: figures of all nets, the table of measures, then figures of each of several nets."""
+    """Its part of the page: the surfaces of all nets on one scale, and the table of measures."""
     shown = [result.pair(net) for net in result.nets]
     table = measure_table(result)
-    pictures: list[Picture] = []
-    for name, nets, figure in build_pairs(result, log=page.log, captioned=False):
-        own = [pair for pair in shown if pair.net in nets]
-        caption = "The same losses and differences as heights."
-        if name != SOLIDS:
-            caption = _caption(result, own, shared_scales(own, page.log))
-        pictures.append(page.draw(figure, name, _alt(own, result), caption))
+    name, _, figure = next(build_pairs(result, log=page.log, captioned=False))
+    still = page.draw(figure, name, _alt(shown, result), _caption(result, shown, shared_scales(shown, page.log)))
+    chart = Chart("pair", "surfaces", pairs_data(shown, page.log), still)
     failed = _failures(result)
     count = (
         f"{len(result.table)} surfaces, {len(failed) or 'none'} of them with a certificate that failed; each is a "
         "landscape of its run with files and certificate of its own, and is not shown once more."
     )
-    together = 2 if len(result.nets) > 1 else 1
     return Section(
         title=_title(result, shown[0].original.settings, captions.grid_words(shown[0].original)),
-        parts=[*pictures[:together], table, *pictures[together:], Sentences([count])],
+        parts=[chart, table, Sentences([count])],
         files=page.copy_result(result.folder),
         failures=failed,
         warning="The certificates of these surfaces FAILED: do not rely on what is made of them.",

@@ -1,0 +1,57 @@
+"""Landscapes as figures that move."""
+
+from typing import Any
+
+from lossscape.figures import captions
+from lossscape.figures.charts.lines import line, panel
+from lossscape.figures.charts.surfaces import surface_data
+from lossscape.figures.contours import build_contour, contour_caption
+from lossscape.figures.paths import build_path, path_caption, when
+from lossscape.figures.section import Chart, Page
+from lossscape.figures.style import ALONE, RUNS, Looks
+from lossscape.results import Surface, Trail
+from lossscape.text import number, shortened
+
+
+def plane_charts(surface: Surface, page: Page) -> list[Chart]:
+    """A plane as linked contours and a view in three dimensions; its paths' losses and distances as lines."""
+    split = surface.splits[0]
+    alt = f"Contours of the {split} loss over two directions. {captions.extremes(surface, split)}"
+    contour = build_contour(surface, split=split, log=page.log, captioned=False, looks=page.looks)
+    still = page.draw(contour, "contour.png", alt, contour_caption(surface, split, page.log))
+    charts = [Chart("surface", "surfaces", surface_data(surface, page.log, page.looks), still)]
+    if surface.trails:
+        alt = f"True {split} losses and distances off the plane of the paths, against the epoch."
+        lines = build_path(surface, split=split, captioned=False, looks=page.looks)
+        still = page.draw(lines, "path.png", alt, path_caption(surface, split))
+        charts.append(Chart("path", "lines", path_data(surface, page.log, page.looks), still))
+    return charts
+
+
+def path_data(surface: Surface, log: bool = False, looks: Looks = ALONE) -> dict[str, Any]:
+    """Losses of the checkpoints and of the plane below them, and how far they lie off it, by epoch."""
+    trails = surface.trails
+    by = "epoch" if all(trail.table["epoch"].notna().all() for trail in trails) else "step"
+    names = [captions.loss_label([captions.loss_name(surface.settings)], split) for split in surface.splits]
+    panels = [panel(f"{split}_loss", name, log=True) for split, name in zip(surface.splits, names, strict=True)]
+    panels.append(panel("distance", "distance between parameters", name="distances"))
+    lines = []
+    for trail, place in zip(trails, looks.places([trail.name for trail in trails]), strict=True):
+        for key in (f"{split}_loss" for split in surface.splits):
+            lines += [_line(trail, key, by, *each, place) for each in ((key, OWN), (f"plane_{key}", PLANE))]
+        lines += [_line(trail, "distance", by, *each, place) for each in (("off_plane", OWN), ("in_plane", PLANE))]
+    return {"x": by, "panels": panels, "lines": lines, "log": log}
+
+
+OWN, PLANE = "checkpoint", "plane"
+SAID = {"off_plane": "off the plane", "in_plane": "from the centre within the plane"}
+
+
+def _line(trail: Trail, key: str, by: str, column: str, of: str, place: int) -> dict[str, Any]:
+    """A column of a path by epoch, dashed where it is of the plane, with what stands at each checkpoint."""
+    name, values = shortened(trail.name), trail.table[column]
+    what = SAID.get(column, "loss of the checkpoint" if of == OWN else "loss of the plane below it")
+    rows = zip(trail.table.iterrows(), values, strict=True)
+    words = [f"{name}, {when(row)}: {what} {number(value)}" for (_, row), value in rows]
+    more = {"run": name, "split": of, "dash": "solid" if of == OWN else "dash", "text": words}
+    return line(key, RUNS[place % len(RUNS)], trail.table[by], values, **more)

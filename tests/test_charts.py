@@ -1,0 +1,225 @@
+"""The figures that move: their data are the results', rounded; gaps, thinning, scales, colours and words."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossscape.analyses import ANALYSES
+from lossscape.analyses.landscape.chart import path_data
+from lossscape.analyses.pair.chart import pairs_data
+from lossscape.figures.charts import plain, scales
+from lossscape.figures.charts.lines import curves_data
+from lossscape.figures.charts.surfaces import layers_of, panel_data, surface_data, surfaces_data
+from lossscape.figures.section import Chart, Page, chart_text
+from lossscape.figures.style import RUNS, Looks
+from lossscape.results import Surface, read_curve, read_surface
+from lossscape.results.tables import read_csv
+from lossscape.runs import Run
+from tests.report_runs import BOWL, STEEP, write_curve, write_landscape, write_pairs, write_paths, write_run
+
+
+def flat(data: dict[str, Any], key: str = "train_loss", panel: int = 0) -> np.ndarray:
+    """The values of a panel [Y, X], NaN where there is none."""
+    found = data["panels"][panel]
+    values = np.array(found["values"][key]["z"], dtype=float)
+    return values.reshape(len(found["y"]), len(found["x"]))
+
+
+def surface_of(folder: Path, *rows: Any, **asked: Any) -> Surface:
+    return read_surface(write_landscape(write_run(folder), *rows, **asked))
+
+
+def test_numbers_are_rounded_and_gaps_are_null() -> None:
+    given = [0.123456789, -2e-9 / 3, 0.0, np.nan, np.inf, 2e30, 123456789.0]
+    assert plain.rounded(given, 4) == [0.1235, -6.667e-10, 0.0, None, None, None, 1.235e8]
+    assert json.dumps(plain.rounded([0.1 + 0.2])) == "[0.3]"
+
+
+@pytest.mark.parametrize(("count", "most"), [(5, 5), (101, 201), (401, 201), (400, 201), (51, 4)])
+def test_thinning_keeps_the_ends_and_the_centre(count: int, most: int) -> None:
+    values = np.linspace(-1, 1, count) if count % 2 else np.append(np.linspace(-1, 0.5, count - 1), 1.0)
+    values[np.abs(values).argmin()] = 0.0
+    kept = values[plain.chosen(values, most)]
+    assert len(kept) <= most
+    assert len(kept) == min(count, most)
+    assert {-1.0, 0.0, 1.0} <= {*kept}
+    assert (np.diff(kept) > 0).all()
+
+
+def test_a_scale_holds_its_levels_and_both_kinds_of_heights() -> None:
+    losses = np.geomspace(1e-3, 10, 50)
+    found = scales.of_losses(losses)
+    assert found["first"] == "log"
+    log, linear = found["log"], found["linear"]
+    assert log["texts"][0] == "0.001"
+    np.testing.assert_allclose(log["ticks"], np.log10([float(text) for text in log["texts"]]), atol=1e-8)
+    assert linear["texts"] == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]
+    assert linear["ticks"][0] <= losses.min()
+    assert linear["ticks"][-1] >= losses.max()
+    for scale in (log, linear):
+        assert len(scale["colours"]) == len(scale["ticks"]) - 1 == len({*scale["colours"]})
+
+
+def test_a_scale_without_positive_losses_is_linear_alone() -> None:
+    assert set(scales.of_losses(np.array([-1.0, 0.5]))) == {"linear", "first"}
+    lost = scales.of_losses(np.array([np.nan, 1.0, 2.0, np.inf]))
+    assert lost["linear"]["notes"] == ["Left open: 2 of 4 points, whose loss is infinite, undefined or above 1e30."]
+
+
+def test_differences_are_white_about_0() -> None:
+    found = scales.of_differences(np.array([-0.3, 0.1, 0.2]))
+    scale = found[found["first"]]
+    assert scale["ticks"] == [-each for each in reversed(scale["ticks"])]
+    middle = len(scale["colours"]) // 2
+    red, green, blue = (int(scale["colours"][middle][at : at + 2], 16) for at in (1, 3, 5))
+    assert min(red, green, blue) > 200
+
+
+def test_a_surface_is_that_of_the_csv(tmp_path: Path) -> None:
+    surface = surface_of(tmp_path, lambda x, y: np.exp(3 * x) + y, splits=("train", "test"), error=0.01)
+    data = surface_data(surface)
+    assert [layer["key"] for layer in data["layers"]] == ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    np.testing.assert_allclose(flat(data), surface.values("train_loss"), rtol=5e-6)
+    np.testing.assert_allclose(flat(data, "test_accuracy"), 100 * surface.values("test_accuracy"), rtol=5e-4)
+    errors = np.array(data["panels"][0]["values"]["train_loss"]["stderr"])
+    np.testing.assert_allclose(errors, surface.values("train_loss_stderr").ravel(), rtol=5e-3)
+    assert data["panels"][0]["x"] == pytest.approx(surface.x)
+    assert data["panels"][0]["marks"] == [{"x": 0.0, "y": 0.0, "text": "", "symbol": "star", "colour": "black"}]
+    assert data["xlabel"] == "x (filter-normalised random direction 1)"
+
+
+def test_gaps_of_a_surface_are_null_and_said(tmp_path: Path) -> None:
+    data = surface_data(surface_of(tmp_path, lambda x, y: np.where(x > 0.9, np.nan, 1 + x * x + y)))
+    assert np.isnan(flat(data)).sum() == 7
+    assert "7 of 63 points" in data["scales"]["train_loss"]["linear"]["notes"][0]
+
+
+def test_a_fine_surface_is_thinned_and_says_so(tmp_path: Path) -> None:
+    surface = surface_of(tmp_path, grid=(9, 7))
+    panel = panel_data(surface, "", layers_of(surface), most=5)
+    assert panel["x"] == [-1.0, -0.5, 0.0, 0.5, 1.0]
+    kept = surface.values("train_loss")[np.ix_(plain.chosen(surface.y, 5), plain.chosen(surface.x, 5))]
+    np.testing.assert_allclose(panel["values"]["train_loss"]["z"], kept.ravel(), rtol=5e-6)
+    assert panel["notes"] == ["Drawn from 5 × 5 of the 9 × 7 points; the CSV has all."]
+
+
+def test_a_refined_surface_is_interpolated_and_keeps_its_points(tmp_path: Path) -> None:
+    surface = surface_of(tmp_path, lambda x, y: 1 + 2 * x + y, grid=(3, 3), added=[(0.25, 0.1), (0.5, -0.3)])
+    data = surface_data(surface)
+    panel = data["panels"][0]
+    x, y = np.meshgrid(panel["x"], panel["y"])
+    np.testing.assert_allclose(flat(data), 1 + 2 * x + y, atol=1e-5)  # of a plane the interpolation is exact
+    assert list(zip(panel["points"]["x"], panel["points"]["y"], strict=True))[-1] == (1.0, 1.0)
+    assert len(panel["points"]["x"]) == 11
+    np.testing.assert_allclose(panel["points"]["values"]["train_loss"]["z"], surface.table["train_loss"], rtol=5e-6)
+
+
+def test_predicted_points_say_how_far_they_may_be_off(tmp_path: Path) -> None:
+    surface = surface_of(tmp_path, grid=(3, 3))
+    far = np.linspace(0, 0.08, 9)
+    table = surface.table.assign(predicted=(far > 0).astype(float), estimated_error=far)
+    panel = surface_data(Surface(surface.folder, surface.settings, table))["panels"][0]
+    order = table.sort_values(["y", "x"])
+    assert panel["predicted"] == order["predicted"].tolist()
+    assert panel["error"] == pytest.approx(100 * order["estimated_error"])
+
+
+def test_paths_have_their_runs_colours_moments_and_words(tmp_path: Path) -> None:
+    folder = write_landscape(write_run(tmp_path))
+    write_paths(folder, ["größe_網路", "a"])
+    surface = read_surface(folder)
+    looks = Looks((("a", tmp_path / "a"), ("b", tmp_path / "b"), ("größe_網路", tmp_path / "c")))
+    data = surface_data(surface, looks=looks)
+    first, second = data["panels"][0]["trails"]
+    assert (first["colour"], second["colour"]) == (RUNS[2], RUNS[0])
+    assert data["times"] == ["epoch 0", "epoch 1", "epoch 2"]
+    assert first["moment"] == [0, 1, 2]
+    assert first["label"] == "größe_網路, "
+    assert first["real"]["train_loss"] == pytest.approx([1, 1 / 2, 1 / 3], rel=1e-5)
+    words = "größe_網路, epoch 2: train loss 0.3333 (plane below it 0.3333); 0.02 off the plane"
+    assert first["words"][2] == words
+    lines = path_data(surface, looks=looks)["lines"]
+    assert {(line["run"], line["colour"]) for line in lines} == {("größe_網路", RUNS[2]), ("a", RUNS[0])}
+    assert next(line["y"] for line in lines if line["panel"] == "distance") == [0.0, 0.01, 0.02]
+
+
+def test_points_of_a_plane_are_named_by_their_runs(tmp_path: Path) -> None:
+    points = [{"run": name, "checkpoint": "epoch-0003", "sha256": "0" * 64} for name in ("a", "b", "c")]
+    made = {"kind": "through", "points": points, "coordinates": [[0, 0], [0.5, 0], [0.2, 5]]}
+    looks = Looks((("a", tmp_path / "a"), ("b", tmp_path / "b")))
+    marks = surface_data(surface_of(tmp_path, directions=made), looks=looks)["panels"][0]["marks"]
+    assert [mark["text"] for mark in marks] == ["A: a", "B: b"]  # C lies outside
+    assert [mark["colour"] for mark in marks] == [RUNS[0], RUNS[1]]
+
+
+def test_several_surfaces_share_one_scale(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, name) for name in "ab"]
+    low, high = (
+        read_surface(write_landscape(run, lambda x, y, f=f: f + x * x)) for f, run in zip((1, 3), runs, strict=True)
+    )
+    data = surfaces_data({"a": low, "b": high})
+    assert [panel["name"] for panel in data["panels"]] == ["a", "b"]
+    assert data["scales"]["train_loss"]["linear"]["low"] == 1
+    assert data["scales"]["train_loss"]["linear"]["high"] == 4
+
+
+def test_a_pair_has_its_difference_on_a_scale_of_its_own(tmp_path: Path) -> None:
+    pairs = write_pairs(tmp_path, {"a": BOWL, "b": STEEP})
+    shown = [pairs.pair(net) for net in pairs.nets]
+    data = pairs_data(shown)
+    assert [panel["values"]["train_loss"]["scale"] for panel in data["panels"][3:]] == [
+        "losses",
+        "losses",
+        "differences",
+    ]
+    np.testing.assert_allclose(flat(data, panel=5), shown[1].difference, rtol=5e-6, atol=1e-9)
+    np.testing.assert_allclose(flat(data, panel=1), shown[0].relabelled.values("train_loss"), rtol=5e-6, atol=1e-9)
+
+
+def test_a_barrier_is_marked_where_and_as_high_as_it_is(tmp_path: Path) -> None:
+    curve = read_curve(write_curve(write_run(tmp_path), lambda a: 2 - a + 4 * a * (1 - a), splits=("train",)))
+    (mark,) = curves_data([curve])["marks"]
+    assert (mark["x"], mark["low"], mark["high"]) == (0.5, 1.5, 2.5)
+    assert mark["text"] == "barrier 1 above the chord at α = 0.5 (train loss)"
+    straight = read_curve(write_curve(Run(tmp_path / "a"), label="straight"))
+    assert curves_data([straight])["marks"] == []
+
+
+def test_lines_of_several_runs_have_these_runs_colours(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, name) for name in ("a", "b")]
+    looks = Looks(tuple((run.name, run.path.resolve()) for run in runs))
+    curves = [read_curve(write_curve(run)) for run in reversed(runs)]
+    data = curves_data(curves, looks=looks)
+    assert {(line["run"], line["colour"]) for line in data["lines"]} == {("b", RUNS[1]), ("a", RUNS[0])}
+    assert {line["split"] for line in data["lines"]} == {"train", "test"}
+    assert [rule["text"] for rule in data["rules"][:2]] == ["epoch-0001", "epoch-0003"]
+
+
+RESULTS = {
+    "interpolate": lambda run: (write_curve(run, error=0.01), "curve.csv", ["alpha"]),
+    "landscape": lambda run: (write_landscape(run), "surface.csv", ["y", "x"]),
+    "line": lambda run: (write_landscape(run, grid=[5]), "line.csv", ["x"]),
+}
+
+
+@pytest.mark.usefixtures("unseen")
+@pytest.mark.parametrize("made", RESULTS)
+def test_every_section_has_a_chart_of_its_table(made: str, tmp_path: Path) -> None:
+    folder, file, axes = RESULTS[made](write_run(tmp_path))
+    analysis = ANALYSES["landscape" if made == "line" else made]
+    section = analysis.section(analysis.read(folder), Page(tmp_path / "page"))
+    (chart,) = [part for part in section.parts if isinstance(part, Chart)]
+    drawn = json.loads(chart_text(chart).removeprefix("lossscape.given(").rstrip(";)\n"))[1]
+    table = read_csv(folder / file).sort_values(axes)
+    if chart.type == "surfaces":
+        shown = {key: own["z"] for key, own in drawn["panels"][0]["values"].items()}
+    else:
+        shown = {f"{line['split']}_{line['panel']}": line["y"] for line in drawn["lines"]}
+        assert drawn["lines"][0]["x"] == pytest.approx(table[axes[0]])
+    assert set(shown) >= {"train_loss", "train_accuracy"}
+    for key, values in shown.items():
+        factor = 100 if key.endswith("accuracy") else 1
+        np.testing.assert_allclose(values, factor * table[key], rtol=5e-4 if factor > 1 else 5e-6)
