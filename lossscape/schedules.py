@@ -54,8 +54,12 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 FAMILY = Family(SCHEDULES, ScheduleOptions, given=("epoch", "epochs"))
 
 
-def factor(spec: ScheduleOptions, step: int, steps_per_epoch: int, epochs: int) -> float:
+def factor(
+    spec: ScheduleOptions, step: int, steps_per_epoch: int, epochs: int, bound: Callable[..., float] | None = None
+) -> float:
     """What the learning rate is multiplied by in the optimizer step number `step` (the first is 0).
+
+    bound: what `spec` names, with its options, where that is at hand: to find it takes a hundredth of a small step.
 
     With a warm-up of w = round(warmup_epochs · steps_per_epoch) steps it is (step + 1) / w in the first w
     steps; from step w on the schedule runs over the epochs that remain, as if training began there.
@@ -66,7 +70,7 @@ def factor(spec: ScheduleOptions, step: int, steps_per_epoch: int, epochs: int) 
         return (step + 1) / warmup
     epoch = (step - warmup) / steps_per_epoch
     try:
-        value = float(FAMILY.bound(spec)(epoch, epochs - warmup / steps_per_epoch))
+        value = float((bound or FAMILY.bound(spec))(epoch, epochs - warmup / steps_per_epoch))
     except Exception as error:  # whatever a user's function raises is the user's to read
         raise RunFailed(f"schedule {spec.name!r} failed at epoch {epoch:g}: {type(error).__name__}: {error}") from error
     if not (math.isfinite(value) and value >= 0):

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks import numbers
 from benchmarks.sweeps import __main__ as sweeps
 from benchmarks.training import __main__ as training
-from benchmarks.training import measure, sides
+from benchmarks.training import measure, roof, sides
 from benchmarks.training.rows import BATCH, ROWS, Row
 
 MLP = dataclasses.replace(ROWS["mlp"], train=150, test=10)
@@ -21,7 +22,7 @@ CNN = dataclasses.replace(ROWS["cnn"], train=150, test=10, model={"name": "cnn",
 by_row = pytest.mark.parametrize("row", [MLP, CNN], ids=["mlp", "cnn"])
 ROUNDING = {"peer": 1e-6, "lossscape": 1e-6}
 CHECKED = {
-    "cpu": "a CPU", "torch": "2.9", "data": "noise", "emulated": False, "flop": 10**6, "product": 1e11,
+    "cpu": "a CPU", "torch": "2.9", "data": "noise", "emulated": False, "flop": 10**6, "products": 1e-5,
     "loss_differs": 0.0, "gradient_differs": 0.0, "rounding": ROUNDING,
 }  # fmt: skip
 
@@ -32,7 +33,7 @@ def test_both_sides_compute_the_same(row: Row, tmp_path: Path) -> None:
     assert found["loss_differs"] < 1e-6
     assert found["gradient_differs"] < 1e-6
     assert found["rounding"]["lossscape"] < 1e-3
-    assert found["product"] > 1e6
+    assert 1e-8 < found["products"] < 1
     assert not list(tmp_path.iterdir())
 
 
@@ -60,6 +61,18 @@ def test_work_is_counted_without_the_first_input_gradient() -> None:
     assert measure.flop(net, MLP.shape) == 4 * first + 6 * others
 
 
+def test_the_roof_counts_each_product_once_and_none_of_the_first_inputs_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[int] = []
+    monkeypatch.setattr(roof, "least", lambda ways, seconds: found.append(len(ways)) or 1.0)
+    threads = torch.get_num_threads()
+    assert roof.seconds_a_sample(sides.usual_net(MLP), MLP.shape, 50, "fp32", 0.01) == 8 / 50
+    assert roof.seconds_a_sample(sides.usual_net(CNN), CNN.shape, 50, "fp32", 0.01) == 5 / 50
+    assert found[-5:] == [6] * 5  # two layouts, whole and in chunks of two sizes
+    assert torch.get_num_threads() == threads
+
+
 def test_an_evaluation_is_of_both_splits_and_writes_nothing(tmp_path: Path) -> None:
     found = measure.evaluation(MLP, None, tmp_path, 0.001)
     assert found["samples"] == 150
@@ -85,8 +98,8 @@ def test_samples_per_second_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPat
     [
         ({}, 2000.0, 0.25, 0),
         ({}, 1990.0, 0.1, 1),  # the ratio asked for is 20
-        ({"product": 2e9}, 1100.0, 0.1, 0),  # which is 55 % of what a matrix product would reach
-        ({"product": 2e9}, 1090.0, 0.1, 1),
+        ({"products": 5e-4}, 1100.0, 0.1, 0),  # which is 55 % of what the bare products would reach
+        ({"products": 5e-4}, 1090.0, 0.1, 1),
         ({}, 2000.0, 0.26, 1),  # every 5 epochs of 0.5 s each
         ({"gradient_differs": 1e-4}, 2000.0, 0.1, 1),
         ({"rounding": {"peer": 1e-6, "lossscape": 3e-6}}, 2000.0, 0.1, 1),

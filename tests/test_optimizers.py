@@ -250,15 +250,16 @@ def test_continues_from_its_saved_state_bit_for_bit(name: str, method: Method, o
 def test_a_step_without_what_torch_wraps_around_it_has_the_same_bits(name: str) -> None:
     found = []
     for take in (lambda optimizer: optimizer.step(), bare_step):
-        parameter = nn.Parameter(torch.from_numpy(START).float())
-        optimizer = build(spec_of(name, lr=0.1), [parameter])
+        parameter, late = (nn.Parameter(torch.from_numpy(START).float()) for _ in range(2))
+        optimizer = build(spec_of(name, lr=0.1), [parameter, late])
         for index in range(3):
             if isinstance(optimizer, Lookahead):
                 optimizer.look_ahead()
             parameter.grad = torch.cos(parameter.detach() + index)
+            late.grad = torch.sin(late.detach()) if index else None
             take(optimizer)
         assert parameter.requires_grad
-        found.append(parameter.detach().clone())
+        found.append(torch.cat([parameter.detach(), late.detach()]))
     assert torch.equal(*found)
 
 

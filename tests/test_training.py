@@ -26,10 +26,12 @@ from lossscape import devices, yamlfile
 from lossscape.config import Experiment, config_of, experiment_from
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import held, write_text
+from lossscape.modules import copied
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, StopRequest
 from lossscape.train import loop, start, threads, train
 from lossscape.train.parallel import World, world
+from lossscape.train.products import ENOUGH, ONEDNN, TORCH, has_onednn, products_here
 
 CPU = torch.device("cpu")
 
@@ -137,9 +139,10 @@ PLAIN: dict[str, tuple[bool, dict[str, Any]]] = {
 @pytest.mark.parametrize(("plain", "sections"), PLAIN.values(), ids=PLAIN.keys())
 def test_a_pass_without_autograds_graph_has_its_bits(plain: bool, sections: dict[str, Any], tmp_path: Path) -> None:
     setup, state = start.prepare(experiment(**sections), Run(tmp_path / "run"), CPU, World())
-    assert (setup.dense is not None) == plain
+    assert (TORCH in setup.dense) == plain
+    state.products = TORCH
     usual = dataclasses.replace(setup)
-    vars(usual)["dense"] = None
+    vars(usual)["dense"] = {}
     loop.begin_epoch(setup, state)
     for batch in loop.remaining_batches(setup, state):  # the last one is shorter
         found = []
@@ -151,6 +154,67 @@ def test_a_pass_without_autograds_graph_has_its_bits(plain: bool, sections: dict
                 parameter.grad = None
         assert len(found[0]) > 1
         assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this torch has no oneDNN, or not its product")
+WIDE: dict[str, Any] = {
+    "dataset": {"name": "digits", "train_size": 300, "test_size": 50},
+    "model": {"name": "mlp", "hidden": [130, 130]},
+    "training": {"epochs": 1, "batch_size": 280},  # 280 × 64 × 130 and 280 × 130 × 130 are enough for oneDNN
+}
+
+
+@needs_onednn
+def test_a_pass_by_onednn_has_the_gradient_of_float64(tmp_path: Path) -> None:
+    setup, state = start.prepare(experiment(**WIDE), Run(tmp_path / "run"), CPU, World())
+    state.products = ONEDNN
+    loop.begin_epoch(setup, state)
+    batch = next(loop.remaining_batches(setup, state))
+    assert len(batch) * 64 * 130 >= ENOUGH
+    loss = loop.backward(setup, state, batch)
+    exact = copied(state.model).double()
+    inputs, targets = setup.data.train.inputs[batch].double(), setup.data.train.targets[batch]
+    expected = nn.functional.cross_entropy(exact(inputs), targets)
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    for value, other in zip(state.parameters, exact.parameters(), strict=True):
+        assert value.grad is not None
+        assert other.grad is not None
+        assert (value.grad - other.grad).norm() <= 1e-5 * other.grad.norm()
+
+
+@needs_onednn
+@pytest.mark.parametrize("begun", [TORCH, ONEDNN])
+def test_a_run_keeps_to_the_products_that_it_began_with(
+    begun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = experiment(**WIDE | {"training": {"epochs": 3, "batch_size": 280}})
+    (other,) = {TORCH, ONEDNN} - {begun}
+    monkeypatch.setattr(start, "products_here", lambda device: begun)
+    whole = train(config, tmp_path / "whole")
+    train(config, tmp_path / "parts", until=2)
+    stored = torch.load(whole.resume_file, weights_only=True)
+    assert stored.get("products", TORCH) == begun
+    monkeypatch.setattr(start, "products_here", lambda device: other)
+    assert files(train(config, tmp_path / "parts")) == files(whole)
+    assert files(train(config, tmp_path / "other")) != files(whole)
+
+
+@pytest.mark.parametrize(
+    ("capability", "name", "expected"),
+    [
+        ("AVX512", "AMD EPYC 9B45", ONEDNN),
+        ("AVX512", "Intel(R) Xeon(R) Platinum 8481C", TORCH),
+        ("AVX2", "AMD EPYC 7B13", TORCH),
+    ],
+)
+def test_products_go_by_the_processor(
+    capability: str, name: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(devices, "name_of", lambda device: name)
+    assert products_here(CPU) == (expected if has_onednn() else TORCH)
+    assert products_here(torch.device("cuda")) == TORCH
 
 
 HOOKS: dict[str, Callable[[nn.Module, Callable[..., None]], Any]] = {

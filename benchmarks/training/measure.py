@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.machine import peak_memory, product_rate
-from benchmarks.training.rows import ROWS, SIDES, Row
+from benchmarks.machine import peak_memory
+from benchmarks.training.roof import seconds_a_sample
+from benchmarks.training.rows import BATCH, ROWS, SIDES, Row
 
 if TYPE_CHECKING:
     from lossscape.train.loop import Setup
 
 WARM_UP = 0.25
 """Share of the measured time that goes before it unmeasured."""
-CHECKED = 20
+CHECKED = 50
 """Samples of the batch on which both sides are held against each other: not a whole number of micro-batches."""
 
 
@@ -116,7 +117,7 @@ def check(row: Row, root: Path | None, folder: Path, seconds: float) -> dict[str
         "gradient_differs": max(difference([a], [b]) for a, b in zip(gradients_of(exact.module), truth, strict=True)),
         "rounding": {"peer": difference(usual, truth), "lossscape": difference(gradient, truth)},
         "flop": flop(net, row.shape),
-        "product": None if emulated else product_rate(row.precision, seconds),
+        "products": None if emulated else seconds_a_sample(net.float(), row.shape, BATCH, row.precision, seconds),
     }
 
 

@@ -30,8 +30,8 @@ class Row:
     at_least: float
     """The least ratio of samples/s, lossscape over the usual loop, on 2 cores."""
     of_roof: float
-    """Share of the ratio's roof that does where less is possible: the roof is a matrix product's rate over the usual
-    loop's."""
+    """Share of the ratio's roof that does where less is possible: the roof is the rate of the bare products of the
+    net's shapes over the usual loop's."""
     sides: tuple[str, ...]
 
 

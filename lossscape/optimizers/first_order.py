@@ -182,9 +182,30 @@ def bare_step(optimizer: Optimizer) -> None:
     own = _BARE.get(type(optimizer))
     if own is None or _hooked(optimizer):
         optimizer.step()
-    else:
-        with torch.no_grad():
+        return
+    with torch.no_grad():
+        if type(optimizer) is not SGD or not all(_step_fused(optimizer, group) for group in optimizer.param_groups):
             own(optimizer)
+
+
+def _step_fused(optimizer: SGD, group: dict[str, Any]) -> bool:
+    """The step of torch's fused SGD on the CPU without its sorting by device and type; False: it is not for that.
+
+    Where all parameters are in one group and have a gradient of the same kind, and those velocities that there are.
+    """
+    parameters = group["params"]
+    gradients = [each.grad for each in parameters]
+    buffers = [optimizer.state[each].get("momentum_buffer") for each in parameters] if group["momentum"] else []
+    alike = {each is not None and (each.dtype, each.layout, each.device.type) for each in gradients}
+    alone = len(optimizer.param_groups) == 1 and not hasattr(optimizer, "grad_scale")
+    if not (group["fused"] and alone and alike == _PLAIN and all(each is not None for each in buffers)):
+        return False
+    options = {key: group[key] for key in ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")}
+    torch._fused_sgd_(parameters, gradients, buffers, **options, is_first_step=False)
+    return True
+
+
+_PLAIN = {(torch.float32, torch.strided, "cpu")}
 
 
 def _hooked(optimizer: Optimizer) -> bool:

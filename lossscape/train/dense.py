@@ -1,4 +1,7 @@
-"""A training pass of a plain MLP by the operations that autograd would call, without its graph: the same bits."""
+"""A training pass of a plain MLP by the operations that autograd would call, without its graph: the same bits.
+
+With oneDNN's products in place of torch's the bits are others.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -7,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape import losses
+from lossscape.train.products import ONEDNN, PRODUCTS, TORCH, Products, has_onednn
 
 if TYPE_CHECKING:
     from lossscape.train.loop import Setup
@@ -18,15 +22,16 @@ ACTIVATIONS: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], Callable[[T
     nn.Sigmoid: (torch.sigmoid_, _ATEN.sigmoid_backward.default),
 }
 """By module: in place, and the slope before it of the slope behind it and its value."""
-EACH, IGNORED = 0, -100
-"""For torch's nll_loss: a loss for each sample, and the class that it leaves out by default."""
+NEAR = 1e-4
+"""Relative difference of a gradient from autograd's where products are summed in another order."""
 
 
 class Dense:
     """The cross-entropy of Linear layers with activations between them, and its gradient."""
 
-    def __init__(self, linear: list[nn.Linear], activations: list[type[nn.Module]]) -> None:
+    def __init__(self, linear: list[nn.Linear], activations: list[type[nn.Module]], products: Products) -> None:
         """activations: of all linear layers but the last."""
+        self._affine, self._product, self._cross_entropy = products
         self._weights = [layer.weight for layer in linear]
         self._biases = [layer.bias for layer in linear]
         self._activations = [ACTIVATIONS[kind] for kind in activations]
@@ -39,25 +44,22 @@ class Dense:
         """
         values = [inputs.flatten(1)]
         for matrix, bias, (forwards, _) in zip(self._weights, self._biases, self._activations, strict=False):
-            values.append(forwards(torch.addmm(bias, values[-1], matrix.t())))
-        outputs = torch.addmm(self._biases[-1], values[-1], self._weights[-1].t())
-        logs = torch.log_softmax(outputs, 1)
-        each, count = _ATEN.nll_loss_forward.default(logs, targets, None, EACH, IGNORED)
-        summed = each.sum()
-        slope = _ATEN.nll_loss_backward.default(
-            torch.full_like(summed, weight).expand_as(each), logs, targets, None, EACH, IGNORED, count
-        )
-        slope = _ATEN._log_softmax_backward_data.default(slope, logs, 1, torch.float32)
+            values.append(forwards(self._affine(values[-1], matrix, bias)))
+        outputs = self._affine(values[-1], self._weights[-1], self._biases[-1])
+        summed, slope = self._cross_entropy(outputs, targets, weight)
         for index in reversed(range(len(values))):
             matrix, value = self._weights[index], values[index]
-            matrix.grad, self._biases[index].grad = slope.t().mm(value), slope.sum(0)
+            matrix.grad, self._biases[index].grad = self._product(slope.t(), value), slope.sum(0)
             if index:
-                slope = self._activations[index - 1][1](slope.mm(matrix), value)
+                slope = self._activations[index - 1][1](self._product(slope, matrix), value)
         return summed * weight
 
 
-def dense_of(setup: "Setup") -> Dense | None:
-    """The pass of a setup's net; None where it is none of these, or has other bits here than autograd."""
+def dense_of(setup: "Setup") -> dict[str, Dense]:
+    """The passes of a setup's net, by what makes their products; empty where the net is none of these.
+
+    With torch's products it is there where it has autograd's bits here, with oneDNN's where it has its values.
+    """
     layers = list(setup.module) if type(setup.module) is nn.Sequential else []
     layers = layers[1:] if layers and type(layers[0]) is nn.Flatten else layers
     linear, between = layers[::2], [type(layer) for layer in layers[1::2]]
@@ -74,12 +76,15 @@ def dense_of(setup: "Setup") -> Dense | None:
     config = setup.experiment
     simple = setup.device.type == "cpu" and config.precision == "fp32" and setup.output is None and not setup.held
     if not (plain and simple and targets.dtype == torch.int64 and targets.ndim == 1):
-        return None
+        return {}
     if not isinstance(inputs, Tensor) or inputs.dtype != torch.float32 or config.loss.label_smoothing:
-        return None
-    found = Dense([layer for layer in linear if isinstance(layer, nn.Linear)], between)
+        return {}
+    of = [layer for layer in linear if isinstance(layer, nn.Linear)]
+    there = [TORCH, ONEDNN] if has_onednn() else [TORCH]
+    found = {name: Dense(of, between, PRODUCTS[name]) for name in there}
     some = slice(min(setup.step_size, setup.micro_batch))
-    return found if _same(setup, found, (inputs[some], targets[some])) else None
+    part = inputs[some], targets[some]
+    return {name: each for name, each in found.items() if _agrees(setup, each, part, 0.0 if name == TORCH else NEAR)}
 
 
 def _hooked(module: nn.Module) -> bool:
@@ -91,17 +96,23 @@ def _hooked(module: nn.Module) -> bool:
     )
 
 
-def _same(setup: "Setup", found: Dense, part: tuple[Tensor, Tensor]) -> bool:
-    """Whether a pass has autograd's bits: the operations depend on the shapes only, so on other samples too."""
+def _agrees(setup: "Setup", found: Dense, part: tuple[Tensor, Tensor], within: float) -> bool:
+    """Whether a pass gives what autograd does: the operations depend on the shapes only, so on other samples too.
+
+    within: relative to the norm of each gradient; 0: to the bit.
+    """
     inputs, targets = part
     values, weight = list(setup.module.parameters()), 1 / len(inputs)
     summed = setup.loss(setup.module(inputs), targets).sum()
     expected = torch.autograd.grad(summed, values, torch.full_like(summed, weight))
     total = found.backward(inputs, targets, weight)
-    same = torch.equal(total, summed.detach() * weight) and all(
-        value.grad is not None and torch.equal(value.grad, wanted)
-        for value, wanted in zip(values, expected, strict=True)
-    )
+    pairs = [(total, summed.detach() * weight), *zip((value.grad for value in values), expected, strict=True)]
     for value in values:
         value.grad = None
-    return same
+    return all(one is not None and _near(one, other, within) for one, other in pairs)
+
+
+def _near(value: Tensor, expected: Tensor, within: float) -> bool:
+    if within == 0:
+        return torch.equal(value, expected)
+    return float((value - expected).norm()) <= within * float(expected.norm())

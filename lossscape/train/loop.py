@@ -68,9 +68,14 @@ class Setup:
         return columns_of(self.objectives)
 
     @cached_property
-    def dense(self) -> Dense | None:
-        """The pass of plain MLPs, in place of autograd's."""
+    def dense(self) -> dict[str, Dense]:
+        """The passes of plain MLPs in place of autograd's, by what makes their products."""
         return dense_of(self)
+
+    @cached_property
+    def schedule(self) -> Callable[..., float]:
+        """The schedule with its options."""
+        return schedules.FAMILY.bound(self.experiment.schedule)
 
     @cached_property
     def step_size(self) -> int:
@@ -135,7 +140,8 @@ def take_step(setup: Setup, state: State, batch: Tensor) -> None:
     """One optimizer step on a batch of sample indices."""
     training, seed = setup.experiment.training, setup.experiment.seed
     seed_device(setup.device, derive(seed, "dropout", state.step, setup.world.rank))
-    schedule = schedules.factor(setup.experiment.schedule, state.step, setup.steps_per_epoch, training.epochs)
+    spec, epochs = setup.experiment.schedule, training.epochs
+    schedule = schedules.factor(spec, state.step, setup.steps_per_epoch, epochs, setup.schedule)
     for group in state.optimizer.param_groups:
         group["lr"] = group["initial_lr"] * schedule
 
@@ -241,7 +247,11 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
         inputs = laid_out(inputs, setup.channels_last)
 
     if len(mine) <= setup.micro_batch:
-        total = backward_whole(setup, of_batch, (inputs, targets), weight)
+        dense = setup.dense.get(state.products)
+        if dense is not None and isinstance(inputs, Tensor):
+            total = dense.backward(inputs, targets, weight)
+        else:
+            total = backward_part(setup, of_batch, (inputs, targets), weight)
     else:
         total = torch.zeros((), device=setup.device)
         parts = list(zip(inputs.split(setup.micro_batch), targets.split(setup.micro_batch), strict=True))
@@ -249,14 +259,6 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
             with unsynchronised(setup.module, index < len(parts) - 1):
                 total += backward_part(setup, of_batch, part, weight)
     return setup.world.sum(total) / setup.world.size
-
-
-def backward_whole(setup: Setup, loss: Loss, part: tuple[Inputs, Tensor], weight: float) -> Tensor:
-    """`backward_part` of a batch that is its only part, without a graph where there is such a pass."""
-    inputs, targets = part
-    if setup.dense is None or not isinstance(inputs, Tensor):
-        return backward_part(setup, loss, part, weight)
-    return setup.dense.backward(inputs, targets, weight)
 
 
 def backward_part(setup: Setup, loss: Loss, part: tuple[Inputs, Tensor], weight: float) -> Tensor:

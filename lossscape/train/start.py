@@ -38,6 +38,7 @@ from lossscape.train.hint import hinted, net_of
 from lossscape.train.loop import Setup, run_epochs
 from lossscape.train.objectives import objectives_of
 from lossscape.train.origin import begin_from, check_origin, freeze, trained
+from lossscape.train.products import TORCH, products_here
 from lossscape.train.state import State, average_of, is_finished, load_resume, open_metrics, say_state
 from lossscape.train.teacher import check_teacher, lesson_of
 from lossscape.train.threads import threads_of, torch_threads
@@ -123,7 +124,8 @@ def prepare(
     optimizer = optimizers.build(experiment.optimizer, trained(model) if some else model.parameters())
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
-    state = State(model, optimizer, average_of(model, experiment.training.ema))
+    averaged = average_of(model, experiment.training.ema)
+    state = State(model, optimizer, averaged, products=products_here(device))
     setup = Setup(
         experiment=experiment,
         run=run,
@@ -262,6 +264,8 @@ def begin(setup: Setup, state: State, others: dict[str, Any], quiet: bool) -> Pr
     facts = {"seed": experiment.seed, "model": dataclasses.asdict(summary), "data": setup.data.facts}
     facts |= code_facts(experiment)
     facts |= {"micro_batch": setup.micro_batch, "processes": setup.world.size, **others}
+    if state.products in setup.dense and state.products != TORCH:
+        facts["products"] = state.products
     record(run, setup.device, facts)
     say_state(run, "running", state)
     samples = len(setup.data.train)

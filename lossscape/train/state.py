@@ -18,6 +18,7 @@ from lossscape.files import CsvLog, save_tensors, write_text
 from lossscape.optimizers import Counted, FullBatch
 from lossscape.runs import Run, metrics_columns
 from lossscape.train.hint import net_of
+from lossscape.train.products import TORCH
 
 STOPPED_EARLY = "stopped early"
 """The message of a run that early stopping has ended."""
@@ -46,6 +47,8 @@ class State:
     seconds: float = 0.0
     """Time spent in training and evaluating, over all sessions."""
     stopped_early: bool = False
+    products: str = TORCH
+    """What makes the products of matrices, of `products.PRODUCTS`: for as long as the run lasts."""
     asked: Counted | None = None
     """What is trained as a function, which counts what a full-batch method asks of it; None for other methods."""
 
@@ -92,6 +95,7 @@ def save_resume(run: Run, state: State) -> None:
         "norms": state.norms.cpu(),
         **{key: getattr(state, key) for key in _PLAIN},
         **({} if state.asked is None else {"asked": state.asked.counts}),
+        **({} if state.products == TORCH else {"products": state.products}),
     }
     save_tensors(run.resume_file, content)
 
@@ -108,6 +112,7 @@ def load_resume(run: Run, state: State) -> None:
         state.losses, state.norms = content["losses"], content["norms"]
         for key in _PLAIN:
             setattr(state, key, content[key])
+        state.products = content.get("products", TORCH)
         if state.asked is not None:
             state.asked = Counted(state.asked.function, **content["asked"])
     except BadInput:
