@@ -5,11 +5,9 @@ to the dense plan; what is rewritten computes the same numbers up to rounding.
 """
 
 import copy
-import io
 import operator
 from collections import Counter
-from collections.abc import Callable
-from contextlib import redirect_stderr
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,8 +15,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.fx import Graph, GraphModule, Node, Tracer
-from torch.fx.passes.shape_prop import ShapeProp
+from torch.fx import Graph, GraphModule, Interpreter, Node, Tracer
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lossscape.objective import Objective
@@ -40,6 +37,8 @@ WIDTH = 16
 """Outputs that a matrix product on the CPU should have at least."""
 _TRACED: WeakKeyDictionary[nn.Module, GraphModule | None] = WeakKeyDictionary()
 ADDITIONS = (operator.add, torch.add)
+Form = tuple[tuple[int, ...], torch.dtype]
+"""Shape and type of a tensor."""
 
 
 @dataclass(frozen=True)
@@ -213,18 +212,43 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
         _begin_after(module, node)
     _drop_nothings(module)
     _global_means(module)
-    try:
-        with torch.no_grad(), redirect_stderr(io.StringIO()):  # where it fails it prints a traceback as well
-            ShapeProp(module).propagate(inputs.clone())
-    except Exception:  # the user's own operations decide what they take; the dense plan calls them as they are
+    forms = _forms(module, inputs)
+    if forms is None:
         return None
-    folds = _fold(module)
+    folds = _fold(module, forms)
     padded = _pad(module) if inputs.device.type == "cpu" else {}
-    _in_place(module, owned=after_first_layer)
+    _in_place(module, forms, owned=after_first_layer)
     module.graph.lint()
     module.delete_all_unused_submodules()
     module.recompile()
     return Net(module, folds, padded)
+
+
+class _Seen(Interpreter):
+    """Runs a graph and notes the form of each tensor: torch's own ShapeProp, without its import of sympy (a second)."""
+
+    def __init__(self, module: GraphModule) -> None:
+        super().__init__(module)
+        self.extra_traceback = False
+        self.forms: dict[Node, Form] = {}
+
+    def run_node(self, n: Node) -> Any:
+        """What the node gives."""
+        found = super().run_node(n)
+        if isinstance(found, Tensor):
+            self.forms[n] = (tuple(found.shape), found.dtype)
+        return found
+
+
+def _forms(module: GraphModule, inputs: Tensor) -> dict[Node, Form] | None:
+    """The form of what each node gives of some inputs that is a tensor; None where the graph does not run."""
+    seen = _Seen(module)
+    try:
+        with torch.no_grad():
+            seen.run(inputs.clone())
+    except Exception:  # the user's own operations decide what they take; the dense plan calls them as they are
+        return None
+    return seen.forms
 
 
 def copied_graph(module: GraphModule) -> GraphModule:
@@ -328,7 +352,7 @@ def _global_means(module: GraphModule) -> None:
                 module.graph.erase_node(node)
 
 
-def _fold(module: GraphModule) -> dict[str, Fold]:
+def _fold(module: GraphModule, forms: Mapping[Node, Form]) -> dict[str, Fold]:
     folds: dict[str, Fold] = {}
     for node in list(module.graph.nodes):
         if node.op != "call_module" or not node.args:
@@ -339,7 +363,7 @@ def _fold(module: GraphModule) -> dict[str, Fold]:
             and len(source.users) == 1 and _alone(module, node) and _alone(module, source)
         ):  # fmt: skip
             continue
-        if _is(module, source, (nn.Linear,)) and source.meta["tensor_meta"].shape[1:] != (norm.num_features,):
+        if _is(module, source, (nn.Linear,)) and forms[source][0][1:] != (norm.num_features,):
             continue  # a linear layer over sequences: its features are not the dimension that is normalised
         layer: Any = module.get_submodule(str(source.target))
         if layer.bias is None:
@@ -366,12 +390,11 @@ def _pad(module: GraphModule) -> dict[str, int]:
     return padded
 
 
-def _in_place(module: GraphModule, *, owned: bool) -> None:
+def _in_place(module: GraphModule, forms: Mapping[Node, Form], *, owned: bool) -> None:
     """Let activations and additions write over what nothing else reads.
 
     owned: whether the graph's input may be written over.
     """
-    shapes = {node: node.meta["tensor_meta"] for node in module.graph.nodes if "tensor_meta" in node.meta}
 
     def fresh(node: Any, reader: Any) -> bool:
         """Whether a node made a tensor of its own that only `reader` reads."""
@@ -393,7 +416,7 @@ def _in_place(module: GraphModule, *, owned: bool) -> None:
             node.target = operator.imul
         elif node.op == "call_function" and node.target in ADDITIONS and len(node.args) == 2:
             a, b = node.args
-            same = {_form(shapes.get(other)) for other in (a, b, node) if isinstance(other, Node)}
+            same = {forms.get(other) for other in (a, b, node) if isinstance(other, Node)}
             if len(same) == 1 and isinstance(b, Node) and not node.kwargs:
                 for one, other in ((a, b), (b, a)):
                     if one is not other and fresh(one, node):
@@ -404,7 +427,3 @@ def _in_place(module: GraphModule, *, owned: bool) -> None:
 def _is_mask(node: Any) -> bool:
     """Whether a node is the mask of dropout that stays on, which is never larger than what it multiplies."""
     return isinstance(node, Node) and node.op == "get_attr" and str(node.target).endswith(".mask")
-
-
-def _form(meta: Any) -> Any:
-    return None if meta is None else (tuple(meta.shape), meta.dtype)
