@@ -1,8 +1,11 @@
 """Results of which a part of the points is evaluated and the rest predicted: `--tolerance`."""
 
 import json
+import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +16,10 @@ from lossscape.analyses import ANALYSES
 from lossscape.analyses.convexity.result import Convexity
 from lossscape.analyses.tolerance import AUTO, EXACT, LONG, USUAL, settled, tolerance_of
 from lossscape.errors import BadInput, RunFailed
+from lossscape.evaluate.rows import Key, Row
+from lossscape.execution import Execution
 from lossscape.results import Surface, read_csv, read_settings
+from lossscape.results.pictured import PictureTable, fill_picture
 from lossscape.runs import Run
 
 QUICK = {"quiet": True, "samples": 100}
@@ -204,3 +210,34 @@ def test_a_convexity_map_predicts_both_eigenvalues(own_run: Run) -> None:
     certificate = json.loads((found.folder / "certificate.json").read_text())
     assert certificate["held_out"]["over"] == 0
     assert set(certificate["held_out"]["errors"]) == {"largest", "smallest"}
+
+
+class Rough:
+    """Numbers that have nothing to do with those beside them, of points further than `smooth` from 0."""
+
+    columns = ("train_loss",)
+
+    def __init__(self, smooth: float) -> None:
+        self.smooth = smooth
+
+    def cost(self, key: Key) -> int:
+        return 1
+
+    def rows(self, keys: Sequence[Key], plan: Any, done: Any = None) -> list[Row]:
+        return [{"train_loss": 1.0 if max(map(abs, key)) < self.smooth else 1 + random.Random(str(key)).random()}
+                for key in keys]  # fmt: skip
+
+
+@pytest.mark.parametrize(("smooth", "quiet", "warned"), [(0.0, False, 1), (0.0, True, 0), (9.0, False, 0)])
+def test_a_rough_surface_is_evaluated_whole_and_says_so_once(
+    smooth: float, quiet: bool, warned: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axis = np.linspace(-1, 1, 21).tolist()
+    table = PictureTable(tmp_path, "surface.csv", ("x", "y"), axes=[axis, axis], tolerance=0.01)
+    execution = Execution("cpu", quiet=quiet)
+    evaluated = len(fill_picture(table, Rough(smooth), execution=execution))
+    assert (evaluated == 21**2) == (smooth == 0)
+    said = capsys.readouterr().err
+    assert said.count("and this lasts about as long as exact") == warned
+    assert len(fill_picture(table, Rough(smooth), execution=execution)) == evaluated  # as it is found finished
+    assert "as long as exact" not in capsys.readouterr().err

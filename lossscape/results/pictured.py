@@ -1,5 +1,6 @@
 """Tables of which a part of the rows is evaluated and the rest predicted: their files, and how they are filled."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,7 +13,7 @@ from lossscape.evaluate.rows import Key, Row, Rows
 from lossscape.execution import Execution
 from lossscape.files import cells_of, remove
 from lossscape.results.stored import Stored
-from lossscape.results.table import Table, fill
+from lossscape.results.table import More, Table, fill
 from lossscape.results.tables import EVALUATED, PREDICTED, SOURCE, write_csv
 
 if TYPE_CHECKING:
@@ -100,9 +101,29 @@ def fill_picture(
     if file.exists() and file.read_bytes().count(b"\n") != picture.size + 1:  # torn: what was evaluated is kept
         table.write(table.live, source.columns, table.read(table.file, source.columns))
         remove(file)
-    return fill(
-        table, source, picture.more, total=picture.foreseen, execution=execution, engine=engine, among=picture.size
-    )
+    more = picture.more if execution.quiet or file.exists() else _warning(picture)
+    return fill(table, source, more, total=picture.foreseen, execution=execution, engine=engine, among=picture.size)
+
+
+def _warning(picture: Picture) -> More:
+    """The points that a picture asks for, and once a word where they are so many that it saves little."""
+    told = False
+
+    def more(known: "Mapping[Key, Row]") -> "Sequence[Key]":
+        nonlocal told
+        points = picture.more(known)
+        needed = len(known) + sum(point not in known for point in points)
+        if not told and 2 * needed > picture.size:
+            told = True
+            print(
+                f"a tolerance of {picture.tolerance:g} takes {needed:,} of {picture.size:,} points or more: the "
+                "surface bends too much between them to predict many, and this lasts about as long as exact; over a "
+                "smaller range, on a finer grid or with more samples it saves more",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+        return points
+
+    return more
 
 
 def pictured(
