@@ -276,6 +276,16 @@ class Experiment(RunConfig):
     schedule: Annotated[schedules.ScheduleOptions, schedules.FAMILY] = schedules.ScheduleOptions(name="constant")
     training: Training
 
+    @model_validator(mode="after")
+    def _temperature_is_of_soft_targets(self) -> Self:
+        """Of training alone: runs that were trained with a temperature without effect are read as before."""
+        if self.teacher is not None and self.teacher.targets == "hard" and self.teacher.temperature != 1.0:
+            why = (
+                "is of soft targets, and has no effect on hard ones, which are classes: leave it out, or targets: soft"
+            )
+            raise error_at(("teacher", "temperature"), why, self.teacher.temperature)
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _takes_all(cls, data: Any) -> Any:

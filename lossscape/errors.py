@@ -3,6 +3,7 @@
 import difflib
 import reprlib
 from collections.abc import Iterable
+from enum import StrEnum
 
 
 class BadInput(Exception):
@@ -17,6 +18,22 @@ class BadInput(Exception):
 
 class RunFailed(Exception):
     """Work that had begun could not be finished; what was written stays readable: exit code 1."""
+
+
+class Page(StrEnum):
+    """Pages of the documentation that a message names, by their titles: an installed program has no files of them."""
+
+    ADOPT = "Weights that were trained elsewhere"
+    CLUSTER = "Many processes and machines"
+    DATA = "Data"
+    ENGINE = "The engine"
+    RECIPES = "Record your own training loop"
+    TRUST = "Trust"
+
+
+def see(page: Page) -> str:
+    """The end of a message that a page says more about."""
+    return f' (more in the docs, page "{page}")'
 
 
 LONGEST = 80

@@ -13,7 +13,7 @@ from lossscape.adopt import keep
 from lossscape.adopt.fit import fitted
 from lossscape.batches import Batch, Inputs, called, changed, tensors_of
 from lossscape.config import RunConfig, config_of
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, Page, see
 from lossscape.files import held, save_tensors
 from lossscape.models.recognised import section_of
 from lossscape.modules import check_module, copied, unwrapped
@@ -174,4 +174,7 @@ def _check_same(model: nn.Module, made: nn.Module, inputs: Inputs, config: RunCo
     made.load_state_dict(state)
     wanted, got = (_outputs(each, inputs, config.output) for each in (model, made.to(inputs.device)))
     if wanted.shape != got.shape or not torch.allclose(wanted.float(), got.float(), TOLERANCE, TOLERANCE):
-        raise BadInput(f"{name!r} makes a model of the same parameters that gives other outputs than the recorded one")
+        raise BadInput(
+            f"{name!r} makes a model of the same parameters that gives other outputs than the recorded one"
+            f"{see(Page.RECIPES)}"
+        )

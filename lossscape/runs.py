@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from lossscape import data, losses, manifest, models, weights, yamlfile
 from lossscape.config import RunConfig, read_config
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, Page, see
 from lossscape.listing import list_runs
 from lossscape.metrics import Metric
 from lossscape.runfiles import CODE, RunFiles
@@ -146,7 +146,7 @@ class Run(RunFiles):
                 f"{self.config_file}: names no model, for the recorder was not told what makes it: put a function "
                 'net(shape, classes) that returns it into a file, and add model: {name: "mine.py:net"} here '
                 f"(then: lossscape verify --accept-changed {shlex.quote(str(self.path))}), or "
-                'named="mine.py:net" to the recorder'
+                f'named="mine.py:net" to the recorder{see(Page.RECIPES)}'
             )
         return read_config(RunConfig, self.config_file, run=self.path, trust_code=self.trust_code)
 

@@ -15,11 +15,11 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from lossscape import usercode
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, Page, see
 from lossscape.files import cache_folder
 
 ENVIRONMENT = "LOSSSCAPE_TRUST_CODE"
-REMEDY = f"if you trust it, give --trust-code or set {ENVIRONMENT}=1"
+REMEDY = f"if you trust it, give --trust-code or set {ENVIRONMENT}=1{see(Page.TRUST)}"
 _GRANTED = ContextVar("granted", default=False)
 _GIVEN: set[tuple[str, str]] = set()
 """Code that this process was given by the user, as in the store."""

@@ -271,6 +271,10 @@ CONFIGS = {
     "hint_with_temperature": added(
         "teacher: {run: a, temperature: 2.0, hint: {teacher_layer: a, student_layer: b}}", "teacher: hint: temperature",
     ),
+    "temperature_of_hard_targets": added(
+        "teacher: {run: runs/digits, targets: hard, temperature: 4}", "bad.yaml:6:44: teacher.temperature: is of soft",
+        "has no effect on hard ones",
+    ),
     "hint_without_a_layer": added("teacher: {run: a, hint: {teacher_layer: a}}", "hint.student_layer: is required"),
     "origin_of_nothing": added("init_from: {layers: [a]}", "bad.yaml:6:1: init_from.run: is required"),
     "no_layers": added("init_from: {run: runs/digits, layers: []}", "init_from.layers: ", "at least 1 item"),

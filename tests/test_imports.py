@@ -34,6 +34,7 @@ LAYERS = [
         "text",
         "options",
         "devices",
+        "shipped",
     },
     {"outputs", "tokens", "held"},
     {"batches", "estimates"},

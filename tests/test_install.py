@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DATA = {
     "py.typed", "cli/example.yaml", "data/embedded/ATTRIBUTION.md", "data/embedded/digits.csv.gz",
-    *(f"report/{file.name}" for file in (ROOT / "lossscape/report").glob("*.j2")),
+    *(f"configs/{file.relative_to(ROOT / 'configs')}" for file in (ROOT / "configs").rglob("*.*")),
+    *(f"report/{file.name}" for file in (ROOT / "lossscape/report").iterdir() if file.suffix in {".j2", ".js", ".css"}),
 }  # fmt: skip
 """Files of the package beside its modules."""
 
@@ -21,6 +22,7 @@ def clone(tmp_path: Path) -> Path:
     """A copy of what is needed to build, in a folder that is called as the package is."""
     folder = tmp_path / "lossscape"
     shutil.copytree(ROOT / "lossscape", folder / "lossscape", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "configs", folder / "configs")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     return folder

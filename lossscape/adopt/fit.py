@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, Page, see
 from lossscape.runs import check_finite, check_state
 from lossscape.weights import why_no_state_dict
 
@@ -57,7 +57,7 @@ def fitted(content: Any, model: nn.Module, source: str) -> Fitted:
     extra = [name for name in nearest.state if name not in wanted]
     if missing or extra:
         lists = [f"{word}: {_listed(names)}" for word, names in (("missing", missing), ("left over", extra)) if names]
-        raise BadInput(f"{source}: does not fit the config's model; {'; '.join(lists)}")
+        raise BadInput(f"{source}: does not fit the config's model; {'; '.join(lists)}{see(Page.ADOPT)}")
     check_state(model, nearest.state, source)
     check_finite(model, nearest.state, source)
     return nearest

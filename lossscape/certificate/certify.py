@@ -16,7 +16,7 @@ from torch import nn
 from lossscape.certificate import by_hand, curvature, dense, directions, finite, metrics_csv, module, predicted, rows
 from lossscape.certificate.check import Certified, Check
 from lossscape.certificate.reference import SAMPLES, Reference, digest
-from lossscape.errors import RunFailed
+from lossscape.errors import Page, RunFailed, see
 from lossscape.files import write_text
 from lossscape.results.folder import CERTIFICATE
 from lossscape.results.table import watched
@@ -72,5 +72,5 @@ def write(folder: Path, checks: list[Check], *, model_unchanged: bool, **facts: 
     for check in failed:
         raise RunFailed(
             f"{folder}: the certificate fails: {check.words}, is {check.value!r}, the reference is "
-            f"{check.reference!r}; {check.kind.remedy}"
+            f"{check.reference!r}; {check.kind.remedy}{see(Page.ENGINE)}"
         )

@@ -10,6 +10,7 @@ import typer
 
 from lossscape.analyses import Analysis
 from lossscape.cli.common import say, tell
+from lossscape.cli.complete import points
 from lossscape.errors import short
 from lossscape.execution import Execution
 from lossscape.numerals import real, whole, why_not
@@ -56,6 +57,8 @@ def _value(each: Field, given: Any) -> Any:
 def _typer_option(each: Field) -> Any:
     option = each.option
     limits: dict[str, Any] = {"min": option.least, "max": option.most, "metavar": option.metavar}
+    if option.metavar and (option.metavar in ("A", "B", "B C") or "RUN" in option.metavar):
+        limits["autocompletion"] = points
     if (kind := _number(each.type)) and option.given is None:
         limits["parser"] = _reader(each, kind)
     needed = each.default is dataclasses.MISSING

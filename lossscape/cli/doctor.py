@@ -3,8 +3,9 @@
 from lossscape.cli.common import say
 
 EXAMPLES = """\b
-Example:
+Examples:
     lossscape doctor
+    OMP_NUM_THREADS=8 lossscape doctor
 """
 
 

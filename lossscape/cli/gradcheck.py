@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lossscape.cli.common import QUIET, say, tell
+from lossscape.cli.complete import points
 from lossscape.measured import POINT_HELP
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ COLUMNS = ("parameter", "where", "gradient", "difference", "error", "step", "ver
 
 
 def command(
-    subject: str = typer.Argument(metavar="CONFIG|A", help=f"A YAML file, at its initial values; or {POINT_HELP}."),
+    subject: str = typer.Argument(
+        metavar="CONFIG|A", help=f"A YAML file, at its initial values; or {POINT_HELP}.", autocompletion=points
+    ),
     settings: list[str] = typer.Option([], "--set", help="key=value laid over the file, as in model.width=32."),
     samples: int = typer.Option(20, "--samples", metavar="N", min=1, help="Training samples, by chance."),
     directions: int = typer.Option(2, "--directions", metavar="N", min=0, help="Random ones within each tensor."),

@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from lossscape.cli.common import tell
+from lossscape.cli.complete import points
 
 EXAMPLES = """\b
 Examples:
@@ -19,7 +20,9 @@ Examples:
 
 def command(
     runs: list[str] = typer.Argument(
-        metavar="RUN|SWEEP", help="Run directories, or that of a sweep; or folders of results, as runs/races/…."
+        metavar="RUN|SWEEP",
+        help="Run directories, or that of a sweep; or folders of results, as runs/races/….",
+        autocompletion=points,
     ),
     output: Path | None = typer.Option(
         None, "--output", "-o", help="Folder of the page: RUN/report for one run, runs/reports/NAMES for several."

@@ -3,8 +3,9 @@
 import typer
 
 EXAMPLES = """\b
-Example:
+Examples:
     lossscape schema > configs/schema.json
+    lossscape schema > schema.json
 
 A config that begins with `# yaml-language-server: $schema=schema.json` is then checked and completed by editors.
 """

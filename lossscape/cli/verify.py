@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from lossscape.cli.common import say
+from lossscape.cli.complete import points
 
 EXAMPLES = """\b
 Examples:
@@ -15,7 +16,9 @@ Examples:
 
 
 def command(
-    folders: list[Path] = typer.Argument(metavar="RUN", help="Run directories, or folders of results."),
+    folders: list[Path] = typer.Argument(
+        metavar="RUN", help="Run directories, or folders of results.", autocompletion=points
+    ),
     accept_changed: bool = typer.Option(
         False, "--accept-changed", help="Take files as they are now: they were changed on purpose."
     ),

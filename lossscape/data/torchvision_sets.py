@@ -14,7 +14,7 @@ from lossscape.data.folders import DataFolder
 from lossscape.data.idx import IDX, of_idx, read_idx
 from lossscape.data.split import RawData, Split
 from lossscape.data.vision import torchvision
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, Page, see
 
 _BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
 _CLOTHES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
@@ -141,7 +141,7 @@ def _fetched(name: str, root: Path) -> Path:
         raise BadInput(
             f"dataset {name}: {looked.folder} lacks {', '.join(looked.missing)}, and downloading failed "
             f"({error}); put them there, or as published {packed} into {needed[0].path.parent}, "
-            f"or give the folder that holds {STORED[name].folder} as dataset.root or LOSSSCAPE_DATA"
+            f"or give the folder that holds {STORED[name].folder} as dataset.root or LOSSSCAPE_DATA{see(Page.DATA)}"
         ) from error
     return looked.folder
 

@@ -9,7 +9,11 @@ from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
 
-EXAMPLES = ("lossscape minimum runs/cifar10_dnn --targets soft", "lossscape landscape runs/cifar10_dnn --targets soft")
+EXAMPLES = (
+    "lossscape minimum runs/cifar10_dnn --targets soft",
+    "lossscape minimum runs/cifar10_dnn@best --targets hard --grid 21 --reach 0.5",
+    "lossscape landscape runs/cifar10_dnn --targets soft",
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, Page, see
 
 if TYPE_CHECKING:
     from lossscape.evaluate.cluster.blocks import Workers
@@ -88,7 +88,9 @@ def open_workers(
     try:
         from lossscape.evaluate.cluster import connect
     except ImportError as error:
-        raise BadInput(f"--workers and --scheduler need Dask ({error}): pip install lossscape[cluster]") from None
+        raise BadInput(
+            f"--workers and --scheduler need Dask ({error}): pip install lossscape[cluster]{see(Page.CLUSTER)}"
+        ) from None
     if workers is not None:
         opened = connect.local(workers, threads, connect_seconds, stop, tell)
     else:

@@ -18,7 +18,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, Security
 from distributed.comm import connect as comm_connect
 
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, Page, see
 from lossscape.evaluate.cluster.blocks import PATIENCE_SECONDS, Workers, first_line
 from lossscape.evaluate.cluster.cores import threads_each
 from lossscape.evaluate.cluster.processes import Processes
@@ -153,7 +153,7 @@ def _client(address: str, seconds: float, stop: Callable[[], None]) -> Client:
 def _unreachable(address: str, error: Exception) -> BadInput:
     return BadInput(
         f"--scheduler {address}: cannot be reached ({first_line(error)}); is `dask scheduler` running there, and for "
-        "tls:// does Dask's configuration name the certificates?"
+        f"tls:// does Dask's configuration name the certificates?{see(Page.CLUSTER)}"
     )
 
 
@@ -172,7 +172,9 @@ def _first_workers(client: Client, address: str, stop: Callable[[], None]) -> di
         if found:
             return dict(found)
         time.sleep(0.1)
-    raise BadInput(f"--scheduler {address}: has no workers; start some: dask worker {address} --nthreads CORES")
+    raise BadInput(
+        f"--scheduler {address}: has no workers; start some: dask worker {address} --nthreads CORES{see(Page.CLUSTER)}"
+    )
 
 
 def _close(opened: Client | LocalCluster) -> None:
