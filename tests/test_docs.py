@@ -102,11 +102,10 @@ def test_commands_and_python_run(
         if language == "output":
             assert re.fullmatch(pattern(text), plain(out)), f"{name} shows\n{text}\nbut the command says\n{out}"
         elif language == "bash":
-            out = ""
             for command in filter(str.strip, text.splitlines()):
                 program, *words = shlex.split(command, comments=True)
                 assert program == "lossscape", f"a block of {name} that is run shows {program}"
-                out += said(*words)
+                out = said(*words)
         elif file and file[1].endswith(".py"):
             runpy.run_path(file[1], run_name="__main__")
         elif language == "python":
@@ -116,7 +115,7 @@ def test_commands_and_python_run(
 def plain(text: str) -> str:
     """What a command said without what depends on the machine: numbers, hashes, the widths of columns."""
     text = re.sub(r"-[0-9a-f]{8}(?=[/.\s])", "-#", text)
-    text = re.sub(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?", "#", text)
+    text = re.sub(r"[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+−]?\d+)?", "#", text)
     return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
 
 
