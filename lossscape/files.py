@@ -201,8 +201,6 @@ def read_plain(path: Path) -> str:
 
     Raises OSError, UnicodeDecodeError, or BadInput where it is none, or was changed since lossscape wrote it.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():  # a device may have no end, a pipe no begin
-        raise BadInput(f"{path}: not a plain file; write its content to one")
     if path.stat().st_size > MOST_BYTES:
         raise BadInput(f"{path}: larger than {MOST_BYTES // 10**6} MB: another file was meant")
     return manifest.read_bytes(path).decode()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, RunFailed
 
 CPU = torch.device("cpu")
 LARGE = 2**31
@@ -58,7 +59,9 @@ class Held:
         return seen(self.raw(indices), self.mean, self.std, self.device)
 
     def raw(self, indices: Any) -> Tensor:
-        """Samples as they were read, not copied where they lie side by side."""
+        """Samples as they were read, not copied where they lie side by side. Raises as `Mapped.check`."""
+        if self.file is not None:
+            self.file.check()
         return self.values[self._places(indices)]
 
     def part(self, indices: slice | Tensor) -> Held:
@@ -163,6 +166,18 @@ class Mapped:
     def written(self) -> int:
         """When the file was last written, in nanoseconds."""
         return self.path.stat().st_mtime_ns
+
+    def check(self) -> None:
+        """Raise RunFailed where the file has become too short: what is read of a page beyond its end ends the process.
+
+        One that was deleted since it was opened is still there for those that have it open.
+        """
+        with suppress(FileNotFoundError):
+            if (size := self.path.stat().st_size) < self.offset + self.bytes:
+                raise RunFailed(
+                    f"{self.path}: the file of inputs (dataset.mmap) was cut to {size:,} bytes while it was read, from "
+                    f"{self.offset + self.bytes:,}: run the same command again, which makes it anew"
+                )
 
     def open_to_write(self) -> Tensor:
         """The tensor, in a file that is made for it: what is written to one comes to the other.

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shlex
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -129,7 +130,7 @@ def _parsed(line: bytes) -> tuple[str, Entry | None, bool]:
 def read_bytes(path: Path) -> bytes:
     """A file's content, held against its folder's manifest where that knows it.
 
-    Raises OSError, or BadInput where it was changed since lossscape wrote it.
+    Raises OSError, or BadInput where it was changed since lossscape wrote it, or is no plain file.
     """
     return _held_against(path, path.read_bytes, Entry.fits)
 
@@ -149,7 +150,15 @@ def is_as_written(path: Path) -> bool:
     return known is not None and bool(known[1].possible(known[2]))
 
 
+def check_plain(path: Path) -> None:
+    """Raise BadInput where something is no file and no folder: a device may have no end, a pipe no begin."""
+    with suppress(OSError):  # what reads it says why it cannot
+        if not (stat.S_ISREG(mode := path.stat().st_mode) or stat.S_ISDIR(mode)):
+            raise BadInput(f"{path}: not a plain file; put its content into one")
+
+
 def _held_against(path: Path, read: Callable[[], T], fits: Callable[[Entry, T], bool]) -> T:
+    check_plain(path)
     for _ in range(50):  # a process may be writing: what was read after its manifest is then newer
         known = _found(path)
         lines = known[1].lines if known else 0
@@ -201,6 +210,7 @@ def load(folder: Path) -> Manifest | None:
 
 @lru_cache(maxsize=64)
 def _loaded(path: Path, *identity: int) -> Manifest:
+    check_plain(path)
     manifest = Manifest()
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
         if not line.endswith(b"\n"):

@@ -19,7 +19,7 @@ from lossscape.config import read_experiment
 from lossscape.data import RawData, Split
 from lossscape.data.options import DataOptions
 from lossscape.data.prepare import prepare
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, RunFailed
 from lossscape.evaluate import Subspace, Work
 from lossscape.evaluate.engine import blocks_of
 from lossscape.evaluate.statistics import RecomputedStatistics
@@ -242,6 +242,20 @@ def test_few_of_many_samples_are_sent_alone() -> None:
 def test_a_disk_without_room_is_refused(place: Path) -> None:
     with pytest.raises(BadInput, match="LOSSSCAPE_CACHE"):
         from_(place, "synthetic", mmap=True, train=10**9, shape=[1000, 1000])
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_told(place: Path) -> None:
+    inputs = from_(place, "synthetic", mmap=True).train.inputs
+    assert isinstance(inputs, Held)
+    assert inputs.file is not None
+    before, size = inputs[:4].clone(), inputs.file.path.stat().st_size
+    os.truncate(inputs.file.path, size - 1)  # within the last page, so that reading it would go well all the same
+    with pytest.raises(RunFailed, match=f"cut to {size - 1:,} bytes while it was read, from {size:,}: run"):
+        inputs[:4]
+    inputs.file.path.unlink()
+    assert torch.equal(inputs[:4], before)  # it is still there for those that have it open
+    again = from_(place, "synthetic", mmap=True).train.inputs
+    assert torch.equal(again[:4], before)
 
 
 def test_a_part_of_a_file_is_a_tensor(tmp_path: Path) -> None:

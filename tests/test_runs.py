@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -13,11 +14,11 @@ import torch
 from conftest import Answer, forget
 from torch import nn
 
+from lossscape import manifest
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.files import held
 from lossscape.listing import last_metrics, list_runs, list_sweeps, standing, summary
-from lossscape.manifest import sha256
 from lossscape.runfiles import SWEEP
 from lossscape.runs import Checkpoint, Point, Run, load_state, metrics_columns, point
 from lossscape.train import train
@@ -70,7 +71,7 @@ def test_the_run_that_one_stands_in(many: Run, monkeypatch: pytest.MonkeyPatch) 
     assert point("./@best").settings() == {
         "run": "many",
         "checkpoint": "best",
-        "sha256": sha256(many.path / "checkpoints" / "best.pt"),
+        "sha256": manifest.sha256(many.path / "checkpoints" / "best.pt"),
     }
 
 
@@ -342,6 +343,17 @@ def test_a_run_that_cannot_be_read_ends_no_list(own_run: Run) -> None:
     own_run.metrics_file.unlink()
     own_run.metrics_file.mkdir()
     assert summary(own_run)[-1] == "metrics.csv cannot be read"
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "state.json", "config.yaml", "digests.jsonl"])
+def test_no_reader_waits_at_a_pipe(own_run: Run, name: str) -> None:
+    pipe = own_run.path / name
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    (line,) = list_runs(own_run.path.parent)
+    assert summary(line)[-1].endswith("cannot be read")
+    with pytest.raises(BadInput, match=f"{name}: not a plain file; put its content into one"):
+        manifest.read_bytes(own_run.metrics_file if name == "digests.jsonl" else pipe)
 
 
 def test_runs_command(own_run: Run, many: Run, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> None:
