@@ -10,8 +10,8 @@ from lossscape import yamlfile
 from lossscape.figures.section import Page as Folder
 from lossscape.figures.section import Section
 from lossscape.report import write_report
-from lossscape.report.sections import LeftOut, together
-from lossscape.results.folder import CERTIFICATE
+from lossscape.report.sections import LeftOut, find, together
+from lossscape.results.folder import CERTIFICATE, ENGINE
 from lossscape.runs import Run, point
 from tests.report_runs import BOWL, STEEP, write_pairs, write_run
 from tests.seeing import Page, assert_stands_alone
@@ -167,6 +167,16 @@ def test_a_failed_certificate_is_told_where_its_surface_counts(tmp_path: Path) -
     page = Page(write_report([run], tmp_path / "page"))
     told = page.text[page.text.index("The certificates of these surfaces FAILED") :]
     assert "do not rely on what is made of them. a@epoch-0003 against soft targets, seed 0" in told
+
+
+@pytest.mark.usefixtures("unseen")
+def test_a_damaged_file_of_a_surface_that_is_shown_in_a_study_is_named(tmp_path: Path) -> None:
+    write_pairs(tmp_path, {"a": BOWL}, own=True)
+    run = Run(tmp_path / "a")
+    (run.results("landscape") / "soft" / ENGINE).write_text(json.dumps({"plan": 5}))
+    problems = find(run.path, Folder(tmp_path / "page"), "a", set()).problems
+    assert [problem.name for problem in problems] == ["landscape/soft"]
+    assert "engine.json: plan: input should be a valid" in problems[0].reason
 
 
 @pytest.mark.usefixtures("unseen")

@@ -9,6 +9,7 @@ from lossscape import manifest
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
 from lossscape.figures.section import Page, Section, Sentences
+from lossscape.files import read_json
 from lossscape.report.titles import told_apart
 from lossscape.results.folder import SETTINGS, read_settings
 
@@ -72,9 +73,12 @@ def find(home: Path, page: Page, anchor: str, hidden: set[Path], among: Collecti
                 found.problems.append(LeftOut(f"{analysis.results}/{folder.name}", reason_of(error)))
     made = {}
     for _, analysis, result in sorted(read, key=lambda each: not each[0]):  # first those that show others
-        if (folder := result.folder).resolve() in hidden:
-            continue
+        folder = result.folder
         try:
+            if folder.resolve() in hidden:  # what shows it reads less of it than a section of its own would
+                for file in sorted(folder.glob("*.json")):
+                    read_json(file)
+                continue
             made[folder] = _named(analysis.section(result, page.below(analysis.results, folder.name)), folder)
             hidden |= result.shown
         except UNREADABLE as error:
