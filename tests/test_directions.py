@@ -143,7 +143,7 @@ def cloud(points: int) -> tuple[Params, list[Params]]:
 
 @pytest.mark.parametrize("slab", [4 * 9, 4 * 9 * 5, 2**29], ids=["one number", "five numbers", "all"])
 def test_principal_components_are_those_of_an_svd(slab: int) -> None:
-    memory = Memory(slab, columns=8 * 9 * 2)
+    memory = Memory(slab, columns=8 * 9 * 2, products=8 * 9 * 4)
     origin, points = cloud(9)
     loaded: list[int] = []
     loaders = [lambda p=p: p for p in points]  # type: ignore[misc]

@@ -17,6 +17,7 @@ from seeing import assert_inside, words_of
 from torch import nn
 
 from lossscape.analyses.landscape.figure import build_contour, build_surface
+from lossscape.analyses.landscape.path import summary
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.figures.curves import build_curve
@@ -50,6 +51,13 @@ def loss_of(run: Run, checkpoint: str) -> float:
     model = run.model(checkpoint).double()
     inputs, targets = run.tensors("train")
     return float(nn.functional.cross_entropy(model(inputs.double()), targets).detach())
+
+
+def test_the_extent_of_a_path_is_the_largest_distance_between_two_projections() -> None:
+    projected = np.random.default_rng(0).standard_normal((50, 5))
+    products = np.array([[4.0, 1.0], [1.0, 2.0]])  # of directions that are neither of length 1 nor orthogonal
+    apart = [(a - b) @ products @ (a - b) for a in projected[:, :2] for b in projected[:, :2]]
+    assert summary(projected, products)["extent"] == pytest.approx(max(apart) ** 0.5, rel=1e-12)
 
 
 def test_principal_directions_are_those_of_an_explicit_svd(own_run: Run) -> None:

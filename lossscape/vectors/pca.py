@@ -36,6 +36,8 @@ class Memory:
     """What the same parameters of all points may take at once."""
     columns: int = 2**25
     """What of that is multiplied at once, in float64."""
+    products: int = 2**26
+    """What products of some points with all others take before they are added to the sums."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def gram(origin: Params, points: Sequence[Loader], done: Done = nobody, memory: 
     found = torch.zeros(len(points), len(points), dtype=torch.float64)
     slabs = _slabs(origin, len(points), memory)
     widest = max(sum(stop - start for _, start, stop in slab) for slab in slabs)
+    some = max(memory.products // (8 * len(points)), 1)
     room = torch.empty(len(points), widest, dtype=_flat(origin, slabs[0][:1]).dtype)
     for slab in slabs:
         centre = _flat(origin, slab)
@@ -114,7 +117,12 @@ def gram(origin: Params, points: Sequence[Loader], done: Done = nobody, memory: 
         columns = max(memory.columns // (8 * len(points)), 1)
         for part, middle in zip(rows.split(columns, dim=1), centre.split(columns), strict=True):
             deltas = part.double() - middle.double()
-            found += deltas @ deltas.T
+            for start in range(0, len(points), some):  # the products with points before them are those of these
+                stop = start + some
+                found[start:stop, :stop] += deltas[start:stop] @ deltas[:stop].T
+    for start in range(0, len(points), some):
+        stop = start + some
+        found[start:stop, stop:] = found[stop:, start:stop].T
     return found.numpy()
 
 

@@ -160,10 +160,9 @@ def summary(projected: np.ndarray, products: np.ndarray) -> dict[str, Any]:
     spots = spots @ root
     steps = np.linalg.norm(np.diff(spots, axis=0), axis=1).sum()
     whole = (off**2 + inside**2).sum()
-    apart = np.linalg.norm(spots[:, None] - spots[None], axis=2)
     return {
         "share_of_length": float(steps / moved.sum()) if moved.sum() else None,
         "share_of_squares": float((inside**2).sum() / whole) if whole else None,
-        "extent": float(apart.max()),
+        "extent": max(float(np.linalg.norm(spots - spot, axis=1).max()) for spot in spots),
         "farthest_off": float(off.max()),
     }
