@@ -54,6 +54,10 @@ def test_a_live_file_gives_its_whole_lines_and_a_finished_one_must_be_whole(tmp_
     ("content", "told"),
     [
         (b"x,loss\n0,one\n", "not a table of numbers"),
+        (b"x,loss\n0,1_0\n", "not a table of numbers"),
+        (b"x,loss\n0, 1\n", "not a table of numbers"),
+        (b"x,loss\n0,1\x1c\n", "not a table of numbers"),
+        (b"x,loss\n0\n0,1,2\n0,1\n", "not as many cells"),
         (b"x,loss\n0\n0,1\n", "not as many cells"),
         (b"x,loss\n0,1,2\n0,1\n", "not as many cells"),
         (b"x,loss\n\xff,1\n", "cannot be read as CSV"),
@@ -66,6 +70,23 @@ def test_what_is_no_table_is_refused_with_the_remedy(tmp_path: Path, content: by
         path.write_bytes(content)
     with pytest.raises(BadInput, match=rf"table\.csv.*{told}.*run the command again"):
         read_csv(path)
+
+
+@pytest.mark.parametrize("rows", [1, 40_000])
+def test_a_large_table_is_read_as_a_small_one_is(tmp_path: Path, rows: int) -> None:
+    """Many lines at a time, more than a block of them, and one by one: the same numbers and words."""
+    path, numbers = tmp_path / "table.csv", np.random.default_rng(0).standard_normal((rows, 2))
+    cells = [
+        [a, math.nan if a > 2 else math.inf if a > 1 else b, None, "a" if b < 0 else ""] for a, b in numbers.tolist()
+    ]
+    for word in ("b", "b "):  # a blank, and all is read line by line
+        write_csv(path, ["some_a", "b", "c", "d"], [*cells, [-0.0, 1e-320, 3, word]])
+        table = read_csv(path, text=("d",))
+        np.testing.assert_array_equal(table["some_a"], [*(row[0] for row in cells), -0.0])
+        np.testing.assert_array_equal(table["b"], [*(row[1] for row in cells), 1e-320])
+        np.testing.assert_array_equal(table["c"], [math.nan] * rows + [3.0])
+        assert table["d"].tolist() == [*(row[3] for row in cells), word]
+        assert math.copysign(1, table["some_a"].iloc[-1]) == -1
 
 
 class Squares:

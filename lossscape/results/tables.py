@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ from lossscape.errors import BadInput, short
 from lossscape.files import text_of
 from lossscape.numerals import is_cell
 
+UNUSUAL = bytes(sign for sign in range(33) if sign != 10) + b'"_'
+"""What no number has in a cell, though Python reads some of it: blanks and lower lines; and what needs quotes."""
+BLOCK = 2**20
+"""Bytes that are taken apart at once."""
 SOURCE, EVALUATED, PREDICTED = "source", "evaluated", "predicted"
 """Column that says where the values of a row come from, where not all are evaluated, and its words."""
 
@@ -53,6 +58,8 @@ def _parsed(content: bytes, text: Collection[str], live: bool) -> tuple[list[str
 
     live: that one is left out.
     """
+    if quick := _plain(content, text):
+        return *quick, True
     lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""))
     head = next(lines, [])
     columns: list[Any] = [[] if name in text else array("d") for name in head]
@@ -68,6 +75,39 @@ def _parsed(content: bytes, text: Collection[str], live: bool) -> tuple[list[str
     if last is None and not whole:  # nothing but a torn header
         return [], [], live
     return head, columns, whole or live
+
+
+def _plain(content: bytes, text: Collection[str]) -> tuple[list[str], list[Any]] | None:
+    """The same of a whole file as `write_csv` leaves it when no word needs quotes, many lines at a time.
+
+    None of any other file, and of one that is no table, which is then read line by line to say why.
+    """
+    if content[-1:] != b"\n" or content[:1] == b"\n" or b"\n\n" in content:
+        return None
+    begin = content.index(b"\n") + 1
+    if not content.isascii() or b'"' in content[:begin] or any(map(content[begin:].__contains__, UNUSUAL)):
+        return None
+    head = content[: begin - 1].decode().split(",")
+    columns: list[Any] = [[] if name in text else array("d") for name in head]
+    while begin < len(content):
+        end = content.rfind(b"\n", begin, begin + BLOCK) + 1 or content.index(b"\n", begin) + 1
+        block = content[begin : end - 1].decode()
+        if any(line.count(",") != len(head) - 1 for line in block.split("\n")):
+            return None
+        cells = block.replace("\n", ",").split(",")
+        for first, column in enumerate(columns):
+            own = cells[first :: len(head)]
+            try:
+                column.extend(map(sys.intern, own) if isinstance(column, list) else map(float, _filled(own)))
+            except ValueError:
+                return None
+        begin = end
+    return head, columns
+
+
+def _filled(cells: list[str]) -> list[str]:
+    """Cells with NaN in place of nothing."""
+    return [cell or "nan" for cell in cells] if "" in cells else cells
 
 
 def _taking(column: "array[float]") -> Callable[[str], None]:

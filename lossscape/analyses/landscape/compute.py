@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lossscape import trajectory
+from lossscape import manifest, trajectory
 from lossscape.analyses import tolerance
 from lossscape.analyses.grids import check_grid
 from lossscape.analyses.landscape.path import trace
 from lossscape.analyses.landscape.ranges import range_of
 from lossscape.analyses.landscape.request import Request
-from lossscape.analyses.landscape.result import read
+from lossscape.analyses.landscape.result import FILES, read
 from lossscape.certificate.certify import certify, fingerprint
 from lossscape.certificate.check import Certified
 from lossscape.certificate.summary import is_done
@@ -32,7 +32,7 @@ from lossscape.files import check_writable, read_json, save_tensors
 from lossscape.options import words_of
 from lossscape.problem import Problem, problem_of
 from lossscape.results.engine import PlannedEngine, check_plan, predicted_seconds
-from lossscape.results.folder import DIRECTIONS, POINTS, RANGE, label, open_folder, write_settings
+from lossscape.results.folder import DIRECTIONS, POINTS, RANGE, SETTINGS, label, open_folder, write_settings
 from lossscape.results.pictured import fill_picture, pictured
 from lossscape.results.stored import column_of
 from lossscape.results.table import More, Table, fill, once
@@ -83,7 +83,7 @@ def compute(request: Request, execution: Execution, shared: Shared = Shared()) -
             write_settings(folder, settings | ranges)
         engine = PlannedEngine(folder, work, execution)
         anchors = [(around.centre, (0.0,) * request.dims), *direction.ends()]
-        table = Table(folder, "surface.csv" if request.dims == 2 else "line.csv", AXES[: request.dims])
+        table = Table(folder, FILES[request.dims], AXES[: request.dims])
         if isinstance(request.tolerance, float):
             axes, always = _axes(request.grid or (), ranges), [point for _, point in anchors]
             table = pictured(table, work, axes, request.tolerance, always)
@@ -107,10 +107,12 @@ def _is_whole(folder: Path, request: Request, execution: Execution) -> bool:
     if begun or not is_done(folder) or not (folder / DIRECTIONS).exists():
         return False
     read_json(folder / RANGE)  # one that was changed is refused
-    try:
-        read(folder)
-    except BadInput:
-        return False  # what is missing is computed, and what was changed refused
+    files = (folder / FILES[request.dims], folder / SETTINGS)
+    if not all(manifest.state_of(file) == manifest.OK for file in files):  # else it was whole when it was written
+        try:
+            read(folder)
+        except BadInput:
+            return False  # what is missing is computed, and what was changed refused
     check_plan(folder, execution.plan)
     return True
 
