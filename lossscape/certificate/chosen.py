@@ -26,7 +26,9 @@ def few_of(drawn: Sequence[Coordinates], number: int, values: Mapping[Coordinate
 def off_axes(points: Sequence[Coordinates], values: Mapping[Coordinates, Values]) -> Coordinates:
     """The first of some points that shows best which way each axis goes, of those whose values are finite."""
     gone = set(lost(values))
-    return max([point for point in points if point not in gone] or points, key=_told_apart)
+    known = [point for point in points if point not in gone] or points
+    best = (len(known[0]) + 1, len(known[0]) + 1, len(known[0]))
+    return next((point for point in known if _told_apart(point) == best), None) or max(known, key=_told_apart)
 
 
 def _told_apart(point: Coordinates) -> tuple[int, ...]:

@@ -2,20 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
+
+import numpy as np
 
 from lossscape.certificate.check import Certified, Check
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
+from lossscape.results.stored import column_of
 
 
 def lost(values: Mapping[Coordinates, Values]) -> list[Coordinates]:
     """The points with a loss or another metric that is not finite, in order; a standard error may be undefined."""
-    return sorted(
-        point
-        for point, row in values.items()
-        if not all(math.isfinite(value) for name, value in row.items() if not name.endswith("_stderr"))
-    )
+    if not values:
+        return []
+    first = next(iter(values.values()))
+    columns = [np.isfinite(column_of(values, name)) for name in first if not name.endswith("_stderr")]
+    return sorted(compress(values, ~np.all(columns, axis=0)))
 
 
 def facts(result: Certified, checks: Sequence[Check]) -> dict[str, Any]:

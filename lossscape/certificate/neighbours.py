@@ -6,6 +6,7 @@ counts in units of what is usual nearby, the median of a cell of the grid, so th
 being rough, nor a steep one for being steep.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,8 @@ NEAREST = 8
 """Points around one that lies on no line of so many."""
 CELLS = {1: 15, 2: 7}
 """Points of a cell along each axis, by dimensions."""
+TOGETHER = 2**16
+"""Points whose stencils are held at once."""
 STANDS_OUT = 10.0
 """Sum of the residuals along all axes, in medians of their cell. Of normal numbers one in 2,600 has more."""
 
@@ -90,7 +93,8 @@ class Neighbours:
     def _of_finite(self, values: np.ndarray, noise: np.ndarray) -> Standing:
         spread, size, known = np.zeros(len(values)), np.full(len(values), np.inf), np.zeros(len(values), dtype=bool)
         medians: list[np.ndarray] = []
-        for stencils in filter(None, [*self._stencils, self._scattered]):
+        scattered = self._scattered
+        for stencils in [*map(self._along, range(len(self.lines))), *([scattered] if scattered else [])]:
             residual, rounding, beside = (np.full(len(values), np.nan) for _ in range(3))
             for mine, stencil, weights in stencils:
                 around = values[stencil]
@@ -99,7 +103,7 @@ class Neighbours:
                 beside[mine] = np.abs(around).mean(1)
             here = residual > 0  # which leaves NaN out
             known |= ~np.isnan(residual)
-            if stencils is self._scattered:  # too few to have a median of their own
+            if stencils is scattered:  # too few to have a median of their own
                 usual = np.mean([np.where(np.isnan(each), np.nanmedian(each), each) for each in medians], axis=0)
             else:
                 usual = _medians(residual, self._cells)
@@ -110,28 +114,26 @@ class Neighbours:
             size = np.fmin(size, part)
         return Standing(np.where(known, spread, np.nan), np.where(known, size, np.nan))
 
-    @cached_property
-    def _stencils(self) -> list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
-        """By axis: points, those in a row with each [n, w], and the weights of their divided difference [n, w]."""
-        found = []
-        for axis, lines in enumerate(self.lines):
-            of_axis = []
-            for width in range(3, WIDTH + 1):
-                here = np.flatnonzero(np.minimum(lines.length, WIDTH) == width)
+    def _along(self, axis: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Points, those in a row with each along an axis [n, w], and the weights of their divided difference [n, w].
+
+        So many at a time that they take little memory; made again when they are asked for again.
+        """
+        lines = self.lines[axis]
+        for width in range(3, WIDTH + 1):
+            every = np.flatnonzero(np.minimum(lines.length, WIDTH) == width)
+            for here in np.split(every, range(TOGETHER, len(every), TOGETHER)):
                 first = np.clip(lines.place[here] - width // 2, 0, lines.length[here] - width) + lines.start[here]
                 stencil = lines.order[first[:, None] + np.arange(width)]
-                of_axis.append((lines.order[here], stencil, _divided(self.points[stencil, axis])))
-            found.append(of_axis)
-        return found
+                yield lines.order[here], stencil, _divided(self.points[stencil, axis])
 
     @cached_property
     def _scattered(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """The same of points that have no such row along some axis where others have: a quadratic of those nearest."""
         rows = np.zeros(len(self.points), dtype=int)
-        for lines, of_axis in zip(self.lines, self._stencils, strict=True):
+        for lines in self.lines:
             widest = min(WIDTH, lines.length.max())
-            for mine, stencil, _ in of_axis:
-                rows[mine] += stencil.shape[1] == widest
+            rows[lines.order] += (np.minimum(lines.length, WIDTH) == widest) & (lines.length > 2)
         mine = np.flatnonzero(rows < rows.max())
         if self.points.shape[1] != 2 or len(self.points) <= NEAREST or not len(mine):
             return []

@@ -76,7 +76,7 @@ class Reference:
             split: part if (chosen := self.indices[split]) is None else part.part(chosen.to(part.device))
             for split, part in work.objectives.items()
         }
-        others = sorted(set(self.stored) - set(anchors))
+        others = sorted(point for point in self.stored if point not in anchors)
         order = torch.randperm(len(others), generator=generator(0, "certificate", "points"))
         self.points = [others[index] for index in order.tolist()]
         """The points beside the checkpoints, in a random order that is the same at every call."""
