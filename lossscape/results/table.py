@@ -117,11 +117,15 @@ def fill(
         cost = source.cost(next(iter(rounds.missing(known) or known), ()))
         with (
             watched(
-                table.title or table.folder.parent.name, lambda: total, cost, quiet=execution.quiet, unit=table.unit,
-                begun=len(known), seconds=seconds, words=words, among=among,
+                table.title or table.folder.parent.name,
+                lambda: total,
+                cost,
+                quiet=execution.quiet,
+                unit=table.unit,
+                foreseen=Foreseen(len(known), seconds, words, among),
             ) as done,
             computed(source, plan, engine, execution, done) as compute,
-        ):  # fmt: skip
+        ):
             while (keys := rounds.missing(known)) is not None:
                 total = max(total, len(known) + sum(key not in known for key in keys))
                 blocks = _blocks(source, keys, known, plan)
@@ -260,6 +264,23 @@ def computed(
         yield compute
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What is known of units before they are looked at."""
+
+    begun: int = 0
+    """Units that are done."""
+    seconds: float | None = None
+    """Expected for a unit."""
+    words: str = ""
+    """Announced with what is to do."""
+    among: int | None = None
+    """Units of which about so many are looked at."""
+
+
+NOTHING_FORESEEN = Foreseen()
+
+
 @contextmanager
 def watched(
     title: str,
@@ -268,32 +289,29 @@ def watched(
     *,
     quiet: bool,
     unit: str = "point",
-    begun: int = 0,
-    seconds: float | None = None,
-    words: str = "",
-    among: int | None = None,
+    foreseen: Foreseen = NOTHING_FORESEEN,
 ) -> Iterator[Done]:
     """Show the progress of `total` units of `cost` samples each; gives the function to call as samples pass.
 
-    total: or what gives their number as far as it is foreseen by then; begun: units that are done; seconds: expected
-    for a unit; words: announced with what is to do; among: units of which about so many are looked at. The function
-    raises Interrupted once SIGINT or SIGTERM has come.
+    total: or what gives their number as far as it is known by then. The function raises Interrupted once SIGINT or
+    SIGTERM has come.
     """
+    begun, seconds = foreseen.begun, foreseen.seconds
     rate = cost / seconds if seconds else None
-    foreseen = (lambda: total) if isinstance(total, int) else total
+    number = (lambda: total) if isinstance(total, int) else total
     with (
         stop_on_signals() as stop,
-        Progress(title, foreseen() * cost, "samples", done=begun * cost, rate=rate, quiet=quiet) as progress,
+        Progress(title, number() * cost, "samples", done=begun * cost, rate=rate, quiet=quiet) as progress,
     ):
-        if words:
-            left = max(foreseen() - begun, 0)
+        if foreseen.words:
+            left = max(number() - begun, 0)
             about = f", about {duration(left * seconds)}" if seconds else ""
-            count = f"{left:,} of {foreseen():,}" if among is None else f"about {left:,} of {among:,}"
-            progress.announce(f"{count} {unit}s x {cost:,} samples to evaluate{about} ({words})")
+            count = f"{left:,} of {number():,}" if foreseen.among is None else f"about {left:,} of {foreseen.among:,}"
+            progress.announce(f"{count} {unit}s x {cost:,} samples to evaluate{about} ({foreseen.words})")
 
         def done(amount: int) -> None:
             raise_if_stopped(stop)
-            most = foreseen()
+            most = number()
             progress.total = most * cost
             where = min(progress.done // cost + 1, most)
             progress.say(f"{unit} {where}/{most}, {progress.rate / cost:.3g} {unit}s/s")
