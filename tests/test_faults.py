@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import forget
@@ -34,6 +35,11 @@ STEPS = 12
 PLANE = ("--grid", "6x5", "--refine", "9", "--auto-range", "3", "--quiet")
 LINE = ("--points", "150", "--quiet")
 POINTS = 39
+
+
+def slow(*values: object, id: str | None = None) -> Any:
+    """One more moment of a law that its test holds at other moments too: `make test-slow` tries all."""
+    return pytest.param(*values, marks=pytest.mark.slow, id=id)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +117,12 @@ def result(place: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize(
     ("number", "at_step"),
-    [(signal.SIGINT, 1), (signal.SIGTERM, 6), (signal.SIGINT, 8), (signal.SIGTERM, STEPS)],
-    ids=["first_step", "middle_of_an_epoch", "end_of_an_epoch", "last_step"],
+    [
+        slow(signal.SIGINT, 1, id="first_step"),
+        pytest.param(signal.SIGTERM, 6, id="middle_of_an_epoch"),
+        slow(signal.SIGINT, 8, id="end_of_an_epoch"),
+        pytest.param(signal.SIGTERM, STEPS, id="last_step"),
+    ],
 )
 def test_signal_while_training(
     processes: Processes, undisturbed: Path, place: Path, number: signal.Signals, at_step: int
@@ -193,8 +203,17 @@ main()
 """
 
 
-@pytest.mark.parametrize("where", ["modules", "callback", pytest.param("end", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "where"),
+    [
+        (signal.SIGINT, "modules"),
+        (signal.SIGTERM, "callback"),
+        slow(signal.SIGTERM, "modules"),
+        slow(signal.SIGINT, "callback"),
+        slow(signal.SIGINT, "end"),
+        slow(signal.SIGTERM, "end"),
+    ],
+)
 def test_signal_while_modules_are_imported(place: Path, number: signal.Signals, where: str) -> None:
     """In a callback an exception ends nothing; when the interpreter ends, all is done."""
     words = ["schema"] if where == "end" else ["landscape", "runs/a b\x1b", "--grid", "3", "--overwrite"]
@@ -213,7 +232,7 @@ def test_signal_while_modules_are_imported(place: Path, number: signal.Signals, 
     )
 
 
-@pytest.mark.parametrize("before_the_end", [2, 1, 0])
+@pytest.mark.parametrize("before_the_end", [slow(2), 1, slow(0)])
 def test_signal_while_the_last_file_is_written(
     processes: Processes, undisturbed: Path, finished: Path, before_the_end: int
 ) -> None:
@@ -229,10 +248,11 @@ def test_signal_while_the_last_file_is_written(
     assert not list(finished.rglob("*.part"))
 
 
-def test_killed_again_and_again_while_training(processes: Processes, undisturbed: Path, place: Path) -> None:
-    """The first process dies at its first touch of the disk, the next at its fourth, and so on to the end."""
+@pytest.mark.parametrize("step", [slow(3), 11])
+def test_killed_again_and_again_while_training(processes: Processes, undisturbed: Path, place: Path, step: int) -> None:
+    """The first process dies at its first touch of the disk, the next at its twelfth (or fourth), and so on."""
     run = Run(place / "runs" / "faulty")
-    for number in itertools.count(1, 3):
+    for number in itertools.count(1, step):
         at = At("write", number, signal.SIGKILL)
         answer = processes.run("train", "faulty.yaml", "--quiet", cwd=place, at=at)
         assert_readable(run.path)
@@ -245,7 +265,7 @@ def test_killed_again_and_again_while_training(processes: Processes, undisturbed
     assert_same_run(run.path, undisturbed / "runs" / "faulty")
 
 
-@pytest.mark.parametrize("before_the_end", [2, 1, 0])
+@pytest.mark.parametrize("before_the_end", [slow(2), 1, slow(0)])
 def test_killed_around_its_last_word(processes: Processes, undisturbed: Path, place: Path, before_the_end: int) -> None:
     """When only `finished` is left to be said, which a rerun then says."""
     number = int((undisturbed / "train").read_text()) - before_the_end
@@ -267,7 +287,7 @@ def test_killed_between_the_row_of_epoch_0_and_resume(processes: Processes, undi
     assert_same_run(run.path, undisturbed / "runs" / "faulty")
 
 
-@pytest.mark.parametrize("torn", ["40,40,0.3", "\0\0\0\0", "x,y\n"])
+@pytest.mark.parametrize("torn", ["40,40,0.3", slow("\0\0\0\0"), slow("x,y\n")])
 def test_torn_line_in_metrics(processes: Processes, undisturbed: Path, place: Path, torn: str) -> None:
     at = At("step", 6, signal.SIGKILL)
     assert processes.run("train", "faulty.yaml", "--quiet", cwd=place, at=at).code == -signal.SIGKILL
@@ -313,7 +333,7 @@ def test_already_done(processes: Processes, finished: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "checkpoints"),
-    [("config.yaml", []), ("checkpoints/epoch-0000.pt", []), ("resume.pt", ["epoch-0000", "best", "ema"])],
+    [slow("config.yaml", []), slow("checkpoints/epoch-0000.pt", []), ("resume.pt", ["epoch-0000", "best", "ema"])],
 )
 def test_full_disk_at_once(
     processes: Processes, undisturbed: Path, place: Path, file: str, checkpoints: list[str]
@@ -370,7 +390,7 @@ def assert_clear(answer: Ended, place: str) -> None:
 # --- two at once --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", [signal.SIGCONT, signal.SIGKILL], ids=["goes_on", "dies"])
+@pytest.mark.parametrize("end", [slow(signal.SIGCONT, id="goes_on"), pytest.param(signal.SIGKILL, id="dies")])
 def test_a_run_is_held_by_one_process(
     processes: Processes, undisturbed: Path, place: Path, end: signal.Signals
 ) -> None:
@@ -476,7 +496,9 @@ def test_killed_before_the_first_point(
     assert_continues(processes, finished, undisturbed, [])
 
 
-@pytest.mark.parametrize("number", [2, 19, 35], ids=["early", "in_the_middle", "while_refining"])
+@pytest.mark.parametrize(
+    "number", [slow(2, id="early"), slow(19, id="in_the_middle"), pytest.param(35, id="while_refining")]
+)
 def test_killed_while_evaluating(processes: Processes, undisturbed: Path, finished: Path, number: int) -> None:
     words = ("landscape", "runs/faulty", *PLANE)
     answer = processes.run(*words, cwd=finished, at=At("row", number, signal.SIGKILL))
@@ -489,11 +511,11 @@ def test_killed_while_evaluating(processes: Processes, undisturbed: Path, finish
 @pytest.mark.parametrize(
     ("before_the_end", "left"),
     [
-        (5, {"points.csv"}),
+        slow(5, {"points.csv"}),
         (4, {"points.csv", "surface.csv"}),
-        (3, {"surface.csv"}),
+        slow(3, {"surface.csv"}),
         (2, {"surface.csv", "certificate.json"}),
-        (0, {"surface.csv", "certificate.json"}),
+        slow(0, {"surface.csv", "certificate.json"}),
     ],
 )
 def test_killed_around_the_last_files(
@@ -538,7 +560,7 @@ def test_killed_again_and_again_while_evaluating(
     assert_same_result(finished, undisturbed, "landscape", "surface.csv")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, slow(signal.SIGTERM)])
 def test_signal_in_the_middle_of_a_block(
     processes: Processes, undisturbed: Path, finished: Path, number: signal.Signals
 ) -> None:
@@ -555,7 +577,7 @@ def test_signal_in_the_middle_of_a_block(
     assert_continues(processes, finished, undisturbed, kept)
 
 
-@pytest.mark.parametrize("row", [3, POINTS])
+@pytest.mark.parametrize("row", [slow(3), POINTS])
 def test_signal_while_rows_are_written(processes: Processes, undisturbed: Path, finished: Path, row: int) -> None:
     """The block's other rows are written too, and no signal is forgotten after the last."""
     words = ("landscape", "runs/faulty", *PLANE[:-1])
@@ -567,7 +589,7 @@ def test_signal_while_rows_are_written(processes: Processes, undisturbed: Path, 
     assert_continues(processes, finished, undisturbed, kept)
 
 
-@pytest.mark.parametrize("torn", ["-1.0,0.5,2.", "\0\0", "a,b,c,d\n"])
+@pytest.mark.parametrize("torn", ["-1.0,0.5,2.", slow("\0\0"), slow("a,b,c,d\n")])
 def test_torn_line_in_points(processes: Processes, undisturbed: Path, finished: Path, torn: str) -> None:
     words = ("landscape", "runs/faulty", *PLANE)
     assert processes.run(*words, cwd=finished, at=At("row", 32, signal.SIGKILL)).code == -signal.SIGKILL
@@ -609,10 +631,10 @@ def test_a_damaged_result_is_completed(
 
 
 FULL = [
-    *(("landscape", name, 20) for name in (
-        "settings.yaml", "directions.pt", "range.json", "engine.json", "surface.csv", "certificate.json",
-    )),
-    ("landscape", "points.csv", 2000), ("interpolate", "points.csv", 4000), ("interpolate", "measures.json", 20),
+    *(slow("landscape", name, 20) for name in ("settings.yaml", "directions.pt", "range.json", "certificate.json")),
+    *(("landscape", name, 20) for name in ("engine.json", "surface.csv")),
+    ("landscape", "points.csv", 2000),
+    *(slow("interpolate", name, size) for name, size in (("points.csv", 4000), ("measures.json", 20))),
 ]  # fmt: skip
 
 
