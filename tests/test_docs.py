@@ -6,17 +6,21 @@ import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import typer
 from conftest import Answer
 
 from lossscape import yamlfile
+from lossscape.cli.app import app
 from lossscape.config import Experiment, experiment_from
 
 ROOT = Path(__file__).parent.parent
 PAGES = {str(page.relative_to(ROOT)): page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]}
 by_page = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+PROGRAM: Any = typer.main.get_command(app)
 BASE = {
     "name": "docs",
     "dataset": {"name": "digits"},
@@ -122,6 +126,17 @@ def plain(text: str) -> str:
 def pattern(shown: str) -> str:
     """What a page shows, as a pattern: … stands for anything."""
     return re.escape(plain(shown)).replace("…", "(?s:.*)")
+
+
+@by_page
+def test_what_is_only_shown_can_be_called(page: Path) -> None:
+    """Commands that are too long for a test, and those of make: options, values and targets are looked at."""
+    for line in "".join(blocks(page, "console|sh")).replace("\\\n", " ").splitlines():
+        words = [word for word in shlex.split(line, comments=True) if word != "--trust-code"]
+        if words[:1] == ["lossscape"] and words[1:2] != ["--install-completion"]:
+            PROGRAM.commands[words[1]].make_context(words[1], words[2 : words.index("&&") if "&&" in words else None])
+        elif words[:1] == ["make"]:
+            assert re.search(rf"^{words[1]}:", MAKEFILE, flags=re.M), f"{page.name} shows {line}"
 
 
 @by_page
