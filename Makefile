@@ -28,7 +28,7 @@ demo: $(VENV)/.user  ## train a small net on embedded digits, interpolate, draw 
 	$(LOSSSCAPE) landscape runs/demo --grid 31
 	$(LOSSSCAPE) report runs/demo
 
-test: $(VENV)/.dev  ## install what is missing and run the tests
+test: $(VENV)/.dev  ## install what is missing and run the tests (on a GPU: LOSSSCAPE_TEST_DEVICE=cuda make test)
 	$(BIN)/python -m pytest $(TESTS)
 
 test-slow: $(VENV)/.dev  ## the tests that `make test` leaves out: deep nets, torchrun, Lightning and the like

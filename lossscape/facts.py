@@ -32,6 +32,7 @@ class Plan(Facts):
     name: Literal["dense", "folded", "factored", "stacked"] = "dense"
     points: Annotated[int, Field(ge=1, lt=2**31)] = 1
     compiled: bool = False
+    graphed: bool = False
     pool: bool = False
 
 

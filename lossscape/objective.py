@@ -56,6 +56,8 @@ class Plan:
 
     The bits are then the same whatever the number of threads.
     """
+    graphed: bool = False
+    """Whether the forward pass of whole chunks is recorded as a CUDA graph, on devices that have such."""
 
     @property
     def words(self) -> str:
@@ -64,7 +66,8 @@ class Plan:
         layout = ", channels last" if self.channels_last else ""
         compiled = ", compiled" if self.compiled else ""
         pool = ", each on one core" if self.pool else ""
-        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}{pool}"
+        graphed = ", as a CUDA graph" if self.graphed else ""
+        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}{pool}{graphed}"
 
 
 class Chunk(NamedTuple):

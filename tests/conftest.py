@@ -54,10 +54,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow cases."""
+    """Mark the slow cases, and leave out what another device does not promise."""
     for item in items:
         if any(name in item.name for name in SLOW):
             item.add_marker(pytest.mark.slow)
+        if DEVICE != "cpu" and item.get_closest_marker("cpu"):
+            item.add_marker(pytest.mark.skip(reason=f"the same bytes are promised on the CPU, not on {DEVICE}"))
 
 
 class Answer(NamedTuple):

@@ -322,6 +322,7 @@ def test_methods_that_take_the_data_whole_leave_frozen_layers_alone(origins: Pat
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "whole"])
+@pytest.mark.cpu
 def test_nets_from_nets_continue_to_the_same_bits(origins: Path, tmp_path: Path, kind: str) -> None:
     at_once = trained(tmp_path / "once", "x", **sections_of(origins, kind))
     trained(tmp_path / "twice", "x", until=1, **sections_of(origins, kind))

@@ -132,6 +132,7 @@ def test_a_signal_stops_within_a_step_and_says_how_to_continue(
 
 
 @pytest.mark.slow
+@pytest.mark.cpu
 def test_workers_train_the_same_bits(tmp_path: Path) -> None:
     wanted = [experiment(f"r{seed}", seed=seed) for seed in range(3)] + [experiment("bad", **DIVERGES)]
     one = train_all(wanted, tmp_path / "1", Execution(workers=1, quiet=True))

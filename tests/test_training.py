@@ -83,6 +83,7 @@ EXACT = {
 
 @pytest.mark.parametrize("sections", EXACT.values(), ids=EXACT.keys())
 @pytest.mark.parametrize("stop_after", [1, 4, 6])
+@pytest.mark.cpu
 def test_two_runs_and_an_interrupted_one_give_the_same_bytes(
     sections: dict[str, Any], stop_after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,10 +186,11 @@ def test_a_pass_by_onednn_has_the_gradient_of_float64(tmp_path: Path) -> None:
 
 @needs_onednn
 @pytest.mark.parametrize("begun", [TORCH, ONEDNN])
+@pytest.mark.cpu
 def test_a_run_keeps_to_the_products_that_it_began_with(
     begun: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = experiment(**WIDE | {"training": {"epochs": 3, "batch_size": 280}})
+    config = experiment(**WIDE | {"training": {"epochs": 3, "batch_size": 280}, "device": "cpu"})
     (other,) = {TORCH, ONEDNN} - {begun}
     monkeypatch.setattr(start, "products_here", lambda device: begun)
     whole = train(config, tmp_path / "whole")
@@ -243,6 +245,7 @@ def test_another_seed_gives_other_bytes(tmp_path: Path) -> None:
     assert files(first)["epoch-0000.pt"] != files(second)["epoch-0000.pt"]
 
 
+@pytest.mark.cpu
 def test_a_run_made_from_its_own_config_has_the_same_bytes(own_run: Run, cli: Any, tmp_path: Path) -> None:
     answer = cli("train", own_run.config_file, "--name", "again", "--runs", tmp_path, "--quiet")
     assert answer.code == 0
@@ -726,6 +729,7 @@ def test_a_second_signal_is_taken_as_usual() -> None:
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.cpu
 def test_a_run_that_stops_after_an_epoch_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     config = experiment()
     whole = train(config, tmp_path / "a")
@@ -768,6 +772,7 @@ LONGER = {
 
 
 @pytest.mark.parametrize("sections", LONGER.values(), ids=LONGER.keys())
+@pytest.mark.cpu
 def test_a_finished_run_goes_on_to_the_bytes_of_a_longer_one(sections: dict[str, Any], tmp_path: Path) -> None:
     at_once = train(longer(sections, 4), tmp_path / "a")
     train(experiment(**sections), tmp_path / "b")

@@ -23,6 +23,7 @@ from torch import nn
 from lossscape import devices, facts
 from lossscape.batches import tensors_of
 from lossscape.errors import BadInput, one_of
+from lossscape.evaluate import graphed
 from lossscape.evaluate.engine import Work
 from lossscape.evaluate.graph import first_of
 from lossscape.evaluate.plans import reasons_against
@@ -159,6 +160,8 @@ def disagreement(work: Work, plan: Plan) -> str:
         return ""
     few = work.few(SAMPLES_CHECKED)
     (objective,) = few.objectives.values()
+    if plan.graphed:  # which only whole chunks are
+        plan = replace(plan, chunk=len(objective))
     somewhere = tuple(0.37 - 0.58 * index for index in range(len(few.subspace.directions)))
     try:
         (found,) = few.rows([somewhere], plan)
@@ -276,8 +279,10 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
             race.against(replace(by_rule(race.work, [name]), channels_last=race.plan.channels_last))
     if race.plan.pool and torch.get_num_threads() > 1:
         race.against(replace(race.plan, pool=False))
+    if graphed.recorder_of(objective.device) and race.plan.name != "dense":
+        race.against(replace(race.plan, graphed=True, pool=False))
     if compiler(objective.device):
-        race.against(replace(race.plan, compiled=True, pool=False), extra=race.budget.compiling)
+        race.against(replace(race.plan, compiled=True, pool=False, graphed=False), extra=race.budget.compiling)
 
 
 def in_blocks(plan: Plan, seconds: float, longest: float = BLOCK_SECONDS) -> Plan:

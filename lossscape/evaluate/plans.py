@@ -23,7 +23,9 @@ from torch.fx import GraphModule
 
 from lossscape.batches import Batch, Inputs, called
 from lossscape.errors import BadInput
+from lossscape.evaluate import graphed
 from lossscape.evaluate.graph import AFFINE, Net, copied_graph, first_of, rewritten, traced
+from lossscape.evaluate.graphed import Forward, Graphed
 from lossscape.evaluate.pool import ALONE, Pool
 from lossscape.evaluate.products import Products
 from lossscape.evaluate.rows import Done
@@ -32,9 +34,6 @@ from lossscape.modules import called_with, ties_of
 from lossscape.objective import Objective, Plan, PlanName, arithmetic
 from lossscape.scoring import PerSample, joined
 from lossscape.vectors import Params
-
-Forward = Callable[[Params, Params, Inputs], Tensor]
-"""From values at a point, those of a chunk whatever the point, and its inputs."""
 
 
 def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, str]:
@@ -79,6 +78,7 @@ class Network:
         self.unused: Collection[str] = self.products.first.parameters if self.products else ()
         self.half = _matrices(self.net.module) if net and objective.precision == "bf16" else set()
         self.bound = net is not None and not plan.compiled and plan.name != "stacked"
+        self._record = graphed.recorder_of(objective.device) if plan.graphed and net and not plan.compiled else None
         self._own, self._copying = threading.local(), threading.Lock()
 
     def __call__(
@@ -193,9 +193,16 @@ class Network:
         """Of the thread that asks: a net has the values of one point at a time, so each thread has one of its own."""
         if not hasattr(self._own, "forward"):
             with self._copying:
-                self._own.forward = self._forward()
+                self._own.forward = self._graphed(self._forward())
         forward: Forward = self._own.forward
         return forward
+
+    def _graphed(self, forward: Forward) -> Forward:
+        if self._record is None:
+            return forward
+        return Graphed(
+            forward, self.plan.chunk, int(self.plan.name == "stacked" and self.products is not None), self._record
+        )
 
     def _forward(self) -> Forward:
         module = self.net.module

@@ -199,7 +199,6 @@ def plan_words(plan: Mapping[str, Any]) -> str:
         words.append(f"chunks of {value_text(chunk)} samples")
     if (points := plan.get("points") or 1) > 1:
         words.append(f"{value_text(points)} points together")
-    words += [
-        text for key, text in (("channels_last", "channels last in memory"), ("compiled", "compiled")) if plan.get(key)
-    ]
+    added = {"channels_last": "channels last in memory", "compiled": "compiled", "graphed": "as a CUDA graph"}
+    words += [text for key, text in added.items() if plan.get(key)]
     return "; ".join(words)
