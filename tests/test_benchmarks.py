@@ -18,7 +18,7 @@ from benchmarks.training import measure, roof, sides
 from benchmarks.training.rows import BATCH, ROWS, Row
 
 MLP = dataclasses.replace(ROWS["mlp"], train=150, test=10)
-CNN = dataclasses.replace(ROWS["cnn"], train=150, test=10, model={"name": "cnn", "channels": [64, 10]})
+CNN = dataclasses.replace(ROWS["cnn"], train=150, test=10, model={"name": "cnn", "channels": [32, 10]})
 by_row = pytest.mark.parametrize("row", [MLP, CNN], ids=["mlp", "cnn"])
 ROUNDING = {"peer": 1e-6, "lossscape": 1e-6}
 CHECKED = {

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 CHUNKS = (8, 32)
 """Samples of a part of the batch, beside the whole: convolutions are faster on what stays in the cache."""
 TURNS = 5
-"""Times in a row that a way is taken for each timing."""
+"""Times in a row that a way is taken for a timing where it is `SHORT`."""
+SHORT = 1e-3
+"""Seconds."""
 _ATEN = torch.ops.aten
 Way = Callable[[], object]
 
@@ -92,10 +94,15 @@ def least(ways: list[Way], seconds: float) -> float:
             for count in {threads, 1}:
                 torch.set_num_threads(count)
                 for way in ways:
-                    begin = time.perf_counter()
-                    for _ in range(TURNS):
-                        way()
-                    found = min(found, (time.perf_counter() - begin) / TURNS)
+                    took = _timed(way, 1)
+                    found = min(found, took if took > SHORT else _timed(way, TURNS))
     finally:
         torch.set_num_threads(threads)
     return found
+
+
+def _timed(way: Way, turns: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(turns):
+        way()
+    return (time.perf_counter() - begin) / turns
