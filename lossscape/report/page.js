@@ -21,6 +21,7 @@ Every control has data-control="NAME", buttons data-value="VALUE" too: that is h
 const lossscape = (() => {
   const data = new Map();
   const loading = new Map();
+  const unpacked = new Map();
   const frames = [];
   const root = document.documentElement;
   const PLOTLY = root.dataset.plotly;
@@ -38,7 +39,7 @@ const lossscape = (() => {
   /* Run a script once: one that the page holds, else one that lies beside it. */
   function load(source) {
     if (!loading.has(source)) {
-      loading.set(source, new Promise((done, failed) => {
+      const ran = new Promise((done, failed) => {
         const script = document.createElement("script");
         const held = document.querySelector(`script[data-file="${CSS.escape(source)}"]`);
         if (held) {
@@ -51,9 +52,19 @@ const lossscape = (() => {
           script.src = source;
           document.head.append(script);
         }
-      }));
+      });
+      loading.set(source, ran.then(() => unpacked.get(source)));
     }
     return loading.get(source);
+  }
+
+  /* Run a script that is given as its gzip in base64. */
+  async function unpack(text) {
+    const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    document.head.append(script);
   }
 
   function isDark() {
@@ -245,10 +256,17 @@ const lossscape = (() => {
         draw(entry.target);
       }
     }, { rootMargin: "300px" });
-    for (const figure of document.querySelectorAll("figure.chart")) near.observe(figure);
+    const watch = () => {
+      for (const figure of document.querySelectorAll("figure.chart")) near.observe(figure);
+    };
+    requestAnimationFrame(() => setTimeout(watch));  // the page can be read before anything is drawn
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themed);
   }
 
   addEventListener("DOMContentLoaded", begin);
-  return { given: ([source, value]) => data.set(source, value), element, load, theme, themed, isDark, colour, merged };
+  return {
+    given: ([source, value]) => data.set(source, value),
+    packed: (source, text) => unpacked.set(source, unpack(text)),
+    element, theme, themed, isDark, colour, merged,
+  };
 })();

@@ -1,13 +1,14 @@
 """The report: one folder with an index.html that can be read anywhere, offline, and sent to someone."""
 
-import filecmp
+import base64
+import gzip
 import importlib.util
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -254,17 +255,24 @@ def _write_charts(folder: Path, charts: Sequence[Chart]) -> str:
     """Write the charts' data and what draws them; returns the address of the latter, none where there is no chart."""
     for chart in charts:
         write_text(folder / unquote(chart.source), chart_text(chart))
-    if charts and not ((folder / PLOTLY).is_file() and filecmp.cmp(plotly_file(), folder / PLOTLY, shallow=False)):
-        write_bytes(folder / PLOTLY, plotly_file().read_bytes())
+    if charts:
+        write_bytes(folder / PLOTLY, plotly_script())
     return PLOTLY if charts else ""
 
 
-def plotly_file() -> Path:
-    """What draws charts in a browser, from the package that brings it along; nothing of it is run here."""
+@cache
+def plotly_script() -> bytes:
+    """What draws charts in a browser, packed to two fifths: a script that hands it over to the page's, which unpacks it.
+
+    It is taken from the package that brings it along; nothing of that is run here.
+    """
     spec = importlib.util.find_spec("plotly")
     if spec is None or spec.origin is None:
         raise BadInput("plotly is not installed: pip install plotly")
-    return Path(spec.origin).parent / "package_data" / "plotly.min.js"
+    text = (Path(spec.origin).parent / "package_data" / "plotly.min.js").read_bytes()
+    head = text[: text.index(b"*/") + 2] if text.startswith(b"/*") else b""
+    packed = base64.b64encode(gzip.compress(text, 9, mtime=0))
+    return head + b'\nlossscape.packed("%s", "%s");\n' % (PLOTLY.encode(), packed)
 
 
 def _scripts(*names: str) -> Markup:

@@ -154,6 +154,7 @@
     image.closest(".still").before(button);
   }
 
+  lossscape.makeSortable = makeSortable;
   addEventListener("DOMContentLoaded", () => {
     addThemeSwitch();
     followContents();
