@@ -34,6 +34,14 @@ test: $(VENV)/.dev  ## install what is missing and run the tests (on a GPU: LOSS
 test-slow: $(VENV)/.dev  ## the tests that `make test` leaves out: deep nets, torchrun, Lightning and the like
 	$(BIN)/python -m pytest -m slow $(TESTS)
 
+$(VENV)/.browser: $(VENV)/.dev
+	@command -v chromium chromium-browser google-chrome > /dev/null || { echo 'make test-browser needs Chromium: apt-get install chromium'; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	@touch $@
+
+test-browser: $(VENV)/.browser  ## the report in headless Chromium: every control, nothing fetched [LOSSSCAPE_SCREENSHOTS=folder]
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser
+
 check: $(VENV)/.dev  ## lint, format and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

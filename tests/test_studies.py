@@ -485,6 +485,8 @@ def test_a_study_says_of_each_statement_whether_it_holds(done: Done) -> None:
     assert len(rows) == STATED[done.opened.study.study]
     seen = Page(page)
     assert_stands_alone(seen)
+    assert "Scale smoke: it shows in seconds that all works" in seen.text
+    assert "its verdicts mean nothing" in seen.text
     for row in rows:
         assert row["claim"] in seen.text
         assert f"<b>{row['verdict']}</b>" in page.read_text(encoding="utf-8")

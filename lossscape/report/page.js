@@ -129,6 +129,7 @@ const lossscape = (() => {
     toggle(name, value, words, on, changed, colour) {
       const button = element("button", {
         type: "button", class: "toggle", "data-control": name, "data-value": value, "aria-pressed": String(!!on),
+        title: words,
       });
       if (colour) {
         const swatch = element("span", { class: "swatch", "aria-hidden": "true" });

@@ -262,7 +262,7 @@ def _write_charts(folder: Path, charts: Sequence[Chart]) -> str:
 
 @cache
 def plotly_script() -> bytes:
-    """What draws charts in a browser, packed to two fifths: a script that hands it over to the page's, which unpacks it.
+    """What draws charts in a browser, packed to two fifths: a script that hands it to the page's, which unpacks it.
 
     It is taken from the package that brings it along; nothing of that is run here.
     """

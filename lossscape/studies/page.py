@@ -1,6 +1,7 @@
 """A study's page, made from what the study wrote: what was published, whether it holds, and what says so."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,26 @@ def write_study_report(home: Path) -> Path:
     return write_report(
         runs(home, measures),
         home / "report",
-        front=lambda page: front(home, settings, measures, page),
+        front=lambda page: replace(front(home, settings, measures, page), note=_note(str(settings.get("scale")))),
         brief=settings["study"] in BRIEF,
         of=[home],
     )
+
+
+NOTES = {
+    "smoke": "it shows in seconds that all works, with toy data and nets, and its verdicts mean nothing.",
+    "full": "",
+}
+"""What a scale is good for."""
+SMALL = (
+    "fewer data, epochs or seeds than were published, as the study's file says. Its verdicts mean little: they are "
+    "those of a small trial, and another seed or a longer training may turn them."
+)
+
+
+def _note(scale: str) -> str:
+    """What a reader should know of the verdicts before reading them; nothing at the scale of the publication."""
+    return f"Scale {scale}: {words}" if (words := NOTES.get(scale, SMALL)) else ""
 
 
 def _runs_of_lines(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
