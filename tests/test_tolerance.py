@@ -238,6 +238,6 @@ def test_a_rough_surface_is_evaluated_whole_and_says_so_once(
     evaluated = len(fill_picture(table, Rough(smooth), execution=execution))
     assert (evaluated == 21**2) == (smooth == 0)
     said = capsys.readouterr().err
-    assert said.count("and this lasts about as long as exact") == warned
+    assert said.count("exact takes at most twice as long") == warned
     assert len(fill_picture(table, Rough(smooth), execution=execution)) == evaluated  # as it is found finished
-    assert "as long as exact" not in capsys.readouterr().err
+    assert "twice as long" not in capsys.readouterr().err

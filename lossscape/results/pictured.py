@@ -117,7 +117,7 @@ def _warning(picture: Picture) -> More:
             told = True
             print(
                 f"a tolerance of {picture.tolerance:g} takes {needed:,} of {picture.size:,} points or more: the "
-                "surface bends too much between them to predict many, and this lasts about as long as exact; over a "
+                "surface bends too much between them to predict many, so exact takes at most twice as long; over a "
                 "smaller range, on a finer grid or with more samples it saves more",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
