@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -225,7 +225,7 @@ class CsvLog:
         else:
             self._record.begin(b"")
             self._file.truncate(0)
-            self._write(",".join(self.columns))
+            self._write(",".join(self.columns) + "\n")
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -244,9 +244,15 @@ class CsvLog:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Write a row, whole or not at all."""
-        line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow([text_of(row.get(column)) for column in self.columns])
-        self._write(line.getvalue())
+        self.extend([row])
+
+    def extend(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write some rows at once; a process that is killed meanwhile leaves the first few, a full disk none."""
+        lines = io.StringIO()
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerows([text_of(row.get(column)) for column in self.columns] for row in rows)
+        if lines.tell():
+            self._write(lines.getvalue())
 
     def close(self) -> None:
         """Close the file."""
@@ -259,8 +265,8 @@ class CsvLog:
         self._file.truncate(size)
         self._file.seek(0, os.SEEK_END)
 
-    def _write(self, line: str) -> None:
-        content = (line + "\n").encode()
+    def _write(self, lines: str) -> None:
+        content = lines.encode()
         manifest.append(self._file, content)
         self._record.add(content, lambda: os.fsync(self._file.fileno()))
 

@@ -83,6 +83,8 @@ MAXIMISED = ("accuracy", "top5", "margin")
 """Metrics of which larger values are better."""
 RANKS = {"accuracy": 1, "error": 1, "top5": 5}
 """Metrics that say yes or no, by whether the right output is among this many largest."""
+BY_ROW = ("accuracy", "error", "top5", "margin")
+"""Metrics that compare and subtract within a row, which has the same bits whatever rows stand beside it."""
 _OF_CLASSES = tuple(metric for name, metric in METRICS.items() if name != "mae")
 
 

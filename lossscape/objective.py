@@ -7,8 +7,8 @@ float64 from the net's outputs and summed in float64, so the mean is that of all
 
 import copy
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -86,20 +86,34 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
 
     On CUDA products of float32 are float32 only where that is asked for: cuDNN's default is TF32.
     """
-    tf32, cudnn = precision == "tf32", torch.backends.cudnn
-    before = torch.get_float32_matmul_precision()
-    with (
-        torch.no_grad(),
-        cudnn.flags(  # whose defaults would switch it off
-            enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=tf32
-        ),
-        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
-    ):
-        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    before, wanted = torch.get_float32_matmul_precision(), "high" if precision == "tf32" else "highest"
+    with torch.no_grad(), _convolutions(device, precision), _casts(device, precision):
+        if wanted != before:
+            torch.set_float32_matmul_precision(wanted)
         try:
             yield
         finally:
-            torch.set_float32_matmul_precision(before)
+            if wanted != before:
+                torch.set_float32_matmul_precision(before)
+
+
+def _convolutions(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """cuDNN's flags; a block of points of a small net takes no longer than setting them would on a CPU."""
+    if device.type == "cpu":
+        return nullcontext()
+    cudnn = torch.backends.cudnn
+    flags: AbstractContextManager[None] = cudnn.flags(  # whose defaults would switch it off
+        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic,
+        allow_tf32=precision == "tf32",
+    )  # fmt: skip
+    return flags
+
+
+def _casts(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Autocast to bf16, or none where the caller has it on."""
+    if precision != "bf16" and not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def cache_chunk(model: nn.Module, example: Inputs) -> int:
@@ -231,6 +245,10 @@ class Objective:
     def per_sample(self, outputs: Tensor, targets: Tensor) -> PerSample:
         """Loss (float64) and metrics of each sample, from outputs [n, C] in float64."""
         return self.scoring.per_sample(outputs, targets)
+
+    def at_points(self, outputs: Iterable[Tensor], targets: Tensor) -> Iterator[PerSample]:
+        """The same from the outputs of the same samples at several points, in any precision."""
+        return self.scoring.at_points(outputs, targets)
 
     def means(self, values: PerSample, reference: PerSample | None = None) -> dict[str, float]:
         """The means by column from the values of all samples, [N] each.

@@ -5,12 +5,14 @@ Everything goes to stderr, so that stdout holds results only.
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from lossscape.text import printable
 
-PLAIN_EVERY_SECONDS = 10.0
+PLAIN_EVERY_SECONDS, BAR_EVERY_SECONDS = 10.0, 0.1
+"""Small nets pass several thousand times a second: making the text each time would take as long as they."""
 
 
 def duration(seconds: float) -> str:
@@ -36,7 +38,7 @@ class Progress:
         rate: expected, units a second, until one is measured.
         """
         self.title, self.total, self.unit, self.done = title, total, unit, done
-        self.text = ""
+        self.text: str | Callable[[], str] = ""
         self._expected = rate
         self._rate_from: tuple[float, int] | None = None
         self._start = time.monotonic()
@@ -79,14 +81,16 @@ class Progress:
         if self._rate_from is None:  # what came before the first piece of work says nothing about its rate
             self._rate_from = (now, self.done)
         if self._bar is not None:
-            self._bar.update(self._task, total=self.total, completed=self.done, text=self._summary())
+            if now - self._last_line > BAR_EVERY_SECONDS:
+                self._bar.update(self._task, total=self.total, completed=self.done, text=self._summary())
+                self._last_line = now
         elif not self._quiet and self._line_is_due(now):
             share = 0.99 if self.done > self.total else self.done / max(self.total, 1)
             self.line(f"{self.title}: {100 * share:.0f} %, {self._summary()}")
             self._last_line = now
 
-    def say(self, text: str) -> None:
-        """The text shown beside the bar and in plain lines."""
+    def say(self, text: str | Callable[[], str]) -> None:
+        """The text shown beside the bar and in plain lines, or what gives it when it is shown."""
         self.text = text
 
     def line(self, text: str) -> None:
@@ -122,5 +126,6 @@ class Progress:
         left = f"{duration((self.total - self.done) / rate)} left" if rate > 0 else "? left"
         if self.done > self.total:  # it was more than could be foreseen
             left = "little left"
-        parts = [self.text, f"{rate:{',.0f' if rate >= 10 else '.2g'}} {self.unit}/s", left]
+        text = self.text if isinstance(self.text, str) else self.text()
+        parts = [text, f"{rate:{',.0f' if rate >= 10 else '.2g'}} {self.unit}/s", left]
         return ", ".join(part for part in parts if part)

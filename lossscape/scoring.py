@@ -1,7 +1,8 @@
 """From a net's outputs and the targets to the loss and the metrics of each sample."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 from lossscape import losses, tokens
 from lossscape.errors import BadInput, one_of
 from lossscape.losses import LOSSES, Loss
-from lossscape.metrics import METRICS, RANKS, Metric, are_distributions, chosen, of_classes, usual
+from lossscape.metrics import BY_ROW, METRICS, RANKS, Metric, are_distributions, chosen, of_classes, usual
 from lossscape.usercode import blamed
 
+STACK_BYTES = 2**19
+"""Of outputs at several points that are scored together."""
 PerSample = dict[str, Tensor]
 """The loss and the other metrics of each sample, [n] each, by name."""
 
@@ -78,6 +81,37 @@ class Scoring:
                 values = torch.where(_undefined(samples[0], self._rank(name)), torch.nan, values.double())
             found[name] = tokens.by_sample(values, targets, self.positions) if self.several else values
         return found
+
+    def at_points(self, outputs: Iterable[Tensor], targets: Tensor) -> Iterator[PerSample]:
+        """`per_sample` of the outputs of the same samples at several points, each [n, …], as they come from a net.
+
+        Several at once where that gives the same bits: those of a small net take as long to be handed to torch as to
+        be computed.
+        """
+        outputs = iter(outputs)
+        for one in outputs:
+            some = [one, *islice(outputs, self.together(one) - 1)]
+            if len(some) == 1:
+                yield self.per_sample(one.double(), targets)
+                continue
+            stack = one.new_empty(len(some), *one.shape, dtype=torch.float64)
+            for place, each in zip(stack, some, strict=True):
+                place.copy_(each)
+            values = self.per_sample(stack.flatten(0, 1), targets.repeat(len(some)))
+            columns = {name: each.chunk(len(some)) for name, each in values.items()}
+            yield from ({name: column[index] for name, column in columns.items()} for index in range(len(some)))
+
+    def together(self, outputs: Tensor) -> int:
+        """How many points are scored at once whose outputs are such, [n, …]; 1 where a row's bits may hang on others.
+
+        The loss and the metrics are our own that look at each row for itself, on a CPU, and a stack stays in the cache.
+        """
+        by_row = not self.floats and not self.several and outputs.ndim == 2 and outputs.device.type == "cpu"
+        if not by_row or self.loss is not losses.cross_entropy:
+            return 1
+        if any(METRICS.get(name) is not metric or name not in BY_ROW for name, metric in self.metrics.items()):
+            return 1
+        return max(1, STACK_BYTES // (8 * max(outputs.numel(), 1)))
 
     def undecided(self, name: str, outputs: Tensor, targets: Tensor, lead: float) -> Tensor | None:
         """Whether rounding may turn what a metric says of each sample, [n]; None for a metric that is a number.

@@ -256,7 +256,7 @@ def _arm(at: At) -> "itertools.count[int]":
     from lossscape.results import engine
 
     ticks = itertools.count(1)
-    replace, open_file, append, advance = os.replace, Path.open, CsvLog.append, Progress.advance
+    replace, open_file, extend, advance = os.replace, Path.open, CsvLog.extend, Progress.advance
 
     def tick() -> None:
         if next(ticks) == at.number:
@@ -283,9 +283,10 @@ def _arm(at: At) -> "itertools.count[int]":
             return Halved(path, mode.replace("b", ""))
         return open_file(path, mode, buffering, *rest, **named)
 
-    def append_row(log: CsvLog, row: Any) -> None:
-        append(log, row)
-        tick()
+    def append_rows(log: CsvLog, rows: Any) -> None:
+        for row in rows:
+            extend(log, [row])
+            tick()
 
     def advance_progress(progress: Progress, amount: int) -> None:
         advance(progress, amount)
@@ -302,7 +303,7 @@ def _arm(at: At) -> "itertools.count[int]":
     if at.what == "step":
         register_optimizer_step_post_hook(lambda *_: tick())
     elif at.what == "row":
-        CsvLog.append = append_row  # type: ignore[method-assign, assignment]
+        CsvLog.extend = append_rows  # type: ignore[method-assign, assignment]
     elif at.what == "chunk":
         Progress.advance = advance_progress  # type: ignore[method-assign, assignment]
     elif at.what == "trial":

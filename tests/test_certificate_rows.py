@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import Answer
 
 from lossscape.analyses.interpolate import compute as lines
@@ -121,6 +122,21 @@ def fails(answer: Any, run: Path, file: str, names: str = "train loss at the sto
     assert "run it again with --overwrite" in answer.err
     assert not content["passed"]
     return next(check for check in content["checks"] if not check["passed"])
+
+
+def test_threads_that_share_the_rows_certify_the_same(own_run: Run, cli: Callable[..., Answer]) -> None:
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            assert cli("landscape", own_run.path, "--grid", 7, "--overwrite", "--quiet").code == 0
+            (folder,) = (own_run.path / "landscape").iterdir()
+            content = json.loads((folder / "certificate.json").read_text())
+            found.append((content, (folder / "surface.csv").read_text()))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(("dims", "grid", "file"), [(1, 8, "line.csv"), (2, 4, "surface.csv")])

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +39,7 @@ from lossscape.evaluate.cluster import (
     some_workers,
     worker,
 )
-from lossscape.evaluate.cluster.cores import pay, threads_each
+from lossscape.evaluate.cluster.cores import gain, pay, threads_each
 from lossscape.evaluate.engine import blocks_of
 from lossscape.execution import Execution
 from lossscape.objective import Objective, Plan
@@ -240,7 +241,7 @@ def test_what_a_killed_worker_had_is_done_again(
     shared: Cluster, looked_at_every: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if looked_at_every is not None:  # the rows are missed before the worker is
-        monkeypatch.setattr(deliver, "EVERY_SECONDS", looked_at_every)
+        monkeypatch.setattr(deliver.Deliverer, "every", looked_at_every)
     told = len(shared.told)
     found: dict[int, Any] = {}
     for index, values in shared.evaluate(Answers(0.02), singles(60)):
@@ -522,10 +523,44 @@ def test_short_work_is_not_worth_the_start_of_workers(monkeypatch: pytest.Monkey
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert [pay(2, seconds, start=3.0) for seconds in (1.0, 4.9, 5.1)] == [False, False, True]
     assert pay(2, 1.0, start=0.0)  # they have started
+    monkeypatch.setattr(cores, "cores", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    # where threads wait for one another, 1.25 of two cores are used here, and all of both by processes
+    assert [pay(2, seconds, start=3.0, gained=1.25) for seconds in (1.0, 6.3, 6.4)] == [False, False, True]
+    assert not pay(2, 29.0, start=3.0, gained=2.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert not pay(2, 100.0, start=0.0, times=3)  # this process does not do it again
     assert pay(4, math.inf)
     monkeypatch.setenv("LOSSSCAPE_WORKERS", "always")
     assert pay(2, 0.0)
+
+
+def test_what_threads_gain_is_timed_where_they_share_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows that two threads compute in two thirds of the time of one, and of those that nobody would wait for."""
+    threads, asked = [2], []
+    monkeypatch.setattr(cores, "cores", lambda: 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: threads.__setitem__(0, number))
+    clock = iter(range(10**6))
+    monkeypatch.setattr(cores.time, "perf_counter", lambda: float(next(clock)))
+
+    class Timed:
+        subspace = Subspace({}, [{}, {}])
+
+        def rows(self, block: Any, plan: Plan) -> None:
+            asked.append((len(block), threads[0]))
+            for _ in range(29 if threads[0] == 1 else 19):
+                next(clock)
+
+    plan = Plan(8, channels_last=False, name="factored", points=6, pool=True)
+    assert gain(Timed(), plan, 1e-3) == 1.5  # type: ignore[arg-type]
+    assert threads == [2]
+    assert set(asked) == {(6, 1), (6, 2)}
+    asked.clear()
+    assert gain(Timed(), plan, 1.0) == 2.0  # type: ignore[arg-type]
+    assert gain(Timed(), replace(plan, pool=False), 1e-3) == 2.0  # type: ignore[arg-type]
+    assert not asked
 
 
 def test_short_work_stays_in_this_process_and_says_so(

@@ -77,6 +77,14 @@ def test_rows_are_there_as_soon_as_they_are_appended(tmp_path: Path) -> None:
     log.close()
 
 
+def test_rows_that_are_appended_together_have_the_bytes_of_rows_one_by_one(tmp_path: Path, whole: bytes) -> None:
+    log = CsvLog(tmp_path / "together.csv", COLUMNS)
+    for some in (ROWS[:1], [], ROWS[1:]):
+        log.extend(iter(some))
+    log.close()
+    assert (tmp_path / "together.csv").read_bytes() == whole
+
+
 def test_a_log_cut_at_any_byte_loses_no_whole_row_and_takes_no_torn_one(tmp_path: Path, whole: bytes) -> None:
     path = tmp_path / "log.csv"
     for size in range(len(whole) + 1):

@@ -132,6 +132,47 @@ def test_nobody_is_of_the_class_0_for_outputs_that_are_not_a_number() -> None:
     assert math.isnan(own["accuracy"][0])
 
 
+@pytest.mark.parametrize("metrics", [("accuracy", "error", "top5", "margin"), ("accuracy", "entropy"), ()])
+@pytest.mark.parametrize("odd", [None, NAN, INF, -INF])
+def test_points_that_are_scored_together_have_the_bits_of_each_alone(metrics: Any, odd: float | None) -> None:
+    """Of more points than are scored at once, of outputs that are cut off a wider tensor, some of them no numbers."""
+    samples, classes, points = 701, 10, 21
+    generator = torch.Generator().manual_seed(1)
+    outputs = 8 * torch.randn(points, samples, classes + 6, generator=generator)[:, :, :classes]
+    if odd is not None:
+        outputs[4, 3] = odd
+        outputs[5, 2, :2] = odd
+    targets = torch.randint(0, classes, (samples,), generator=generator)
+    scoring = Scoring("cross_entropy", metrics, targets)
+    assert 1 < scoring.together(outputs[0]) < points or "entropy" in metrics
+    together = list(scoring.at_points(iter(outputs), targets))
+    for one, found in zip(outputs, together, strict=True):
+        for name, expected in scoring.per_sample(one.double(), targets).items():
+            assert torch.equal(found[name].double().view(torch.int64), expected.double().view(torch.int64)), name
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics", "shape", "targets"),
+    [
+        (lambda z, t: z.logsumexp(1) - z.mean(), None, (9, 3), torch.zeros(9, dtype=torch.int64)),
+        ("cross_entropy", {"accuracy": lambda z, t: z.amax(1) - z.mean()}, (9, 3), torch.zeros(9, dtype=torch.int64)),
+        ("cross_entropy", None, (9, 3), torch.full((9, 3), 1 / 3)),
+        ("mse", None, (9, 3), torch.zeros(9, 3)),
+        ("cross_entropy", None, (9, 2, 3), torch.zeros(9, 2, dtype=torch.int64)),
+    ],
+)
+def test_points_are_scored_alone_where_a_row_may_hang_on_others(
+    loss: Any, metrics: Any, shape: Any, targets: Any
+) -> None:
+    outputs = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    scoring = Scoring(loss, metrics, targets)
+    for one, found in zip(outputs, scoring.at_points(outputs, targets), strict=True):
+        expected = scoring.per_sample(one.double(), targets)
+        assert {name: each.tolist() for name, each in found.items()} == {
+            k: each.tolist() for k, each in expected.items()
+        }
+
+
 def test_which_of_two_infinite_outputs_is_larger_is_not_known() -> None:
     found = scored([[INF, 1.0, 0.0], [INF, INF, 0.0], [-INF, -INF, -INF], [-INF, 2.0, 1.0]], [0, 0, 0, 1])
     assert found["accuracy"][::3] == [1, 1]  # of one alone it is

@@ -17,6 +17,7 @@ from lossscape.certificate import by_hand, curvature, dense, directions, finite,
 from lossscape.certificate.check import Certified, Check
 from lossscape.certificate.reference import SAMPLES, Reference, digest
 from lossscape.errors import Page, RunFailed, see
+from lossscape.evaluate.pool import pooled
 from lossscape.files import write_text
 from lossscape.results.folder import CERTIFICATE
 from lossscape.results.table import watched
@@ -39,8 +40,8 @@ def certify(result: Certified, before: str, *, samples: int = SAMPLES, quiet: bo
     cost = reference.samples + whole - result.work.samples
     points = 2 * len(reference.both) + math.ceil(rows.most(result, reference) * whole / cost)
     checks: list[Check] = []
-    with watched("certificate", points, cost, quiet=quiet) as done:
-        reference.done = done
+    with pooled(reference.small) as pool, watched("certificate", points, cost, quiet=quiet) as done:
+        reference.pool, reference.done = pool if reference.small else None, done
         for check in CHECKS:
             found, more = check(result, reference)
             checks += found

@@ -5,11 +5,14 @@ result's own plan; where it is small, they are all samples, and the engine's val
 is stored of a large split is recomputed whole elsewhere, at fewer points: see `rows`.
 """
 
+import copy
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +22,11 @@ from lossscape.certificate.check import Certified, allowed, holds
 from lossscape.certificate.chosen import few_of
 from lossscape.evaluate import Work
 from lossscape.evaluate.engine import Statistics, Values, blocks_of
+from lossscape.evaluate.graph import traced
+from lossscape.evaluate.pool import ALONE, SMALL_PASS, Pool, pooled
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.models.summary import summarise
+from lossscape.modules import copied
 from lossscape.objective import Objective, Plan, Precision
 from lossscape.scoring import PerSample, joined
 from lossscape.seeds import generator
@@ -38,7 +44,7 @@ GRADIENTS = 30
 """Forward passes that a curvature takes: a product with the Hessian, and gradients at a few steps."""
 GROUPS, GROUP = 8, 8
 """Groups of samples whose curvature is compared, and samples of each, at most."""
-ELEMENTS, CHUNK = 2**23, 256
+ELEMENTS, CHUNK = 2**23, 2048
 """Numbers in the largest activation of a chunk, and samples of a chunk, at most."""
 Done = Callable[[int], None]
 
@@ -63,6 +69,8 @@ class Reference:
         self.precision, self.most = result.precision, samples
         self.done: Done = lambda samples: None
         """Told of samples that have passed through the net."""
+        self.pool: Pool | None = None
+        """Threads that share points, where torch has one alone all the time."""
         self.subspace = work.subspace
         # sums with an origin in float64 are float64 themselves, whatever the directions are kept in
         whole = work.subspace
@@ -111,27 +119,55 @@ class Reference:
 
     def at(self, split: str, point: Coordinates, precision: Precision) -> Plain:
         """What that objective gives at a point, computed once."""
-        if (split, point, precision) not in self._known:
-            self._known[split, point, precision] = self.plainly(self.plain(split, precision), point, precision)
+        self.at_all(split, [point], precision)
         return self._known[split, point, precision]
+
+    def at_all(self, split: str, points: Sequence[Coordinates], precision: Precision) -> None:
+        """Compute what `at` gives at several points, by all threads."""
+        missing = [point for point in points if (split, point, precision) not in self._known]
+        if missing:
+            found = self.plainly(self.plain(split, precision), missing, precision)
+            self._known |= {(split, point, precision): plain for point, plain in zip(missing, found, strict=True)}
 
     def subset(self, split: str) -> str:
         """What names of checks say where it is not the stored values that they look at."""
         samples = len(self.objectives[split])
         return "" if self.indices[split] is None else f" (the plan on a subset of {samples:,} samples)"
 
-    def plainly(self, objective: Objective, point: Coordinates, precision: Precision) -> Plain:
-        """The loss and metrics at a point by forward passes of an objective, chunk by chunk.
+    def plainly(self, objective: Objective, points: Sequence[Coordinates], precision: Precision) -> list[Plain]:
+        """The loss and metrics at each of some points by forward passes of an objective, chunk by chunk.
 
-        precision: of the objective, and of θ(c).
+        precision: of the objective, and of θ(c). Threads of one torch thread each share the points, so that the bits
+        are the same for any number of them; a forward that cannot be traced may do anything, and stays in one thread.
         """
-        values, unsure = self._values(objective, point, precision)
-        origin = None
-        if objective.sample is not None:
-            if objective not in self._origins:
-                zero = (0.0,) * len(self.subspace.directions)
-                self._origins[objective], _ = self._values(objective, zero, precision)
-            origin = self._origins[objective]
+        alone = len(points) == 1 or self.statistics is not None or objective.device.type != "cpu"
+        alone = alone or traced(objective.model) is None
+        with nullcontext(ALONE if alone else self.pool) if alone or self.pool else pooled(True) as pool:
+            assert pool is not None
+            origin = None
+            if objective.sample is not None:
+                if objective not in self._origins:
+                    zero = (0.0,) * len(self.subspace.directions)
+                    self._origins[objective], _ = self._values(objective, zero, precision, self.done)
+                origin = self._origins[objective]
+            if pool.threads == 1:
+                return [
+                    self._plain_of(objective, origin, *self._values(objective, point, precision, self.done))
+                    for point in points
+                ]
+            own = threading.local()  # a net has the values of one point at a time
+
+            def at(point: Coordinates) -> Plain:
+                if not hasattr(own, "objective"):
+                    with copying:
+                        own.objective = copy.copy(objective)
+                        own.objective.model = copied(objective.model)
+                return self._plain_of(objective, origin, *self._values(own.objective, point, precision, None))
+
+            copying = threading.Lock()
+            return pool.run([partial(at, point) for point in points], lambda _: self.done(len(objective)))
+
+    def _plain_of(self, objective: Objective, origin: PerSample | None, values: PerSample, unsure: PerSample) -> Plain:
         means = objective.means(values, origin)
         tolerances = {"loss": allowed(means["loss"], self.precision)}
         for name in objective.scoring.metrics:
@@ -141,15 +177,17 @@ class Reference:
                 tolerances[name] = allowed(objective.means(values | {name: values[name].abs()})[name], self.precision)
         return Plain(means, tolerances)
 
-    def _values(self, objective: Objective, point: Coordinates, precision: Precision) -> tuple[PerSample, PerSample]:
+    def _values(
+        self, objective: Objective, point: Coordinates, precision: Precision, done: Done | None
+    ) -> tuple[PerSample, PerSample]:
         """The loss and metrics of each sample, and of those that say yes or no whether rounding may turn that."""
         parameters, buffers = (self.exact if precision == "fp64" else self.subspace).at(point)
         if self.statistics is not None:
-            buffers = self.statistics(*self.subspace.at(point), self.done)
+            buffers = self.statistics(*self.subspace.at(point), done)
         parts: list[PerSample] = []
         turned: list[PerSample] = []
         lead = DECIDED[self.precision]
-        for outputs, targets in objective.passes(parameters, buffers, self.done):
+        for outputs, targets in objective.passes(parameters, buffers, done):
             parts.append(objective.per_sample(outputs, targets))
             unsure = {name: objective.scoring.undecided(name, outputs, targets, lead) for name in parts[-1]}
             turned.append({name: each for name, each in unsure.items() if each is not None})
@@ -176,6 +214,12 @@ class Reference:
     def samples(self) -> int:
         """Samples that are checked, of all splits."""
         return sum(map(len, self.objectives.values()))
+
+    @property
+    def small(self) -> bool:
+        """Whether a pass is over before threads of torch could help: they would wait for one another by spinning."""
+        on_cpu = all(objective.device.type == "cpu" for objective in self.objectives.values())
+        return on_cpu and self.cost * min(self.chunk, self.samples) <= SMALL_PASS
 
     @cached_property
     def groups(self) -> list[Objective]:
@@ -209,6 +253,11 @@ class Remembered:
     def samples(self) -> int:
         """That pass through the net for a point not known."""
         return self.statistics.samples
+
+    @property
+    def small(self) -> bool:
+        """Whether one thread of torch computes them as fast as several."""
+        return self.statistics.small
 
     def __call__(self, parameters: Params, buffers: Params, done: Done | None = None) -> Params:
         key = digest(parameters)

@@ -91,22 +91,32 @@ class Rows:
 
     def at(self, split: str, point: Coordinates) -> Plain:
         """What forward passes of all samples give: in float64 where they are few, and the result is not below fp32."""
-        few = self.reference.indices[split] is None
-        if few and self.result.precision in ("fp32", "fp64"):
-            return self.reference.at(split, point, "fp64")
+        self.at_all(split, [point])
+        return self.reference.at(split, point, "fp64") if self._exactly(split) else self._known[split, point]
+
+    def at_all(self, split: str, points: Sequence[Coordinates]) -> None:
+        """Compute what `at` gives at several points, by all threads."""
+        if self._exactly(split):
+            self.reference.at_all(split, points, "fp64")
+            return
         if split not in self._others:
             part = self.objectives[split]
             plan = another(self.result.plan, part)
             self._others[split] = part.again(self.reference.model, self.precision, plan)
-        if (split, point) not in self._known:
-            self._known[split, point] = self.reference.plainly(self._others[split], point, self.precision)
-        return self._known[split, point]
+        missing = [point for point in points if (split, point) not in self._known]
+        if missing:
+            found = self.reference.plainly(self._others[split], missing, self.precision)
+            self._known |= {(split, point): plain for point, plain in zip(missing, found, strict=True)}
+
+    def _exactly(self, split: str) -> bool:
+        return self.reference.indices[split] is None and self.result.precision in ("fp32", "fp64")
 
     def compared(self, kind: Kind, which: str, points: Sequence[Coordinates]) -> list[Check]:
         """A check of each metric of each split, of the row that differs most; passed where there are no rows."""
         checks = []
         for split, objective in self.objectives.items():
             found: dict[str, list[Check]] = {name: [] for name in ("loss", *objective.scoring.metrics)}
+            self.at_all(split, points)
             for point in points:
                 for name, each in self._at_row(kind, split, point).items():
                     found[name] += each

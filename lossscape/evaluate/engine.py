@@ -1,6 +1,7 @@
 """Evaluate objectives at points of a subspace, a block of points at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from lossscape.errors import BadInput
 from lossscape.evaluate.graph import first_of
-from lossscape.evaluate.plans import Network
+from lossscape.evaluate.plans import Network, is_small
 from lossscape.evaluate.pool import Pool, pooled
 from lossscape.evaluate.products import KEPT_BYTES, products_bytes
 from lossscape.evaluate.rows import Done, Key
@@ -31,6 +32,11 @@ class Statistics(Protocol):
     @property
     def samples(self) -> int:
         """That pass through the net for a point."""
+        ...
+
+    @property
+    def small(self) -> bool:
+        """Whether one thread of torch computes them as fast as several."""
         ...
 
     def __call__(self, parameters: Params, buffers: Params, done: Done | None = None) -> Params:
@@ -74,6 +80,7 @@ class Work:
     """Bytes that the first layer's products of all objectives may take to stay in memory by default."""
     _networks: dict[Plan, dict[str, Network]] = field(default_factory=dict, init=False, repr=False)
     _references: dict[Plan, dict[str, PerSample]] = field(default_factory=dict, init=False, repr=False)
+    _small: dict[Plan, bool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take what the subspace leaves out from the model.
@@ -113,7 +120,7 @@ class Work:
         done: called with the number of samples (times points) that have just been evaluated. The bits of a point
         depend on the plan alone, and where it stacks points on the composition of the block.
         """
-        with pooled(plan.pool) as pool:
+        with pooled(self._shares(plan)) as pool:
             references = self._references_of(plan, pool)
             return pool.map(partial(self._means, references), self._per_sample(keys, plan, done, pool))
 
@@ -121,8 +128,14 @@ class Work:
         self, block: Sequence[Coordinates], plan: Plan, done: Done | None = None
     ) -> list[dict[str, PerSample]]:
         """The values of every sample of every split at every point of a block."""
-        with pooled(plan.pool) as pool:
+        with pooled(self._shares(plan)) as pool:
             return self._per_sample(block, plan, done, pool)
+
+    def _shares(self, plan: Plan) -> bool:
+        """Whether torch has one thread under a plan: where threads of Python share the work, or one is enough."""
+        if plan not in self._small:
+            self._small[plan] = all(is_small(objective, plan) for objective in self.objectives.values())
+        return plan.pool or self._small[plan]
 
     def _means(self, references: Mapping[str, PerSample], found: Mapping[str, PerSample]) -> Values:
         return {
@@ -140,7 +153,7 @@ class Work:
         wanted = len(block)
         if plan.name == "stacked":  # stacks of one height, so that all blocks are computed alike
             block = [*block, *[block[-1]] * (plan.points - wanted)]
-        points = self._points(block, done, pool)
+        points = self._points(block, done, pool, set.intersection(*(set(each.unused) for each in networks.values())))
         given: dict[str, list[list[Tensor]] | None] = {
             split: None if self.outputs is None else [[] for _ in block] for split in networks
         }
@@ -150,12 +163,16 @@ class Work:
                 self.outputs.keep(plan, point, {s: torch.cat(each[index]) for s, each in given.items() if each})
         return [{split: values[index] for split, values in found.items()} for index in range(wanted)]
 
-    def _points(self, block: Sequence[Coordinates], done: Done | None, pool: Pool) -> list[Params]:
-        """Parameters and buffers at each point of a block."""
-        points = pool.map(self.subspace.at, block)
+    def _points(
+        self, block: Sequence[Coordinates], done: Done | None, pool: Pool, unused: Collection[str]
+    ) -> list[Params]:
+        """Parameters and buffers at each point of a block; unused: parameters that no network takes."""
         if self.statistics is None:
-            return [parameters | buffers for parameters, buffers in points]
-        with pool.aside():  # whole batches of training inputs, at one point at a time
+            moving = self.subspace.without(unused)
+            return [parameters | buffers for parameters, buffers in pool.map(moving.at, block)]
+        points = pool.map(self.subspace.at, block)
+        # whole batches of training inputs, at one point at a time
+        with nullcontext() if self.statistics.small else pool.aside():
             return [parameters | self.statistics(parameters, buffers, done) for parameters, buffers in points]
 
     def _known(self, outputs: Mapping[str, Tensor], done: Done | None) -> dict[str, PerSample]:

@@ -92,7 +92,7 @@ class Net:
             for key in (f"{name}.weight", f"{name}.bias"):
                 if key in values:
                     value = values[key]
-                    values[key] = torch.cat([value, value.new_zeros(outputs - len(value), *value.shape[1:])])
+                    values[key] = nn.functional.pad(value, (0, 0) * (value.ndim - 1) + (0, outputs - len(value)))
         return values
 
 

@@ -12,7 +12,8 @@ the cache while all points use it.
 import copy
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,15 +22,16 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from lossscape.batches import Batch, Inputs, called
+from lossscape.batches import Batch, Inputs, called, has_floats
 from lossscape.errors import BadInput
 from lossscape.evaluate import graphed
 from lossscape.evaluate.graph import AFFINE, Net, copied_graph, first_of, rewritten, traced
 from lossscape.evaluate.graphed import Forward, Graphed
-from lossscape.evaluate.pool import ALONE, Pool
+from lossscape.evaluate.pool import ALONE, SMALL_PASS, Pool
 from lossscape.evaluate.products import Products
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
+from lossscape.models.summary import summarise
 from lossscape.modules import called_with, ties_of
 from lossscape.objective import Objective, Plan, PlanName, arithmetic
 from lossscape.scoring import PerSample, joined
@@ -49,6 +51,15 @@ def reasons_against(objective: Objective, subspace: Subspace) -> dict[PlanName, 
     if rewritten(objective, after_first_layer=True) is None:
         return {"factored": "what follows the first affine layer cannot be traced"}
     return {}
+
+
+def is_small(objective: Objective, plan: Plan) -> bool:
+    """Whether a pass under a plan that threads of Python cannot share is over before threads of torch could help."""
+    own = plan.name in ("dense", "stacked") and not plan.compiled and objective.device.type == "cpu"
+    if not own or not has_floats(objective.inputs):
+        return False
+    samples = min(plan.chunk, len(objective)) * (plan.points if plan.name == "stacked" else 1)
+    return samples * summarise(objective.model, objective.inputs).multiply_adds <= SMALL_PASS
 
 
 class Network:
@@ -77,6 +88,7 @@ class Network:
         self.net = net or Net(self.objective.model)
         self.unused: Collection[str] = self.products.first.parameters if self.products else ()
         self.half = _matrices(self.net.module) if net and objective.precision == "bf16" else set()
+        self.small = is_small(objective, plan)
         self.bound = net is not None and not plan.compiled and plan.name != "stacked"
         self._record = graphed.recorder_of(objective.device) if plan.graphed and net and not plan.compiled else None
         self._own, self._copying = threading.local(), threading.Lock()
@@ -95,7 +107,7 @@ class Network:
         what the net gives is added to, chunk by chunk; pool: shares chunks or points, of a plan that has `pool`.
         """
         if not self.bound and pool.threads > 1:  # what a user's own forward does to its module is for one thread
-            with pool.aside():
+            with nullcontext() if self.small else pool.aside():
                 return self(block, points, done, outputs)
         with arithmetic(self.objective.device, self.objective.precision):
             values = pool.map(self._values, points)
@@ -133,10 +145,13 @@ class Network:
         with arithmetic(self.objective.device, self.objective.precision):  # of this thread
             for span in spans:
                 targets = self.objective.targets[span]
-                for index, outputs in enumerate(self._outputs(share, span, some)):
-                    parts[index].append(self.objective.per_sample(outputs.double(), targets))
-                    if share.outputs:
-                        given[index].append(outputs)
+                outputs: Iterable[Tensor] = self._outputs(share, span, some)
+                if share.outputs:
+                    outputs = list(outputs)
+                    for index, each in enumerate(outputs):
+                        given[index].append(each)
+                for index, values in enumerate(self.objective.at_points(outputs, targets)):
+                    parts[index].append(values)
                     if share.done is not None:
                         share.done(len(targets))
         if isinstance(self.forward, Bound):
@@ -147,7 +162,7 @@ class Network:
         """What the net gives for a chunk at some points of a block."""
         masks = self.objective.masks_of(span)
         if self.plan.name == "stacked":
-            batch = self.products.stack(span, share.block, share.points) if self.products else self._inputs(span)
+            batch = self.products.stack(span, share.block) if self.products else self._inputs(span)
             yield from self._stack_of(share.values[0], masks, batch)
             return
         for index, feed in zip(some, self._feeds(share, span, some), strict=True):
@@ -158,7 +173,7 @@ class Network:
         if self.products:
             products = self.products.of(span)
             for index in some:
-                yield self.products.at(span, products, share.block[index], share.points[index])
+                yield self.products.at(span, products, share.block[index])
         else:
             inputs = self._inputs(span)
             for _ in some:

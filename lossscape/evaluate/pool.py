@@ -18,6 +18,9 @@ from typing import TypeVar
 
 import torch
 
+SMALL_PASS = 1e8
+"""Multiply-adds of a pass, up to which it gets one thread of torch: several end no sooner, and on a busy machine far
+later."""
 T = TypeVar("T")
 Item = TypeVar("Item")
 

@@ -5,10 +5,9 @@ per pre-activation in place of what is often the largest matrix product of the n
 """
 
 import copy
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from operator import mul
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,8 +41,9 @@ class Products:
             }
             for vector in (subspace.origin, *subspace.directions)
         ]
+        self.subspace = subspace.without(subspace.origin.keys() - set(first.parameters))
         weights = [vector["weight"].double().flatten() for vector in self.vectors]
-        self.squares = torch.stack([torch.stack([a @ b for b in weights]) for a in weights]).cpu().numpy()
+        self.squares = torch.stack([torch.stack([a @ b for b in weights]) for a in weights]).tolist()
         """⟨θᵢ, θⱼ⟩ of the weights of origin and directions."""
         self.kept: dict[int, list[Tensor]] | None = None
         """By the first sample of their chunk."""
@@ -57,12 +57,12 @@ class Products:
         """The products of a chunk with the origin and each direction."""
         return self._made(span) if self.kept is None else self.kept[span.start]
 
-    def at(self, span: slice, products: list[Tensor], coordinates: Coordinates, values: Params) -> Tensor:
-        """The first layer's output for a chunk with these products at a point, a new tensor; values: there."""
-        return self._layer(span, values) if self.cancels(coordinates) else combined(products, coordinates)
+    def at(self, span: slice, products: list[Tensor], coordinates: Coordinates) -> Tensor:
+        """The first layer's output for a chunk with these products at a point, a new tensor."""
+        return self._layer(span, coordinates) if self.cancels(coordinates) else combined(products, coordinates)
 
-    def stack(self, span: slice, block: list[Coordinates], values: Sequence[Params]) -> Tensor:
-        """The first layer's output for a chunk at all points of a block, [points, n, ...]; values: at each."""
+    def stack(self, span: slice, block: list[Coordinates]) -> Tensor:
+        """The first layer's output for a chunk at all points of a block, [points, n, ...]."""
         weights = torch.tensor(block, dtype=self.objective.dtype, device=self.objective.device)
         origin, *moved = self.of(span)
         total = origin.expand(len(block), *origin.shape).clone()  # what follows may write over it
@@ -70,18 +70,20 @@ class Products:
             total.addcmul_(column.view(-1, *[1] * product.ndim), product)
         for index, coordinates in enumerate(block):
             if self.cancels(coordinates):
-                total[index] = self._layer(span, values[index])
+                total[index] = self._layer(span, coordinates)
         return total
 
     def cancels(self, coordinates: Coordinates) -> bool:
         """Whether the sum θ₀ + Σ cᵢ dᵢ of the layer's weights is so short that it would lose digits."""
-        terms = np.array([1.0, *coordinates])
-        longest = float((terms**2 * self.squares.diagonal()).max())
-        return float(terms @ self.squares @ terms) < MOST_CANCELLATION**2 * longest
+        terms, whole = (1.0, *coordinates), 0.0  # Python's own floats: NumPy takes ten times as long for so few
+        for term, row in zip(terms, self.squares, strict=True):
+            whole += term * sum(map(mul, row, terms))
+        longest = max(term * term * self.squares[index][index] for index, term in enumerate(terms))
+        return bool(whole < MOST_CANCELLATION**2 * longest)
 
-    def _layer(self, span: slice, values: Params) -> Tensor:
+    def _layer(self, span: slice, coordinates: Coordinates) -> Tensor:
         """The layer's output for some samples by its values at a point themselves."""
-        named = self.objective.prepared({name: values[name] for name in self.first.parameters}, None)
+        named = self.objective.prepared(self.subspace.at(coordinates)[0], None)
         own = {name.removeprefix(f"{self.first.name}."): value for name, value in named.items()}
         return self._output(own, self.objective.laid_out(self.objective.inputs[span]))
 

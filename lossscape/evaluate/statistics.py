@@ -1,6 +1,7 @@
 """BatchNorm statistics at a point that training never visited."""
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lossscape.batches import Inputs, batch_of, cast
+from lossscape.batches import Inputs, batch_of, cast, has_floats
+from lossscape.evaluate.pool import SMALL_PASS
+from lossscape.models.summary import summarise
 from lossscape.modules import called_with, habits_of, laid_out, ties_of
 from lossscape.objective import arithmetic, private
 from lossscape.vectors import Params
@@ -51,6 +54,13 @@ class RecomputedStatistics:
                 module.reset_running_stats()
         self.ties = ties_of(self.model)
         self.habits = habits_of(self.model, cast(self.inputs[:2], dtype))
+
+    @cached_property
+    def small(self) -> bool:
+        """Whether a batch is over before threads of torch could help."""
+        if self.inputs.device.type != "cpu" or not has_floats(self.inputs):
+            return False
+        return summarise(self.model, self.inputs).multiply_adds * min(BATCH, self.samples) <= SMALL_PASS
 
     def __call__(self, parameters: Params, buffers: Params, done: Callable[[int], None] | None = None) -> Params:
         """The buffers at a point; done: called after each batch with its samples."""

@@ -1,6 +1,6 @@
 """An affine subspace of the parameters: an origin and directions, one a line, two a plane."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -38,6 +38,16 @@ class Subspace:
                 if name.endswith("running_var"):
                     buffers[name] = value.clamp(min=0)
         return combine(self.origin, self.directions, coordinates), buffers
+
+    def without(self, names: Collection[str]) -> "Subspace":
+        """The same of fewer parameters, where what reads the points has no use for some."""
+        if not names:
+            return self
+        origin, *directions = (
+            {name: value for name, value in vector.items() if name not in names}
+            for vector in (self.origin, *self.directions)
+        )
+        return replace(self, origin=origin, directions=directions)
 
 
 def completed(subspace: Subspace, parameters: Params, buffers: Params) -> Subspace:

@@ -27,6 +27,7 @@ from lossscape.signals import Interrupted, StopRequest, stop_on_signals
 if TYPE_CHECKING:
     from lossscape.evaluate.engine import Work
     from lossscape.evaluate.rows import Done, Key, Row, Rows
+    from lossscape.objective import Plan
     from lossscape.results.engine import PlannedEngine
 
 More = Callable[["Mapping[Key, Row]"], "Sequence[Key]"]
@@ -111,7 +112,8 @@ def fill(
         if engine:
             plan, seconds = engine.choose(max(total - len(known), 1), bool(known))
         words = getattr(plan, "words", "")
-        if engine and not engine.begun_by_workers and not pays(execution, engine.work, total * (seconds or math.inf)):
+        each = seconds or math.inf
+        if engine and not engine.begun_by_workers and not pays(execution, engine.work, total * each, plan, each):
             words += f"; in this process: {execution.workers} workers would take longer"
             execution = execution.here
         cost = source.cost(next(iter(rounds.missing(known) or known), ()))
@@ -130,10 +132,10 @@ def fill(
                 total = max(total, len(known) + sum(key not in known for key in keys))
                 blocks = _blocks(source, keys, known, plan)
                 for index, rows in compute(blocks):
-                    for key, row in zip(blocks[index], rows, strict=True):
-                        if key not in known:
-                            log.append(table.line(key, row))
-                            known.add(key, [row.get(column) for column in columns])
+                    fresh = [pair for pair in zip(blocks[index], rows, strict=True) if pair[0] not in known]
+                    log.extend(table.line(key, row) for key, row in fresh)
+                    for key, row in fresh:
+                        known.add(key, [row.get(column) for column in columns])
     finally:
         log.close()
     known = rounds.all(known)
@@ -222,19 +224,19 @@ def _blocks(source: Rows, keys: Sequence[Key], known: Stored, plan: Any) -> Sequ
     return Blocks(keys, size, array("L", lacking))
 
 
-def pays(execution: Execution, work: Work, seconds: float) -> bool:
+def pays(execution: Execution, work: Work, seconds: float, plan: Plan, each: float) -> bool:
     """Whether what is to compute work of so many seconds pays: workers of this machine's CPU do not for what is short.
 
-    seconds: that it takes in this process.
+    seconds, each: that it and a point of it take in this process, under a plan.
     """
     device = next(iter(work.objectives.values())).device
     if execution.workers is None or device.type != "cpu":
         return True
     from lossscape.evaluate.cluster import are_open
-    from lossscape.evaluate.cluster.cores import START_SECONDS, pay
+    from lossscape.evaluate.cluster.cores import START_SECONDS, gain, pay
 
-    start = 0.0 if are_open(execution.workers) else START_SECONDS
-    return pay(execution.workers, seconds, start=start, times=1 if work.outputs is None else 2)
+    start, times = 0.0 if are_open(execution.workers) else START_SECONDS, 1 if work.outputs is None else 2
+    return pay(execution.workers, seconds, start=start, times=times, gained=gain(work, plan, each))
 
 
 @contextmanager
@@ -309,14 +311,16 @@ def watched(
             count = f"{left:,} of {number():,}" if foreseen.among is None else f"about {left:,} of {foreseen.among:,}"
             progress.announce(f"{count} {unit}s x {cost:,} samples to evaluate{about} ({foreseen.words})")
 
+        def text() -> str:
+            where = max(1, min(-(-progress.done // cost), number()))
+            return f"{unit} {where}/{number()}, {progress.rate / cost:.3g} {unit}s/s"
+
         def done(amount: int) -> None:
             raise_if_stopped(stop)
-            most = number()
-            progress.total = most * cost
-            where = min(progress.done // cost + 1, most)
-            progress.say(f"{unit} {where}/{most}, {progress.rate / cost:.3g} {unit}s/s")
+            progress.total = number() * cost
             progress.advance(amount)
 
+        progress.say(text)
         yield done
         raise_if_stopped(stop)  # of a signal since the last chunk
 

@@ -120,7 +120,7 @@ def trace(problem: Problem, folder: Path, work: Work, plan: Plan, runs: Sequence
         source = Projected(moments, work, products, copy.deepcopy(problem.model))
         known = trajectory.settings_of(run, moments) | {"run": name, "unlike": _unlike(problem.run, run)}
         slug = re.sub(r"[^\w.+]+", "-", run.name).strip("-")[:60]
-        where = execution if pays(execution, work, len(moments) * seconds) else execution.here
+        where = execution if pays(execution, work, len(moments) * seconds, plan, seconds) else execution.here
         rows = fill(
             Table(folder / PATHS, f"{slug}-{known['sha256'][:8]}.csv", PATH_COORDINATES[:2], live=f".{slug}.live.csv",
                   unit="checkpoint", title=f"path of {name}", by_key=False),

@@ -20,6 +20,8 @@ EVERY_SECONDS = 0.2
 class Deliverer(threading.Thread):
     """Looks for new workers and delivers to them, in the background."""
 
+    every = EVERY_SECONDS
+
     def __init__(self, client: Client, payload: Payload, folder: Path | None) -> None:
         """folder: that all workers see, if there is one: the payload then lies there, once for all of them."""
         super().__init__(daemon=True, name="lossscape-deliverer")
@@ -45,7 +47,7 @@ class Deliverer(threading.Thread):
                 self._file = self._write(self._folder)
             while not self._end.is_set():
                 self._visit()
-                self._end.wait(EVERY_SECONDS)
+                self._end.wait(self.every)
         except Exception as error:  # of the connection, which takes many forms; the main thread reports it
             if not self._end.is_set():
                 self.lost = error
