@@ -36,8 +36,10 @@ def png_size(path: Path) -> tuple[int, int]:
 
 
 def words_of(figure: Figure) -> str:
-    """All that is written in a figure, line ends as spaces."""
-    return " ".join(each.get_text() for each in figure.findobj(Text)).replace("\n", " ")
+    """All that is written in a figure, and the whole caption in place of what the picture shows of it, in one line."""
+    small = getattr(figure, "small_print", None)
+    words = [each.get_text() for each in figure.findobj(Text) if each is not small]
+    return " ".join([*words, getattr(figure, "caption", "")]).replace("\n", " ")
 
 
 def assert_inside(figure: Figure) -> None:

@@ -134,7 +134,7 @@ def test_the_command_and_its_page(runs: dict[str, Run], cli: Cli, tmp_path: Path
     assert "epoch-0000: root mean square" in answer.out
     assert "certificate  5 checks passed" in answer.out
     (folder,) = runs["line"].results("fit").glob("all-2-frames-grid-5-*")
-    assert {file.name for file in folder.glob("f*")} == {"fit.csv", "fit.png", "film.gif", "film.png"}
+    assert {file.name for file in folder.glob("f*")} == {"fit.csv", "fit.png", "fit.txt", "film.gif", "film.png"}
     assert cli("report", runs["line"].path, "--output", tmp_path / "page").code == 0
     page = Page(tmp_path / "page" / "index.html")
     assert_stands_alone(page)

@@ -19,6 +19,7 @@ from typing import Any
 
 from lossscape.errors import BadInput, one_of
 from lossscape.execution import Execution
+from lossscape.figures.how import AS_USUAL, drawn
 from lossscape.options import fields_of, made_of
 
 
@@ -67,10 +68,11 @@ class Analysis:
         """Gives a finished result back, without torch."""
         return self._module("result").read
 
-    @property
-    def draw(self) -> Callable[..., dict[str, Path | str]]:
-        """Draws a result's figures beside it; gives what lies where."""
-        return self._module("figure").draw
+    def draw(self, result: Any, drawing: Any, quiet: bool) -> dict[str, Path | str]:
+        """Draw a result's figures beside it; returns what lies where."""
+        with drawn(getattr(drawing, "how", AS_USUAL)):
+            found: dict[str, Path | str] = self._module("figure").draw(result, drawing, quiet)
+            return found
 
     @property
     def section(self) -> Callable[..., Any]:

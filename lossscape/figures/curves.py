@@ -22,6 +22,7 @@ from lossscape.figures.style import (
     DASHES,
     RUNS,
     Looks,
+    asked_ends,
     line_key,
     line_style,
     loss_axis,
@@ -89,7 +90,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], name: str, log: bool, looks: Look
     only = splits[0] if len(splits) == 1 else ""
     if name == "loss":
         axes.set_ylabel(captions.loss_label([captions.loss_name(curve.settings) for curve in curves], only))
-        loss_axis(axes, drawn, log)
+        loss_axis(axes, drawn, log, asked_ends())
     else:
         axes.set_ylabel(metric(name).axis(only))
         value_axis(axes, drawn)

@@ -1,6 +1,6 @@
 """Colour scales of losses and of differences: linear or logarithmic, with levels that read well."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
+from lossscape.errors import BadInput
+from lossscape.figures.how import How, how
 from lossscape.figures.text import finite
 from lossscape.text import digits_of, number
 
@@ -86,11 +88,14 @@ class Scale:
         return [f"{where}: {of}, whose loss is infinite, undefined or above 1e30."] if self.missing else []
 
 
-def choose_scale(losses: np.ndarray, log: bool) -> Scale:
+def choose_scale(losses: np.ndarray, log: bool, asked: How | None = None) -> Scale:
     """A scale for the losses of a surface of any shape; they may be infinite, undefined, constant, zero or negative.
 
-    log: ask for a logarithmic scale, which is also taken where no loss is negative and they span more than WIDE.
+    log: ask for a logarithmic scale, which is also taken where no loss is negative and they span more than WIDE;
+    asked: ends and levels that are asked for, by default by the drawing options. Raises BadInput where no loss lies
+    between the ends.
     """
+    asked = how() if asked is None else asked
     drawn = finite(losses)
     values = drawn[np.isfinite(drawn)]
     counts = {"missing": drawn.size - values.size, "points": drawn.size}
@@ -104,18 +109,20 @@ def choose_scale(losses: np.ndarray, log: bool) -> Scale:
         return Scale([middle - spread, middle + spread], low=low, high=high, notes=notes, **counts)
     rounding = min(NOISE, DEEP * high)
     positive = _without_lone(values[values > 0], rounding)
-    possible = positive.size and positive.max() > positive.min()
+    possible = positive.size and positive.max() > positive.min() and all(end is None or end > 0 for end in _ends(asked))
     if possible and (log or (low >= 0 and high > WIDE * positive.min())):
         low = max(float(positive.min()), rounding)
         high = min(high, max(LONG * low, float(np.median(positive))))
+        low, high = _between(low, high, asked)
         notes = [] if log else ["Logarithmic scale, since the losses span more than two decades."]
         notes += _clipped(values, low, high)
-        return Scale(_decades(low, high), low=low, high=high, log=True, notes=notes, **counts)
+        return Scale(_levels(low, high, asked, _decades), low=low, high=high, log=True, notes=notes, **counts)
     notes = ["A logarithmic scale needs positive losses, so this one is linear."] if log else []
     if low < 0 < (ceiling := low + STEEP * (float(np.median(values)) - low)):
         high = min(high, ceiling)
+    low, high = _between(low, high, asked)
     notes += _clipped(values, low, high)
-    return Scale(_linear(low, high), low=low, high=high, notes=notes, **counts)
+    return Scale(_levels(low, high, asked, _linear), low=low, high=high, notes=notes, **counts)
 
 
 def _without_lone(positive: np.ndarray, rounding: float) -> np.ndarray:
@@ -137,21 +144,48 @@ def _clipped(values: np.ndarray, low: float, high: float) -> list[str]:
     return notes
 
 
-def _linear(low: float, high: float) -> list[float]:
-    locator = MaxNLocator(MOST_LEVELS - 1, steps=[1, 2, 2.5, 5, 10])
+def _ends(asked: How) -> list[float | None]:
+    """Losses that a scale has to reach where they are asked for."""
+    return [asked.vmin, asked.vmax, *([asked.levels[0]] if isinstance(asked.levels, tuple) else [])]
+
+
+def _between(low: float, high: float, asked: How) -> tuple[float, float]:
+    """The ends of a scale with those that are asked for. Raises BadInput where none is left between them."""
+    ends = (low if asked.vmin is None else asked.vmin, high if asked.vmax is None else asked.vmax)
+    if not ends[0] < ends[1]:
+        flag, end = ("--vmin", ends[0]) if asked.vmin is not None else ("--vmax", ends[1])
+        raise BadInput(f"{flag} {number(end)}: the losses lie between {number(low)} and {number(high)}")
+    return ends
+
+
+def _levels(low: float, high: float, asked: How, round_ones: Callable[[float, float, int], list[float]]) -> list[float]:
+    """Levels from `low` or below to `high` or above: round ones, or those that are asked for and the ends."""
+    if not isinstance(asked.levels, tuple):
+        found = round_ones(low, high, asked.levels or MOST_LEVELS)
+        return found if len(found) > 2 else [found[0], (low * high) ** 0.5 if low > 0 else (low + high) / 2, found[-1]]
+    inside = [level for level in asked.levels if low < level < high]
+    if not inside:
+        raise BadInput(f"--levels: none of them lies between {number(low)} and {number(high)}, the ends of the scale")
+    return [low, *inside, high]
+
+
+def _linear(low: float, high: float, most: int) -> list[float]:
+    locator = MaxNLocator(max(most - 1, 1), steps=[1, 2, 2.5, 5, 10])
     return [float(level) for level in locator.tick_values(low, high)]
 
 
-def _decades(low: float, high: float) -> list[float]:
+def _decades(low: float, high: float, most: int) -> list[float]:
     """Round levels, evenly spaced in the logarithm as nearly as round numbers are."""
+    if most > MOST_LEVELS:
+        return [float(level) for level in np.geomspace(low, high, most)]
     first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
-    step = (last - first) // MOST_LEVELS + 1
+    step = (last - first) // most + 1
     best = [float(f"1e{power}") for power in range(first, last + step, step)]
     for mantissas in ((1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         levels = [float(f"{mantissa}e{power}") for power in range(first, last + 1) for mantissa in mantissas]
-        best = max(best, _around(levels, low, high), key=lambda found: len(found) if len(found) <= MOST_LEVELS else 0)
-    fine = _around(_linear(low, high), low, high)
-    return fine if len(_around(best, low, high)) < 6 and fine[0] > 0 else _around(best, low, high)
+        best = max(best, _around(levels, low, high), key=lambda found: len(found) if len(found) <= most else 0)
+    fine = _around(_linear(low, high, most), low, high)
+    return fine if len(_around(best, low, high)) < min(6, most) and fine[0] > 0 else _around(best, low, high)
 
 
 def _around(levels: list[float], low: float, high: float) -> list[float]:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lossscape.errors import RunFailed
+from lossscape.figures.how import how
 from lossscape.figures.style import save
 from lossscape.files import write_bytes
 from lossscape.progress import Progress
@@ -33,14 +34,16 @@ def write_movie(
     build: Callable[[int], Figure], count: int, path: Path, formats: Sequence[str], fps: float, quiet: bool,
     colours: Sequence[str] = (),
 ) -> list[Path]:  # fmt: skip
-    """Write a film as path.gif and path.mp4, and its last frame as path.png; returns the files.
+    """Write a film as path.gif and path.mp4, and its last frame as a figure, path.png; returns the files.
 
     build: makes the figure of a frame, from 0; count: of frames; formats: gif, mp4; fps: frames a second; colours: of
     thin lines, say #D55E00, which the GIF has as they are. Raises BadInput, RunFailed where ffmpeg fails, or
     Interrupted.
     """
-    still = path.with_name(f"{path.name}.png")
-    save(build(count - 1), still)
+    stills = save(build(count - 1), path.with_name(f"{path.name}.png"))
+    path = path.with_name(f"{path.name}{how().suffix}")
+    if not formats:
+        return [*map(Path, stills.split("\n"))]
     some = {frame: picture(build(frame)) for frame in np.linspace(0, count - 1, SAMPLED, dtype=int).tolist()}
     palette = _palette([*some.values()], colours)
     frames: list[Image.Image] = []
@@ -59,7 +62,14 @@ def write_movie(
                 raise Interrupted(stop.number, "the same command once more (what was evaluated is kept)")
     if "gif" in formats:
         write_bytes(path.with_name(f"{path.name}.gif"), gif(frames, fps))
-    return [*(path.with_name(f"{path.name}.{name}") for name in formats), still]
+    return [*(path.with_name(f"{path.name}.{name}") for name in formats), *map(Path, stills.split("\n"))]
+
+
+def files_of(folder: Path, name: str) -> list[Path]:
+    """The files of a film that write_movie has written: of the usual scale, else of the first other one."""
+    scales = [name, *sorted(path.stem for path in folder.glob(f"{name}-*.gif"))]
+    found = ([folder / f"{scale}.{ending}" for ending in ("gif", "png", "mp4")] for scale in scales)
+    return next(filter(None, ([file for file in files if file.exists()] for files in found)), [])
 
 
 def gif(frames: Sequence[Image.Image], fps: float) -> bytes:

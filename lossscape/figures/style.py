@@ -1,7 +1,9 @@
 """How every figure looks: settings, colours, fonts, captions, and saving it whole or not at all."""
 
+import functools
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +11,24 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import rc_params_from_file
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_mixed import MixedModeRenderer
+from matplotlib.backends.backend_pdf import Op, PdfFile, RendererPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from lossscape.figures.text import DPI, fonts, wrapped
-from lossscape.files import write_bytes
+from lossscape.errors import BadInput
+from lossscape.figures.how import how
+from lossscape.figures.text import DPI, beginning, drawable, fonts, text_width, wrapped
+from lossscape.files import write_bytes, write_text
 from lossscape.text import columns_of, digits_of, number
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,23 +40,28 @@ NOTHING = "no finite loss"
 DASHES: dict[str, Any] = {"train": "-", "test": (0, (4, 1.6))}
 CAPTION_POINTS, CAPTION_LEADING, MARGIN_INCHES = 8.0, 1.35, 0.12
 
-_SETTINGS: dict[str, Any] = {
-    "figure.dpi": DPI,
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "grid.color": "0.9",
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "text.parse_math": False,  # a $ in a name is a dollar
-}
+TITLE_POINTS, LEAST_TITLE = 12.0, 9.0
+CAPTION_LINES = 2
+"""Of a caption that stand in the picture; the whole of it lies beside the file."""
+STYLE_FILE = Path(__file__).with_name("lossscape.mplstyle")
+NARROW, WIDE = 3.25, 6.75
+"""Inches that a figure of one panel, and one of several, takes in print."""
+ONE_PANEL = 7.5
+"""Inches to which a figure on the screen counts as one panel."""
+DRAWN_NARROW = 4.6
+"""Inches that a figure of one panel is laid out in for print, so that its text is seven tenths as large there."""
+LEAST_PRINTED = 5.5
+"""Points of the smallest text in print."""
+PRINT_DPI = 300
+
+
+@functools.cache
+def _settings() -> dict[str, Any]:
+    found: Any = rc_params_from_file(STYLE_FILE, use_default_template=False)
+    return dict(found) | {
+        "font.family": fonts(),
+        "svg.hashsalt": "lossscape",
+    }  # or the same figure would have other bytes
 
 
 @contextmanager
@@ -55,35 +69,68 @@ def style() -> Iterator[None]:
     """The project's matplotlib settings, whatever a matplotlibrc says; also a decorator."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        settings: Any = _SETTINGS | {"font.family": fonts()}
+        settings: Any = _settings()
         matplotlib.rcParams.update(settings)
         yield
 
 
+class Sheet(Figure):
+    """A figure that knows its whole caption and how large it is printed."""
+
+    caption = ""
+    """All of it; of a figure that is drawn without, too."""
+    small_print: Text | None = None
+    """The beginning of it that stands in the picture."""
+    printed = 1.0
+    """Times its size, in files."""
+
+
 def sheet(
     width: float, height: float, title: str, caption: str | None, key: Sequence[Artist] = ()
-) -> tuple[Figure, SubFigure]:
-    """A figure with a title on top, a legend below its panels and a caption in small print.
+) -> tuple[Sheet, SubFigure]:
+    """A figure with a title on top, a legend below its panels and the beginning of a caption in small print.
 
-    Returns it with the part that the panels go into; width, height: of that part without the legend, in inches.
+    Returns it with the part that the panels go into; width, height: of that part without the legend, in inches; in
+    paper style one of a single panel is laid out smaller, and all are printed at the width of one or of two columns.
     """
+    given = how()
+    if (paper := given.style == "paper") and width <= ONE_PANEL:
+        height *= DRAWN_NARROW / width
+        width = DRAWN_NARROW
     rows, columns = _legend_shape(key, width)
     height += 0.2 * rows
-    lines = wrapped(caption, 72 * (width - 2 * MARGIN_INCHES), CAPTION_POINTS) if caption else []
+    room = 72 * (width - 2 * MARGIN_INCHES)
+    lines = [] if given.no_caption or not caption else beginning(caption, room, CAPTION_POINTS, CAPTION_LINES)
     below = len(lines) * CAPTION_POINTS * CAPTION_LEADING / 72 + 1.5 * MARGIN_INCHES
-    figure = Figure(figsize=(width, height + below), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    figure = Sheet(figsize=(width, height + below), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    figure.caption = caption or ""
+    if paper:
+        figure.printed = (NARROW if width <= ONE_PANEL else WIDE) / width
     parts: Any = figure.subfigures(2, 1, height_ratios=[height, below], hspace=0)
     panel, foot = parts
-    foot.text(
+    figure.small_print = foot.text(
         MARGIN_INCHES / width, 1 - MARGIN_INCHES / 2 / below, "\n".join(lines),
         size=CAPTION_POINTS, color="0.3", va="top", linespacing=CAPTION_LEADING,
     )  # fmt: skip
-    panel.suptitle(title, x=MARGIN_INCHES / width, ha="left", size=12)
+    title = title if given.title is None else drawable(given.title)
+    words, size = _fitting(title, 0.97 * room)  # text is a little wider at other resolutions
+    panel.suptitle(words, x=MARGIN_INCHES / width, ha="left", size=size)
     if key:
         # matplotlib leaves labels out of a legend that begin with an underscore
         labels = [f" {label}" if label.startswith("_") else label for label in (str(each.get_label()) for each in key)]
         panel.legend(key, labels, loc="outside lower center", ncols=columns)
     return figure, panel
+
+
+def _fitting(title: str, room: float) -> tuple[str, float]:
+    """A title in one line of so many points with its size, smaller and then cut where it is long."""
+    title = title.replace("\n", " ")
+    if (wide := text_width(title, TITLE_POINTS)) <= room:
+        return title, TITLE_POINTS
+    size = max(LEAST_TITLE, TITLE_POINTS * room / wide)
+    if text_width(title, size) > room:
+        title = f"{wrapped(title, room - text_width(' …', size), size)[0]} …"
+    return title, size
 
 
 def new_axes(**kind: Any) -> Any:
@@ -102,11 +149,75 @@ def _legend_shape(key: Sequence[Artist], width: float) -> tuple[int, int]:
 
 
 @style()
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, the same bytes for the same figure."""
+def save(figure: Figure, path: Path) -> str:
+    """Write a figure in the formats that are asked for, and its whole caption as text; the same bytes for the same.
+
+    path: where a PNG of it on the usual scale lies; files of another scale or style have names of their own. Returns
+    the files of the figure, one a line.
+    """
+    given = how()
+    path = path.with_name(f"{path.stem}{given.suffix}")
+    printed = figure.printed if isinstance(figure, Sheet) else 1.0
+    if printed < 1:
+        _readable(figure, LEAST_PRINTED / printed)
+    written = []
+    for kind in given.files:
+        written.append(path.with_name(f"{path.name}.{kind}"))
+        write_bytes(written[-1], WRITERS[kind](figure, printed))
+    if isinstance(figure, Sheet) and figure.caption:
+        write_text(path.with_name(f"{path.name}.txt"), figure.caption + "\n")
+    return "\n".join(map(str, written))
+
+
+def _readable(figure: Figure, least: float) -> None:
+    """No text below so many points."""
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and float(text.get_fontsize()) < least:
+            text.set_fontsize(least)
+
+
+def png(figure: Figure, printed: float) -> bytes:
+    """A figure as PNG, so many times its size."""
+    asked = how()
+    figure.set_dpi((asked.dpi or (PRINT_DPI if asked.style == "paper" else DPI)) * printed)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # savefig draws twice
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def svg(figure: Figure, printed: float) -> bytes:
+    """The same as SVG, its text as outlines."""
+    text = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    width, height = figure.get_size_inches()
+
+    def size(side: re.Match[str]) -> str:
+        inches = width if side[1] == "width" else height
+        return f'{side[1]}="{72 * inches * printed:.6g}pt"'
+
+    head, start, rest = text.getvalue().partition("<svg ")
+    return (head + start + re.sub(r'\b(width|height)="[^"]*"', size, rest, count=2)).encode()
+
+
+def pdf(figure: Figure, printed: float) -> bytes:
+    """The same as PDF, the fonts in it."""
+    buffer = io.BytesIO()
+    width, height = (float(side) for side in figure.get_size_inches())
+    file = PdfFile(buffer, metadata={"Creator": None, "Producer": None, "CreationDate": None})
+    try:
+        file.newPage(width * printed, height * printed)
+        file.output(printed, 0, 0, printed, 0, 0, Op.concat_matrix)
+        figure.set_dpi(72)
+        renderer: Any = MixedModeRenderer(figure, width, height, PRINT_DPI, RendererPdf(file, PRINT_DPI, height, width))
+        figure.draw(renderer)
+        renderer.finalize()
+        file.finalize()
+    finally:
+        file.close()
+    return buffer.getvalue()
+
+
+WRITERS: dict[str, Callable[[Figure, float], bytes]] = {"png": png, "svg": svg, "pdf": pdf}
 
 
 @dataclass(frozen=True)
@@ -167,8 +278,19 @@ def line_key(lines: Mapping[str, dict[str, Any]], splits: Sequence[str], own: st
     ]
 
 
-def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
-    """Scale and tick labels of an axis of losses; values: all that is drawn on it, NaN for gaps."""
+Ends = tuple[float | None, float | None]
+
+
+def asked_ends() -> Ends:
+    """Of a scale of losses, by the drawing options."""
+    return how().vmin, how().vmax
+
+
+def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool, ends: Ends = (None, None)) -> None:
+    """Scale and tick labels of an axis of losses; values: all that is drawn on it, NaN for gaps.
+
+    ends: where the axis begins and ends, where that is asked for. Raises BadInput where nothing lies between them.
+    """
     every = np.concatenate([*values, np.empty(0)])
     every = every[np.isfinite(every)]
     if not every.size:
@@ -177,9 +299,18 @@ def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool) -> None:
         return
     log = log and bool((every > 0).any())
     every = every[every > 0] if log else every
+    low, high = ends
+    shown = every[(every >= (-np.inf if low is None else low)) & (every <= (np.inf if high is None else high))]
+    if ends != (None, None) and not shown.size:
+        raise BadInput(
+            f"--vmin, --vmax: what is drawn lies between {number(float(every.min()))} and {number(float(every.max()))}"
+        )
+    every = np.concatenate([shown, [end for end in ends if end is not None]])
     if log:
         axes.set_yscale("log", nonpositive="mask")
     _steady(axes, every)
+    if ends != (None, None):
+        axes.set_ylim(*ends)
     numbers(axes.yaxis, digits=digits_of(axes.get_ylim()))
     if log:
         decades(axes.yaxis, float(every.min()), float(every.max()))

@@ -1,6 +1,7 @@
 """Text that can be drawn: any name in the fonts that are installed, numbers, lines that fit."""
 
 import functools
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -59,6 +60,23 @@ def finite(values: np.ndarray | list[float]) -> np.ndarray:
     """The values with NaN for those that cannot be drawn."""
     values = np.asarray(values, dtype=float)
     return np.where(np.isfinite(values) & (np.abs(values) <= LIMIT), values, np.nan)
+
+
+SENTENCE = re.compile(r"(?<=[.!?]) +(?=[^a-z ])")
+
+
+def beginning(text: str, width: float, size: float, most: int) -> list[str]:
+    """What of a text fits into so many lines, as `wrapped` makes them: whole sentences, then … for those left out."""
+    if len(lines := wrapped(text, width, size)) <= most:
+        return lines
+    shown: list[str] = []
+    for sentence in SENTENCE.split(" ".join(text.split())):
+        if len(wrapped(" ".join([*shown, sentence, "…"]), width, size)) <= most:
+            shown.append(sentence)
+    if shown:
+        return wrapped(" ".join([*shown, "…"]), width, size)
+    last = wrapped(" ".join(lines[most - 1 :]), width - text_width(" …", size), size)[0]
+    return [*lines[: most - 1], f"{last} …"]
 
 
 def wrapped(text: str, width: float, size: float) -> list[str]:

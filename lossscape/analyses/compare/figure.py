@@ -31,6 +31,7 @@ from lossscape.figures.section import Page, Picture, Section, Table
 from lossscape.figures.style import (
     ALONE,
     Looks,
+    asked_ends,
     decades,
     line_style,
     loss_axis,
@@ -56,16 +57,14 @@ MOST_LINES = 14
 def draw(result: Comparison, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figures and the tables in Markdown beside the CSVs; returns what lies where."""
     folder = result.folder
-    save(build_curves(result, log=drawing.log), folder / CURVES)
+    figure = save(build_curves(result, log=drawing.log), folder / CURVES)
     save(build_table(tables(result)[0], f"{len(result.runs)} runs compared"), folder / TABLE)
-    if result.several_rates:
-        save(build_rates(result, log=drawing.log), folder / RATES)
+    rates = save(build_rates(result, log=drawing.log), folder / RATES) if result.several_rates else ""
     write_text(folder / MARKDOWN, words(result))
-    rates: dict[str, Path | str] = {"rates": folder / RATES} if result.several_rates else {}
     return {
         "groups": folder / FILES["groups"], "runs": folder / FILES["runs"],
         "differences": folder / FILES["differences"], "table": folder / MARKDOWN,
-        "figure": folder / CURVES, **rates,
+        "figure": figure, **({"rates": rates} if rates else {}),
     }  # fmt: skip
 
 
@@ -212,7 +211,7 @@ class Scale:
     def set_up(self, axes: Axes, drawn: list[np.ndarray], log: bool) -> None:
         """Scale, tick labels and label of the axis of values."""
         if self.missing or self.name.endswith("_loss"):
-            loss_axis(axes, drawn, log)
+            loss_axis(axes, drawn, log, (None, None) if self.missing else asked_ends())
         else:
             value_axis(axes, drawn)
         axes.set_ylabel(self.label)

@@ -17,6 +17,7 @@ from lossscape.certificate.summary import summary
 from lossscape.directions import axis_label, sentence
 from lossscape.errors import BadInput, one_of
 from lossscape.figures import captions, certificates, meshes
+from lossscape.figures.how import AS_USUAL
 from lossscape.figures.levels import Scale, choose_diverging, choose_scale
 from lossscape.figures.panels import colour_bar, contours
 from lossscape.figures.section import Chart, Page, Section, Sentences
@@ -30,6 +31,8 @@ LEFT, BOTTOM, TOP, BAR_GAP, BAR, ROOM = 0.9, 0.7, 0.5, 0.1, 0.14, 1.3
 """Around panels, in inches: ROOM from the right side of one to the left of the next."""
 LABEL = 44
 """Characters in a line of an axis' label."""
+EIGENVALUES = AS_USUAL
+"""Their scales, which are not those of losses, that the drawing options are of."""
 LABELS = {"ratio": "|λmin| / λmax", "largest": "largest eigenvalue λmax", "smallest": "smallest eigenvalue λmin"}
 MARKS: dict[str, dict[str, Any]] = {
     "an eigenvalue has not converged": {"marker": "x", "markersize": 5, "markeredgewidth": 1.4, "color": "#D55E00"},
@@ -41,9 +44,9 @@ MARKS: dict[str, dict[str, Any]] = {
 
 def draw(result: Convexity, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the map beside a result; returns what lies where."""
-    save(build_convexity(result, log=drawing.log), result.folder / PNG)
+    figure = save(build_convexity(result, log=drawing.log), result.folder / PNG)
     return {
-        "eigenvalues": result.folder / CSV, "figure": result.folder / PNG, "landscape": result.surface.folder,
+        "eigenvalues": result.folder / CSV, "figure": figure, "landscape": result.surface.folder,
         "certificate": summary(result.folder),
     }  # fmt: skip
 
@@ -113,14 +116,14 @@ def _shown(result: Convexity, what: str) -> tuple[np.ndarray, Scale, str]:
     known = values[np.isfinite(values)]
     if what == "ratio":
         floor = float(known.max()) / 10**DECADES if known.size else 0.0
-        scale = choose_scale(np.clip(values, floor, None), log=True)
+        scale = choose_scale(np.clip(values, floor, None), True, EIGENVALUES)
     elif what == "smallest" and (known > 0).any():
         scale = choose_diverging([values])
     elif what == "smallest":
         values, label = -values, f"−1 × {label}"
-        scale = choose_scale(values, log=False)
+        scale = choose_scale(values, False, EIGENVALUES)
     else:
-        scale = choose_scale(values, log=False)
+        scale = choose_scale(values, False, EIGENVALUES)
     return values, scale, label + scale.suffix
 
 

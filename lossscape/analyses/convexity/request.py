@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from lossscape.analyses.drawing import Curves
+from lossscape.analyses.drawing import Maps
 from lossscape.analyses.grids import Ranges, grid_of, grid_word
 from lossscape.analyses.landscape.request import RANGE
 from lossscape.analyses.tolerance import EXACT, option, tolerance_of, word_of
@@ -76,4 +76,4 @@ class Request:
         object.__setattr__(self, "map_tolerance", tolerance_of(self.map_tolerance, "--map-tolerance"))
 
 
-Drawing = Curves
+Drawing = Maps

@@ -42,12 +42,10 @@ def draw(result: Curvature, drawing: Drawing, quiet: bool) -> dict[str, Path | s
     """Write the figures of curvature beside it; returns what lies where."""
     folder = result.folder
     found: dict[str, Path | str] = {name: folder / f"{name}.csv" for name in (EIGENVALUES, TRACE)}
-    save(build_spectrum(result), folder / SPECTRUM_PNG)
-    figures = [str(folder / SPECTRUM_PNG)]
+    figures = [save(build_spectrum(result), folder / SPECTRUM_PNG)]
     if len(result.densities):
         found[DENSITY] = folder / f"{DENSITY}.csv"
-        save(build_density(result), folder / DENSITY_PNG)
-        figures.append(str(folder / DENSITY_PNG))
+        figures.append(save(build_density(result), folder / DENSITY_PNG))
     return found | {"figures": "\n".join(figures)}
 
 

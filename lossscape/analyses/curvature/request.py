@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from lossscape.analyses.drawing import Tables, listed
+from lossscape.analyses.drawing import Tables
 from lossscape.errors import BadInput, one_of
+from lossscape.figures.how import listed
 from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
 

@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from lossscape.analyses.drawing import formats_of
 from lossscape.analyses.film.chart import descent_data, frames_data
 from lossscape.analyses.film.request import Drawing
 from lossscape.analyses.film.result import Film
@@ -19,7 +18,7 @@ from lossscape.errors import BadInput
 from lossscape.figures import captions, certificates, meshes
 from lossscape.figures.levels import Scale, choose_scale
 from lossscape.figures.metrics import value_words
-from lossscape.figures.movies import write_movie
+from lossscape.figures.movies import files_of, write_movie
 from lossscape.figures.panels import add, colour_bar, contours, solid
 from lossscape.figures.paths import LINE, path_words, spans_decades, when
 from lossscape.figures.section import Chart, Page, Picture, Section, Sentences
@@ -227,12 +226,11 @@ def alt(film: Film, kind: str) -> str:
 
 def draw(result: Film, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write each kind of film and its last frame beside it; returns what lies where. Raises as write_movie."""
-    formats = formats_of(None) if drawing.formats is None else drawing.formats
     drawn: dict[str, Path | str] = {}
     for kind in result.kinds:
         build = partial(BUILDERS[kind], result, scale=scale_of(result, kind, drawing.log))
         count, path = len(result.rows(kind)), result.folder / kind
-        written = write_movie(build, count, path, formats, drawing.fps, quiet)
+        written = write_movie(build, count, path, drawing.movies, drawing.fps, quiet)
         drawn[kind] = "\n".join(map(str, written))
     return {**drawn, "frames": result.folder / FILMS}
 
@@ -241,8 +239,7 @@ def section(result: Film, page: Page) -> Section:
     """Its part of the page: the films as they were drawn, with the table of their frames."""
     charts, files = [], []
     for kind in result.kinds:
-        drawn = [result.folder / f"{kind}.{ending}" for ending in ("gif", "png", "mp4")]
-        copies = [page.copy(file) for file in drawn if file.exists()]
+        copies = [page.copy(file) for file in files_of(result.folder, kind)]
         shown = [address for name, address in copies if not name.endswith(".mp4")]
         if not shown:
             raise BadInput(f"{kind} is not drawn: run the command again")

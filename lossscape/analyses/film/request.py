@@ -1,9 +1,9 @@
 """What films are asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from lossscape.analyses.drawing import Formats, Log
+from lossscape.analyses.drawing import Films, Log
 from lossscape.analyses.grids import Span, grid_of, grid_word
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, one_of
@@ -75,9 +75,12 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Drawing(Films):
     """How films are drawn."""
 
     fps: Annotated[float, Option("Frames a second.", least=0.1, most=50.0)] = 8.0
-    formats: Formats = None
     log: Log = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "how", replace(self.how, log=self.log))

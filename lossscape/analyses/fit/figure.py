@@ -10,13 +10,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lossscape.analyses.drawing import formats_of
 from lossscape.analyses.fit.request import Drawing
 from lossscape.analyses.fit.result import FIT, Fit
 from lossscape.certificate.summary import summary
 from lossscape.figures import captions
 from lossscape.figures.certificates import certificate_of, failures
-from lossscape.figures.movies import write_movie
+from lossscape.figures.movies import files_of, write_movie
 from lossscape.figures.section import Page, Picture, Section
 from lossscape.figures.style import COLOURS, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
@@ -34,12 +33,11 @@ MOST_LINES = 10
 def draw(result: Fit, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write panels and, of several checkpoints, the film beside the table; returns what lies where."""
     folder = result.folder
-    save(build_fit(result), folder / PNG)
-    drawn: dict[str, Path | str] = {"outputs": folder / f"{FIT}.csv", "figure": folder / PNG}
+    figure = save(build_fit(result), folder / PNG)
+    drawn: dict[str, Path | str] = {"outputs": folder / f"{FIT}.csv", "figure": figure}
     if len(result.moments) > 1:
-        formats = formats_of(None) if drawing.formats is None else drawing.formats
         build = partial(build_frame, result)
-        films = write_movie(build, len(result.moments), folder / FILM, formats, drawing.fps, quiet)
+        films = write_movie(build, len(result.moments), folder / FILM, drawing.movies, drawing.fps, quiet)
         drawn["film"] = "\n".join(map(str, films))
     return {**drawn, "certificate": summary(folder)}
 
@@ -211,8 +209,7 @@ def section(result: Fit, page: Page) -> Section:
     checkpoints = list(result.moments["checkpoint"])
     alt = " ".join(f"{line}." for line in result.lines())
     parts: list[Picture] = [page.draw(build_fit(result, captioned=False), PNG, alt, _caption(result))]
-    drawn = [result.folder / f"{FILM}.{ending}" for ending in ("gif", "png", "mp4")]
-    copies = [page.copy(file) for file in drawn if file.exists()]
+    copies = [page.copy(file) for file in files_of(result.folder, FILM)]
     shown = [address for name, address in copies if name.endswith(".gif")]
     if shown:
         parts.append(Picture(shown[0], alt, f"The same over {ends_words(checkpoints)}."))

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from lossscape.analyses.drawing import Formats
+from lossscape.analyses.drawing import Films
 from lossscape.errors import BadInput, one_of
+from lossscape.figures.how import How
 from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
 
@@ -61,8 +62,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """How the film is drawn."""
+class Drawing(Films):
+    """How the figure and the film are drawn."""
 
     fps: Annotated[float, Option("Frames a second.", least=0.1, most=50.0)] = 5.0
-    formats: Formats = None
+    how: Annotated[How, Embedded(leave=("formats", "levels", "vmin", "vmax"))] = How()

@@ -35,8 +35,8 @@ NONE = "0.85"
 def draw(result: Gradients, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figure beside the table; returns what lies where."""
     folder = result.folder
-    save(build_gradients(result), folder / PNG)
-    return {"gradients": folder / f"{GRADIENTS}.csv", "figure": folder / PNG, "certificate": summary(folder)}
+    figure = save(build_gradients(result), folder / PNG)
+    return {"gradients": folder / f"{GRADIENTS}.csv", "figure": figure, "certificate": summary(folder)}
 
 
 @style()

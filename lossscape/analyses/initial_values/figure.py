@@ -44,12 +44,10 @@ def draw(result: InitialValues, drawing: Drawing, quiet: bool) -> dict[str, Path
     folder = result.folder
     lie: dict[str, Path | str] = {"layers": folder / LAYERS}
     for name, figure in _distributions(result):
-        save(figure, folder / name)
-        lie[name.removesuffix(".png")] = folder / name
+        lie[name.removesuffix(".png")] = save(figure, folder / name)
     if len(result.trainings):
-        save(build_trainings(result), folder / TRAININGS_PNG)
         lie |= {"units": folder / UNITS, "trainings": folder / TRAININGS, "summary": folder / SUMMARY}
-        lie["figure"] = folder / TRAININGS_PNG
+        lie["figure"] = save(build_trainings(result), folder / TRAININGS_PNG)
     return lie
 
 

@@ -50,10 +50,9 @@ UNDEFINED = {"gauss_length": "not defined with recomputed BatchNorm statistics"}
 def draw(result: Curve, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figure of a line beside it; returns what lies where."""
     folder = result.folder
-    save(build_curve([result], log=drawing.log), folder / "curve.png")
     return {
         "curve": folder / "curve.csv",
-        "figure": folder / "curve.png",
+        "figure": save(build_curve([result], log=drawing.log), folder / "curve.png"),
         "measures": folder / "measures.json",
         "certificate": summary(folder),
     }

@@ -5,6 +5,7 @@ from pathlib import Path
 from lossscape.analyses.landscape.chart import plane_charts
 from lossscape.analyses.landscape.request import Drawing
 from lossscape.certificate.summary import summary
+from lossscape.errors import BadInput
 from lossscape.figures import captions, certificates
 from lossscape.figures.charts.lines import curve_chart
 from lossscape.figures.contours import build_contour, build_surface
@@ -21,19 +22,18 @@ def draw(result: Curve | Surface, drawing: Drawing, quiet: bool) -> dict[str, Pa
     folder = result.folder
     last: dict[str, Path | str] = {"directions": folder / "directions.pt", "certificate": summary(folder)}
     if isinstance(result, Curve):
-        save(build_curve([result], log=drawing.log), folder / "line.png")
-        return {"line": folder / "line.csv", "figure": folder / "line.png", **last}
-    save(build_contour(result, log=drawing.log), folder / "contour.png")
-    save(build_surface(result, log=drawing.log), folder / "surface.png")
+        if drawing.how.levels is not None:
+            raise BadInput("--levels: a line has none; leave it out")
+        figure = save(build_curve([result], log=drawing.log), folder / "line.png")
+        return {"line": folder / "line.csv", "figure": figure, **last}
     drawn: dict[str, Path | str] = {
         "surface": folder / "surface.csv",
-        "contour": folder / "contour.png",
-        "figure": folder / "surface.png",
+        "contour": save(build_contour(result, log=drawing.log), folder / "contour.png"),
+        "figure": save(build_surface(result, log=drawing.log), folder / "surface.png"),
         "directions": folder / "directions.pt",
     }
     if result.trails:
-        save(build_path(result), folder / "path.png")
-        drawn |= {"path": folder / "path.csv", "distances": folder / "path.png"}
+        drawn |= {"path": folder / "path.csv", "distances": save(build_path(result), folder / "path.png")}
     if exported := export(result, folder, drawing.export):
         drawn["exported"] = "\n".join(map(str, exported))
     return drawn | last

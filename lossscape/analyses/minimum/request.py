@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from lossscape.analyses.drawing import Tables
+from lossscape.analyses.drawing import Nothing
 from lossscape.analyses.tolerance import EXACT, Tolerance, tolerance_of
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, PointLike
@@ -49,4 +49,4 @@ class Request:
             raise BadInput(f"--grid {self.grid}: give an odd number, so that the centre lies on the grid")
 
 
-Drawing = Tables
+Drawing = Nothing

@@ -165,16 +165,15 @@ def draw(result: Pairs, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     folder = result.folder
     figures = []
     for name, _, figure in build_pairs(result, log=drawing.log):
-        save(figure, folder / name)
-        figures.append(str(folder / name))
-    save(build_measures(result), folder / "measures.png")
+        figures.append(save(figure, folder / name))
+    table = save(build_measures(result), folder / "measures.png")
     exported = [
         str(path)
         for index, net in enumerate(result.nets, start=1)
         for path in export(result.pair(net).together(), folder, drawing.export, name=f"pair-{index}")
     ]
     return {
-        "measures": folder / "measures.csv", "summary": folder / "summary.csv", "table": folder / "measures.png",
+        "measures": folder / "measures.csv", "summary": folder / "summary.csv", "table": table,
         "figures": "\n".join(figures), **({"exported": "\n".join(exported)} if exported else {}),
     }  # fmt: skip
 

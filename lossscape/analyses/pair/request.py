@@ -8,6 +8,7 @@ from lossscape.analyses.grids import USUAL, Ranges, grid_of, grid_word
 from lossscape.analyses.tolerance import EXACT, Tolerance, tolerance_of
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, one_of
+from lossscape.figures.how import How
 from lossscape.measured import POINT_HELP, Measured, PointLike, names
 from lossscape.options import Embedded, Option
 
@@ -83,4 +84,8 @@ class Request:
             object.__setattr__(self, name, value)
 
 
-Drawing = Surfaces
+@dataclass(frozen=True)
+class Drawing(Surfaces):
+    """How paired surfaces are drawn; `levels` are those that regions are measured under."""
+
+    how: Annotated[How, Embedded(leave=("levels",))] = How()

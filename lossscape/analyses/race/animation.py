@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossscape.analyses.drawing import formats_of
 from lossscape.analyses.race.looks import EDGE, look_of, name_of
 from lossscape.analyses.race.request import Drawing
 from lossscape.analyses.race.result import ARRIVED, DIVERGED, Race
@@ -27,9 +26,8 @@ def animate(race: Race, drawing: Drawing, path: Path, quiet: bool) -> list[Path]
     steps = race.settings["steps"]
     shown = np.unique(np.linspace(0, steps, min(drawing.frames, steps + 1)).round().astype(int)).tolist()
     frame = frames_of(race, captioned=False)
-    formats = formats_of(None) if drawing.formats is None else drawing.formats
     colours = list(dict.fromkeys(look_of(race, method)["color"] for method in race.methods))
-    return write_movie(lambda index: frame(shown[index]), len(shown), path, formats, drawing.fps, quiet, colours)
+    return write_movie(lambda index: frame(shown[index]), len(shown), path, drawing.movies, drawing.fps, quiet, colours)
 
 
 @style()

@@ -15,7 +15,9 @@ from lossscape.analyses.race.result import OUTCOMES_CSV, PATHS_CSV, Race
 from lossscape.directions import axis_label, sentence
 from lossscape.errors import BadInput
 from lossscape.figures import captions, meshes
+from lossscape.figures.how import how
 from lossscape.figures.levels import WIDE, choose_scale
+from lossscape.figures.movies import files_of
 from lossscape.figures.panels import colour_bar, contours
 from lossscape.figures.section import Page, Picture, Section, Sentences, Table
 from lossscape.figures.style import loss_axis, new_axes, numbers, save, sheet, style
@@ -33,13 +35,12 @@ def draw(result: Race, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figures and the animation of a race beside it; returns what lies where. Raises as write_movie."""
     folder = result.folder
     drawn: dict[str, Path | str] = {"outcomes": folder / OUTCOMES_CSV, "paths": folder / PATHS_CSV}
-    save(build_losses(result), folder / LOSSES)
+    losses = save(build_losses(result), folder / LOSSES)
     if not result.whole:
-        save(build_contour(result), folder / CONTOUR)
-        save(build_solid(result), folder / SOLID)
-        drawn |= {"contour": folder / CONTOUR, "figure": folder / SOLID}
+        drawn["contour"] = save(build_contour(result), folder / CONTOUR)
+        drawn["figure"] = save(build_solid(result), folder / SOLID)
         drawn["animation"] = "\n".join(map(str, animate(result, drawing, folder / FILM, quiet)))
-    return drawn | {"losses": folder / LOSSES}
+    return drawn | {"losses": losses}
 
 
 def scale_of(race: Race) -> Pale:
@@ -49,7 +50,8 @@ def scale_of(race: Race) -> Pale:
     if race.settings["surface"].get("scale") != "linear" or values.min() < 0:
         return Pale(**vars(choose_scale(values, False)))
     shown = np.maximum(values, values.max() / WIDE)  # else values near 0 would ask for a logarithmic scale
-    return Pale(**vars(choose_scale(shown, False)) | {"low": float(values.min())})
+    scale = choose_scale(shown, False)
+    return Pale(**vars(scale) | ({"low": float(values.min())} if how().vmin is None else {}))
 
 
 @style()
@@ -229,8 +231,7 @@ def section(result: Race, page: Page) -> Section:
     files = []
     alt = f"{title(result)}. " + "; ".join(f"{row[0]}: {row[1]}" for row in result.summary())
     if not result.whole:
-        drawn = [result.folder / f"{FILM}.{ending}" for ending in ("gif", "png", "mp4")]
-        files = [page.copy(file) for file in drawn if file.exists()]
+        files = [page.copy(file) for file in files_of(result.folder, FILM)]
         if shown := [address for name, address in files if not name.endswith(".mp4")]:
             parts.append(Picture(shown[0], alt, f"{title(result)}: all methods at the same step.", panels=2))
         parts.append(page.draw(build_contour(result, captioned=False), CONTOUR, alt, caption(result)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from lossscape.analyses.drawing import Formats
+from lossscape.analyses.drawing import Films
 from lossscape.analyses.grids import Ranges, grid_of
 from lossscape.directions import Asked
 from lossscape.errors import BadInput, short
@@ -175,9 +175,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Drawing(Films):
     """How races are drawn."""
 
     fps: Annotated[float, Option("Frames a second.", least=0.1, most=50.0)] = 12.0
     frames: Annotated[int, Option("Of the animation, at most, evenly over the steps.", least=2, most=5000)] = 100
-    formats: Formats = None

@@ -32,9 +32,9 @@ ROUNDING = 1e-17
 def draw(result: Saddles, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figure of critical points beside them; returns what lies where."""
     folder = result.folder
-    save(build_saddles(result), folder / PNG)
+    figure = save(build_saddles(result), folder / PNG)
     kept = {"kept": folder / POINTS} if (folder / POINTS).is_dir() else {}
-    return {"points": folder / FILE, "summary": folder / SUMMARY, "figure": folder / PNG, **kept}
+    return {"points": folder / FILE, "summary": folder / SUMMARY, "figure": figure, **kept}
 
 
 @style()

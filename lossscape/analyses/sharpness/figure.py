@@ -39,9 +39,9 @@ LOSS = "loss"
 def draw(result: Sharpness, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figure of sharpness beside it; returns what lies where."""
     folder = result.folder
-    save(build_sharpness(result), folder / PNG)
+    figure = save(build_sharpness(result), folder / PNG)
     found: dict[str, Path | str] = {name: folder / f"{name}.csv" for name in (SHARPNESS, SUMMARY)}
-    return found | {"figure": folder / PNG, "certificate": certificate_words(folder)}
+    return found | {"figure": figure, "certificate": certificate_words(folder)}
 
 
 @style()

@@ -44,9 +44,9 @@ NEAR_ZERO = 10.0
 def draw(result: Solutions, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figure of kinds of solution beside them; returns what lies where."""
     folder = result.folder
-    save(build_solutions(result), folder / "solutions.png")
+    figure = save(build_solutions(result), folder / "solutions.png")
     names = ["epochs", "summary", *([] if result.configs.empty else ["configs", "ratios"])]
-    return {**{name: folder / f"{name}.csv" for name in names}, "figure": folder / "solutions.png"}
+    return {**{name: folder / f"{name}.csv" for name in names}, "figure": figure}
 
 
 @style()
