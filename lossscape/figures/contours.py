@@ -6,19 +6,21 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Text
 from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.directions import axis_label
 from lossscape.errors import BadInput, one_of
 from lossscape.figures import captions, meshes, paths
+from lossscape.figures.how import how
 from lossscape.figures.levels import Scale, choose_scale
-from lossscape.figures.style import ALONE, Looks, new_axes, numbers, sheet, style
+from lossscape.figures.style import ALONE, Looks, Sheet, label_columns, new_axes, numbers, sheet, style
 from lossscape.results import Surface
 
-HEIGHT_LABEL = 60
-"""Characters in a line of the label of heights."""
+HEIGHT_LABEL, AXIS_LABEL = 44, 50
+"""Characters in a line of the label of heights, and of those of x and y."""
+OWN_SCALE = "Colours and levels are those of this figure alone."
 
 
 @style()
@@ -53,6 +55,7 @@ def contour_axes(surface: Surface, ax: Axes | None = None, *, split: str | None 
         figure: Any = axes.figure
         _finish(figure, axes, drawn)
     else:
+        meshes.place(axes, drawn.names)
         meshes.thin_out(axes, drawn.numbers, drawn.names)
     return axes
 
@@ -73,6 +76,7 @@ def _finish(figure: Figure, axes: Axes, drawn: Drawn) -> None:
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine("none")  # it is laid out
+    meshes.place(axes, drawn.names)
     meshes.thin_out(axes, drawn.numbers, drawn.names)
     if drawn.bar is not None:
         meshes.fit_bar(figure, axes, drawn.bar, drawn.scale)
@@ -87,11 +91,12 @@ def _draw_contours(axes: Axes, surface: Surface, split: str, log: bool, looks: L
         labels, bar = meshes.label_contours(axes, contours, scale, _loss_label(surface, split, scale))
     meshes.dots(axes, surface)
     names = paths.over_contour(axes, surface, looks)
-    axes.set_xlabel(axis_label(surface.settings, "x", 1))
-    axes.set_ylabel(axis_label(surface.settings, "y", 2))
+    axes.set_xlabel(fill(axis_label(surface.settings, "x", 1), label_columns(AXIS_LABEL)))
+    axes.set_ylabel(fill(axis_label(surface.settings, "y", 2), label_columns(AXIS_LABEL)))
     sides, even = meshes.sides_of(surface), meshes.is_even(surface)
     for axis, length in ((axes.xaxis, sides), (axes.yaxis, 1 / sides)):
-        numbers(axis, max(4, int(8 * min(length, 1))) if even else 8)
+        most = label_columns(8)
+        numbers(axis, max(4, int(most * min(length, 1))) if even else most)
     return Drawn(scale, labels, names, bar)
 
 
@@ -104,12 +109,18 @@ def build_surface(
     caption = surface_caption(surface, split, log) if captioned else None
     figure, panel = sheet(7.2, 5.2, _title(surface, split), caption, paths.key(surface.trails, looks))
     figure.set_layout_engine("none")  # which would leave room for corners that the view does not fill
-    below = 0.07 if surface.trails else 0.0  # of a legend
-    axes: Any = panel.add_axes((0.03, 0.02 + below, 0.92, 0.94 - below), axes_class=Axes3D)
+    axes: Any = panel.add_axes(solid_box(figure, panel), axes_class=Axes3D)
     scale = _draw_solid(axes, surface, split, log, looks)
-    label = fill(_loss_label(surface, split, scale), HEIGHT_LABEL)
+    label = fill(_loss_label(surface, split, scale), label_columns(HEIGHT_LABEL))
     axes.set_zlabel(label, labelpad=axes.zaxis.labelpad + 5 * label.count("\n"))
     return figure
+
+
+def solid_box(figure: Sheet, panel: SubFigure) -> tuple[float, float, float, float]:
+    """Where a view in three dimensions stands above the legend of a figure, as parts of its panel."""
+    below = figure.key_inches * figure.dpi / panel.bbox.height
+    narrow = how().style == "paper"  # text takes more of it
+    return (0.0, 0.05 + below, 0.84, 0.89 - below) if narrow else (0.03, 0.02 + below, 0.92, 0.94 - below)
 
 
 @style()
@@ -139,6 +150,7 @@ def _draw_solid(axes: Any, surface: Surface, split: str, log: bool, looks: Looks
 def contour_caption(surface: Surface, split: str, log: bool) -> str:
     """The caption of build_contour's figure."""
     marks = ["★ marks the centre."] if meshes.shows_centre(surface) else []
+    marks += [OWN_SCALE]
     marks += ["Dots: the refined points."] if surface.refined.any() else []
     marks += ["Faint dots: the points that were evaluated."] if surface.predicted.any() else []
     marks += paths.path_words(surface, split)

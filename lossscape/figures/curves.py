@@ -165,7 +165,7 @@ def _mark(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.autoscale_view(scaley=False)
     if curves[0].coordinate == "alpha":
         axes.set_xlabel("α")
-        names = [_checkpoint(settings, "start"), _checkpoint(settings, "end")]
+        names = [_point(settings, "start"), _point(settings, "end")]
         marks = dict(zip((0.0, 1.0), names if all(names) else ["A", "B"], strict=True))
     else:
         axes.set_xlabel(axis_label(settings[0], "x"))
@@ -181,6 +181,15 @@ def _mark(axes: Axes, curves: Sequence[Curve]) -> None:
     )
     for value in marks:
         axes.axvline(value, color="0.6", linewidth=0.8, zorder=0.5)
+
+
+def _point(settings: Sequence[captions.Settings], end: str) -> str:
+    """An end of lines between checkpoints, with its run where all lines lead from one run to another."""
+    runs = {tuple(str(each[which]["run"]) for which in ("start", "end")) for each in settings}
+    checkpoint = _checkpoint(settings, end)
+    if len(runs) > 1 or len({*next(iter(runs))}) == 1 or not checkpoint:
+        return checkpoint
+    return f"{shortened(str(settings[0][end]['run']), 18)}\n@{checkpoint}"
 
 
 def _checkpoint(settings: Sequence[captions.Settings], end: str) -> str:

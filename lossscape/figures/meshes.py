@@ -12,14 +12,14 @@ from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import Bbox
 from matplotlib.tri import Triangulation
 
 from lossscape.errors import BadInput
 from lossscape.figures.levels import Scale
-from lossscape.figures.style import NOTHING, numbers
+from lossscape.figures.style import NOTHING, label_columns, numbers
 from lossscape.results import Result, Surface
 
 APART = "no neighbouring points with a finite loss"
@@ -177,7 +177,7 @@ def label_contours(
     """
     filled, lines = drawn
     bar = axes.figure.colorbar(
-        filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, LABEL), panchor=(0, 0.5)
+        filled, ax=axes, ticks=scale.marks(MOST_NUMBERS), label=fill(label, label_columns(LABEL)), panchor=(0, 0.5)
     )
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda height, _: scale.text(height)))
     bar.ax.minorticks_off()
@@ -223,6 +223,47 @@ def thin_out(axes: Axes, labels: list[Text], names: Sequence[Text] = ()) -> None
         label.set_visible(bool(fits))
         if fits:
             taken.append(box)
+
+
+PLACES = tuple(
+    (across, up, "left" if across > 0 else "right" if across < 0 else "center")
+    for far in (1, 2, 3, 4, 6)
+    for across, up in (
+        (7, -3),
+        (-7, -3),
+        (0, 8),
+        (0, -14),
+        *((side, lift * far) for lift in (9, -12) for side in (7, -7)),
+    )
+)
+"""Where the name of a point may stand, in points from it, the nearest first."""
+
+
+def place(axes: Axes, names: Sequence[Text]) -> None:
+    """Put the names of points where they lie in the axes and on no other one, as far as there is such a place."""
+    axes.apply_aspect()
+    inside = axes.get_window_extent()
+    taken: list[Bbox] = []
+    for name in names:
+        assert isinstance(name, Annotation)
+        own: Any = (*name.xyann, name.get_horizontalalignment())
+        best: tuple[float, Any] = (np.inf, own)
+        for choice in [own, *PLACES]:
+            name.xyann = choice[:2]
+            name.set_horizontalalignment(choice[2])
+            box = name.get_window_extent()
+            covered = sum(_area(Bbox.intersection(box, other)) for other in taken)
+            cut = box.width * box.height - _area(Bbox.intersection(box, inside))
+            best = min(best, (covered + 2 * cut, choice), key=lambda each: each[0])
+            if best[0] <= 1:
+                break
+        name.xyann = best[1][:2]
+        name.set_horizontalalignment(best[1][2])
+        taken.append(name.get_window_extent())
+
+
+def _area(box: Bbox | None) -> float:
+    return 0.0 if box is None else float(box.width * box.height)
 
 
 def fit_bar(figure: Figure, axes: Axes, bar: Colorbar, scale: Scale) -> None:

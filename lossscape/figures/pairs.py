@@ -65,7 +65,7 @@ def build_pair(pair: Pair, scales: Shared, caption: str | None = None) -> Figure
     title = f"Loss around {shortened(pair.net)}: labels, {pair.targets} targets, and their difference"
     lefts = [LEFT, LEFT + SIDE + GAP, LEFT + 2 * SIDE + 2 * GAP + BAR_ROOM]
     height = 2 * SIDE + TOP + GAP + 0.2
-    figure, panel = sheet(lefts[2] + SIDE + BAR_ROOM + 0.15, height, title, caption)
+    figure, panel = sheet(lefts[2] + SIDE + BAR_ROOM + 0.15, height, title, caption, inches=True)
     figure.set_layout_engine("none")
     bottom = height - TOP - SIDE
     for column, name in enumerate(row_names(pair.targets)):
@@ -94,7 +94,7 @@ def build_nets(shown: Sequence[Pair], scales: Shared, caption: str | None = None
     # numbers of the last heights stand before the bar
     right = LEFT + len(shown) * across - 0.11 + 0.4 * solids
     width, height = max(right + BAR_ROOM, 6.5), TOP + 3 * up + 0.35
-    figure, panel = sheet(width, height, title, caption)
+    figure, panel = sheet(width, height, title, caption, inches=True)
     figure.set_layout_engine("none")
     sheet_axes = blank(panel, width, height)
     draw: Callable[..., Any] = solid if solids else contours

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from lossscape.directions import sentence
 from lossscape.figures import captions
 from lossscape.figures.levels import Scale
-from lossscape.figures.style import ALONE, RUNS, Looks, loss_axis, numbers, sheet, style
+from lossscape.figures.style import ALONE, RUNS, Looks, label_columns, loss_axis, numbers, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Surface, Trail
 from lossscape.text import number
@@ -98,7 +98,7 @@ def over_contour(axes: Axes, surface: Surface, looks: Looks = ALONE) -> list[Tex
     Returns the names of the first and last checkpoints and of the points.
     """
     names: list[Text] = []
-    taken: list[tuple[float, float]] = []
+    starts: list[tuple[float, float]] = []
     width, height = np.ptp(surface.x), np.ptp(surface.y)
     for trail, look in zip(surface.trails, _lines(surface.trails, looks), strict=True):
         x, y = (trail.table[axis].to_numpy() for axis in ("x", "y"))
@@ -109,24 +109,30 @@ def over_contour(axes: Axes, surface: Surface, looks: Looks = ALONE) -> list[Tex
             markeredgewidth=0.7, zorder=3.1, label=f"_{trail.name} epochs",
         )  # fmt: skip
         colour = look["color"] if len(surface.trails) > 1 else "black"
-        for row in dict.fromkeys((0, len(x) - 1)):
-            # a name must not lie on another one
-            near = (abs(x[row] - a) < 0.12 * width and abs(y[row] - b) < 0.05 * height for a, b in taken)
-            if not outside(surface, trail)[row] and not any(near):
-                taken.append((x[row], y[row]))
-                names.append(_write(axes, surface, taken[-1], when(trail.table.iloc[row]), colour))
+        for row in dict.fromkeys((len(x) - 1, 0)):
+            # paths that begin at one point need its name once
+            near = (abs(x[row] - a) < 0.02 * width and abs(y[row] - b) < 0.02 * height for a, b in starts)
+            named = any(np.allclose(spot, (x[row], y[row]), atol=1e-6 * width) for spot in points_of(surface).values())
+            if named or outside(surface, trail)[row] or (row == 0 and len(x) > 1 and any(near)):
+                continue
+            starts += [(x[row], y[row])] if row == 0 else []
+            names.append(_write(axes, surface, (x[row], y[row]), when(trail.table.iloc[row]), colour))
     diamond: dict[str, Any] = {"markersize": 7, "markerfacecolor": "white", "markeredgecolor": "black"}
     for letter, point in points_of(surface).items():
         if letter != "A":  # which is the centre
             axes.plot(*point, "D", label=letter, zorder=3.2, **diamond)
-        if surface.x[0] <= point[0] <= surface.x[-1] and surface.y[0] <= point[1] <= surface.y[-1]:
-            names.append(_write(axes, surface, point, letter, above=True))
+        if _is_inside(surface, point):
+            names.append(_write(axes, surface, point, name_of(surface, letter), above=True))
     return names
 
 
 def over_solid(axes: Any, surface: Surface, scale: Scale, split: str, looks: Looks = ALONE) -> None:
-    """Draw the paths over a surface in three dimensions: on it as a line, with stems to the true losses."""
+    """Draw the paths over a surface in three dimensions: on it as a line, with stems to the true losses.
+
+    And the points that its plane goes through, at the heights of the nearest points of the surface.
+    """
     axes.computed_zorder = False  # which would hide lines behind faces that they lie on
+    _name_points(axes, surface, scale, split)
     for trail, look in zip(surface.trails, _lines(surface.trails, looks), strict=True):
         gone = outside(surface, trail)
         x, y = (np.where(gone, np.nan, trail.table[axis].to_numpy()) for axis in ("x", "y"))
@@ -142,6 +148,32 @@ def over_solid(axes: Any, surface: Surface, scale: Scale, split: str, looks: Loo
             x[marks], y[marks], true[marks], "o", linestyle="", markersize=4, markerfacecolor="white",
             markeredgecolor=look["color"], zorder=7, label=f"_{trail.name} true",
         )  # fmt: skip
+
+
+def _name_points(axes: Any, surface: Surface, scale: Scale, split: str) -> None:
+    """The points that a plane goes through, over the surface, at the height of its nearest point."""
+    heights = scale.heights(surface.table[f"{split}_loss"].to_numpy())
+    spots = surface.table[["x", "y"]].to_numpy()
+    for letter, point in points_of(surface).items():
+        height = heights[int((np.abs(spots - point) / np.ptp(spots, axis=0)).sum(axis=1).argmin())]
+        if not (_is_inside(surface, point) and np.isfinite(height)):
+            continue
+        look = {"markersize": 5.5, "markerfacecolor": "white", "markeredgecolor": "black", "zorder": 8}
+        axes.plot(*([each] for each in (*point, height)), "D", linestyle="", label=letter, **look)
+        right = float(((point - spots.min(axis=0)) / np.ptp(spots, axis=0)).sum()) > 1  # as it is looked at
+        name = f"  {name_of(surface, letter)}  "
+        axes.text(*point, height, name, fontsize=8, zorder=9, path_effects=[_EDGE], ha="right" if right else "left")
+
+
+def _is_inside(surface: Surface, point: tuple[float, float]) -> bool:
+    x, y = point
+    return bool(surface.x[0] <= x <= surface.x[-1] and surface.y[0] <= y <= surface.y[-1])
+
+
+def name_of(surface: Surface, letter: str) -> str:
+    """What stands beside a point of a plane: its letter, and what it is: B, adam@last."""
+    named = dict(zip("ABC", surface.settings["directions"]["points"], strict=False))
+    return f"{letter}, {captions.point_name(named[letter], label_columns(24))}" if letter in named else letter
 
 
 def points_of(surface: Surface) -> dict[str, tuple[float, float]]:
@@ -174,7 +206,7 @@ def _write(
     shift = (0, 8) if above else (7, -3) if left else (-7, -3)
     return axes.annotate(
         text, point, xytext=shift, textcoords="offset points", fontsize=9, zorder=4, path_effects=[_EDGE], color=colour,
-        ha="center" if above else "left" if left else "right", weight="bold" if above else "normal",
+        ha="center" if above else "left" if left else "right",
     )  # fmt: skip
 
 

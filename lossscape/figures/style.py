@@ -3,6 +3,7 @@
 import functools
 import io
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from lossscape.errors import BadInput
 from lossscape.figures.how import how
-from lossscape.figures.text import DPI, beginning, drawable, fonts, text_width, wrapped
+from lossscape.figures.text import DPI, beginning, drawable, fonts, text_width
 from lossscape.files import write_bytes, write_text
 from lossscape.text import columns_of, digits_of, number
 
@@ -74,6 +75,11 @@ def style() -> Iterator[None]:
         yield
 
 
+def label_columns(screen: int) -> int:
+    """Characters in a line of a label of axes of one panel; screen: on the screen."""
+    return screen if how().style == "screen" else int(0.68 * screen)
+
+
 class Sheet(Figure):
     """A figure that knows its whole caption and how large it is printed."""
 
@@ -83,34 +89,39 @@ class Sheet(Figure):
     """The beginning of it that stands in the picture."""
     printed = 1.0
     """Times its size, in files."""
+    key_inches = 0.0
+    """What its legend takes below its panels."""
 
 
 def sheet(
-    width: float, height: float, title: str, caption: str | None, key: Sequence[Artist] = ()
+    width: float, height: float, title: str, caption: str | None, key: Sequence[Artist] = (), *, inches: bool = False
 ) -> tuple[Sheet, SubFigure]:
     """A figure with a title on top, a legend below its panels and the beginning of a caption in small print.
 
-    Returns it with the part that the panels go into; width, height: of that part without the legend, in inches; in
-    paper style one of a single panel is laid out smaller, and all are printed at the width of one or of two columns.
+    Returns it with the part that the panels go into; width, height: of that part without the legend, in inches; inches:
+    whether the places of the panels are given in these. In paper style one of a single panel is laid out smaller, and
+    all are printed at the width of one or of two columns.
     """
     given = how()
-    if (paper := given.style == "paper") and width <= ONE_PANEL:
+    if (paper := given.style == "paper") and width <= ONE_PANEL and not inches:
         height *= DRAWN_NARROW / width
         width = DRAWN_NARROW
     rows, columns = _legend_shape(key, width)
     height += 0.2 * rows
     room = 72 * (width - 2 * MARGIN_INCHES)
-    lines = [] if given.no_caption or not caption else beginning(caption, room, CAPTION_POINTS, CAPTION_LINES)
-    below = len(lines) * CAPTION_POINTS * CAPTION_LEADING / 72 + 1.5 * MARGIN_INCHES
+    printed = min((NARROW if width <= DRAWN_NARROW else WIDE) / width, 1.0) if paper else 1.0
+    small = max(CAPTION_POINTS, LEAST_PRINTED / printed)
+    lines = [] if given.no_caption or not caption else beginning(caption, room, small, CAPTION_LINES)
+    below = len(lines) * small * CAPTION_LEADING / 72 + 1.5 * MARGIN_INCHES
     figure = Sheet(figsize=(width, height + below), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
     figure.caption = caption or ""
-    if paper:
-        figure.printed = (NARROW if width <= ONE_PANEL else WIDE) / width
+    figure.key_inches = 0.2 * rows + 0.1 if rows else 0.0
+    figure.printed = printed
     parts: Any = figure.subfigures(2, 1, height_ratios=[height, below], hspace=0)
     panel, foot = parts
     figure.small_print = foot.text(
         MARGIN_INCHES / width, 1 - MARGIN_INCHES / 2 / below, "\n".join(lines),
-        size=CAPTION_POINTS, color="0.3", va="top", linespacing=CAPTION_LEADING,
+        size=small, color="0.3", va="top", linespacing=CAPTION_LEADING,
     )  # fmt: skip
     title = title if given.title is None else drawable(given.title)
     words, size = _fitting(title, 0.97 * room)  # text is a little wider at other resolutions
@@ -129,7 +140,8 @@ def _fitting(title: str, room: float) -> tuple[str, float]:
         return title, TITLE_POINTS
     size = max(LEAST_TITLE, TITLE_POINTS * room / wide)
     if text_width(title, size) > room:
-        title = f"{wrapped(title, room - text_width(' …', size), size)[0]} …"
+        fits = bisect_right(range(1, len(title)), room, key=lambda count: text_width(f"{title[:count]}…", size))
+        title = f"{title[:fits].rstrip()}…"
     return title, size
 
 
@@ -206,6 +218,7 @@ def pdf(figure: Figure, printed: float) -> bytes:
     file = PdfFile(buffer, metadata={"Creator": None, "Producer": None, "CreationDate": None})
     try:
         file.newPage(width * printed, height * printed)
+        file.width, file.height = width, height  # to which it cuts lines, before they are scaled
         file.output(printed, 0, 0, printed, 0, 0, Op.concat_matrix)
         figure.set_dpi(72)
         renderer: Any = MixedModeRenderer(figure, width, height, PRINT_DPI, RendererPdf(file, PRINT_DPI, height, width))
@@ -230,11 +243,13 @@ class Looks:
     def places(self, runs: Sequence[str | Path]) -> list[int]:
         """Where each of the runs of a figure stands, given by their folders or names.
 
-        Those of the page have their place there, others those behind it, in their order.
+        By their names, whatever order they are given in, so that figures of the same runs have the same colours; those
+        of the page have their place there, others those behind it.
         """
         found: dict[str | Path, int] = {}
-        for run in dict.fromkeys(runs):
-            known = [i for i, each in enumerate(self.runs) if run in each or Path(run).resolve() in each]
+        page = sorted(self.runs)
+        for run in sorted(dict.fromkeys(runs), key=lambda each: (Path(each).name, str(each))):
+            known = [i for i, each in enumerate(page) if run in each or Path(run).resolve() in each]
             behind = range(len(self.runs), len(self.runs) + len(runs))
             found[run] = next(place for place in (*known, *behind) if place not in found.values())
         return [found[run] for run in runs]

@@ -9,19 +9,22 @@ from matplotlib.patches import Rectangle
 from lossscape.figures.panels import blank
 from lossscape.figures.section import Table
 from lossscape.figures.style import sheet, style
-from lossscape.figures.text import shortened, text_width
+from lossscape.figures.text import drawable, shortened, text_width
 
 ROW, TOP, POINTS, SIDES = 0.27, 0.95, 9.0, 0.3
 """Height of a row and of what is above the rows, in inches; the size of the text; space beside a cell's text."""
-GROUP = 30
+GROUP, NAME = 30, 48
+"""Characters of the name of a group, and of a row."""
 
 
 @style()
 def build_table(table: Table, title: str, *, captioned: bool = True) -> Figure:
     """A table with names above groups of columns; captioned: with its caption in small print below."""
-    rows, groups = table.rows, [(shortened(name, GROUP), span) for name, span in table.groups]
-    first = max(_inches(row[0]) for row in [table.head, *rows]) + SIDES
-    widths = [max(_inches(row[index]) for row in [table.head, *rows]) + SIDES for index in range(1, len(table.head))]
+    rows = [[shortened(row[0], NAME), *map(drawable, row[1:])] for row in table.rows]
+    head = [*map(drawable, table.head)]
+    groups = [(shortened(name, GROUP), span) for name, span in table.groups]
+    first = max(_inches(row[0]) for row in [head, *rows]) + SIDES
+    widths = [max(_inches(row[index]) for row in [head, *rows]) + SIDES for index in range(1, len(head))]
     end = 0
     for name, span in groups:  # its name needs room too
         lacking = _inches(name) + SIDES - sum(widths[end : end + span])
@@ -31,14 +34,14 @@ def build_table(table: Table, title: str, *, captioned: bool = True) -> Figure:
     more = (width - 0.2 - first - sum(widths)) / len(widths)
     ends = list(itertools.accumulate((each + more for each in widths), initial=first))
     height = TOP + ROW * len(rows) + 0.1
-    figure, panel = sheet(width, height, title, table.caption if captioned else None)
+    figure, panel = sheet(width, height, title, table.caption if captioned else None, inches=True)
     figure.set_layout_engine("none")
     axes = blank(panel, width, height)
     end = 0
     for name, span in groups:
         end += span
         axes.text(ends[end], height - TOP + 0.3, name, ha="right", size=POINTS, weight="bold")
-    for index, name in enumerate(table.head[1:], 1):
+    for index, name in enumerate(head[1:], 1):
         axes.text(ends[index], height - TOP + 0.08, name, ha="right", size=POINTS, color="0.3")
     axes.add_line(Line2D([0.12, width - 0.12], [height - TOP] * 2, color="0.2", linewidth=0.8))
     for number, row in enumerate(rows):

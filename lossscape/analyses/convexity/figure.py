@@ -64,7 +64,7 @@ def build_convexity(result: Convexity, *, log: bool = False, captioned: bool = T
     caption = _caption(result, log) if captioned else None
     step, height = wide + ROOM, BOTTOM + high + TOP
     title = f"Convexity around {captions.point_name(surface.settings['centre'])} ({split} data)"
-    figure, panel = sheet(LEFT + 3 * step - 0.2, height, title, caption, _key(result))
+    figure, panel = sheet(LEFT + 3 * step - 0.2, height, title, caption, _key(result), inches=True)
     figure.set_layout_engine("none")
     bottom = panel.bbox.height / figure.dpi - TOP - high  # above a legend
     losses = surface.values(f"{split}_loss")

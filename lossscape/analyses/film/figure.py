@@ -1,6 +1,7 @@
 """Films: their frames, what is written into them, and their section of the page."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,14 @@ from lossscape.results import Surface
 from lossscape.results.folder import CERTIFICATE, FILMS
 from lossscape.text import number
 
-SIDE, LEFT, BOTTOM = 3.4, 0.75, 0.55
-"""Of square contours, and where they stand, in inches."""
-LONGEST = 3.6
-BAR_GAP, BAR = 0.12, 0.15
-WIDTH, HEIGHT = 9.6, 4.95
-RIGHT, RIGHT_WIDTH = 6.15, 3.2
-"""Of what stands beside the contours."""
-TOP = HEIGHT - 0.72
+LEFT, BOTTOM, TITLE = 0.75, 0.55, 0.5
+"""Where the contours stand, in inches, and what the title takes above them."""
+SIDE, LONGEST = 3.4, 4.9
+"""Of contours of equal sides, and the longest side of others."""
+BAR_GAP, BAR, GAP = 0.12, 0.15, 1.4
+"""Of the colour bar, and from it to what stands beside the contours."""
+RIGHT_WIDTH, MARGIN, LOW, WORDS = 3.2, 0.25, 2.9, 0.85
+"""Of what stands beside the contours, the least height of both, and what words take above the losses."""
 RING: dict[str, Any] = {
     "markersize": 8, "markerfacecolor": "white", "markeredgecolor": RUNS[0], "markeredgewidth": 2.2,
 }  # fmt: skip
@@ -79,18 +80,19 @@ def build_descent(
     scale = scale or scale_of(film, "descent", log)
     surface, row = film.surface("descent", 0), film.rows("descent").iloc[frame]
     reached = film.reached(frame)
-    panel, figure = _sheet(film, "descent", scale, captioned)
+    panel, figure = _sheet(film, "descent", surface, scale, captioned)
     axes = _contours(panel, surface, film, scale)
     x, y = (film.trail.table[axis].to_numpy()[: reached + 1] for axis in ("x", "y"))
     axes.plot(x, y, color=RUNS[0], label="path", **LINE)
     axes.plot(x[-1:], y[-1:], "o", zorder=4, label="checkpoint", **RING)
-    beside = add(panel, (RIGHT, BOTTOM, RIGHT_WIDTH, SIDE - 0.55))
+    at = Places.of(surface, words=False)
+    beside = add(panel, (at.right, BOTTOM, RIGHT_WIDTH, at.height - TITLE - WORDS - BOTTOM))
     _draw_losses(beside, film, reached)
-    write = _writer(panel)
-    write(RIGHT - 0.05, TOP, when(row), size=14, weight="bold")
-    write(RIGHT - 0.05, TOP - 0.24, loss_words(film, row), size=10)
+    write, top = _writer(panel, at), at.height - TITLE - 0.15
+    write(at.right - 0.05, top, when(row), size=14, weight="bold")
+    write(at.right - 0.05, top - 0.24, loss_words(film, row), size=10)
     below = f"plane below {number(row[f'plane_{film.split}_loss'])}, checkpoint {number(row['off_plane'], 3)} off it"
-    write(RIGHT - 0.05, TOP - 0.44, below, size=9, color="0.3")
+    write(at.right - 0.05, top - 0.44, below, size=9, color="0.3")
     return figure
 
 
@@ -101,45 +103,76 @@ def build_plane(
     """The plane around a frame's checkpoint as contours and in three dimensions; arguments as for build_descent."""
     scale = scale or scale_of(film, "plane", log)
     surface, row = film.surface("plane", frame), film.rows("plane").iloc[frame]
-    panel, figure = _sheet(film, "plane", scale, captioned)
+    panel, figure = _sheet(film, "plane", surface, scale, captioned)
     _contours(panel, surface, film, scale)
     heights = scale.heights(surface.values(f"{film.split}_loss"))
-    solid(panel, (RIGHT - 0.9, BOTTOM - 0.35, RIGHT_WIDTH + 0.9, SIDE + 0.75), surface, heights, scale)
-    write = _writer(panel)
-    write(LEFT, TOP, when(row), size=14, weight="bold")
-    write(LEFT + 1.4, TOP, f"{loss_words(film, row)} at the checkpoint", size=10)
+    at = Places.of(surface, words=True)
+    solid(
+        panel, (at.right - 0.9, BOTTOM - 0.35, RIGHT_WIDTH + 0.9, at.height - TITLE - BOTTOM), surface, heights, scale
+    )
+    write, top = _writer(panel, at), at.height - TITLE - 0.15
+    write(LEFT, top, when(row), size=14, weight="bold")
+    write(LEFT + 1.4, top, f"{loss_words(film, row)} at the checkpoint", size=10)
     return figure
 
 
 BUILDERS: dict[str, Callable[..., Figure]] = {"descent": build_descent, "plane": build_plane}
 
 
-def _sheet(film: Film, kind: str, scale: Scale, captioned: bool) -> tuple[SubFigure, Figure]:
+@dataclass(frozen=True)
+class Places:
+    """Where things stand in a frame, in inches: as large a surface as there is room for, whatever its sides are."""
+
+    wide: float
+    """Of the contours."""
+    high: float
+    height: float
+    """Of the frame without its caption."""
+
+    @classmethod
+    def of(cls, surface: Surface, *, words: bool) -> "Places":
+        """For a surface; words: whether words stand above the contours."""
+        sides = meshes.sides_of(surface) if meshes.is_even(surface) else 1.0
+        wide = min(SIDE * max(sides, 1.0), LONGEST) if sides >= 1 else min(SIDE / sides, LONGEST) * sides
+        above = TITLE + (0.45 if words else 0.0)
+        return cls(wide, wide / sides, BOTTOM + max(wide / sides, LOW) + above)
+
+    @property
+    def right(self) -> float:
+        """Where what is beside the contours begins."""
+        return LEFT + self.wide + BAR_GAP + BAR + GAP
+
+    @property
+    def width(self) -> float:
+        """Of the frame."""
+        return self.right + RIGHT_WIDTH + MARGIN
+
+
+def _sheet(film: Film, kind: str, surface: Surface, scale: Scale, captioned: bool) -> tuple[SubFigure, Figure]:
     below = CAPTIONS[kind](film, scale) if captioned else None
-    figure, panel = sheet(WIDTH, HEIGHT, title(film, kind), below)
+    at = Places.of(surface, words=kind == "plane")
+    figure, panel = sheet(at.width, at.height, title(film, kind), below, inches=True)
     figure.set_layout_engine("none")
     return panel, figure
 
 
-def _writer(panel: SubFigure) -> Callable[..., Any]:
+def _writer(panel: SubFigure, at: Places) -> Callable[..., Any]:
 
     def write(left: float, bottom: float, text: str, **look: Any) -> None:
-        panel.text(left / WIDTH, bottom / HEIGHT, text, va="center", **look)
+        panel.text(left / at.width, bottom / at.height, text, va="center", **look)
 
     return write
 
 
 def _contours(panel: SubFigure, surface: Surface, film: Film, scale: Scale) -> Axes:
-    sides = meshes.sides_of(surface) if meshes.is_even(surface) else 1.0
-    wide = min(SIDE * sides, LONGEST)
-    high = wide / sides
-    box = (LEFT, BOTTOM + (SIDE - high) / 2, wide, high)
+    at = Places.of(surface, words=False)
+    box = (LEFT, BOTTOM + max(LOW - at.high, 0) / 2, at.wide, at.high)
     heights = scale.heights(surface.values(f"{film.split}_loss"))
     axes = contours(panel, box, surface, heights, scale)
     axes.set_xlabel(axis_label(surface.settings, "x", 1), size=8)
     axes.set_ylabel(axis_label(surface.settings, "y", 2), size=8)
     label = f"{film.split} loss{scale.suffix}"
-    colour_bar(panel, (LEFT + wide + BAR_GAP, box[1], BAR, high), scale, label)
+    colour_bar(panel, (LEFT + at.wide + BAR_GAP, box[1], BAR, at.high), scale, label)
     return axes
 
 

@@ -39,7 +39,7 @@ def frames_of(race: Race, *, captioned: bool = True) -> Callable[[int], Figure]:
     sides = meshes.sides_of(surface) if meshes.is_even(surface) else 1.0
     wide = min(SIDE * sides, LONGEST)
     high = wide / sides
-    figure, panel = sheet(WIDTH, HEIGHT, title(race), caption(race) if captioned else None)
+    figure, panel = sheet(WIDTH, HEIGHT, title(race), caption(race) if captioned else None, inches=True)
     figure.set_layout_engine("none")
     axes = plane_axes(race, panel, (LEFT, BOTTOM + (SIDE - high) / 2, wide, high))
     marks(axes, race)

@@ -15,6 +15,7 @@ from lossscape.analyses.race.result import OUTCOMES_CSV, PATHS_CSV, Race
 from lossscape.directions import axis_label, sentence
 from lossscape.errors import BadInput
 from lossscape.figures import captions, meshes
+from lossscape.figures.contours import solid_box
 from lossscape.figures.how import how
 from lossscape.figures.levels import WIDE, choose_scale
 from lossscape.figures.movies import files_of
@@ -61,12 +62,11 @@ def build_contour(race: Race, *, captioned: bool = True) -> Figure:
     sides = meshes.sides_of(surface) if meshes.is_even(surface) else 1.0
     wide = min(SIDE * sides, LONGEST)
     high = wide / sides
-    figure, panel = sheet(
-        LEFT + wide + 1.35, BOTTOM + high + 0.55, title(race), caption(race) if captioned else None, handles(race)
-    )
+    below = caption(race) if captioned else None
+    figure, panel = sheet(LEFT + wide + 1.35, BOTTOM + high + 0.55, title(race), below, handles(race), inches=True)
     figure.set_layout_engine("none")
-    below = panel.bbox.height / figure.dpi - high - 0.5
-    axes = plane_axes(race, panel, (LEFT, below, wide, high))
+    bottom = panel.bbox.height / figure.dpi - high - 0.5
+    axes = plane_axes(race, panel, (LEFT, bottom, wide, high))
     _draw_paths(axes, race)
     return figure
 
@@ -126,8 +126,7 @@ def build_solid(race: Race, *, captioned: bool = True) -> Figure:
     scale = scale_of(race)
     figure, panel = sheet(7.2, 5.2, title(race), caption(race) if captioned else None, handles(race))
     figure.set_layout_engine("none")
-    rows = -(-len(race.methods) // 4) * 0.035
-    axes: Any = panel.add_axes((0.03, 0.02 + rows, 0.92, 0.92 - rows), axes_class=Axes3D)
+    axes: Any = panel.add_axes(solid_box(figure, panel), axes_class=Axes3D)
     meshes.draw_solid(axes, surface, scale.heights(surface.values(column)), scale)
     axes.computed_zorder = False
     for method, _, path in _backwards(race):
