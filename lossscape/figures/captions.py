@@ -15,6 +15,7 @@ Settings = Mapping[str, Any]
 
 LOSSES = {"cross_entropy": "cross-entropy", "mse": "squared error"}
 LOSS_UNITS = {"cross_entropy": "nats"}
+POLICIES = {"recompute": "recomputed"}
 BATCH_NORM = {
     "recompute": "recomputed on the training inputs at every point",
     "interpolated": "interpolated along with the weights",
@@ -76,14 +77,19 @@ def sample_words(settings: Settings, splits: Sequence[str]) -> str:
 
 
 def targets_extra(settings: Settings) -> list[str]:
-    """What training inputs are held against, where that is not the data's labels."""
-    targets = settings.get("targets", "labels")
-    return [] if targets == "labels" else [f"{targets} targets"]
+    """What training inputs are held against, and whose outputs these are, where that is not the data's labels."""
+    targets, teacher = settings.get("targets", "labels"), settings.get("teacher")
+    if targets == "labels":
+        return []
+    own = teacher is None or teacher == settings.get("centre", settings.get("start"))
+    return [f"{targets} targets" + ("" if own else f" of {point_name(teacher, 30)}")]
 
 
 def title_extras(settings: Settings) -> list[str]:
-    """What tells a result from others of the same points: a subset, another precision."""
-    extras = []
+    """What tells a result from others of the same points: BatchNorm statistics, dropout, a subset, the precision."""
+    policy = settings.get("batch_norm")
+    extras = [f"BatchNorm {POLICIES.get(policy, policy)}"] if policy else []
+    extras += ["dropout on"] if settings.get("dropout") else []
     if settings.get("population"):
         extras.append(f"{max(settings['samples'].values()):,} samples")
     return extras + ([str(settings["precision"])] if settings["precision"] != "fp32" else [])
@@ -200,11 +206,24 @@ def failure_words(result: Result) -> list[str]:
 def curve_title(curves: Sequence[Curve]) -> str:
     """One line that says what a figure of curves shows."""
     settings = curves[0].settings
+    _, *own = with_shared_first([differing(curve.settings) for curve in curves])
+    shared = [] if any(own) else differing(settings)
     if curves[0].coordinate == "x":
-        return f"Along {line_words(settings)} from {point_name(settings['centre'])}"
+        return with_extras(f"Along {line_words(settings)} from {point_name(settings['centre'])}", shared)
     if len(curves) == 1:
-        return f"On the line from {point_name(settings['start'], 34)} to {point_name(settings['end'], 34)}"
-    return f"On the line between two checkpoints, {len(curves)} curves"
+        ends = f"{point_name(settings['start'], 34)} to {point_name(settings['end'], 34)}"
+        return with_extras(f"On the line from {ends}", shared)
+    return with_extras(f"On the line between two checkpoints, {len(curves)} curves", shared)
+
+
+def differing(settings: Settings) -> list[str]:
+    """What tells a figure from others of the same points, by what it was computed with."""
+    return [*targets_extra(settings), *title_extras(settings)]
+
+
+def with_extras(title: str, extras: Sequence[str]) -> str:
+    """A title of a figure with what tells it from others in brackets."""
+    return f"{title} ({', '.join(extras)})" if extras else title
 
 
 def curve_caption(curves: Sequence[Curve], names: Sequence[str], log: bool) -> str:

@@ -182,7 +182,8 @@ def _split(surface: Surface, split: str | None) -> str:
 
 
 def _title(surface: Surface, split: str) -> str:
-    return f"Loss around {captions.point_name(surface.settings['centre'])} ({split} data)"
+    around = f"Loss around {captions.point_name(surface.settings['centre'])}"
+    return captions.with_extras(around, [f"{split} data", *captions.differing(surface.settings)])
 
 
 def _loss_label(surface: Surface, split: str, scale: Scale) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from lossscape import manifest
 from lossscape.errors import BadInput
-from lossscape.figures.style import ALONE, Looks, save
+from lossscape.figures.how import drawn, how
+from lossscape.figures.style import ALONE, Looks, Sheet, save
 from lossscape.files import write_bytes
 from lossscape.results.folder import POINTS, SETTINGS
 from lossscape.text import number
@@ -33,6 +34,8 @@ class Picture:
     caption: str
     panels: int = 1
     """Side by side, which need more room."""
+    files: Sequence[File] = ()
+    """The same in other formats."""
     kind = "picture"
 
 
@@ -174,9 +177,15 @@ class Page:
         return Page(self.root, self.folder.joinpath(*names), self.log, self.looks)
 
     def draw(self, figure: Figure, name: str, alt: str, caption: str) -> Picture:
-        """Save a figure as PNG."""
-        save(figure, self.folder / name)
-        return Picture(self._address(self.folder / name), alt, caption, 2 if figure.get_figwidth() > 8 else 1)
+        """Save a figure as PNG, and in the other formats that are asked for."""
+        path, others = self.folder / name, [each for each in how().formats or () if each != "png"]
+        if isinstance(figure, Sheet):
+            figure.caption = ""  # the page has it
+        with drawn(replace(how(), formats=("png", *others))):
+            save(figure, path)
+        files = [path.with_suffix(f".{each}") for each in others]
+        own = [(file.suffix[1:].upper(), self._address(file)) for file in files]
+        return Picture(self._address(path), alt, caption, 2 if figure.get_figwidth() > 8 else 1, own)
 
     def copy(self, source: Path) -> File:
         """Copy a file. Raises BadInput where it cannot be read."""

@@ -253,7 +253,7 @@ def starts_table(result: InitialValues) -> Table:
         for scheme in result.schemes:
             first, last = (result.of(activation, scheme, layer) for layer in (hidden[0], hidden[-1]))
             cells = [
-                number(float(own[column].mean()), 3) if own[column].notna().any() else "–"
+                _cell(float(own[column].mean()), column) if own[column].notna().any() else "–"
                 for own, column in (
                     (first, "std"), (last, "std"), (last, "zeros"), (last, "saturated"), (first, "gradient_std"),
                     (last, "gradient_std"),
@@ -265,13 +265,18 @@ def starts_table(result: InitialValues) -> Table:
     return Table(rows, head, "At the start, means over seeds; 0 and saturated of the last hidden layer.", words=(7,))
 
 
+def _cell(value: float, column: str) -> str:
+    """A mean; shares as per cent."""
+    return percent(value) if column in ("zeros", "saturated") else number(value, 3)
+
+
 def ends_table(result: InitialValues) -> Table:
     """Last metrics of the trainings."""
     names = [str(name).removesuffix("_mean") for name in result.summary if str(name).endswith("_mean")]
     rows = []
     for _, row in result.summary.iterrows():
         cells = [
-            spread_words(row[f"{name}_mean"], row[f"{name}_std"]) if np.isfinite(row[f"{name}_mean"]) else "–"
+            spread_words(name, row[f"{name}_mean"], row[f"{name}_std"]) if np.isfinite(row[f"{name}_mean"]) else "–"
             for name in names
         ]
         rows.append([f"{row['activation']}, {row['scheme']}", f"{row['n']:.0f}", f"{row['diverged']:.0f}", *cells])

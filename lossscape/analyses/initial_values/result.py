@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lossscape.errors import BadInput
+from lossscape.figures.metrics import metric
 from lossscape.results import Result, read_csv, read_settings
 from lossscape.runfiles import RunFiles
 from lossscape.text import number
@@ -118,7 +119,7 @@ class InitialValues(Result):
         row = self.summary[(self.summary["activation"] == activation) & (self.summary["scheme"] == scheme)].iloc[0]
         names = [str(name).removesuffix("_mean") for name in row.index if str(name).endswith("_mean")]
         words = [
-            f"{name.replace('_', ' ')} {spread_words(row[f'{name}_mean'], row[f'{name}_std'])}"
+            f"{name.replace('_', ' ')} {spread_words(name, row[f'{name}_mean'], row[f'{name}_std'])}"
             for name in names
             if name.startswith("test_") and np.isfinite(row[f"{name}_mean"])
         ]
@@ -131,9 +132,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{number(100 * share, 2)} %"
 
 
-def spread_words(mean: float, std: float) -> str:
-    """mean ± std, or the mean alone of one."""
-    return f"{number(mean, 4)} ± {number(std, 2)}" if np.isfinite(std) else number(mean, 4)
+def spread_words(name: str, mean: float, std: float) -> str:
+    """mean ± std, or the mean alone of one, of a column such as test_accuracy; shares as per cent."""
+    shown = metric(name.partition("_")[2])
+    words = number(shown.scale * mean, 4)
+    words += f" ± {number(shown.scale * std, 2)}" if np.isfinite(std) else ""
+    return f"{words} %" if shown.unit == "%" else words
 
 
 def summary_of(trainings: pd.DataFrame) -> pd.DataFrame:
