@@ -31,6 +31,7 @@ from lossscape.errors import BadInput, one_of
 from lossscape.files import read_json, save_tensors
 from lossscape.losses import LOSSES, OF_CLASSES, Loss, plain
 from lossscape.modules import check_module, copied, unwrapped
+from lossscape.options import fields_of, made_of
 from lossscape.outputs import logits_of
 from lossscape.reading import samples_of
 from lossscape.results import Curve, Surface
@@ -156,10 +157,18 @@ class Kept:
         """What was checked: `passed`, and `checks` with what each value is held against; empty of curvature."""
         return read_json(self.result.folder / CERTIFICATE)
 
-    def save(self, folder: str | Path) -> Path:
-        """Copy the result with its figures, settings and certificate into a folder; returns it."""
+    def save(self, folder: str | Path, **drawing: Any) -> Path:
+        """Copy the result with its figures, settings and certificate into a folder; returns it.
+
+        drawing: the command's options of drawing, as style="paper", format=("svg", "pdf"), vmax=2.0. Raises BadInput
+        for one that it does not have.
+        """
         analysis = ANALYSES[self.analysis]
-        analysis.draw(self.result, analysis.requests.Drawing(), quiet=True)
+        allowed = [each.key for each in fields_of(analysis.requests.Drawing)]
+        for name in drawing:
+            if name not in allowed:
+                raise BadInput(one_of(f"drawing option of {self.analysis}", name, allowed))
+        analysis.draw(self.result, made_of(analysis.requests.Drawing, drawing), quiet=True)
         shutil.copytree(self.result.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".lock"))
         return Path(folder)
 

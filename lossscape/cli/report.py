@@ -13,6 +13,7 @@ Examples:
     lossscape report runs/mnist_mlp
     lossscape report runs/mnist_4nn_100 runs/mnist_3nn_1000 --output both
     lossscape report runs/mnist_mlp --single-file
+    lossscape report runs/mnist_mlp --format svg,pdf
     lossscape report runs/rates
     lossscape report runs/races/saddle-8aea5425
 """
@@ -30,8 +31,13 @@ def command(
     single_file: bool = typer.Option(
         False, "--single-file", help="Also as one HTML file with all that it shows within it, to mail."
     ),
+    formats: str | None = typer.Option(
+        None, "--format", metavar="svg,pdf", help="Each figure as SVG or PDF too, which its caption links to."
+    ),
+    dpi: int | None = typer.Option(None, "--dpi", metavar="N", min=30, max=1200, help="Pixels an inch; 150."),
 ) -> None:
     """One folder with an index.html to read and explore in a browser: runs, curves, surfaces, certificates, CSV."""
+    from lossscape.figures.how import How, drawn, pictures_of
     from lossscape.files import check_writable
     from lossscape.report.page import write_report
     from lossscape.report.single import write_single
@@ -43,10 +49,12 @@ def command(
     def say(words: str) -> None:
         print(words, file=sys.stderr)
 
+    as_asked = How(formats=pictures_of(formats) if formats else None, dpi=dpi)
     if len(paths := [Path(run) for run in dict.fromkeys(runs)]) == 1 and is_sweep(paths[0]):
         output = output or paths[0] / "report"
         check_writable(output)
-        page = write_sweep_report(paths[0], output, say)
+        with drawn(as_asked):
+            page = write_sweep_report(paths[0], output, say)
         tell(report=page, single_file=write_single(output) if single_file else "")
         return
     results = [path for path in paths if (path / SETTINGS).is_file()]
@@ -57,5 +65,6 @@ def command(
     elif output is None:
         output = folders[0].parent / "reports" / joined([folder.resolve().name for folder in folders], 200)
     check_writable(output)
-    page = write_report(opened, output, beside=results, say=say)
+    with drawn(as_asked):
+        page = write_report(opened, output, beside=results, say=say)
     tell(report=page, single_file=write_single(output) if single_file else "")

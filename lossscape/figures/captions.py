@@ -81,8 +81,9 @@ def targets_extra(settings: Settings) -> list[str]:
     targets, teacher = settings.get("targets", "labels"), settings.get("teacher")
     if targets == "labels":
         return []
-    own = teacher is None or teacher == settings.get("centre", settings.get("start"))
-    return [f"{targets} targets" + ("" if own else f" of {point_name(teacher, 30)}")]
+    if teacher is None or teacher == settings.get("centre", settings.get("start")):
+        return [f"{targets} targets"]
+    return [f"{targets} targets of {point_name(teacher, 30)}"]
 
 
 def title_extras(settings: Settings) -> list[str]:

@@ -3,7 +3,7 @@
 Whoever draws a result does so within `drawn(how)`; what makes sheets, scales and files asks `how()`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -76,6 +76,11 @@ class How:
     """Whether the scale of losses was asked to be logarithmic: an option of those commands that have such a scale."""
 
     def __post_init__(self) -> None:
+        if self.formats is not None:
+            words = self.formats if isinstance(self.formats, str) else ",".join(self.formats)
+            object.__setattr__(self, "formats", pictures_of(words))
+        if isinstance(self.levels, Sequence):
+            object.__setattr__(self, "levels", levels_of(",".join(map(str, self.levels))))
         if self.style not in USUAL:
             raise BadInput(one_of("--style", self.style, USUAL))
         if self.vmin is not None and self.vmax is not None and not self.vmin < self.vmax:

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from lossscape import manifest
 from lossscape.errors import BadInput
-from lossscape.figures.how import drawn, how
+from lossscape.figures.how import FORMATS, drawn, how
 from lossscape.figures.style import ALONE, Looks, Sheet, save
-from lossscape.files import write_bytes
+from lossscape.files import remove, write_bytes
 from lossscape.results.folder import POINTS, SETTINGS
 from lossscape.text import number
 
@@ -34,8 +34,6 @@ class Picture:
     caption: str
     panels: int = 1
     """Side by side, which need more room."""
-    files: Sequence[File] = ()
-    """The same in other formats."""
     kind = "picture"
 
 
@@ -183,9 +181,9 @@ class Page:
             figure.caption = ""  # the page has it
         with drawn(replace(how(), formats=("png", *others))):
             save(figure, path)
-        files = [path.with_suffix(f".{each}") for each in others]
-        own = [(file.suffix[1:].upper(), self._address(file)) for file in files]
-        return Picture(self._address(path), alt, caption, 2 if figure.get_figwidth() > 8 else 1, own)
+        for each in {*FORMATS} - {"png", *others}:
+            remove(path.with_suffix(f".{each}"))  # of an earlier page
+        return Picture(self._address(path), alt, caption, 2 if figure.get_figwidth() > 8 else 1)
 
     def copy(self, source: Path) -> File:
         """Copy a file. Raises BadInput where it cannot be read."""

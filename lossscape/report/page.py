@@ -20,6 +20,7 @@ from lossscape import manifest
 from lossscape.analyses import ANALYSES
 from lossscape.errors import BadInput
 from lossscape.figures.facts import Facts, facts_of, full_names
+from lossscape.figures.how import how
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import (
     Chart,
@@ -97,7 +98,9 @@ def write_report(
         raise BadInput("no run to report on")
     check_writable(folder)
     sweep(folder, below=True)
-    stamp = stamp_of(_read_from(runs, beside) if of is None else of, [[str(run.path) for run in runs], log, brief])
+    stamp = stamp_of(
+        _read_from(runs, beside) if of is None else of, [[str(run.path) for run in runs], log, brief, how()]
+    )
     if (kept := unchanged(folder, stamp)) is not None:
         for words in kept:
             say(words)
