@@ -93,7 +93,7 @@ def test_past_the_ends_and_between_two_runs(tmp_path: Path) -> None:
     assert figure.axes[0].get_yscale() == "log"
     figure.draw_without_rendering()
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert ticks == ["−0.5", "0\nepoch-0001", "0.5", "1\nbest", "1.5"]
+    assert ticks == ["−0.5", "0\na\n@epoch-0001", "0.5", "1\nb\n@best", "1.5"]
     caption = captions.curve_caption([curve], [""], True)
     assert "A = a@epoch-0001, B = b@best." in caption
     assert "recomputed on the training inputs" in caption

@@ -260,7 +260,12 @@ def test_figures_hold_everything(own_run: Run) -> None:
         words = words_of(figure)
         assert "The plane through three points: A = digits@epoch-0003, B = other@epoch-0003" in words
         assert "path of other" in words
-    assert {"A", "B", "C", "epoch 0", "epoch 3"} <= {text.get_text() for text in build_contour(surface).axes[0].texts}
+    named = {"A, digits@epoch-0003", "B, other@epoch-0003", "C, digits@epoch-0000"}
+    assert {*named, "epoch 0"} <= {text.get_text() for text in build_contour(surface).axes[0].texts}
+    assert named <= {text.get_text().strip() for text in build_surface(surface).axes[0].texts}
+    several = landscape(point(str(own_run.path)), grid=(5, 5), directions="pca", path=True, runs=(own_run, other))
+    texts = [text.get_text() for text in build_contour(read_surface(several)).axes[0].texts]
+    assert texts.count("epoch 3") == 2  # the last of every path
 
 
 def test_what_does_not_go_together_is_refused(own_run: Run, cli: Callable[..., tuple[int, str, str]]) -> None:

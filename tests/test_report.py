@@ -135,7 +135,9 @@ def test_runs_of_one_name_have_colours_of_their_own(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / folder, "a") for folder in ("x", "y")]
     looks = style.Looks(tuple((run.name, run.path.resolve()) for run in runs))
     assert looks.places([runs[1].path, runs[0].path]) == [1, 0]
-    assert looks.places(["a", "b", "a", runs[0].path]) == [0, 2, 0, 3]
+    assert looks.places(["a", "b", "a", runs[0].path]) == [1, 2, 1, 0]
+    assert style.ALONE.places(["sgd", "momentum"]) == [1, 0]  # by their names, whatever the order
+    assert style.ALONE.places(["momentum", "sgd"]) == [0, 1]
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from lossscape.errors import BadInput, one_of
 from lossscape.numerals import real
@@ -76,9 +76,9 @@ class How:
     """Whether the scale of losses was asked to be logarithmic: an option of those commands that have such a scale."""
 
     def __post_init__(self) -> None:
-        if self.formats is not None:
-            words = self.formats if isinstance(self.formats, str) else ",".join(self.formats)
-            object.__setattr__(self, "formats", pictures_of(words))
+        given: Any = self.formats  # Python may give one as text
+        if given is not None:
+            object.__setattr__(self, "formats", pictures_of(given if isinstance(given, str) else ",".join(given)))
         if isinstance(self.levels, Sequence):
             object.__setattr__(self, "levels", levels_of(",".join(map(str, self.levels))))
         if self.style not in USUAL:
