@@ -87,10 +87,8 @@ def targets_extra(settings: Settings) -> list[str]:
 
 
 def title_extras(settings: Settings) -> list[str]:
-    """What tells a result from others of the same points: BatchNorm statistics, dropout, a subset, the precision."""
-    policy = settings.get("batch_norm")
-    extras = [f"BatchNorm {POLICIES.get(policy, policy)}"] if policy else []
-    extras += ["dropout on"] if settings.get("dropout") else []
+    """What tells a result from others of the same points: a subset, another precision."""
+    extras = []
     if settings.get("population"):
         extras.append(f"{max(settings['samples'].values()):,} samples")
     return extras + ([str(settings["precision"])] if settings["precision"] != "fp32" else [])
@@ -219,7 +217,10 @@ def curve_title(curves: Sequence[Curve]) -> str:
 
 def differing(settings: Settings) -> list[str]:
     """What tells a figure from others of the same points, by what it was computed with."""
-    return [*targets_extra(settings), *title_extras(settings)]
+    policy = settings.get("batch_norm")
+    statistics = [f"BatchNorm {POLICIES.get(policy, policy)}"] if policy else []
+    dropout = ["dropout on"] if settings.get("dropout") else []
+    return [*targets_extra(settings), *statistics, *dropout, *title_extras(settings)]
 
 
 def with_extras(title: str, extras: Sequence[str]) -> str:

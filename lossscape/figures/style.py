@@ -108,7 +108,7 @@ def sheet(
         width = DRAWN_NARROW
     rows, columns = _legend_shape(key, width)
     height += 0.2 * rows
-    room = 72 * (width - 2 * MARGIN_INCHES)
+    room = 0.97 * 72 * (width - 2 * MARGIN_INCHES)  # text is a little wider at other resolutions
     printed = min((NARROW if width <= DRAWN_NARROW else WIDE) / width, 1.0) if paper else 1.0
     small = max(CAPTION_POINTS, LEAST_PRINTED / printed)
     lines = [] if given.no_caption or not caption else beginning(caption, room, small, CAPTION_LINES)
@@ -124,7 +124,7 @@ def sheet(
         size=small, color="0.3", va="top", linespacing=CAPTION_LEADING,
     )  # fmt: skip
     title = title if given.title is None else drawable(given.title)
-    words, size = _fitting(title, 0.97 * room)  # text is a little wider at other resolutions
+    words, size = _fitting(title, room)
     panel.suptitle(words, x=MARGIN_INCHES / width, ha="left", size=size)
     if key:
         # matplotlib leaves labels out of a legend that begin with an underscore

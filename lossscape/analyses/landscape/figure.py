@@ -5,7 +5,6 @@ from pathlib import Path
 from lossscape.analyses.landscape.chart import plane_charts
 from lossscape.analyses.landscape.request import Drawing
 from lossscape.certificate.summary import summary
-from lossscape.directions.random import NORMALIZATIONS
 from lossscape.errors import BadInput
 from lossscape.figures import captions, certificates
 from lossscape.figures.charts.lines import curve_chart
@@ -16,7 +15,6 @@ from lossscape.figures.paths import build_path
 from lossscape.figures.section import Page, Section
 from lossscape.figures.style import save
 from lossscape.results import Curve, Surface
-from lossscape.text import number
 
 
 def draw(result: Curve | Surface, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
@@ -63,12 +61,6 @@ def _title(result: Curve | Surface) -> str:
     made = settings["directions"]
     extras = [f"directions of {made['of']['run']}@{made['of']['checkpoint']}"] if "of" in made else []
     extras += [f"seed {made['seed']}"] if "seed" in made else []
-    if (how := made.get("normalize", "filter")) != "filter":
-        extras.append(NORMALIZATIONS[how][0])
-    for axis in ("x", "y"):
-        low, high = settings.get(f"{axis}_range") or (-1.0, 1.0)
-        if made["kind"] == "random" and [low, high] != [-1, 1]:
-            extras.append(f"{axis} from {number(low)} to {number(high)}")
     extras.append(captions.grid_words(result).partition(" where ")[0])
     extras += captions.targets_extra(settings)
     title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
