@@ -1,6 +1,7 @@
 """Curvature of several runs as figures: largest eigenvalues over training in units of 2/η, and critical points."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lossscape.analyses.curvature.result import WHOLE, Curvature
+from lossscape.analyses.saddles.figure import INDEX_LABEL, loss_words
 from lossscape.analyses.saddles.result import Saddles
 from lossscape.figures.style import COLOURS, numbers, sheet, style
 from lossscape.text import number
@@ -88,8 +90,8 @@ def build_points(runs: Sequence[tuple[str, Saddles]], *, captioned: bool = True)
     for (name, result), look in zip(runs, marks, strict=True):
         points = result.distinct
         axes.plot(points["loss"], points["index_fraction"], label=name, **look)
-    axes.set_xlabel("loss")
-    axes.set_ylabel("index fraction")
+    axes.set_xlabel(loss_words(runs[0][1]))
+    axes.set_ylabel(fill(INDEX_LABEL, 30))
     numbers(axes.xaxis)
     numbers(axes.yaxis)
     return figure

@@ -25,6 +25,7 @@ COLOURS = "viridis"
 LOST = "0.62"
 LARGEST_LOSSES = 1.5
 """Points that did not converge are drawn up to this many times the range of the others' losses above these."""
+INDEX_LABEL = "index fraction: share of negative eigenvalues"
 ROUNDING = 1e-17
 """Gradient norms below this are drawn as this."""
 
@@ -69,12 +70,17 @@ def saddles_axes(result: Saddles, ax: Axes | None = None) -> Axes:
         bar.ax.yaxis.set_major_locator(LogLocator(numticks=8))
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
         bar.ax.minorticks_off()
-    label = captions.loss_label([captions.loss_name(result.settings)], result.settings["split"])
-    axes.set_xlabel(f"{label} + weight decay" if result.settings["weight_decay"] == "include" else label)
-    axes.set_ylabel("index fraction: share of negative eigenvalues")
+    axes.set_xlabel(loss_words(result))
+    axes.set_ylabel(INDEX_LABEL)
     numbers(axes.xaxis)
     numbers(axes.yaxis)
     return axes
+
+
+def loss_words(result: Saddles) -> str:
+    """What stands below an axis of the points' losses."""
+    label = captions.loss_label([captions.loss_name(result.settings)], result.settings["split"])
+    return f"{label} + weight decay" if result.settings["weight_decay"] == "include" else label
 
 
 def _drawn(result: Saddles) -> np.ndarray:
