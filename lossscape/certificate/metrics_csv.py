@@ -16,7 +16,8 @@ from lossscape.vectors import Params
 KIND = Kind(
     "stored",
     "metrics.csv",
-    "the data or the library differs from those of the training (see environment.json), or the checkpoint was changed",
+    "the data or the library differs from those of the training (see environment.json; a data function of your own has "
+    "to give the same samples at every call), or the checkpoint was changed",
 )
 LEAST = 1e-5
 """Of the relative differences that pass, since the rows are fp32."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from lossscape.batches import Batch, Inputs, batch_of, tensors_of
 from lossscape.data.split import RawData, Split
 from lossscape.devices import memory
-from lossscape.errors import BadInput
+from lossscape.errors import BadInput, Page, see
 from lossscape.held import Held
 from lossscape.tokens import IGNORED
 
@@ -27,7 +27,7 @@ def checked(returned: Any, name: str) -> RawData:
     elif isinstance(returned, tuple | list) and len(returned) == 4:
         parts = tuple(returned)
     else:
-        raise BadInput(f"dataset {name}: it must return {FORM}, not {_kind(returned)}")
+        raise BadInput(f"dataset {name}: it must return {FORM}, not {_kind(returned)}{see(Page.DATA)}")
     for part, label in zip(parts, TENSORS, strict=True):
         named = label.endswith("inputs") and isinstance(part, Mapping | Batch | Held)
         if not isinstance(part, Tensor) and not named:
