@@ -64,7 +64,7 @@ def _resume(content: bytes) -> Any:
 
 
 def _page(content: bytes) -> bytes:
-    text = re.sub(r'<aside class="machine">.*?</aside>', "", content.decode(errors="replace"), flags=re.DOTALL)
+    text = re.sub(r'<details class="machine">.*?</details>', "", content.decode(errors="replace"), flags=re.DOTALL)
     return DURATION.sub("", text).encode()
 
 
