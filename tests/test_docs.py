@@ -42,7 +42,7 @@ def named(page: Path, language: str) -> list[tuple[str, str]]:
 
 ELSEWHERE = ("docs/guides/recipes.md",)
 """test_recipes runs them, each in a process of its own."""
-DRAWN = ("docs/guides/figures.md",)
+DRAWN = ("docs/guides/figures.md", "docs/commands/report.md")
 """Pages whose figures are drawn; of the others each analysis's own tests draw them."""
 QUICK = (
     "README.md", "docs/commands/sweep.md", "docs/commands/race.md", "docs/commands/initial-values.md",
