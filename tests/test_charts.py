@@ -5,11 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lossscape.analyses import ANALYSES
-from lossscape.analyses.landscape.chart import path_data
+from lossscape.analyses.compare.chart import curves_data as groups_data
+from lossscape.analyses.compare.result import Comparison
+from lossscape.analyses.convexity.chart import map_data
+from lossscape.analyses.convexity.result import COLUMNS, Convexity
+from lossscape.analyses.curvature.chart import density_data, spectrum_data
+from lossscape.analyses.curvature.result import Curvature
+from lossscape.analyses.film.chart import frames_data
+from lossscape.analyses.film.figure import scale_of
+from lossscape.analyses.film.result import Film
+from lossscape.analyses.landscape.chart import path_data, planes_of
 from lossscape.analyses.pair.chart import pairs_data
+from lossscape.analyses.sharpness.chart import sharpness_data
+from lossscape.analyses.sharpness.result import SUMMARY_COLUMNS, Sharpness
+from lossscape.analyses.solutions.chart import solutions_data
+from lossscape.analyses.solutions.result import Solutions
 from lossscape.figures.charts import plain, scales
 from lossscape.figures.charts.lines import curves_data
 from lossscape.figures.charts.surfaces import layers_of, panel_data, surface_data, surfaces_data
@@ -196,6 +210,140 @@ def test_lines_of_several_runs_have_these_runs_colours(tmp_path: Path) -> None:
     assert {(line["run"], line["colour"]) for line in data["lines"]} == {("b", RUNS[1]), ("a", RUNS[0])}
     assert {line["split"] for line in data["lines"]} == {"train", "test"}
     assert [rule["text"] for rule in data["rules"][:2]] == ["epoch-0001", "epoch-0003"]
+
+
+def test_planes_of_runs_are_compared_where_they_are_alike(tmp_path: Path) -> None:
+    folders = [write_landscape(write_run(tmp_path, name)) for name in "ab"]
+    other = write_landscape(write_run(tmp_path, "c"), x_range=(-2, 2))
+    found = {name: [read_surface(folder)] for name, folder in zip("abc", [*folders, other], strict=True)}
+    assert [list(group) for group in planes_of(found)] == [["a", "b"]]
+
+
+def test_a_film_has_a_frame_a_moment(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    made = [write_landscape(run, lambda x, y, k=k: k + x * x, label=f"frame-{k}") for k in (3, 2, 1)]
+    rows = [["plane", k, f"epoch-{k}", f"../../landscape/{folder.name}", k, k] for k, folder in enumerate(made)]
+    table = pd.DataFrame(rows, columns=["film", "frame", "checkpoint", "landscape", "epoch", "step"])
+    film = Film(run.path / "film" / "a", {"split": "train"}, table)
+    data = frames_data(film, scale_of(film, "plane"))
+    frames = data["panels"][0]["values"]["train_loss"]["frames"]
+    assert data["times"] == ["epoch 0", "epoch 1", "epoch 2"]
+    for frame, folder in zip(frames, made, strict=True):
+        np.testing.assert_allclose(frame, read_surface(folder).values("train_loss").ravel(), rtol=5e-6)
+
+
+def test_a_convexity_map_has_eigenvalues_ratio_and_loss(tmp_path: Path) -> None:
+    surface = surface_of(tmp_path, grid=(3, 3))
+    table = surface.table[["x", "y"]].assign(**dict.fromkeys(COLUMNS, 1.0))
+    table["largest"], table["smallest"] = np.arange(1, 10.0), np.linspace(-2, 2, 9)
+    table.loc[0, "largest_converged"] = 0
+    data = map_data(Convexity(tmp_path, {}, table, surface))
+    assert [layer["name"] for layer in data["layers"]] == ["|λmin|/λmax", "λmax", "λmin", "train loss"]
+    np.testing.assert_allclose(flat(data, "largest").T.ravel(), table["largest"])
+    np.testing.assert_allclose(flat(data, "ratio").T.ravel(), abs(table["smallest"]) / table["largest"], rtol=5e-6)
+    kinds = [(mark["symbol"], mark["x"], mark["y"]) for mark in data["panels"][0]["marks"]]
+    assert ("x-thin", -1.0, -1.0) in kinds
+    assert {symbol for symbol, *_ in kinds} == {"x-thin", "circle", "star"}
+
+
+def curvature(checkpoints: int) -> Curvature:
+    """Of one block: eigenvalues 4, 2, −1 that fall, the last not converged; a trace of 5 ± 1; nodes 0 and 4."""
+    names = [f"epoch-{k}" for k in range(checkpoints)]
+    values = [
+        [name, "hessian", "whole", rank, (value - k), 0.1, float(rank > 0)]
+        for k, name in enumerate(names)
+        for rank, value in ((1, 4.0), (2, 2.0), (-1, -1.0))
+    ]
+    traces = [[name, "hessian", "whole", k, 10 * k, 0.5, 0.25, 5.0, 1.0, 10**6] for k, name in enumerate(names)]
+    nodes = [[name, "hessian", "whole", v, s, 4.0 * s, 0.5] for name in names for v in (0, 1) for s in (0, 1)]
+    keys = ["checkpoint", "matrix", "block"]
+    settings = {"loss": "cross_entropy", "matrix": "hessian", "stability": {"rule": "2/η", "limit": 3.0}}
+    return Curvature(
+        Path(),
+        settings,
+        pd.DataFrame(values, columns=[*keys, "rank", "eigenvalue", "residual", "converged"]),
+        pd.DataFrame(
+            traces, columns=[*keys, "epoch", "step", "loss", "gradient_norm", "trace", "trace_stderr", "parameters"]
+        ),
+        pd.DataFrame(nodes, columns=[*keys, "vector", "step", "node", "weight"]),
+    )
+
+
+def lines_of(data: dict[str, Any], panel: str) -> dict[str, dict[str, Any]]:
+    return {line["run"]: line for line in data["lines"] if line["panel"] == panel}
+
+
+def test_a_spectrum_shows_ranks_or_time_and_its_limit() -> None:
+    one = spectrum_data(curvature(1))
+    (shown,) = lines_of(one, "ranks").values()
+    assert (shown["y"], shown["error"], shown["open"]) == ([4, 2, -1], [0.1] * 3, [False, False, True])
+    assert shown["text"][2] == "whole, rank −1: −1 ± 0.1, not converged"
+    assert [rule["y"] for rule in one["rules"]] == [0.0, 3.0]
+    over = spectrum_data(curvature(3))
+    assert lines_of(over, "largest")["1st from either end"]["y"] == [4, 3, 2]
+    assert lines_of(over, "smallest")["1st from either end"]["open"] == [True] * 3
+    trace = lines_of(over, "trace")[""]
+    assert (trace["x"], trace["low"], trace["high"]) == ([0, 1, 2], [3] * 3, [7] * 3)
+
+
+def test_a_density_integrates_to_1() -> None:
+    data = density_data(curvature(1), ["epoch-0"])
+    curve = data["lines"][0]
+    assert np.trapezoid(curve["y"], curve["x"]) == pytest.approx(1, abs=0.05)
+    assert data["lines"][1]["x"] == [4, 2, -1]
+
+
+def test_sharpness_shows_rises_with_intervals_and_widths() -> None:
+    rows = [
+        ["a", "worst", 0.1, 0, 1],
+        ["a", "worst", 0.2, 0, 2],
+        ["a", "width", None, 1, 0.1],
+        ["a", "width", None, 2, 0.2],
+    ]
+    known = {"checkpoint": "a", "loss": 0.5, "epoch": 1, "step": 1}
+    worst = {"measure": "worst", "low": 0.8, "high": 1.2}
+    summary = [known | worst | {"rho": 0.1, "largest": 1}, known | worst | {"rho": 0.2, "largest": 2}]
+    summary.append(known | {"measure": "width", "median": 0.15, "quartile1": 0.1, "quartile3": 0.2})
+    table = pd.DataFrame(rows, columns=["checkpoint", "measure", "rho", "seed", "value"])
+    whole = pd.DataFrame(summary, columns=list(SUMMARY_COLUMNS))
+    data = sharpness_data(Sharpness(Path(), {"rise": 0.1, "loss": "mse"}, table, whole))
+    worst, seeds, widths = data["lines"]
+    assert (worst["x"], worst["y"], worst["low"], worst["high"]) == ([0.1, 0.2], [1, 2], [0.8] * 2, [1.2] * 2)
+    assert (seeds["y"], widths["y"]) == ([1, 2], [0.1, 0.2])
+    assert [(rule["text"], rule["y"]) for rule in data["rules"]] == [
+        ("median", 0.15), ("1st quartile", 0.1), ("3rd quartile", 0.2),
+    ]  # fmt: skip
+
+
+def test_groups_have_bands_of_one_standard_deviation() -> None:
+    rows = [["g", k, 1.0 - k / 4, 0.125, 0.5, 0.0625] for k in range(3)]
+    names = ["train_loss_mean", "train_loss_std", "test_accuracy_mean", "test_accuracy_std"]
+    curves = pd.DataFrame(rows, columns=["group", "epoch", *names])
+    empty = pd.DataFrame()
+    found = Comparison(Path(), {"metric": "test_accuracy"}, empty, empty, curves, empty)
+    loss, accuracy = groups_data(found, {"g": "#D55E00"})["lines"]
+    assert (loss["y"], loss["low"], loss["colour"]) == ([1, 0.75, 0.5], [0.875, 0.625, 0.375], "#D55E00")
+    assert accuracy["high"] == [56.25] * 3
+
+
+def test_kinds_of_solution_are_bars_of_epochs(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    kinds = ["none", "GM", "GM", ""]
+    table = pd.DataFrame([["a", k, 2.0, 3.0, 0.0, kind] for k, kind in enumerate(kinds)],
+                         columns=["run", "epoch", "train_loss", "test_loss", "relative_change", "kind"])  # fmt: skip
+    first = {f"{kind}_{what}": np.nan for kind in ("lm", "gm", "tm") for what in ("epoch", "train_loss")}
+    summary = pd.DataFrame([{"run": "a", "config": "a"} | first | {"gm_epoch": 1, "gm_train_loss": 2.0}])
+    settings = {"zero": 0.01, "runs": ["a"]}
+    result = Solutions(run.path / "solutions" / "one", settings, table, summary, pd.DataFrame(), pd.DataFrame())
+    shades = {"none": "#e4e4e4", "LM": "#b5dfb0", "GM": "#4daf62", "TM": "#00441b", "": "white"}
+    data = solutions_data(result, [None], shades, {"none": "no minimum", "": "not known"})
+    bars = {line["text"][0]: line["x"][:2] for line in data["lines"] if line["panel"] == "kind"}
+    assert bars == {
+        "a: no minimum, epochs 0 to 0": [-0.5, 0.5], "a: GM, epochs 1 to 2": [0.5, 2.5],
+        "a: not known, epochs 3 to 3": [2.5, 3.5],
+    }  # fmt: skip
+    (dot,) = [line for line in data["lines"] if line["panel"] == "loss" and line["x"] == [1]]
+    assert dot["text"] == ["a: first GM after epoch 1, train loss 2"]
 
 
 RESULTS = {

@@ -334,7 +334,8 @@ def test_the_command_and_the_page(own_run: Run, cli: Cli) -> None:
     assert [file.name for file in written] == ["plane.gif", "plane.png", "films.csv"]
     assert "epoch-0003-3x3-plane-every-3" in written[0].parent.name
     text = write_report([own_run], own_run.report_folder).read_text()
-    assert re.search(r'<img src="files/digits/film/[^"]+/plane\.gif"', text)
+    assert re.search(r'<img src="files/digits/film/[^"]+/plane\.png"', text)
+    assert re.search(r'<a href="files/digits/film/[^"]+/plane\.gif"', text)
     assert "1 of the frames are landscapes of their own" in text
     assert text.count("random plane around") == 3  # that of A: in the contents, in the table, above itself
     (section,), problems = films_of(own_run)

@@ -34,10 +34,11 @@ function faded(colour, alpha) {
 
 x: the label of the axis that all share
 panels: [{key, label, log: whether its values can be shown on a logarithmic scale, shown: whether it is at first,
-  and where they are its own: name: on its button, x: the label of its axis, xlog: a logarithmic one, names: [[x, text]]}]
+  and where they are its own: name: on its button, x: the label of its axis, xlog: a logarithmic one, names: [[x, text]],
+  rows: [names of the values 0, 1, … of y, from the top]}]
 lines: [{run, split: "train" | "test" | "", panel: a key, colour, x: [numbers], y: [numbers or null], and where it has them:
   low, high: [numbers or null] the ends of a band, error: [numbers], marks: true for points without a line,
-  open: [true for a point that is drawn open], text: [what stands at each point in words], dash}]
+  open: [true for a point that is drawn open], text: [what stands at each point in words], dash, width, symbol}]
 marks: [{panel, run, split, colour, x, low, high, short, text}] upright strokes with words: barriers
 rules: [{panel, x | y, text, anchor: left | center | right}] lines right across
 log: whether losses are logarithmic at first
@@ -59,7 +60,9 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
   };
   const of = (key) => panels.find((each) => each.key === key);
   switches("panel", panels.map((each) => each.key), (key) => of(key).name || of(key).label.split(/ ?[\n(]/)[0]);
-  switches("split", unique("split"), (split) => split);
+  const isDashed = (line) => (line.dash ? line.dash !== "solid" : line.split === "test");
+  const stroke = (split) => (isDashed(lines.find((each) => each.split === split)) ? "╌╌" : "──");
+  switches("split", unique("split"), (split) => `${split} ${stroke(split)}`);
   if (panels.some((each) => each.log)) {
     frame.toggle("log", "log", "log scale", logarithmic, (on) => { logarithmic = on; });
   }
@@ -82,10 +85,12 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
       const isLog = Boolean(logarithmic && panel.log);
       layout[`xaxis${place}`] = {
         title: { text: literal(panel.x || x) }, zeroline: false, type: panel.xlog ? "log" : "linear",
+        ...(panel.xlog && { dtick: decades(lines.filter((each) => each.panel === panel.key)) > 2 ? 1 : "D2" }),
         ...(panel.names && { tickvals: panel.names.map(([at]) => at), ticktext: panel.names.map(([, text]) => literal(text)) }),
       };
       layout[`yaxis${place}`] = {
         title: { text: literal(panel.label).replaceAll("\n", "<br>") }, zeroline: false, type: isLog ? "log" : "linear",
+        ...(panel.rows && { tickvals: panel.rows.map((_, row) => row), ticktext: panel.rows.map(literal), range: [panel.rows.length - 0.4, -0.6] }),
       };
       for (const line of lines) {
         if (line.panel !== panel.key || !isShown(line)) continue;
@@ -116,15 +121,21 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
   });
 };
 
+/* How many decades the x of lines, above 0, span. */
+function decades(lines) {
+  const every = lines.flatMap((each) => each.x).filter((each) => each > 0);
+  return Math.log10(Math.max(...every) / Math.min(...every));
+}
+
 /* A line of charts.lines with its band below it. */
 function lineTraces(frame, line, isLog, label) {
   const colour = frame.colour(line.colour), several = line.x.length > 1;
   const trace = {
     type: "scatter", mode: line.marks || !several ? "markers" : line.open || line.x.length < 3 ? "lines+markers" : "lines",
     name: literal([line.run, line.split].filter(Boolean).join(", ")), x: line.x, y: line.y,
-    line: { color: colour, dash: line.dash || (line.split === "test" ? "dash" : "solid"), width: 2 },
+    line: { color: colour, dash: line.dash || (line.split === "test" ? "dash" : "solid"), width: line.width || 2 },
     marker: {
-      color: line.open ? line.open.map((each) => (each ? frame.theme.ground : colour)) : colour, size: 7,
+      color: line.open ? line.open.map((each) => (each ? frame.theme.ground : colour)) : colour, size: 7, symbol: line.symbol,
       line: { color: colour, width: line.open ? 1.5 : 0 },
     },
     hovertemplate: `${literal(label)} %{x}: %{y:.4g}<extra>%{fullData.name}</extra>`,
@@ -270,23 +281,23 @@ class Surfaces {
     this.play(false);
   }
 
-  /* Moves the slider on by itself until its end. */
+  /* Moves the slider on by itself until its end; the next step waits until the one before is drawn. */
   play(on) {
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
     this.timer = 0;
     this.root.dataset.playing = String(on);
     this.button.textContent = on ? "❚❚ Pause" : "▶ Play";
     if (!on) return;
-    const last = this.data.times.length - 1;
-    let next = this.moment === last ? 0 : this.moment;
-    this.timer = setInterval(() => {
+    const last = this.data.times.length - 1, pause = Math.max(120, Math.min(500, 8000 / last));
+    const step = (next) => {
       this.steps = true;
       this.slider.value = next;
       this.slider.dispatchEvent(new Event("input"));
       this.steps = false;
-      next += 1;
-      if (next > last) this.play(false);
-    }, Math.max(150, Math.min(500, 8000 / this.data.times.length)));
+      if (next === last) this.play(false);
+      else this.timer = setTimeout(() => requestAnimationFrame(() => this.timer && step(next + 1)), pause);
+    };
+    this.timer = setTimeout(() => step(this.moment === last ? 0 : this.moment + 1));
   }
 
   /* The elements of one panel. */
@@ -358,7 +369,7 @@ class Surfaces {
 
   drawFlat(view) {
     const { panel, flat } = view, scale = this.scaleOf(panel), several = this.views.length > 1;
-    const margin = { l: 50, r: 62, t: 10, b: 44 }, wide = flat.clientWidth - margin.l - margin.r;
+    const margin = { l: 54, r: 62, t: 10, b: 44 }, wide = flat.clientWidth - margin.l - margin.r;
     const high = Math.max(110, Math.min(1.35 * wide, wide / this.sides(panel)));
     const bands = scale.ticks.length - 1, cuts = bands > 1 ? [1, bands - 1] : [0.5, 0.5];
     const levels = this.valuesOf(panel).map((value) => levelOf(scale, heightOf(scale, value)));
@@ -469,7 +480,7 @@ class Surfaces {
         ...ends(scale.ticks), tickvals: marks.map((index) => scale.ticks[index]), ticktext: marks.map((index) => scale.texts[index]),
       }),
     };
-    const high = Math.max(230, Math.min(420, 0.85 * solid.clientWidth));
+    const high = Math.max(240, Math.min(420, 0.85 * solid.clientWidth, view.flat.clientHeight + 60));
     const layout = { width: solid.clientWidth, height: high, margin: { l: 0, r: 0, t: 0, b: 0 }, hovermode: "closest", scene };
     const purged = !solid.data;
     this.frame.react(solid, [surface, ...this.solidTrails(panel, scale), ...this.solidMarks(panel, scale), cross], layout, STILL);
@@ -477,7 +488,9 @@ class Surfaces {
       for (const event of ["plotly_relayouting", "plotly_relayout"]) {
         solid.on(event, (change) => change["scene.camera"] && this.turn(view, change["scene.camera"]));
       }
-      solid.on("plotly_hover", ({ points: [{ x, y }] }) => this.point(this.closest(panel, x, y)));
+      solid.on("plotly_hover", ({ event, points: [{ x, y }] }) => {
+        if (!event?.buttons) this.point(this.closest(panel, x, y));
+      });
     }
     this.placeSolid(view);
   }
@@ -509,13 +522,17 @@ class Surfaces {
     }));
   }
 
-  /* Turns all views as one was turned. */
+  /* Turns all views as one was turned; the others at most once a frame, the last time included. */
   turn(from, camera) {
     if (!this.turned(camera.eye)) return;
     this.camera = camera;
-    for (const view of this.views) {
-      if (view !== from && view.solid.data) Plotly.relayout(view.solid, { "scene.camera": camera });
-    }
+    if (this.follows) return;
+    this.follows = requestAnimationFrame(() => {
+      this.follows = 0;
+      for (const view of this.views) {
+        if (view !== from && view.solid.data) Plotly.relayout(view.solid, { "scene.camera": this.camera });
+      }
+    });
   }
 
   /* Notes where the eye is; whether it has moved. */

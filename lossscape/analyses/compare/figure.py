@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
+from lossscape.analyses.compare.chart import curves_data, rates_data
 from lossscape.analyses.compare.request import Drawing
 from lossscape.analyses.compare.result import (
     DIFFERENCE_HEAD,
@@ -27,7 +28,7 @@ from lossscape.analyses.compare.result import (
     value_rows,
 )
 from lossscape.figures.metrics import metric as shown_metric
-from lossscape.figures.section import Page, Picture, Section, Table
+from lossscape.figures.section import Chart, Page, Section, Table
 from lossscape.figures.style import (
     ALONE,
     Looks,
@@ -276,11 +277,13 @@ def section(result: Comparison, page: Page) -> Section:
     value = shown_metric(result.metric.partition("_")[2]).text(float(best[f"final_{result.metric}_mean"]))
     alt = f"Training loss and {unit_of(result.metric)} by epoch; the best at the end is {best['group']} with {value}."
     caption = _caption(result)
-    pictures: list[Picture] = [
-        page.draw(build_curves(result, log=page.log, captioned=False, looks=page.looks), CURVES, alt, caption)
-    ]
+    rows = drawn_groups(result)
+    looks = dict(zip(rows["group"], (line["color"] for line in _lines(result, rows, page.looks)), strict=True))
+    still = page.draw(build_curves(result, log=page.log, captioned=False, looks=page.looks), CURVES, alt, caption)
+    charts = [Chart("curves", "lines", curves_data(result, looks, page.log), still)]
     if result.several_rates:
         alt = f"Final {unit_of(result.metric)} against the learning rate of {', '.join(result.several_rates)}."
-        pictures.append(page.draw(build_rates(result, log=page.log, captioned=False), RATES, alt, RATES_CAPTION))
+        still = page.draw(build_rates(result, log=page.log, captioned=False), RATES, alt, RATES_CAPTION)
+        charts.append(Chart("rates", "lines", rates_data(result, page.log), still))
     title = ", ".join([unit_of(result.metric), *(f"until {until}" for until in result.until)])
-    return Section(title=title, parts=[*pictures, *tables(result)], files=page.copy_result(result.folder))
+    return Section(title=title, parts=[*charts, *tables(result)], files=page.copy_result(result.folder))

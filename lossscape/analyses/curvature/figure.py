@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lossscape.analyses.curvature.chart import ORDINALS, WIDTH, density_data, drawn_at, spectrum_data
 from lossscape.analyses.curvature.request import Drawing
 from lossscape.analyses.curvature.result import (
     DENSITY,
@@ -22,7 +23,7 @@ from lossscape.analyses.curvature.result import (
 )
 from lossscape.figures import captions
 from lossscape.figures.captions import BAND
-from lossscape.figures.section import Page, Picture, Section, Sentences, Table
+from lossscape.figures.section import Chart, Page, Part, Section, Sentences, Table
 from lossscape.figures.style import COLOURS, line_style, loss_axis, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import Times, ends_words, times_of
@@ -31,10 +32,6 @@ from lossscape.text import number
 SPECTRUM_PNG, DENSITY_PNG = "spectrum.png", "density.png"
 PANELS, CURVES = 6, 4
 """Blocks and checkpoints of the densities that are drawn; the tables have all."""
-ORDINALS = ("1st from either end", "2nd", "3rd", "4th", "5th")
-"""Eigenvalues that are drawn over training."""
-WIDTH = 0.01
-"""Standard deviation of the Gaussian that stands for an eigenvalue, as a part of the range of the axis."""
 LIMIT: dict[str, Any] = {"color": "0.25", "linestyle": (0, (5, 2)), "linewidth": 1.2}
 
 
@@ -108,13 +105,8 @@ def density_axes(result: Curvature, ax: Axes | None = None, *, block: str | None
     block = result.blocks[0] if block is None else block
     shown = _shown(result)
     densities = [result.density(checkpoint, block) for checkpoint in shown]
-    every = np.concatenate([each.nodes.ravel() for each in densities])
-    low, high = float(np.nanmin(every)), float(np.nanmax(every))
-    spread = (high - low) or abs(high) or 1.0
-    width = WIDTH * spread
-    at = np.linspace(low - 5 * width, high + 5 * width, 1000)
+    at, width, floor = drawn_at(densities, 1000)
     drawn: list[np.ndarray] = []
-    floor = 0.3 / (densities[0].n * width * np.sqrt(2 * np.pi))  # a third of what one eigenvalue makes
     for index, (checkpoint, density) in enumerate(zip(shown, densities, strict=True)):
         colour = COLOURS[index]
         curve, error = density.smoothed(at, width)
@@ -328,13 +320,13 @@ def _density_caption(result: Curvature) -> str:
 
 def section(result: Curvature, page: Page) -> Section:
     """Its part of the page: figures, the table of checkpoints and blocks, what it says in words, and its files."""
-    parts: list[Picture | Table | Sentences] = [
-        page.draw(build_spectrum(result, captioned=False), SPECTRUM_PNG, _alt(result), _spectrum_caption(result))
-    ]
+    still = page.draw(build_spectrum(result, captioned=False), SPECTRUM_PNG, _alt(result), _spectrum_caption(result))
+    parts: list[Part] = [Chart("spectrum", "lines", spectrum_data(result), still)]
     if len(result.densities):
         alt = f"Spectral density of {', '.join(_shown(result))}; the table has the ends of the spectrum."
         figure = build_density(result, captioned=False)
-        parts.append(page.draw(figure, DENSITY_PNG, alt, _density_caption(result)))
+        still = page.draw(figure, DENSITY_PNG, alt, _density_caption(result))
+        parts.append(Chart("density", "lines", density_data(result, _shown(result)), still))
     parts.append(_table(result))
     if words := result.thresholds():
         parts.append(Sentences(words))

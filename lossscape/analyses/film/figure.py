@@ -276,7 +276,8 @@ def section(result: Film, page: Page) -> Section:
         shown = [address for name, address in copies if not name.endswith(".mp4")]
         if not shown:
             raise BadInput(f"{kind} is not drawn: run the command again")
-        still = Picture(shown[0], alt(result, kind), _short_caption(result, kind), panels=2)
+        # of GIF and PNG the one that stands still: the chart plays
+        still = Picture(shown[-1], alt(result, kind), _short_caption(result, kind), panels=2)
         charts.append(Chart(kind, "surfaces", DATA[kind](result, page), still))
         files += copies
     links = result.table.drop_duplicates("landscape").to_dict("records")

@@ -1,15 +1,17 @@
 """Landscapes as figures that move."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lossscape.figures import captions
 from lossscape.figures.charts.lines import line, panel
-from lossscape.figures.charts.surfaces import surface_data
+from lossscape.figures.charts.surfaces import surface_data, surfaces_data
 from lossscape.figures.contours import build_contour, contour_caption
-from lossscape.figures.paths import build_path, path_caption, when
+from lossscape.figures.paths import build_path, path_caption, spans_decades, when
 from lossscape.figures.section import Chart, Page
+from lossscape.figures.several import build_several, several_caption
 from lossscape.figures.style import ALONE, RUNS, Looks
-from lossscape.results import Surface, Trail
+from lossscape.results import Curve, Surface, Trail
 from lossscape.text import number, shortened
 
 
@@ -40,7 +42,38 @@ def path_data(surface: Surface, log: bool = False, looks: Looks = ALONE) -> dict
         for key in (f"{split}_loss" for split in surface.splits):
             lines += [_line(trail, key, by, *each, place) for each in ((key, OWN), (f"plane_{key}", PLANE))]
         lines += [_line(trail, "distance", by, *each, place) for each in (("off_plane", OWN), ("in_plane", PLANE))]
-    return {"x": by, "panels": panels, "lines": lines, "log": log}
+    losses = [trail.table[f"{split}_loss"].to_numpy() for trail in trails for split in surface.splits]
+    return {"x": by, "panels": panels, "lines": lines, "log": log or spans_decades(losses)}
+
+
+SAME = ("targets", "batch_norm", "dropout", "precision")
+"""Settings in which planes of several runs must not differ to be compared."""
+
+
+def planes_of(results: Mapping[str, Sequence[Curve | Surface]]) -> list[dict[str, Surface]]:
+    """Planes that several runs have alike by their names: random ones of the same kind and range; one of each run."""
+    groups: dict[str, dict[str, Surface]] = {}
+    for run, found in results.items():
+        for plane in (each for each in found if isinstance(each, Surface) and each.regular):
+            made = plane.settings["directions"]
+            if made["kind"] == "random" and "of" not in made:
+                known = [plane.settings.get(key) for key in ("x_range", "y_range", *SAME)]
+                group = groups.setdefault(repr([made, *known, plane.splits]), {})
+                group[run] = max(group.get(run, plane), plane, key=lambda each: len(each.table))
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def compare_charts(results: Mapping[str, Sequence[Curve | Surface]], page: Page) -> list[Chart]:
+    """One chart for each kind of plane that several runs have; results: by run."""
+    charts = []
+    for index, shown in enumerate(planes_of(results), 1):
+        split = next(iter(shown.values())).splits[0]
+        figure = build_several(shown, split, log=page.log)
+        words = " ".join(f"{name}: {captions.extremes(surface, split)}" for name, surface in shown.items())
+        alt = f"Contours of the {split} loss around {len(shown)} nets on one scale. {words}"
+        still = page.draw(figure, f"planes-{index}.png", alt, several_caption(shown, split, page.log))
+        charts.append(Chart(f"planes-{index}", "surfaces", surfaces_data(shown, page.log, page.looks), still))
+    return charts
 
 
 OWN, PLANE = "checkpoint", "plane"

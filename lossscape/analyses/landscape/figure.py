@@ -1,8 +1,9 @@
 """Landscapes as figures, and as sections of the page."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lossscape.analyses.landscape.chart import plane_charts
+from lossscape.analyses.landscape.chart import compare_charts, plane_charts
 from lossscape.analyses.landscape.request import Drawing
 from lossscape.certificate.summary import summary
 from lossscape.errors import BadInput
@@ -12,7 +13,7 @@ from lossscape.figures.contours import build_contour, build_surface
 from lossscape.figures.curves import build_curve
 from lossscape.figures.export import export
 from lossscape.figures.paths import build_path
-from lossscape.figures.section import Page, Section
+from lossscape.figures.section import Chart, Page, Section
 from lossscape.figures.style import save
 from lossscape.results import Curve, Surface
 
@@ -65,3 +66,8 @@ def _title(result: Curve | Surface) -> str:
     extras += captions.targets_extra(settings)
     title = f"{made['kind']} {what} around {settings['centre']['checkpoint']}"
     return ", ".join([title, *extras, *captions.title_extras(settings)])
+
+
+def compare(results: Mapping[str, Sequence[Curve | Surface]], page: Page) -> list[Chart]:
+    """One figure for each kind of plane that several runs have, on one scale and camera; results: by run."""
+    return compare_charts(results, page)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lossscape.analyses.sharpness.chart import sharpness_data
 from lossscape.analyses.sharpness.request import Drawing
 from lossscape.analyses.sharpness.result import (
     CONFIDENCE,
@@ -25,7 +26,7 @@ from lossscape.certificate.summary import summary as certificate_words
 from lossscape.errors import BadInput
 from lossscape.figures import captions
 from lossscape.figures.certificates import certificate_of, failures
-from lossscape.figures.section import Page, Section, Sentences, Table
+from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import COLOURS, line_style, loss_axis, new_axes, numbers, save, sheet, style, value_axis
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words, times_of
@@ -221,11 +222,12 @@ def section(result: Sharpness, page: Page) -> Section:
     ends = every if len(every) == 1 else [every[0], every[-1]]
     alt = " ".join(f"{result.line(checkpoint)}." for checkpoint in ends)
     doubts = [Sentences(result.doubts())] if result.doubts() else []
+    still = page.draw(figure, PNG, alt, _caption(result))
     settings = result.settings
     title = ", ".join([ends_words(every), *captions.targets_extra(settings), *captions.title_extras(settings)])
     return Section(
         title,
-        [page.draw(figure, PNG, alt, _caption(result)), _table(result), *doubts],
+        [Chart("sharpness", "lines", sharpness_data(result), still), _table(result), *doubts],
         page.copy_result(result.folder),
         failures=failures(result.certificate),
         certificate=certificate_of(result.certificate, {}),

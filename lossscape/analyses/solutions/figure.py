@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lossscape.analyses.solutions.chart import solutions_data
 from lossscape.analyses.solutions.request import Drawing
 from lossscape.analyses.solutions.result import FOUND, NEVER, Solutions, first_rows, first_words, mean_rows, ratio_words
 from lossscape.figures.captions import LOSS_UNITS, gap_words, loss_label
 from lossscape.figures.facts import Facts, facts_of
-from lossscape.figures.section import Page, Section, Sentences, Table
+from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import (
     ALONE,
     COLOURS,
@@ -204,7 +205,11 @@ def section(result: Solutions, page: Page) -> Section:
     """Its part of the page: the figure, the first epochs of each run and config, how they compare, and its files."""
     rule, ratios = result.settings, ratio_words(result)
     caption = solutions_caption(result, [facts_of(run) for run in result.runs])
-    figure = build_solutions(result, captioned=False, looks=page.looks)
+    still = page.draw(
+        build_solutions(result, captioned=False, looks=page.looks), "solutions.png", solutions_alt(result), caption
+    )
+    looks = page.looks.lines([run.path for run in result.runs], [len(result.table)] * len(result.runs))
+    colours = [look["color"] for look in looks]
     tables = [
         Table(first_rows(result), ["run", "epochs", *(f"first {kind}" for kind in FOUND)]),
         Table(mean_rows(result), ["config (mean ± std)", "runs", *FOUND]),
@@ -212,7 +217,7 @@ def section(result: Solutions, page: Page) -> Section:
     return Section(
         title=f"tolerance {number(rule['tolerance'])}, zero {number(rule['zero'])}, window {rule['window']}",
         parts=[
-            page.draw(figure, "solutions.png", solutions_alt(result), caption),
+            Chart("solutions", "lines", solutions_data(result, colours, SHADES, WORDS), still),
             *(table for table in tables if table.rows),
             *([Sentences(ratios)] if ratios else []),
         ],
