@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DATA = {
-    "py.typed", "cli/example.yaml", "data/embedded/ATTRIBUTION.md", "data/embedded/digits.csv.gz", "figures/lossscape.mplstyle",
+    "py.typed", "cli/example.yaml", "data/embedded/ATTRIBUTION.md", "data/embedded/digits.csv.gz",
+    "figures/lossscape.mplstyle",
     *(f"configs/{file.relative_to(ROOT / 'configs')}" for file in (ROOT / "configs").rglob("*.*")),
     *(f"report/{file.name}" for file in (ROOT / "lossscape/report").iterdir() if file.suffix in {".j2", ".js", ".css"}),
 }  # fmt: skip
