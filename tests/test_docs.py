@@ -156,3 +156,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in link:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def test_the_ratios_of_the_readme_stand_in_the_benchmarks() -> None:
+    rows = re.findall(r"^\| (?:plane|line|ten largest) .*", PAGES["README.md"].read_text(encoding="utf-8"), flags=re.M)
+    ratios = [ratio for row in rows for ratio in re.findall(r"(?<=\| )[\d.]+|(?<=, )[\d.]+(?= \()", row)]
+    assert len(ratios) == 12
+    measured = PAGES["docs/benchmarks.md"].read_text(encoding="utf-8")
+    missing = [ratio for ratio in ratios if not re.search(rf"\| {re.escape(ratio)} \(", measured)]
+    assert not missing, "measured again? then say so in README too"
