@@ -89,6 +89,8 @@ class Sheet(Figure):
     """The beginning of it that stands in the picture."""
     printed = 1.0
     """Times its size, in files."""
+    fitted = False
+    """Whether its text has the place that it needs and no more, so that none can be larger in print."""
     key_inches = 0.0
     """What its legend takes below its panels."""
 
@@ -170,7 +172,7 @@ def save(figure: Figure, path: Path) -> str:
     given = how()
     path = path.with_name(f"{path.stem}{given.suffix}")
     printed = figure.printed if isinstance(figure, Sheet) else 1.0
-    if printed < 1:
+    if printed < 1 and not (isinstance(figure, Sheet) and figure.fitted):
         _readable(figure, LEAST_PRINTED / printed)
     written = []
     for kind in given.files:

@@ -36,6 +36,7 @@ def build_table(table: Table, title: str, *, captioned: bool = True) -> Figure:
     height = TOP + ROW * len(rows) + 0.1
     figure, panel = sheet(width, height, title, table.caption if captioned else None, inches=True)
     figure.set_layout_engine("none")
+    figure.fitted = True
     axes = blank(panel, width, height)
     end = 0
     for name, span in groups:

@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 from lossscape import text as text_of
+from lossscape.figures.how import how
 
 LIMIT = 1e30
 """Losses beyond this are treated like infinite ones: an axis up to them shows nothing else."""
@@ -108,14 +109,20 @@ def _lines(text: str, width: float, size: float) -> list[str]:
 
 
 @functools.cache
-def _renderer() -> RendererAgg:
-    return RendererAgg(1, 1, dpi=DPI)
+def _renderer(dpi: float) -> RendererAgg:
+    return RendererAgg(1, 1, dpi=dpi)
+
+
+def text_width(text: str, size: float) -> float:
+    """Points that a text takes at a font size in points, in pictures of as many pixels an inch as are asked for."""
+    smaller = 0.5 if how().style == "paper" else 1.0  # what is printed smaller has fewer
+    return _width(text, size, min(int(smaller * (how().dpi or 2 * DPI)), DPI))
 
 
 @functools.lru_cache(maxsize=4096)
-def text_width(text: str, size: float) -> float:
-    """Points that a text takes at a font size in points."""
+def _width(text: str, size: float, dpi: int) -> float:
     if not text:
         return 0.0
-    width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(family=fonts(), size=size), False)
-    return float(width) * 72 / DPI
+    font = FontProperties(family=fonts(), size=size)
+    width, _, _ = _renderer(dpi).get_text_width_height_descent(text, font, False)
+    return float(width) * 72 / dpi

@@ -150,9 +150,9 @@ def build_curves(result: Comparison, *, log: bool = False, captioned: bool = Tru
 
 
 def _lines(result: Comparison, rows: pd.DataFrame, looks: Looks) -> list[dict[str, Any]]:
-    """How each group is drawn: on a page of runs, groups of one run each as these runs."""
+    """How each group is drawn: groups of one run each as these runs."""
     points = [int((result.curves["group"] == group).sum()) for group in rows["group"]]
-    if looks.runs and len(rows) > 1 and (rows["runs"] == 1).all():
+    if len(rows) > 1 and (rows["runs"] == 1).all():
         run_of = dict(zip(result.runs["group"], result.runs["run"], strict=True))
         return looks.lines([str(run_of[group]) for group in rows["group"]], points)
     return [  # markers alike for all, so that no two lines have the same look
