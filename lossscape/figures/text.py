@@ -115,8 +115,7 @@ def _renderer(dpi: float) -> RendererAgg:
 
 def text_width(text: str, size: float) -> float:
     """Points that a text takes at a font size in points, in pictures of as many pixels an inch as are asked for."""
-    smaller = 0.5 if how().style == "paper" else 1.0  # what is printed smaller has fewer
-    return _width(text, size, min(int(smaller * (how().dpi or 2 * DPI)), DPI))
+    return _width(text, size, min(how().dpi or DPI, DPI))
 
 
 @functools.lru_cache(maxsize=4096)
