@@ -40,7 +40,7 @@ $(VENV)/.browser: $(VENV)/.dev
 	@touch $@
 
 test-browser: $(VENV)/.browser  ## the report in headless Chromium: every control, nothing fetched [LOSSSCAPE_SCREENSHOTS=folder]
-	$(BIN)/python -m pytest -n 0 -m browser tests/browser
+	$(BIN)/python -m pytest -n 2 -m browser tests/browser
 
 check: $(VENV)/.dev  ## lint, format and type checks
 	$(BIN)/ruff check .
