@@ -207,14 +207,14 @@ function hasWebGL() {
   return Boolean(context);
 }
 
-/* Where texts stand beside their points, so that none lies on another or out of the picture: for each a textposition.
+/* Where texts stand beside their points, so that none lies on another or out of the picture.
 
-labels: [{left, top, text}] in pixels of a picture so wide and high; the first have the first choice
+labels: [{left, top, text}] in pixels of a picture so wide and high; the first have the first choice. Returns for each
+whether it stands to the right (1) or left (-1) of its point, and below (1) or above (-1) it
 */
 function placed(labels, wide, high) {
   const taken = labels.map(({ left, top }) => [left - 5, top - 5, left + 5, top + 5]);
-  const places = { "middle right": [1, 0], "middle left": [-1, 0], "top center": [0, -1], "bottom center": [0, 1],
-    "top right": [1, -1], "bottom right": [1, 1], "top left": [-1, -1], "bottom left": [-1, 1] };
+  const places = [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [1, 1], [-1, -1], [-1, 1]];
   return labels.map(({ left, top, text }, own) => {
     const [across, up] = [7.2 * text.length + 6, 15];
     const cost = ([right, down]) => {
@@ -226,10 +226,10 @@ function placed(labels, wide, high) {
       const out = Math.max(0, -box[0]) + Math.max(0, box[2] - wide) + Math.max(0, -box[1]) + Math.max(0, box[3] - high);
       return { box, sum: over + 30 * out };
     };
-    const costs = Object.entries(places).map(([name, place]) => ({ name, ...cost(place) }));
+    const costs = places.map((place) => ({ place, ...cost(place) }));
     const best = costs.reduce((found, each) => (each.sum < found.sum - 1 ? each : found));
     taken.push(best.box);
-    return best.name;
+    return best.place;
   });
 }
 
@@ -396,16 +396,16 @@ class Surfaces {
       yaxis: { ...axis(panel.y, this.data.ylabel, high, "y"), ...(this.data.even && { scaleanchor: "x" }) },
     };
     const over = [...this.flatTrails(panel), ...this.flatMarks(panel)];
-    const named = over.flatMap((trace) => trace.x.map((x, index) => ({
-      trace, index, text: trace.text?.[index] || "", left: (x - panel.x[0]) / span(panel.x) * wide,
-      top: (panel.y.at(-1) - trace.y[index]) / span(panel.y) * high,
+    const named = over.flatMap(({ x, y, names }) => (names || []).map((text, index) => ({
+      x: x[index], y: y[index], text, left: (x[index] - panel.x[0]) / span(panel.x) * wide,
+      top: (panel.y.at(-1) - y[index]) / span(panel.y) * high,
     }))).filter((each) => each.text);
-    placed(named, wide, high).forEach((place, index) => {
-      const { trace, index: own } = named[index];
-      (trace.textposition ||= [])[own] = place;
-    });
-    for (const trace of over) if (trace.text) trace.text = trace.text.map((text) => text && `<b>${literal(text)}</b>`);
-    this.frame.react(flat, [contour, ...over], layout, STILL);
+    layout.annotations = placed(named, wide, high).map(([right, below], index) => ({
+      x: named[index].x, y: named[index].y, text: `<b>${literal(named[index].text)}</b>`, showarrow: false, borderpad: 0,
+      xanchor: ["right", "center", "left"][right + 1], yanchor: ["bottom", "middle", "top"][below + 1],
+      xshift: 7 * right, yshift: -7 * below, font: { color: "black", size: 11, shadow: HALO },
+    }));
+    this.frame.react(flat, [contour, ...over.map(({ names, ...trace }) => trace)], layout, STILL);
     if (!view.listens) {
       view.listens = true;
       flat.on("plotly_relayout", (change) => {
@@ -429,10 +429,9 @@ class Surfaces {
           marker: { color: trail.colour, size: 4.5, line: { color: "white", width: 0.8 } },
         },
         {
-          ...line, mode: "markers+text", x: ends.map((row) => x[row]), y: ends.map((row) => y[row]),
+          ...line, mode: "markers", x: ends.map((row) => x[row]), y: ends.map((row) => y[row]),
           marker: { color: "white", size: 8, line: { color: trail.colour, width: 2 } },
-          text: ends.map((row) => (row ? trail.label + trail.when[row] : index ? "" : trail.when[row])),
-          textfont: { color: "black", size: 11, shadow: HALO },
+          names: ends.map((row) => (row ? trail.label + trail.when[row] : index ? "" : trail.when[row])),
         },
       ];
     });
@@ -440,9 +439,8 @@ class Surfaces {
 
   flatMarks(panel) {
     return (panel.marks || []).map((mark) => ({
-      type: "scatter", mode: "markers+text", x: [mark.x], y: [mark.y], hoverinfo: "skip", text: [mark.text],
+      type: "scatter", mode: "markers", x: [mark.x], y: [mark.y], hoverinfo: "skip", names: [mark.text],
       marker: { symbol: mark.symbol, size: mark.size || 10, color: mark.fill || "white", line: { color: mark.colour, width: 1.4 } },
-      textfont: { color: "black", size: 11, shadow: HALO },
     }));
   }
 
