@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lossscape import losses
+from lossscape.held import Held
 from lossscape.train.products import ONEDNN, PRODUCTS, TORCH, Products, has_onednn
 
 if TYPE_CHECKING:
@@ -77,13 +78,15 @@ def dense_of(setup: "Setup") -> dict[str, Dense]:
     simple = setup.device.type == "cpu" and config.precision == "fp32" and setup.output is None and not setup.held
     if not (plain and simple and targets.dtype == torch.int64 and targets.ndim == 1):
         return {}
-    if not isinstance(inputs, Tensor) or inputs.dtype != torch.float32 or config.loss.label_smoothing:
+    if not isinstance(inputs, Tensor | Held) or config.loss.label_smoothing:
+        return {}
+    some = slice(min(setup.step_size, setup.micro_batch))
+    part = inputs[some], targets[some]
+    if part[0].dtype != torch.float32:
         return {}
     of = [layer for layer in linear if isinstance(layer, nn.Linear)]
     there = [TORCH, ONEDNN] if has_onednn() else [TORCH]
     found = {name: Dense(of, between, PRODUCTS[name]) for name in there}
-    some = slice(min(setup.step_size, setup.micro_batch))
-    part = inputs[some], targets[some]
     return {name: each for name, each in found.items() if _agrees(setup, each, part, 0.0 if name == TORCH else NEAR)}
 
 
