@@ -33,6 +33,7 @@ class Plan(Facts):
     points: Annotated[int, Field(ge=1, lt=2**31)] = 1
     compiled: bool = False
     graphed: bool = False
+    onednn: bool = False
     pool: bool = False
 
 

@@ -58,6 +58,8 @@ class Plan:
     """
     graphed: bool = False
     """Whether the forward pass of whole chunks is recorded as a CUDA graph, on devices that have such."""
+    onednn: bool = False
+    """Whether oneDNN makes the products of linear layers in fp32 on the CPU, where they are large enough."""
 
     @property
     def words(self) -> str:
@@ -67,7 +69,8 @@ class Plan:
         compiled = ", compiled" if self.compiled else ""
         pool = ", each on one core" if self.pool else ""
         graphed = ", as a CUDA graph" if self.graphed else ""
-        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}{pool}{graphed}"
+        onednn = ", multiplied by oneDNN" if self.onednn else ""
+        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}{pool}{graphed}{onednn}"
 
 
 class Chunk(NamedTuple):

@@ -12,10 +12,11 @@ import torch
 from cases_models import MODEL_CASES
 from torch import Tensor, nn
 
+from lossscape import onednn
 from lossscape.errors import BadInput
 from lossscape.evaluate import Budget, Subspace, Work, calibrate, evaluate
 from lossscape.evaluate.calibration import NAMES, agrees, by_rule, compiler, in_blocks
-from lossscape.objective import Objective, Plan
+from lossscape.objective import Objective, Plan, Precision
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,32 @@ def test_nothing_is_timed_beyond_the_budget() -> None:
     objective = objective_of("mlp")
     found = calibrate({"data": objective}, line_of(objective), 2, budget=Budget(shortest=0.0))
     assert len(found.tried) == 1
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize(("pays", "precision"), [(True, "fp32"), (True, "fp64"), (False, "fp32")])
+def test_onednn_is_the_rule_and_raced_where_it_should_pay(
+    pays: bool, precision: Precision, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, offered = MODEL_CASES["mlp"], pays and precision == "fp32"
+    objective = Objective(case.model(), "cross_entropy", case.inputs(300), case.targets(300), precision=precision)
+    monkeypatch.setattr(onednn, "pays", lambda device: pays)
+    line = line_of(objective)
+    budget = Budget(share=10.0, moment=0.001, compiling=1e9)
+    for name in NAMES:
+        plan = calibrate({"data": objective}, line, 3, plan=name, budget=budget).plan
+        assert plan.onednn == (offered and name in ("folded", "factored"))
+        assert ("oneDNN" in plan.words) == plan.onednn
+    race = replace(budget, shortest=0.0)
+    found = calibrate({"data": objective}, line, 2_000, budget=race)
+    tried = {(trial["name"], trial["onednn"]) for trial in found.tried}
+    assert any(onednn for _, onednn in tried) == offered
+    assert not tried & {("dense", True), ("stacked", True)}
+    assert any(not onednn for name, onednn in tried if name == "factored")
+    assert calibrate({"data": objective}, line, 2_000, budget=race).source == "cached"
+    if offered:  # what was found where it was not offered does not stand in its way
+        monkeypatch.setattr(onednn, "pays", lambda device: False)
+        assert calibrate({"data": objective}, line, 2_000, budget=race).source == "timed"
 
 
 @pytest.mark.parametrize("name", NAMES)

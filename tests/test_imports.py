@@ -34,6 +34,7 @@ LAYERS = [
         "text",
         "options",
         "devices",
+        "onednn",
         "shipped",
     },
     {"outputs", "tokens", "held"},

@@ -11,6 +11,7 @@ import torch
 from cases_models import MODEL_CASES, ModelCase
 from torch import Tensor, nn
 
+from lossscape import onednn
 from lossscape.dropout import Dropout
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, evaluate, products
@@ -19,7 +20,8 @@ from lossscape.evaluate.graph import first_layer, rewritten
 from lossscape.evaluate.plans import is_small, reasons_against
 from lossscape.evaluate.pool import pooled
 from lossscape.evaluate.statistics import RecomputedStatistics
-from lossscape.objective import Objective, Plan, PlanName
+from lossscape.objective import Objective, Plan, PlanName, Precision
+from lossscape.onednn import has_onednn
 from lossscape.vectors import Params
 from lossscape.vectors.between import between
 
@@ -114,24 +116,93 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
-def pooled_works() -> dict[str, tuple[Work, PlanName]]:
-    """Works that threads share in different ways: points, chunks, with products made anew, masks, folded layers."""
+class Sequences(nn.Module):
+    """Two linear layers over the positions of a sequence, one of them called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.out = nn.Linear(96, 96), nn.Linear(96, 10, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.tanh(self.inner(self.inner(x)))).mean(1)
+
+
+def wide_mlp() -> nn.Module:
+    """A first layer, one into which BatchNorm is folded, and one whose outputs are padded."""
+    norm = nn.BatchNorm1d(144)
+    layers = nn.Linear(120, 130), nn.ReLU(), nn.Linear(130, 144, bias=False), norm, nn.Tanh(), nn.Linear(144, 10)
+    return nn.Sequential(*layers)
+
+
+LAYERS = {(150, 120, 130), (150, 130, 144)}
+WIDE: dict[str, tuple[ModelCase, PlanName, set[tuple[int, ...]]]] = {
+    "first layer": (ModelCase(wide_mlp, (120,), 10), "factored", LAYERS),
+    "made anew": (ModelCase(wide_mlp, (120,), 10), "factored", LAYERS),
+    "folded layer": (ModelCase(wide_mlp, (120,), 10), "folded", LAYERS),
+    "sequences": (ModelCase(Sequences, (4, 96), 10), "folded", {(150, 4, 96, 96)}),
+}
+"""Nets and plans, and the products that are enough for oneDNN: shape of the inputs, and outputs."""
+needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this torch has no oneDNN, or not its product")
+
+
+def wide_objective(name: str, precision: Precision) -> Objective:
+    case = WIDE[name][0]
+    return Objective(case.model(), "cross_entropy", case.inputs(310), case.targets(310), precision=precision)
+
+
+def wide_work(name: str) -> tuple[Work, Plan]:
+    """In chunks of 150 samples, the last one of ten; of points in the pool."""
+    objective = wide_objective(name, "fp32")
+    keep = name != "made anew"
+    return Work({"data": objective}, plane_of(objective), keep=keep), Plan(150, False, WIDE[name][1], 5, onednn=True)
+
+
+@needs_onednn
+@pytest.mark.cpu
+@pytest.mark.parametrize("name", WIDE)
+def test_products_by_onednn_have_the_values_of_float64(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work, plan), calls, made = wide_work(name), set[tuple[int, ...]](), onednn.linear
+
+    def noted(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        calls.add((*inputs.shape, len(weight)))
+        return made(inputs, weight, bias)
+
+    monkeypatch.setattr(onednn, "linear", noted)
+    found, exact = work.rows(POINTS, plan), wide_objective(name, "fp64")
+    assert calls == WIDE[name][2]
+    for point, row in zip(POINTS, found, strict=True):
+        expected = exact.metrics(*work.subspace.at(point))
+        assert row == pytest.approx({f"data_{key}": value for key, value in expected.items()}, rel=1e-6), point
+    calls.clear()
+    for others in (  # which it is not for, or has no form of
+        replace(plan, onednn=False),
+        replace(plan, name="stacked", chunk=155),
+        replace(plan, name="dense"),
+    ):
+        assert replace(work).rows(POINTS[:2], others)
+    assert replace(Work({"data": exact}, work.subspace)).rows(POINTS[:2], plan)
+    assert not calls
+
+
+def pooled_works() -> dict[str, tuple[Work, Plan]]:
+    """Works that threads share in different ways: points, chunks, with products made anew, masks, folded, oneDNN."""
     mlp, norm = objective_of(MODEL_CASES["mlp_dropout"]), objective_of(MODEL_CASES["cnn_max_batch_norm_dropout"])
     kept = mlp.under(dropout=Dropout(0, torch.arange(SAMPLES)), sample=None)
+    branches = objective_of(MODEL_CASES["branches"])
     whole = Work({"data": mlp, "other": mlp.part(slice(5))}, plane_of(mlp))
     return {
-        "products": (whole, "factored"),
-        "products made anew": (replace(whole, keep=False), "factored"),
-        "masks": (Work({"data": kept}, plane_of(mlp)), "folded"),
-        "folded layers": (Work({"data": norm}, plane_of(norm)), "folded"),
-        "branches": (Work({"data": (each := objective_of(MODEL_CASES["branches"]))}, plane_of(each)), "folded"),
+        "products": (whole, Plan(2, False, "factored", 5)),
+        "products made anew": (replace(whole, keep=False), Plan(2, False, "factored", 5)),
+        "masks": (Work({"data": kept}, plane_of(mlp)), Plan(2, False, "folded", 5)),
+        "folded layers": (Work({"data": norm}, plane_of(norm)), Plan(2, False, "folded", 5)),
+        "branches": (Work({"data": branches}, plane_of(branches)), Plan(2, False, "folded", 5)),
+        **{f"{name} by oneDNN": wide_work(name) for name in WIDE},
     }
 
 
 @pytest.mark.parametrize("case", pooled_works())
 def test_threads_that_share_the_work_give_the_same_bits(case: str, threads: Callable[[int], None]) -> None:
-    work, name = pooled_works()[case]
-    plan = Plan(2, channels_last=False, name=name, points=5)
+    work, plan = pooled_works()[case]
     blocks = (POINTS, POINTS[:1], POINTS[1:3])  # shares of points, and shares of chunks
     one = [row for block in blocks for row in work.rows(block, plan)]
     for number in (1, 2, 3):
@@ -186,12 +257,12 @@ def test_threads_of_a_pool_begin_at_once(threads: Callable[[int], None]) -> None
 
 def test_threads_leave_torchs_arithmetic_as_it_was(threads: Callable[[int], None]) -> None:
     threads(3)
-    work, name = pooled_works()["products"]
+    work, plan = pooled_works()["products"]
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("high")
         for _ in range(20):  # each makes the products anew
-            replace(work).rows(POINTS, Plan(1, channels_last=False, name=name, points=5, pool=True))
+            replace(work).rows(POINTS, replace(plan, chunk=1, pool=True))
             assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision(before)

@@ -27,11 +27,12 @@ from lossscape.config import Experiment, config_of, experiment_from
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import held, write_text
 from lossscape.modules import copied
+from lossscape.onednn import ENOUGH, has_onednn
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, StopRequest
 from lossscape.train import loop, start, threads, train
 from lossscape.train.parallel import World, world
-from lossscape.train.products import ENOUGH, ONEDNN, TORCH, has_onednn, products_here
+from lossscape.train.products import ONEDNN, TORCH, products_here
 
 CPU = torch.device("cpu")
 

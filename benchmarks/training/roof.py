@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from lossscape.onednn import has_onednn, linear
+
 CHUNKS = (8, 32)
 """Samples of a part of the batch, beside the whole: convolutions are faster on what stays in the cache."""
 TURNS = 5
@@ -63,8 +65,8 @@ def _products(layer: nn.Module, inputs: Tensor, first: bool, dtype: torch.dtype)
 def _matrices(left: Tensor, right: Tensor) -> list[Way]:
     """Torch's product, and oneDNN's where there is one: MKL does without AVX-512 on some processors."""
     ways: list[Way] = [lambda: left.mm(right)]
-    if left.dtype == torch.float32 and torch.backends.mkldnn.is_available():
-        ways.append(lambda: torch.ops.mkldnn._linear_pointwise(left, right.t(), None, "none", [], ""))
+    if left.dtype == torch.float32 and has_onednn():
+        ways.append(lambda: linear(left, right.t(), None))
     return ways
 
 

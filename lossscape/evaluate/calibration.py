@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lossscape import devices, facts
+from lossscape import devices, facts, onednn
 from lossscape.batches import tensors_of
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate import graphed
@@ -146,7 +146,7 @@ def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
     pool = name in POOLED and objective.device.type == "cpu"
     points = STACKS[0] * (torch.get_num_threads() if pool else 1) if name == "stacked" or not convolutions else 1
     last = objective.habits.channels_last and name != "stacked"  # some operations have no stacked form in this layout
-    return Plan(chunk, last, name, _fitting(work, points), pool=pool)
+    return Plan(chunk, last, name, _fitting(work, points), pool=pool, onednn=name in POOLED and may_onednn(objective))
 
 
 def agrees(work: Work, plan: Plan) -> bool:
@@ -270,19 +270,23 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
                 break
     for points in STACKS if "stacked" in names and _stackable(objective) else ():
         chunk = _power(race.plan.chunk * race.plan.points // points, 8, race.plan.chunk)
-        if not race.against(
-            replace(race.plan, name="stacked", chunk=chunk, points=_fitting(race.work, points), pool=False)
-        ):
+        height = _fitting(race.work, points)
+        stacked = replace(race.plan, name="stacked", chunk=chunk, points=height, pool=False, onednn=False)
+        if not race.against(stacked):
             break
     for name in names:
         if name not in (race.plan.name, "stacked"):
             race.against(replace(by_rule(race.work, [name]), channels_last=race.plan.channels_last))
     if race.plan.pool and torch.get_num_threads() > 1:
         race.against(replace(race.plan, pool=False))
+    if race.plan.name in POOLED and may_onednn(objective):
+        race.against(replace(race.plan, onednn=not race.plan.onednn))
     if graphed.recorder_of(objective.device) and race.plan.name != "dense":
         race.against(replace(race.plan, graphed=True, pool=False))
     if compiler(objective.device):
-        race.against(replace(race.plan, compiled=True, pool=False, graphed=False), extra=race.budget.compiling)
+        race.against(
+            replace(race.plan, compiled=True, pool=False, graphed=False, onednn=False), extra=race.budget.compiling
+        )
 
 
 def in_blocks(plan: Plan, seconds: float, longest: float = BLOCK_SECONDS) -> Plan:
@@ -302,6 +306,12 @@ def compiler(device: torch.device) -> bool:
     if device.type == "cuda":
         return importlib.util.find_spec("triton") is not None
     return shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
+def may_onednn(objective: Objective) -> bool:
+    """Whether oneDNN's products of linear layers may be faster than torch's: there they are the rule."""
+    linear = any(type(module) is nn.Linear for module in objective.model.modules())
+    return linear and objective.precision == "fp32" and onednn.pays(objective.device)
 
 
 def _stackable(objective: Objective) -> bool:
@@ -332,7 +342,7 @@ def _key(work: Work, names: Sequence[str]) -> str:
         [(name, tuple(each.shape[1:]), str(each.dtype)) for name, each in tensors_of(objective.inputs).items()],
         objective.precision,
         len(work.subspace.directions), work.keeps_products(), len(objective).bit_length(), list(names),
-        machine["device"], machine["threads"], machine["versions"],
+        machine["device"], machine["threads"], machine["versions"], *(["onednn"] if may_onednn(objective) else []),
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 

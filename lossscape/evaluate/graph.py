@@ -19,6 +19,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node, Tracer
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lossscape.objective import Objective
+from lossscape.onednn import by_onednn, has_onednn
 from lossscape.vectors import Params
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -218,6 +219,8 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     folds = _fold(module, forms)
     padded = _pad(module) if inputs.device.type == "cpu" else {}
     _in_place(module, forms, owned=after_first_layer)
+    if takes_onednn(objective):
+        _by_onednn(module)
     module.graph.lint()
     module.delete_all_unused_submodules()
     module.recompile()
@@ -388,6 +391,21 @@ def _pad(module: GraphModule) -> dict[str, int]:
                 for user in set(node.users) - {cut}:
                     user.replace_input_with(node, cut)
     return padded
+
+
+def takes_onednn(objective: Objective) -> bool:
+    """Whether oneDNN makes the products of an objective's linear layers: its plan says so, and it can.
+
+    torch.func.vmap and torch.compile have no form of its product.
+    """
+    plan, here = objective.plan, objective.device.type == "cpu" and objective.precision == "fp32"
+    return plan.onednn and plan.name != "stacked" and not plan.compiled and here and has_onednn()
+
+
+def _by_onednn(module: GraphModule) -> None:
+    for node in module.graph.nodes:
+        if _is(module, node, (nn.Linear,)):
+            module.set_submodule(str(node.target), by_onednn(module.get_submodule(str(node.target))))
 
 
 def _in_place(module: GraphModule, forms: Mapping[Node, Form], *, owned: bool) -> None:

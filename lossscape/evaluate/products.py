@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from lossscape.batches import Inputs
-from lossscape.evaluate.graph import FirstLayer
+from lossscape.evaluate.graph import FirstLayer, takes_onednn
 from lossscape.evaluate.pool import ALONE, Pool
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Objective, arithmetic
+from lossscape.onednn import by_onednn
 from lossscape.vectors import Params
 
 KEPT_BYTES = 2**30
@@ -33,6 +34,7 @@ class Products:
     ) -> None:
         """keep: whether they stay in memory once they are made, by the threads of `pool`."""
         self.objective, self.first = objective, first
+        self.layer = by_onednn(first.layer) if takes_onednn(objective) else first.layer
         self.vectors = [
             {
                 name.removeprefix(f"{first.name}."): value.to(objective.device, objective.dtype)
@@ -92,7 +94,7 @@ class Products:
         return [self._output(vector, inputs) for vector in self.vectors]
 
     def _output(self, own: Params, inputs: Inputs) -> Tensor:
-        layer = copy.copy(self.first.layer)  # a plain one, of this call: several threads may be here
+        layer = copy.copy(self.layer)  # a plain one, of this call: several threads may be here
         vars(layer)["_parameters"] = layer._parameters | own
         with self._exactly():
             output: Tensor = layer(seen_by(self.first, inputs))

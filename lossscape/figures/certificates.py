@@ -199,6 +199,9 @@ def plan_words(plan: Mapping[str, Any]) -> str:
         words.append(f"chunks of {value_text(chunk)} samples")
     if (points := plan.get("points") or 1) > 1:
         words.append(f"{value_text(points)} points together")
-    added = {"channels_last": "channels last in memory", "compiled": "compiled", "graphed": "as a CUDA graph"}
+    added = {
+        "channels_last": "channels last in memory", "compiled": "compiled", "graphed": "as a CUDA graph",
+        "onednn": "multiplied by oneDNN",
+    }  # fmt: skip
     words += [text for key, text in added.items() if plan.get(key)]
     return "; ".join(words)

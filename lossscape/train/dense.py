@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lossscape import losses
+from lossscape import losses, onednn
 from lossscape.held import Held
-from lossscape.train.products import ONEDNN, PRODUCTS, TORCH, Products, has_onednn
+from lossscape.train.products import ONEDNN, PRODUCTS, TORCH, Products
 
 if TYPE_CHECKING:
     from lossscape.train.loop import Setup
@@ -85,7 +85,7 @@ def dense_of(setup: "Setup") -> dict[str, Dense]:
     if part[0].dtype != torch.float32:
         return {}
     of = [layer for layer in linear if isinstance(layer, nn.Linear)]
-    there = [TORCH, ONEDNN] if has_onednn() else [TORCH]
+    there = [TORCH, ONEDNN] if onednn.has_onednn() else [TORCH]
     found = {name: Dense(of, between, PRODUCTS[name]) for name in there}
     return {name: each for name, each in found.items() if _agrees(setup, each, part, 0.0 if name == TORCH else NEAR)}
 

@@ -1,8 +1,6 @@
 """What makes the products of matrices in training steps, and the loss behind them: torch's own, or oneDNN's.
 
-Torch makes those of float32 with MKL, which does without AVX-512 on processors that are not Intel's: there oneDNN,
-which comes with torch too, takes half the time for all but the smallest. Sums are taken in another order by each, so a
-run keeps to the one that it began with.
+Sums are taken in another order by each, so a run keeps to the one that it began with.
 """
 
 from collections.abc import Callable
@@ -11,16 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lossscape import devices
+from lossscape import onednn
 
 _ATEN = torch.ops.aten
 EACH, IGNORED = 0, -100
 """For torch's nll_loss: a loss for each sample, and the class that it leaves out by default."""
-ENOUGH = 2_000_000
-"""Multiply-adds of a product from which on oneDNN makes it: what it does beside multiplying takes about 15 µs.
-
-Another number would change the bits of runs that are continued.
-"""
 
 
 class Products(NamedTuple):
@@ -39,15 +32,15 @@ def _affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _affine_by_onednn(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    if len(inputs) * weight.numel() < ENOUGH:
+    if len(inputs) * weight.numel() < onednn.ENOUGH:
         return _affine(inputs, weight, bias)
-    return torch.ops.mkldnn._linear_pointwise.default(inputs, weight, bias, "none", [], "")
+    return onednn.linear(inputs, weight, bias)
 
 
 def _product_by_onednn(left: Tensor, right: Tensor) -> Tensor:
-    if len(left) * right.numel() < ENOUGH:
+    if len(left) * right.numel() < onednn.ENOUGH:
         return left.mm(right)
-    return torch.ops.mkldnn._linear_pointwise.default(left, right.t(), None, "none", [], "")
+    return onednn.linear(left, right.t(), None)
 
 
 def _cross_entropy(outputs: Tensor, targets: Tensor, weight: float) -> tuple[Tensor, Tensor]:
@@ -77,13 +70,6 @@ PRODUCTS = {
 """By the name that resume.pt and environment.json have."""
 
 
-def has_onednn() -> bool:
-    """Whether this torch has oneDNN and its product."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-
-
 def products_here(device: torch.device) -> str:
     """What new runs take: by rule and not by a race, so that one config gives the same bytes."""
-    wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    slow = wide and "Intel" not in devices.name_of(torch.device("cpu"))
-    return ONEDNN if device.type == "cpu" and slow and has_onednn() else TORCH
+    return ONEDNN if onednn.pays(device) else TORCH

@@ -1,0 +1,56 @@
+"""oneDNN's products of matrices, which come with torch beside its own.
+
+Torch makes those of float32 with MKL, which does without AVX-512 on processors that are not Intel's: there oneDNN
+takes half the time for all but the smallest. Sums are taken in another order by each.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lossscape import devices
+
+ENOUGH = 2_000_000
+"""Multiply-adds of a product from which on oneDNN makes it: what it does beside multiplying takes about 15 µs.
+
+Another number would change the bits of runs and results that are continued.
+"""
+
+
+def has_onednn() -> bool:
+    """Whether this torch has oneDNN and its product."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def pays(device: torch.device) -> bool:
+    """Whether it should be faster than torch's own products there: by rule, so that the same work has the same bits."""
+    wide = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    slow = wide and "Intel" not in devices.name_of(torch.device("cpu"))
+    return device.type == "cpu" and slow and has_onednn()
+
+
+def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Of inputs [..., i], weight [o, i] and bias [o], all float32: [..., o], however small it is."""
+    made: Tensor = torch.ops.mkldnn._linear_pointwise.default(inputs, weight, bias, "none", [], "")
+    return made
+
+
+class Linear(nn.Module):
+    """A linear layer with the values of another, multiplied by oneDNN where that is `ENOUGH`."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[..., inputs] to [..., outputs]."""
+        if inputs.numel() * len(self.weight) < ENOUGH:
+            return nn.functional.linear(inputs, self.weight, self.bias)
+        return linear(inputs, self.weight, self.bias)
+
+
+def by_onednn(layer: nn.Module) -> nn.Module:
+    """A layer of the same values by oneDNN where it is a linear one, else itself."""
+    return Linear(layer) if type(layer) is nn.Linear else layer
