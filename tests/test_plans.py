@@ -116,7 +116,7 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
-class Sequences(nn.Module):
+class Positions(nn.Module):
     """Two linear layers over the positions of a sequence, one of them called twice."""
 
     def __init__(self) -> None:
@@ -134,12 +134,12 @@ def wide_mlp() -> nn.Module:
     return nn.Sequential(*layers)
 
 
-LAYERS = {(150, 120, 130), (150, 130, 144)}
+LAYERS: set[tuple[int, ...]] = {(150, 120, 130), (150, 130, 144)}
 WIDE: dict[str, tuple[ModelCase, PlanName, set[tuple[int, ...]]]] = {
     "first layer": (ModelCase(wide_mlp, (120,), 10), "factored", LAYERS),
     "made anew": (ModelCase(wide_mlp, (120,), 10), "factored", LAYERS),
     "folded layer": (ModelCase(wide_mlp, (120,), 10), "folded", LAYERS),
-    "sequences": (ModelCase(Sequences, (4, 96), 10), "folded", {(150, 4, 96, 96)}),
+    "sequences": (ModelCase(Positions, (4, 96), 10), "folded", {(150, 4, 96, 96)}),
 }
 """Nets and plans, and the products that are enough for oneDNN: shape of the inputs, and outputs."""
 needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this torch has no oneDNN, or not its product")
