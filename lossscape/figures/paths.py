@@ -108,7 +108,7 @@ def over_contour(axes: Axes, surface: Surface, looks: Looks = ALONE) -> list[Tex
             x[marks], y[marks], "o", markersize=4, markerfacecolor=look["color"], markeredgecolor="white",
             markeredgewidth=0.7, zorder=3.1, label=f"_{trail.name} epochs",
         )  # fmt: skip
-        colour = look["color"] if len(surface.trails) > 1 else "black"
+        several = len(surface.trails) > 1
         for row in dict.fromkeys((len(x) - 1, 0)):
             # paths that begin at one point need its name once
             near = (abs(x[row] - a) < 0.02 * width and abs(y[row] - b) < 0.02 * height for a, b in starts)
@@ -116,7 +116,10 @@ def over_contour(axes: Axes, surface: Surface, looks: Looks = ALONE) -> list[Tex
             if named or outside(surface, trail)[row] or (row == 0 and len(x) > 1 and any(near)):
                 continue
             starts += [(x[row], y[row])] if row == 0 else []
-            names.append(_write(axes, surface, (x[row], y[row]), when(trail.table.iloc[row]), colour))
+            own = several and row == len(x) - 1  # the first may be that of all
+            text = f"{shortened(trail.name, label_columns(24))}, " if own else ""
+            colour = look["color"] if own else "black"
+            names.append(_write(axes, surface, (x[row], y[row]), text + when(trail.table.iloc[row]), colour))
     diamond: dict[str, Any] = {"markersize": 7, "markerfacecolor": "white", "markeredgecolor": "black"}
     for letter, point in points_of(surface).items():
         if letter != "A":  # which is the centre
