@@ -158,6 +158,24 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
+FEW_COLOURS = {"distillation.png", "study-lines.png", "study-training.png"}
+"""Pictures with a palette, as they were first kept: they are drawn again when their studies are run again."""
+
+
+def test_pictures_are_shown_and_small_and_have_all_their_colours() -> None:
+    pictures = set((ROOT / "docs/pictures").iterdir())
+    shown = {
+        (page.parent / link).resolve()
+        for page in PAGES.values()
+        for link in re.findall(r"!\[[^]]*\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    }
+    assert {each.name for each in pictures - shown} == set(), "no page shows these: delete them"
+    large = {each.name for each in pictures if each.stat().st_size >= 300_000}
+    assert large == set(), "draw these smaller"
+    kinds = {each.name: each.read_bytes()[25] for each in pictures if each.suffix == ".png"}  # colour type, IHDR
+    assert {name for name, kind in kinds.items() if kind not in (2, 6)} == FEW_COLOURS
+
+
 def test_the_ratios_of_the_readme_stand_in_the_benchmarks() -> None:
     rows = re.findall(r"^\| (?:plane|line|ten largest) .*", PAGES["README.md"].read_text(encoding="utf-8"), flags=re.M)
     ratios = [ratio for row in rows for ratio in re.findall(r"(?<=\| )[\d.]+|(?<=, )[\d.]+(?= \()", row)]
