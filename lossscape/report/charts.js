@@ -144,7 +144,8 @@ function lineTraces(frame, line, isLog, label) {
   if (line.error) trace.error_y = { type: "data", array: line.error, color: colour, thickness: 1, width: 2 };
   if (!line.low) return [trace];
   // on a logarithmic axis a band that reaches 0 runs out of the bottom
-  const ends = [line.low, line.high].map((end) => end.map((value, at) => (isLog && value <= 0 ? line.y[at] / 10 : value)));
+  const ends = [line.low, line.high].map((end) => end.map((value, at) =>
+    (isLog && value !== null && value <= 0 ? line.y[at] / 10 : value)));
   const edge = { type: "scatter", mode: "lines", x: line.x, line: { width: 0, color: colour }, hoverinfo: "skip" };
   return [{ ...edge, y: ends[0] }, { ...edge, y: ends[1], fill: "tonexty", fillcolor: faded(colour, 0.2) }, trace];
 }
@@ -453,6 +454,7 @@ class Surfaces {
   drawSolid(view) {
     const { panel, solid } = view, { theme } = this.frame, scale = this.scaleOf(panel), sides = this.sides(panel);
     const heights = this.valuesOf(panel).map((value) => heightOf(scale, value)), wide = panel.x.length;
+    if (this.isLacking(view, heights.every((each) => each === null))) return;
     const silent = { highlight: false };
     const surface = {
       type: "surface", x: panel.x, y: panel.y, z: inRows(heights, wide), connectgaps: false, showscale: false, hoverinfo: "none",
@@ -491,6 +493,15 @@ class Surfaces {
       });
     }
     this.placeSolid(view);
+  }
+
+  /* Whether a view has nothing to draw, as it then says: WebGL fails at a surface without a single height. */
+  isLacking({ solid }, lacking) {
+    if (lacking === solid.classList.contains("lacking")) return lacking;
+    if (solid.data) Plotly.purge(solid);
+    solid.classList.toggle("lacking", lacking);
+    solid.textContent = lacking ? "No value here is finite." : "";
+    return lacking;
   }
 
   /* Paths on the surface, with stems to the true losses. */

@@ -235,15 +235,17 @@ const lossscape = (() => {
 
   async function draw(figure) {
     const { type, source } = figure.dataset;
+    let frame = null;
     try {
       await Promise.all([load(PLOTLY), load(source)]);
-      const frame = new Frame(figure);
+      frame = new Frame(figure);
       figure.prepend(frame.element);
       figure.classList.add("drawn");
-      frames.push(frame);
       charts[type](frame, data.get(source));
+      frames.push(frame);
       figure.dataset.state = "drawn";
     } catch (error) {
+      frame?.element.remove();  // its picture stands there again
       figure.classList.remove("drawn");
       figure.dataset.state = "failed";
       console.error(`chart ${figure.id}: ${error.stack || error}`);

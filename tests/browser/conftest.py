@@ -42,7 +42,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of three runs and ten results, one of them with a certificate that failed."""
+    """A page of three runs and eleven results, one with a certificate that failed, one without a finite value."""
     home = tmp_path_factory.mktemp("runs")
     write_pairs(home, {"sgd": BOWL, "momentum": STEEP})
     write_run(home, LONG)
@@ -56,6 +56,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )  # fmt: skip
     write_paths(write_landscape(runs[0], grid=(9, 9), label="with-paths"), ["sgd", "momentum"])
     write_landscape(runs[1], grid=[21], label="line")
+    write_landscape(runs[1], lambda x, y: np.nan, grid=(5, 5), label="nothing-finite")
     failed = write_curve(runs[2], label="failed", points=21, ends=("epoch-0000", "epoch-0003"))
     (failed / "certificate.json").write_text('{"passed": false, "model_unchanged": false}')
     page = write_report(runs, home / "report")
@@ -81,10 +82,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("requestfailed", lambda asked: wrong.append(f"failed: {asked.url}"))
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith(("file:", "data:", "blob:")) else wrong.append(asked.url),
-        )
+        page.on("request", asked)
         page.goto(path.as_uri())
         return page
 

@@ -147,6 +147,16 @@ def test_without_webgl_the_contours_stay_and_say_so(report: Path, visit: Visit) 
     assert told(frame, "point") != ""
 
 
+def test_a_surface_without_a_finite_value_says_so(report: Path, visit: Visit) -> None:
+    page = visit(report)
+    _, frame = shown(page, "nothing-finite/surface")
+    frame.get_by_text("No value here is finite.").wait_for()
+    control(frame, "layer", "train_accuracy").click()
+    frame.locator(".solid.js-plotly-plot canvas").first.wait_for()
+    control(frame, "layer", "train_loss").click()
+    frame.get_by_text("No value here is finite.").wait_for()
+
+
 def test_barriers_are_marked_on_the_lines(report: Path, visit: Visit) -> None:
     page = visit(report)
     _, frame = shown(page, "comparison/curve-1")
