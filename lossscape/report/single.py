@@ -15,6 +15,8 @@ from lossscape.report.unchanged import keep
 
 MOST_EMBEDDED = 2**21
 """Bytes of a file that is linked to; larger ones are named, and stay in the folder."""
+MOST_PIXELS = 16383
+"""To a side, that WebP can hold; a larger picture stays PNG."""
 _SHOWN = re.compile(r' (src|data-still)="(files/[^"]+)"')
 _DRAWN = re.compile(r' data-(?:source|plotly)="(files/[^"]+)"')
 _LINK = re.compile(r'<a href="(files/[^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
@@ -23,7 +25,9 @@ _LINK = re.compile(r'<a href="(files/[^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
 def single_path(folder: Path) -> Path:
     """Where the one file of a page's folder lies: by the name of what it shows, for the mail."""
     home = folder.resolve()
-    return folder / f"{(home.parent if home.name == 'report' else home).name}.html"
+    name = (home.parent if home.name == "report" else home).name
+    own = name.casefold() in ("", "index")  # index.html is the page itself
+    return folder / f"{'report' if own else name}.html"
 
 
 def write_single(folder: Path) -> Path:
@@ -58,9 +62,9 @@ def _file(folder: Path, address: str) -> Path:
 def _embedded(file: Path) -> str:
     """A file as an address that holds it; pictures in less than half of their bytes, with every pixel as it was."""
     content, kind = file.read_bytes(), mimetypes.guess_type(file.name)[0] or "text/plain"
-    if file.suffix == ".png":
+    if file.suffix == ".png" and max((picture := Image.open(io.BytesIO(content))).size) <= MOST_PIXELS:
         buffer = io.BytesIO()
-        Image.open(file).convert("RGB").save(buffer, "WEBP", lossless=True, method=1)
+        picture.convert("RGB").save(buffer, "WEBP", lossless=True, method=1)
         content, kind = buffer.getvalue(), "image/webp"
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
