@@ -55,7 +55,7 @@ def test_a_page_of_ten_results_is_small_and_soon_read(report: Path, visit: Visit
     drawn = page.evaluate("performance.now() / 1000")
     seconds = min(painted)
     print(f"\n{size:,} bytes, one file {single.stat().st_size:,}; read after {seconds:.2f} s, a chart by {drawn:.2f} s")
-    assert page.locator("section.result").count() == 10
+    assert page.locator("section.result").count() >= 10
     assert size < MOST_BYTES
     assert single.stat().st_size < MOST_BYTES
     assert seconds < READABLE
@@ -65,6 +65,8 @@ def test_a_page_of_ten_results_is_small_and_soon_read(report: Path, visit: Visit
 def test_nothing_sticks_out(report: Path, visit: Visit, pictures: Path, width: int) -> None:
     page = visit(report, width, color_scheme="light")
     assert draw_all(page) >= 4
+    breaks = "link => { link.textContent = 'Mnist-MLP_Warm2'; return link.getClientRects().length; }"
+    assert page.locator(".runs th a").first.evaluate(breaks) == 1  # a short name is never broken
     page.wait_for_timeout(100)  # what was opened is looked at by then
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
