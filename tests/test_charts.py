@@ -25,7 +25,7 @@ from lossscape.analyses.sharpness.result import SUMMARY_COLUMNS, Sharpness
 from lossscape.analyses.solutions.chart import solutions_data
 from lossscape.analyses.solutions.result import Solutions
 from lossscape.figures.charts import plain, scales
-from lossscape.figures.charts.lines import curves_data
+from lossscape.figures.charts.lines import curve_chart, curves_data
 from lossscape.figures.charts.surfaces import layers_of, panel_data, surface_data, surfaces_data
 from lossscape.figures.section import Chart, Page, chart_text
 from lossscape.figures.style import RUNS, Looks
@@ -210,6 +210,23 @@ def test_lines_of_several_runs_have_these_runs_colours(tmp_path: Path) -> None:
     assert {(line["run"], line["colour"]) for line in data["lines"]} == {("b", RUNS[1]), ("a", RUNS[0])}
     assert {line["split"] for line in data["lines"]} == {"train", "test"}
     assert [rule["text"] for rule in data["rules"][:2]] == ["epoch-0001", "epoch-0003"]
+
+
+def test_long_names_that_read_the_same_are_told_apart(tmp_path: Path) -> None:
+    names = [f"{'a' * 30}_{each}_{'b' * 30}" for each in "12"]
+    runs = [write_run(tmp_path, name) for name in names]
+    curves = curves_data([read_curve(write_curve(run)) for run in runs])
+    folder = write_landscape(runs[0])
+    write_paths(folder, names)
+    for data in (curves, path_data(read_surface(folder))):
+        assert len({line["run"] for line in data["lines"]}) == 2  # each has a button of its own
+
+
+def test_a_name_with_a_dot_is_whole(tmp_path: Path) -> None:
+    curve = read_curve(write_curve(write_run(tmp_path)))
+    page = Page(tmp_path / "page")
+    charts = [curve_chart([curve], page, f"dropout-{share}.png", "") for share in (0.2, 0.5)]
+    assert [chart.source for chart in charts] == ["files/dropout-0.2.js", "files/dropout-0.5.js"]
 
 
 def test_planes_of_runs_are_compared_where_they_are_alike(tmp_path: Path) -> None:

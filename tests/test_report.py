@@ -18,6 +18,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from lossscape.analyses.interpolate.figure import grouped
 from lossscape.errors import BadInput
@@ -183,6 +184,11 @@ def test_the_page_of_a_sweep_follows_its_table(tmp_path: Path) -> None:
         (tmp_path / SWEEP_TABLE).write_text(f"seed,run,state,reason\n0,a,{state},\n")
         page = Page(write_sweep_report(tmp_path, tmp_path / "report"))
         assert f"1 runs: 1 {state}." in page.text
+    write_run(tmp_path, "b")
+    (tmp_path / SWEEP).write_text("cells: {a: {seed: 0}, b: {seed: 1}}\n")
+    (tmp_path / SWEEP_TABLE).write_text("seed,run,state,reason\n0,a,finished,\n1,b,finished,\n")
+    write_sweep_report(tmp_path, tmp_path / "report")
+    assert '"run":"b"' in (tmp_path / "report" / "files" / "study" / "training.js").read_text()
 
 
 def test_a_run_that_still_trains(tmp_path: Path) -> None:
@@ -547,3 +553,27 @@ def test_a_page_as_one_file(tmp_path: Path) -> None:
     run.metrics_file.write_text(run.metrics_file.read_text() + "4,2400,0.1,0.4,0.4,0.6,0.2,1.0,0.5,4\n")
     write_report([run], run.report_folder)
     assert not path.exists()
+
+
+def test_the_one_file_of_a_run_called_index_is_not_the_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "index")
+    page = write_report([run], run.report_folder)
+    assert page.is_file()
+    assert write_single(page.parent) == page.with_name("report.html")
+    assert 'src="files/' in page.read_text()
+
+
+@pytest.mark.usefixtures("unseen")
+def test_results_of_one_name_in_several_places_keep_their_figures(tmp_path: Path) -> None:
+    folders = [write_landscape(write_run(tmp_path / place), grid=(3, 3), label="same") for place in "ab"]
+    page = Page(write_report([], tmp_path / "page", beside=folders))
+    shown = [image["src"] for image in page.all("img")]
+    assert len(shown) == len({*shown}) == 2
+
+
+def test_a_picture_that_is_too_wide_for_webp_stays_png(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    page = write_report([run], run.report_folder)
+    Image.new("1", (16384, 1)).save(page.parent / "files" / run.name / "training.png")
+    alone = Page(write_single(page.parent))
+    assert [image["src"].partition(",")[0] for image in alone.all("img")] == ["data:image/png;base64"]

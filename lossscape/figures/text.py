@@ -53,8 +53,12 @@ def shortened(text: str, columns: int = 44) -> str:
 
 def distinct(names: Sequence[str]) -> list[str]:
     """The names shortened, with a number behind those that would read the same."""
-    short = [shortened(name) for name in names]
-    return [f"{name} ({short[: i + 1].count(name)})" if short.count(name) > 1 else name for i, name in enumerate(short)]
+    return numbered([shortened(name) for name in names])
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names with a number behind those that read the same."""
+    return [f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
 def finite(values: np.ndarray | list[float]) -> np.ndarray:

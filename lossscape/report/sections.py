@@ -101,11 +101,17 @@ def of_folders(folders: Sequence[Path], page: Page) -> Results:
             raise BadInput(f"{folder}: neither a run nor a result")
         analysis = ANALYSES[name]
         result = analysis.read(folder)
-        section = _named(analysis.section(result, page.below(analysis.results, folder.name)), folder)
+        own = page.below(*_own(number), analysis.results, folder.name)
+        section = _named(analysis.section(result, own), folder)
         found.sections.setdefault(name, []).append(replace(section, anchor=f"result-{number}"))
         found.results.setdefault(name, []).append(result)
     found.tell_apart()
     return found
+
+
+def _own(number: int) -> tuple[str, ...]:
+    """What keeps the figures of results apart that have the same name in different places, of which this is the nth."""
+    return (str(number),) if number > 1 else ()
 
 
 def _named(section: Section, folder: Path) -> Section:
@@ -123,7 +129,7 @@ def together(runs: Sequence[Path], page: Page, hidden: set[Path]) -> Results:
     """The results that lie beside the runs, of runs that are all on the page."""
     among, all_of_them = {run.resolve() for run in runs}, Results()
     for index, home in enumerate(dict.fromkeys(run.absolute().parent for run in runs), 1):
-        found = find(home, page, f"together-{index}", hidden, among)
+        found = find(home, page.below(*_own(index)), f"together-{index}", hidden, among)
         for name in ANALYSES:
             if name in found.sections:
                 all_of_them.sections.setdefault(name, []).extend(found.sections[name])

@@ -13,10 +13,10 @@ from lossscape.analyses.curvature.result import read as read_curvature
 from lossscape.analyses.interpolate.result import read
 from lossscape.analyses.saddles.result import read as read_saddles
 from lossscape.errors import BadInput
-from lossscape.figures.curves import curve_picture
+from lossscape.figures.charts.lines import curve_chart
 from lossscape.figures.facts import facts_of
-from lossscape.figures.section import Page, Picture, Section, Sentences, Table
-from lossscape.figures.training import shown_words, training_picture
+from lossscape.figures.section import Chart, Page, Picture, Section, Sentences, Table
+from lossscape.figures.training import shown_words, training_chart
 from lossscape.report.page import write_report
 from lossscape.results import read_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
@@ -85,11 +85,11 @@ def _runs_of_lines(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
 
 def _interpolation(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Page) -> Section:
     first = measures[measures["seed"] == measures["seed"].iloc[0]]
-    pictures = [_training(_runs_of_lines(home, first), page)]
+    charts = [_training(_runs_of_lines(home, first), page)]
     for (dropout, start), rows in first.groupby(["dropout", "start"], sort=False):
         curves = [read(home / folder) for folder in rows["folder"]]
         alt = f"Loss and accuracy against α from {STARTS[str(start)]}, dropout {dropout}."
-        pictures.append(curve_picture(curves, page, f"lines-from-{start}-dropout-{dropout}.png", alt))
+        charts.append(curve_chart(curves, page, f"lines-from-{start}-dropout-{dropout}.png", alt))
     rows = [
         [str(net), STARTS[str(start)], str(dropout), *(_cell(own, key) for key in LINE_MEASURES)]
         for (net, start, dropout), own in measures.groupby(["net", "start", "dropout"], sort=False)
@@ -104,7 +104,7 @@ def _interpolation(home: Path, settings: dict[str, Any], measures: pd.DataFrame,
     table = Table(rows, ["net", "from", "dropout", *LINE_MEASURES.values()], caption, words=(1, 2))
     return Section(
         title=f"Study of linear interpolation, scale {settings['scale']}",
-        parts=[_statements(home), *pictures, table],
+        parts=[_statements(home), *charts, table],
         files=_files(home, page),
     )
 
@@ -298,9 +298,9 @@ def _statements(home: Path) -> Table:
     return Table(rows, ["statement", "by", "here", "because"], words=(1, 2, 3), bold=(2,))
 
 
-def _training(runs: Sequence[RunFiles], page: Page) -> Picture:
+def _training(runs: Sequence[RunFiles], page: Page) -> Chart:
     shown = shown_words([facts_of(run) for run in runs])
-    return training_picture(runs, page, f"{shown} by epoch of {', '.join(run.name for run in runs)}.")
+    return training_chart(runs, page, f"{shown} by epoch of {', '.join(run.name for run in runs)}.")
 
 
 def _files(home: Path, page: Page) -> list[tuple[str, str]]:

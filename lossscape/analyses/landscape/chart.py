@@ -11,6 +11,7 @@ from lossscape.figures.paths import build_path, path_caption, spans_decades, whe
 from lossscape.figures.section import Chart, Page
 from lossscape.figures.several import build_several, several_caption
 from lossscape.figures.style import ALONE, RUNS, Looks
+from lossscape.figures.text import numbered
 from lossscape.results import Curve, Surface, Trail
 from lossscape.text import number, shortened
 
@@ -34,14 +35,16 @@ def path_data(surface: Surface, log: bool = False, looks: Looks = ALONE) -> dict
     """Losses of the checkpoints and of the plane below them, and how far they lie off it, by epoch."""
     trails = surface.trails
     by = "epoch" if all(trail.table["epoch"].notna().all() for trail in trails) else "step"
-    names = [captions.loss_label([captions.loss_name(surface.settings)], split) for split in surface.splits]
-    panels = [panel(f"{split}_loss", name, log=True) for split, name in zip(surface.splits, names, strict=True)]
+    labels = [captions.loss_label([captions.loss_name(surface.settings)], split) for split in surface.splits]
+    panels = [panel(f"{split}_loss", label, log=True) for split, label in zip(surface.splits, labels, strict=True)]
     panels.append(panel("distance", "distance between parameters", name="distances"))
     lines = []
-    for trail, place in zip(trails, looks.places([trail.name for trail in trails]), strict=True):
+    names = numbered([shortened(trail.name) for trail in trails])
+    for trail, name, place in zip(trails, names, looks.places([trail.name for trail in trails]), strict=True):
+        look = (trail, name, RUNS[place % len(RUNS)], by)
         for key in (f"{split}_loss" for split in surface.splits):
-            lines += [_line(trail, key, by, *each, place) for each in ((key, OWN), (f"plane_{key}", PLANE))]
-        lines += [_line(trail, "distance", by, *each, place) for each in (("off_plane", OWN), ("in_plane", PLANE))]
+            lines += [_line(*look, key, *each) for each in ((key, OWN), (f"plane_{key}", PLANE))]
+        lines += [_line(*look, "distance", *each) for each in (("off_plane", OWN), ("in_plane", PLANE))]
     losses = [trail.table[f"{split}_loss"].to_numpy() for trail in trails for split in surface.splits]
     return {"x": by, "panels": panels, "lines": lines, "log": log or spans_decades(losses)}
 
@@ -80,11 +83,11 @@ OWN, PLANE = "checkpoint", "plane"
 SAID = {"off_plane": "off the plane", "in_plane": "from the centre within the plane"}
 
 
-def _line(trail: Trail, key: str, by: str, column: str, of: str, place: int) -> dict[str, Any]:
+def _line(trail: Trail, name: str, colour: str, by: str, key: str, column: str, of: str) -> dict[str, Any]:
     """A column of a path by epoch, dashed where it is of the plane, with what stands at each checkpoint."""
-    name, values = shortened(trail.name), trail.table[column]
+    values = trail.table[column]
     what = SAID.get(column, "loss of the checkpoint" if of == OWN else "loss of the plane below it")
     rows = zip(trail.table.iterrows(), values, strict=True)
     words = [f"{name}, {when(row)}: {what} {number(value)}" for (_, row), value in rows]
     more = {"run": name, "split": of, "dash": "solid" if of == OWN else "dash", "text": words}
-    return line(key, RUNS[place % len(RUNS)], trail.table[by], values, **more)
+    return line(key, colour, trail.table[by], values, **more)

@@ -10,6 +10,7 @@ from lossscape.figures.captions import loss_label
 from lossscape.figures.charts.lines import line, panel
 from lossscape.figures.facts import facts_of
 from lossscape.figures.style import COLOURS
+from lossscape.figures.text import numbered
 from lossscape.text import number, shortened
 
 WIDE = 12
@@ -25,7 +26,7 @@ def solutions_data(
 
     colours: of the runs, None where splits have them; shades, words: of kinds, "" where the kind is not known
     """
-    names = [shortened(str(run), 26) for run in solutions.summary["run"]]
+    names = numbered([shortened(str(run), 26) for run in solutions.summary["run"]])
     lines: list[dict[str, Any]] = []
     for place, (_, row) in enumerate(solutions.summary.iterrows()):
         epochs = solutions.table[solutions.table["run"] == row["run"]]

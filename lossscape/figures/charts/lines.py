@@ -15,6 +15,7 @@ from lossscape.figures.curves import curve_picture, lines_of, names_of
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import Chart, Page
 from lossscape.figures.style import ALONE, COLOURS, Looks
+from lossscape.figures.text import numbered
 from lossscape.results import Curve
 from lossscape.text import number, shortened
 
@@ -39,7 +40,7 @@ def panel(key: str, label: str, log: bool = False, shown: bool = True, **more: A
 def curve_chart(curves: Sequence[Curve], page: Page, name: str, alt: str) -> Chart:
     """The figure of build_curve on the page, as lines that move; name: of its picture's file."""
     data = curves_data(curves, page.log, page.looks)
-    return Chart(name.partition(".")[0], "lines", data, curve_picture(curves, page, name, alt))
+    return Chart(name.removesuffix(".png"), "lines", data, curve_picture(curves, page, name, alt))
 
 
 def curves_data(curves: Sequence[Curve], log: bool = False, looks: Looks = ALONE) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def curves_data(curves: Sequence[Curve], log: bool = False, looks: Looks = ALONE
     lines: list[dict[str, Any]] = []
     marks: list[dict[str, Any]] = []
     names = [str(curve.settings[_ends(curve)[0]]["run"]) for curve in curves]
-    names = [shortened(name) for name in (names if len({*names}) == len(names) else names_of(curves))]
+    names = numbered([shortened(name) for name in (names if len({*names}) == len(names) else names_of(curves))])
     for curve, name, look in zip(curves, names, lines_of(curves, looks), strict=True):
         for split in curve.splits:
             own = {"run": name if len(curves) > 1 else "", "split": split}
