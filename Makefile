@@ -7,7 +7,7 @@ LOSSSCAPE := $(BIN)/lossscape
 SCALE ?= laptop
 export MPLBACKEND := Agg
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow docs train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill study-init study-race check bench bench-landscapes bench-curvature bench-training bench-sweeps bench-tolerance faults fuzz campaigns load schema clean
+.PHONY: help demo test test-slow test-browser docs train interpolate landscape report study-interpolation study-minimum study-curvature study-optimizers study-distill study-init study-race check bench bench-landscapes bench-curvature bench-training bench-sweeps bench-tolerance faults fuzz campaigns load schema clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -35,7 +35,7 @@ test-slow: $(VENV)/.dev  ## the tests that `make test` leaves out: deep nets, to
 	$(BIN)/python -m pytest -m slow $(TESTS)
 
 $(VENV)/.browser: $(VENV)/.dev
-	@command -v chromium chromium-browser google-chrome > /dev/null || { echo 'make test-browser needs Chromium: apt-get install chromium'; exit 1; }
+	@command -v chromium > /dev/null || command -v chromium-browser > /dev/null || command -v google-chrome > /dev/null || { echo 'make test-browser needs Chromium: apt-get install chromium'; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
 	@touch $@
 
