@@ -97,9 +97,16 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
         drawn += 1;
         traces.push(...lineTraces(frame, line, isLog, panel.x || x).map((trace) => ({ ...trace, ...axes })));
       }
-      for (const mark of marks) {
-        if (mark.panel === panel.key && isShown(mark)) traces.push({ ...markTrace(frame, mark, isLog), ...axes });
-      }
+      const room = [0.85 * frame.plot.clientWidth / columns, 250];
+      const marked = marks.filter((mark) => mark.panel === panel.key && isShown(mark));
+      const ups = stacked(marked, lines.filter((line) => line.panel === panel.key && isShown(line)), isLog, room);
+      marked.forEach((mark, at) => {
+        traces.push({ ...markTrace(frame, mark, isLog), ...axes });
+        layout.annotations.push({
+          xref: axes.xaxis, yref: axes.yaxis, x: mark.x, y: isLog ? Math.log10(mark.high) : mark.high, text: literal(mark.short),
+          showarrow: false, yanchor: "bottom", yshift: ups[at], font: { color: frame.colour(mark.colour), size: 11 },
+        });
+      });
       for (const rule of rules) {
         if (rule.panel !== panel.key || (isLog && rule.y <= 0)) continue;
         const across = "y" in rule, domain = (axis, whole) => (whole ? `${axis} domain` : axis);
@@ -150,13 +157,29 @@ function lineTraces(frame, line, isLog, label) {
   return [{ ...edge, y: ends[0] }, { ...edge, y: ends[1], fill: "tonexty", fillcolor: faded(colour, 0.2) }, trace];
 }
 
-/* An upright stroke of charts.lines with its words: how high a barrier is, and where. */
+/* How far above their strokes the words of marks stand, in pixels, so that none lies on another's: lines give the axes,
+which are about so wide and high. */
+function stacked(marks, lines, isLog, [wide, high]) {
+  const scaled = (value) => (isLog ? Math.log10(value) : value);
+  const ends = (values) => [Math.min(...values), Math.max(...values)];
+  const known = (values) => values.filter((each) => each !== null && (!isLog || each > 0)).map(scaled);
+  const [left, right] = ends(lines.flatMap((line) => line.x)), [low, top] = ends(lines.flatMap((line) => known(line.y)));
+  const taken = [];
+  return marks.map((mark) => {
+    const x = (mark.x - left) / (right - left) * wide, y = (scaled(mark.high) - low) / (top - low) * high;
+    let up = 4;
+    while (taken.some(([across, above]) => Math.abs(across - x) < 90 && Math.abs(above - y - up) < 15)) up += 1;
+    taken.push([x, y + up]);
+    return up;
+  });
+}
+
+/* An upright stroke of charts.lines with what is said of it: how high a barrier is, and where. */
 function markTrace(frame, mark, isLog) {
   const colour = frame.colour(mark.colour), low = isLog && mark.low <= 0 ? mark.high / 10 : mark.low;
   return {
-    type: "scatter", mode: "lines+markers+text", x: [mark.x, mark.x], y: [low, mark.high], cliponaxis: false,
+    type: "scatter", mode: "lines+markers", x: [mark.x, mark.x], y: [low, mark.high], cliponaxis: false,
     line: { color: colour, width: 1.5, dash: "dot" }, marker: { symbol: "line-ew-open", size: 11, color: colour },
-    text: ["", literal(mark.short)], textposition: "top center", textfont: { color: colour, size: 11 },
     hovertemplate: `${literal(mark.text)}<extra></extra>`,
   };
 }
