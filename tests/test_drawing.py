@@ -110,8 +110,8 @@ def paint(case: Case, folder: Path, **asked: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("case", TABLE)
-def test_every_format_and_style_of_every_analysis(case: Case, tmp_path: Path, trained: Run) -> None:
-    folder = case.make(tmp_path / "runs", trained)
+def test_every_format_and_style_of_every_analysis(case: Case, tmp_path: Path, own_run: Run) -> None:
+    folder = case.make(tmp_path / "drawn", own_run)
     styles = ("screen", "paper") if not case.quick else ("paper",)
     for look in styles:
         end = "-paper" if look == "paper" else ""

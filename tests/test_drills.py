@@ -324,7 +324,7 @@ def test_an_analysis_is_one_folder_and_a_line(tree: Tree, own_run: Run) -> None:
     tree.ask("report", own_run.path)
     page = Page(own_run.report_folder / "index.html")
     assert_stands_alone(page)
-    assert "Lengths of weights all checkpoints ‖θ‖ by epoch. at the end ‖θ‖ =" in page.text
+    assert "Lengths of weights all checkpoints ‖θ‖ by epoch. PNG at the end ‖θ‖ =" in page.text
     assert {file.name for file in page.local_files() if file.parent.name == alone.name} == {
         "norms.png",
         "norms.csv",
