@@ -30,7 +30,7 @@ from lossscape.modules import copied
 from lossscape.onednn import ENOUGH, has_onednn
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, StopRequest
-from lossscape.train import loop, start, threads, train
+from lossscape.train import dense, loop, start, threads, train
 from lossscape.train.parallel import World, world
 from lossscape.train.products import ONEDNN, TORCH, products_here
 
@@ -199,8 +199,20 @@ def test_a_run_keeps_to_the_products_that_it_began_with(
     stored = torch.load(whole.resume_file, weights_only=True)
     assert stored.get("products", TORCH) == begun
     monkeypatch.setattr(start, "products_here", lambda device: other)
+    for module in (start, dense):  # as with trained weights, whose gradient is mostly rounding
+        monkeypatch.setattr(module, "agrees", lambda *given: False)
     assert files(train(config, tmp_path / "parts")) == files(whole)
+    for module in (start, dense):
+        monkeypatch.setattr(module, "agrees", lambda *given: True)
     assert files(train(config, tmp_path / "other")) != files(whole)
+
+
+@needs_onednn
+def test_products_that_are_wrong_here_are_refused_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "products_here", lambda device: ONEDNN)
+    monkeypatch.setattr(start, "agrees", lambda *given: False)
+    run = train(experiment(**WIDE), tmp_path / "run")
+    assert "products" not in torch.load(run.resume_file, weights_only=True)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from lossscape.train.checks import (
     check_training,
     is_done,
 )
+from lossscape.train.dense import agrees
 from lossscape.train.environment import code_facts, record
 from lossscape.train.hint import hinted, net_of
 from lossscape.train.loop import Setup, run_epochs
@@ -237,6 +238,8 @@ def begin_or_continue(setup: Setup, state: State) -> bool:
         check_code(setup.run, setup.experiment)
         if exists:
             check_data(setup.run, setup.data.facts)
+        elif state.products not in setup.dense or not agrees(setup, setup.dense[state.products]):
+            state.products = TORCH  # for good: trained weights may be judged otherwise
     if finished and not setup.run.epoch_file(state.epoch).exists():
         raise BadInput(f"{setup.run.path} is finished but lacks its last checkpoint: train anew with --overwrite")
     return finished
