@@ -1,5 +1,6 @@
 """Drawing options: every analysis gives the files that are asked for, whole, in every format and style."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -168,6 +169,20 @@ def test_another_scale_has_another_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "scales",
+    [
+        [How(vmin=0.1234567), How(vmin=0.1234568)],
+        [How(levels=tuple(range(1, most))) for most in (70, 71)],  # longer than names of files may be
+        [How(levels=tuple(range(1, 70)), style=style) for style in ("screen", "paper")],
+    ],
+    ids=["digits", "many levels", "style behind many levels"],
+)
+def test_scales_that_are_nearly_the_same_have_names_of_their_own(scales: list[How]) -> None:
+    assert len({each.suffix for each in scales}) == len(scales)
+    assert all(len(each.suffix) <= 120 for each in scales)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--format", "jpg"), "--format 'jpg' is not known"),
@@ -188,6 +203,18 @@ def test_what_cannot_be_drawn_is_refused_before_any_work(
     assert said in answer.err
     assert len(answer.err.strip().splitlines()[-1]) > 20
     assert not (tmp_path / "a" / "landscape").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"dpi": 0}, {"dpi": 10**6}, {"vmin": math.nan}, {"vmax": math.inf}, {"levels": 1}, {"levels": 10**6},
+     {"levels": [5.0]}, {"levels": (math.nan, 1.0)}],
+    ids=repr,
+)  # fmt: skip
+def test_python_is_held_to_the_limits_of_the_command(option: dict[str, Any]) -> None:
+    (name,) = option
+    with pytest.raises(BadInput, match=f"^--{name} "):
+        How(**option)
 
 
 def test_ends_and_levels_of_a_scale() -> None:

@@ -3,7 +3,9 @@
 Whoever draws a result does so within `drawn(how)`; what makes sheets, scales and files asks `how()`.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ FORMATS = ("png", "svg", "pdf")
 USUAL = {"screen": ("png",), "paper": ("pdf", "svg")}
 """Formats by style, where none are asked for."""
 MOST_LEVELS = 200
+LEAST_DPI, MOST_DPI = 30, 1200
+LONGEST_SUFFIX = 120
 Levels = int | tuple[float, ...]
 
 
@@ -70,7 +74,7 @@ class How:
     vmin: Annotated[float | None, Option("Where the scale of losses begins.", "LOSS")] = None
     vmax: Annotated[float | None, Option("Where the scale of losses ends.", "LOSS")] = None
     dpi: Annotated[
-        int | None, Option("Pixels an inch of a PNG; 150, in paper style 300.", "N", least=30, most=1200)
+        int | None, Option("Pixels an inch of a PNG; 150, in paper style 300.", "N", least=LEAST_DPI, most=MOST_DPI)
     ] = None
     log: bool = False
     """Whether the scale of losses was asked to be logarithmic: an option of those commands that have such a scale."""
@@ -79,10 +83,14 @@ class How:
         given: Any = self.formats  # Python may give one as text
         if given is not None:
             object.__setattr__(self, "formats", pictures_of(given if isinstance(given, str) else ",".join(given)))
-        if isinstance(self.levels, Sequence):
-            object.__setattr__(self, "levels", levels_of(",".join(map(str, self.levels))))
+        object.__setattr__(self, "levels", _checked_levels(self.levels))
         if self.style not in USUAL:
             raise BadInput(one_of("--style", self.style, USUAL))
+        if self.dpi is not None and not (isinstance(self.dpi, int) and LEAST_DPI <= self.dpi <= MOST_DPI):
+            raise BadInput(f"--dpi {self.dpi}: a number from {LEAST_DPI} to {MOST_DPI} is needed")
+        for flag, end in (("--vmin", self.vmin), ("--vmax", self.vmax)):
+            if end is not None and not (isinstance(end, int | float) and math.isfinite(end)):
+                raise BadInput(f"{flag} {end}: a finite number is needed")
         if self.vmin is not None and self.vmax is not None and not self.vmin < self.vmax:
             raise BadInput(f"--vmin {number(self.vmin)} --vmax {number(self.vmax)}: --vmin must be the lesser")
         given = {"--vmin": self.vmin, "--vmax": self.vmax}
@@ -102,11 +110,32 @@ class How:
         words = ["log"] if self.log else []
         if self.levels is not None:
             each = self.levels if isinstance(self.levels, tuple) else (self.levels,)
-            words.append("-".join(["levels", *(f"{level:.6g}" for level in each)]))
+            words.append("-".join(["levels", *map(_exactly, each)]))
         ends = {"vmin": self.vmin, "vmax": self.vmax}
-        words += [f"{name}-{value:.6g}" for name, value in ends.items() if value is not None]
+        words += [f"{name}-{_exactly(value)}" for name, value in ends.items() if value is not None]
         words += ["paper"] if self.style == "paper" else []
-        return "".join(f"-{word}" for word in words)[:120]
+        found = "".join(f"-{word}" for word in words)
+        if len(found) <= LONGEST_SUFFIX:
+            return found
+        own = hashlib.sha256(found.encode()).hexdigest()[:8]  # of what is cut off
+        return f"{found[: LONGEST_SUFFIX - 9]}-{own}"
+
+
+def _checked_levels(given: Any) -> Levels | None:
+    """Levels as Python gives them, as text too. Raises BadInput."""
+    if given is None or isinstance(given, str):
+        return None if given is None else levels_of(given)
+    if isinstance(given, int | float):
+        return levels_of(str(given))
+    if len(levels := [*given]) < 2:
+        raise BadInput(f"--levels {levels}: give their number, as 12, or two losses or more")
+    return levels_of(",".join(str(float(level)) for level in levels))
+
+
+def _exactly(value: float) -> str:
+    """A number by which it can be told from any other."""
+    short = f"{value:.6g}"
+    return short if float(short) == value else repr(float(value))
 
 
 AS_USUAL = How()
