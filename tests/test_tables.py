@@ -72,6 +72,13 @@ def test_what_is_no_table_is_refused_with_the_remedy(tmp_path: Path, content: by
         read_csv(path)
 
 
+@pytest.mark.parametrize("content", [b"x,loss\r\n0,1\n", b"x,loss\r\n0,1\r\n", b"x,loss\r\n"])
+def test_ends_of_lines_of_other_systems_are_no_part_of_a_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    assert list(read_csv(path)) == ["x", "loss"]
+
+
 @pytest.mark.parametrize("rows", [1, 40_000])
 def test_a_large_table_is_read_as_a_small_one_is(tmp_path: Path, rows: int) -> None:
     """Many lines at a time, more than a block of them, and one by one: the same numbers and words."""

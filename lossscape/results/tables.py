@@ -85,9 +85,10 @@ def _plain(content: bytes, text: Collection[str]) -> tuple[list[str], list[Any]]
     if content[-1:] != b"\n" or content[:1] == b"\n" or b"\n\n" in content:
         return None
     begin = content.index(b"\n") + 1
-    if not content.isascii() or b'"' in content[:begin] or any(map(content[begin:].__contains__, UNUSUAL)):
+    names = content[: begin - 1]
+    if not content.isascii() or b'"' in names or b"\r" in names or any(map(content[begin:].__contains__, UNUSUAL)):
         return None
-    head = content[: begin - 1].decode().split(",")
+    head = names.decode().split(",")
     columns: list[Any] = [[] if name in text else array("d") for name in head]
     while begin < len(content):
         end = content.rfind(b"\n", begin, begin + BLOCK) + 1 or content.index(b"\n", begin) + 1
