@@ -238,6 +238,17 @@ def test_a_rough_surface_is_evaluated_whole_and_says_so_once(
     evaluated = len(fill_picture(table, Rough(smooth), execution=execution))
     assert (evaluated == 21**2) == (smooth == 0)
     said = capsys.readouterr().err
-    assert said.count("exact takes at most twice as long") == warned
+    assert said.count("bends too much") == said.count("exact takes at most twice as long") == warned
     assert len(fill_picture(table, Rough(smooth), execution=execution)) == evaluated  # as it is found finished
     assert "twice as long" not in capsys.readouterr().err
+
+
+def test_a_small_grid_is_not_called_rough_before_it_is_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axis = np.linspace(-1, 1, 5).tolist()
+    table = PictureTable(tmp_path, "surface.csv", ("x", "y"), axes=[axis, axis], tolerance=0.01)
+    fill_picture(table, Rough(9.0), execution=Execution("cpu"))
+    said = capsys.readouterr().err
+    assert "takes 25 of 25 points or more: it looks at so many at first, so exact takes at most" in said
+    assert "bends" not in said

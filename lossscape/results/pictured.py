@@ -115,10 +115,11 @@ def _warning(picture: Picture) -> More:
         needed = len(known) + sum(point not in known for point in points)
         if not told and 2 * needed > picture.size:
             told = True
+            why = "the surface bends too much between them to predict many" if known else "it looks at so many at first"
             print(
-                f"a tolerance of {picture.tolerance:g} takes {needed:,} of {picture.size:,} points or more: the "
-                "surface bends too much between them to predict many, so exact takes at most twice as long; over a "
-                "smaller range, on a finer grid or with more samples it saves more",
+                f"a tolerance of {picture.tolerance:g} takes {needed:,} of {picture.size:,} points or more: {why}, so "
+                "exact takes at most twice as long; over a smaller range, on a finer grid or with more samples it "
+                "saves more",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
         return points
