@@ -195,6 +195,7 @@ charts.surfaces = (frame, data) => new Surfaces(frame, data);
 const EYE = { x: -0.95, y: -1.45, z: 0.85 }, CENTRE = { x: 0, y: 0, z: -0.13 };
 const HINT = "Point at a picture, or focus one and use the arrow keys, to read its values.";
 const HALO = "0 0 3px white, 0 0 3px white, 0 0 4px white, 0 0 5px white";
+const NARROW = 400;  // px, of a view in three dimensions: a title of its height would be cut
 const STILL = { displayModeBar: false, scrollZoom: false, responsive: false };
 
 /* A value on a scale: itself or its logarithm, clipped; of differences with their sign. Null where there is none. */
@@ -495,11 +496,12 @@ class Surfaces {
     });
     const marks = scale.ticks.map((_, index) => index).filter((index) => index && index % Math.ceil(scale.ticks.length / 7) === 0);
     const ends = (values) => ({ range: [values[0], values.at(-1)] });
+    const height = this.data.layers.find((each) => each.key === this.layer).short;
     const scene = {
       camera: this.camera, aspectmode: "manual", dragmode: "turntable",
       aspectratio: { x: Math.min(1, sides), y: Math.min(1, 1 / sides), z: 0.7 },
       xaxis: axis("x", ends(panel.x)), yaxis: axis("y", ends(panel.y)),
-      zaxis: axis(this.data.layers.find((each) => each.key === this.layer).short, {
+      zaxis: axis(solid.clientWidth < NARROW ? "" : height, {  // the colour bar beside it says what it is
         ...ends(scale.ticks), tickvals: marks.map((index) => scale.ticks[index]), ticktext: marks.map((index) => scale.texts[index]),
       }),
     };
