@@ -336,7 +336,7 @@ class Surfaces {
     const cross = element("div", { class: "cross", hidden: true, "aria-hidden": "true" });
     const title = panel.name ? [element("div", { class: "title" }, panel.name)] : [];
     const pair = element("div", { class: "pair" }, element("div", { class: "holder" }, flat, cross), solid);
-    const view = { panel, flat, solid, cross, element: element("div", { class: "panel" }, ...title, pair), zoomed: null, seen: false };
+    const view = { panel, flat, solid, cross, element: element("div", { class: "panel" }, ...title, pair), zoomed: null, seen: false, led: 0 };
     for (const event of ["pointermove", "pointerdown"]) flat.addEventListener(event, (moved) => this.under(view, moved));
     flat.addEventListener("keydown", (pressed) => this.arrow(view, pressed));
     if (!this.solids) {
@@ -511,7 +511,7 @@ class Surfaces {
     this.frame.react(solid, [surface, ...this.solidTrails(panel, scale), ...this.solidMarks(panel, scale), cross], layout, STILL);
     if (purged) {
       for (const event of ["plotly_relayouting", "plotly_relayout"]) {
-        solid.on(event, (change) => change["scene.camera"] && this.turn(view, change["scene.camera"]));
+        solid.on(event, (change) => change["scene.camera"] && !view.led && this.turn(view, change["scene.camera"]));
       }
       solid.on("plotly_hover", ({ event, points: [{ x, y }] }) => {
         if (!event?.buttons) this.point(this.closest(panel, x, y));
@@ -564,9 +564,15 @@ class Surfaces {
     this.follows = requestAnimationFrame(() => {
       this.follows = 0;
       for (const view of this.views) {
-        if (view !== from && view.solid.data) Plotly.relayout(view.solid, { "scene.camera": this.camera });
+        if (view !== from && view.solid.data) this.lead(view);
       }
     });
+  }
+
+  /* Turns a view to the shared camera. It tells of that late, when the hand may be further on: nobody follows it then. */
+  lead(view) {
+    view.led += 1;
+    Promise.resolve(Plotly.relayout(view.solid, { "scene.camera": this.camera })).finally(() => (view.led -= 1));
   }
 
   /* Notes where the eye is; whether it has moved. */

@@ -126,6 +126,7 @@ def test_surfaces_side_by_side_share_cross_scale_and_camera(
           return new Set(eyes).size === 1 && eyes[0] === frame.dataset.camera.split(',')[0] && eyes[0] !== '-0.95';
         }""",
         arg=frame.element_handle(),
+        polling=250,  # ms: frames are rare where views are drawn without a graphics card
     )
     chart.screenshot(path=pictures / f"{source.strip('/')}.png")
 
