@@ -69,10 +69,11 @@ def _page(content: bytes) -> bytes:
 
 
 def _digests(content: bytes) -> Any:
-    """Lines of files that are the same for every call, in whatever order they were written."""
+    """What is said in the end of the files that are there, and are the same for every call."""
     lines = [json.loads(line) for line in content.decode(errors="replace").splitlines()]
-    named = [(line.get("file"), line) for line in lines]
-    return {name: None if name and name.rpartition("/")[2] in OWN_TO_A_CALL else line for name, line in named}
+    last = {line["file"]: line for line in lines if "file" in line}  # the others settle those before them
+    there = {name: line for name, line in last.items() if not line.get("gone")}
+    return {name: None if name.rpartition("/")[2] in OWN_TO_A_CALL else line for name, line in there.items()}
 
 
 OWN_TO_A_CALL: dict[str, Callable[[bytes], Any]] = {
