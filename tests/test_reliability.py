@@ -15,7 +15,7 @@ from benchmarks.reliability.damage import damage, same_meaning
 from benchmarks.reliability.faults import ARM, Fault, Victim, schedule
 from benchmarks.reliability.fuzz import Answer, Place, ended_badly
 from benchmarks.reliability.outcome import Outcomes, Verdict, class_of, complaint
-from benchmarks.reliability.trees import differences, tree
+from benchmarks.reliability.trees import differences, normal, tree
 
 SCRIPT = """\
 import os
@@ -258,3 +258,10 @@ def test_a_place_is_put_back(place: Place) -> None:
     assert place.changed() == []
     (place.folder / "b.json").write_text("{}")  # the same bytes, written again
     assert place.changed() == []
+
+
+def test_digests_are_compared_by_what_they_say_in_the_end() -> None:
+    kept, other = (json.dumps({"file": "a.csv", "size": 1, "sha256": sha}) + "\n" for sha in ("x", "y"))
+    went = json.dumps({"file": "points.csv", "gone": True}) + "\n" + json.dumps({"settled": True}) + "\n"
+    said = [normal("digests.jsonl", text.encode()) for text in (kept, other + kept + went, other)]
+    assert said[0] == said[1] != said[2]
