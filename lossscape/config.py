@@ -268,6 +268,12 @@ class RunConfig(Section):
         """SHA-256 of that code as it is now, by section."""
         return {key: trust.digest_of(codes) for key, codes in self.code().items()}
 
+    def sources(self) -> list[Path] | None:
+        """The files and folders that its data and the user's code are read from; None where not all are known."""
+        code = [file for codes in self.code().values() for _, file in codes]
+        of_data = data.sources(self.dataset)
+        return None if of_data is None or None in code else [*of_data, *filter(None, code)]
+
 
 class Experiment(RunConfig):
     """Everything that a training run is made from."""

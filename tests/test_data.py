@@ -92,6 +92,20 @@ def test_what_comes_out(case: DataCase, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("case", DATA_CASES, ids=lambda case: case.name)
+def test_sources_hold_every_file_of_a_data_set(case: DataCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.lay(tmp_path, monkeypatch)
+    found = data.sources(FAMILY.models[case.name].model_validate({"name": case.name, **case.options}))
+    assert found is not None
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if not any(path.is_relative_to(each) for each in found)] == []
+    assert bool(found) == bool(files)
+
+
+def test_a_data_set_of_ones_own_may_be_read_from_anywhere() -> None:
+    assert data.sources(DataOptions(name="a.b:c")) is None
+
+
+@pytest.mark.parametrize("case", DATA_CASES, ids=lambda case: case.name)
 def test_shared_options(case: DataCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case.lay(tmp_path, monkeypatch)
     noise = {"label_noise": 0.5} if case.classes else {}

@@ -36,6 +36,7 @@ LAYERS = [
         "devices",
         "onednn",
         "shipped",
+        "unchanged",
     },
     {"outputs", "tokens", "held"},
     {"batches", "estimates"},

@@ -29,11 +29,11 @@ from lossscape.figures.training import build_training
 from lossscape.report import write_report
 from lossscape.report.single import write_single
 from lossscape.report.sweep import write_sweep_report
-from lossscape.report.unchanged import stamp_of
 from lossscape.results import Curve, read_curve
 from lossscape.results.folder import CERTIFICATE, ENGINE
 from lossscape.runfiles import SWEEP, SWEEP_TABLE
 from lossscape.runs import Run, point
+from lossscape.unchanged import stamp_of
 from tests.report_runs import write_curve, write_landscape, write_paths, write_run
 from tests.seeing import OUTSIDE, Page, assert_stands_alone
 

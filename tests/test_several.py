@@ -98,6 +98,24 @@ def test_what_is_finished_is_left_alone_and_what_was_begun_is_continued(tmp_path
     assert [row["epoch"] for row in metrics(train_all(longer, tmp_path)[0].run)] == ["0", "1", "2", "3"]
 
 
+def test_what_is_trained_up_to_an_epoch_is_left_alone_until_more_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train(experiment("a"), tmp_path, until=1)
+    left = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr("lossscape.data.load", None)
+        train(experiment("a"), tmp_path, until=1)
+        train(experiment("a"), tmp_path, until=0)
+    assert {path: path.read_bytes() for path in left} == left
+    whole = train(experiment("a"), tmp_path / "whole")
+    assert metrics(train(experiment("a"), tmp_path)) == metrics(whole)
+    (run.path / "state.json").write_text('{"state": "running", "epoch": 1, "step": 4, "message": ""}')
+    monkeypatch.setattr("lossscape.data.load", None)
+    with pytest.raises(BadInput, match="changed since lossscape wrote it"):  # what a kill left, it would go on with
+        train(experiment("a"), tmp_path, until=1)
+
+
 def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     train(experiment("b"), tmp_path)
     with pytest.raises(BadInput, match=r"was made with another config \(seed: 0, now 1\)"):

@@ -27,7 +27,6 @@ from lossscape.analyses.interpolate.measures import convexity_defect
 from lossscape.analyses.saddles.result import Saddles
 from lossscape.config import merged
 from lossscape.errors import BadInput, RunFailed
-from lossscape.report.unchanged import STAMP
 from lossscape.results import read_csv, write_csv
 from lossscape.runs import Run
 from lossscape.studies.config import Critical, CurvatureStudy, DistillStudy, MinimumStudy, Opened
@@ -52,6 +51,7 @@ from lossscape.studies.statements import (
     judged,
 )
 from lossscape.train import train
+from lossscape.unchanged import STAMP
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "studies"
 FILES = sorted(CONFIGS.glob("*.yaml"))
@@ -526,6 +526,30 @@ def test_a_second_call_computes_nothing(done: Done, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("lossscape.spectra.Hessian.__matmul__", fail)
     assert run_study(done.opened, done.home) == done.statements
     assert all(path.read_bytes() == content for path, (_, content) in before.items())
+
+
+def test_a_study_called_again_is_not_gone_through_until_something_changed(
+    done: Done, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("study", done.opened.path, "--scale", "smoke", "--runs", done.home.parent)
+    called: list[Path] = []
+
+    def gone_through(opened: Opened, home: Path, **named: Any) -> list[Statement]:
+        called.append(home)
+        return run_study(opened, home, **named)
+
+    monkeypatch.setattr("lossscape.studies.run.run_study", gone_through)
+    first, again = cli(*words, "--quiet"), cli(*words)
+    assert called == [done.home]
+    assert f"{done.home} is finished, and nothing of it has changed" in again.err
+    assert all(each.evidence in again.out for each in done.statements)
+    assert again.out.endswith(first.out)
+    file = done.home / STUDY / STATEMENTS
+    before = file.read_bytes()
+    file.write_bytes(before.replace(b"holds", b"fails"))
+    assert cli(*words).code == 0
+    assert len(called) == 2
+    assert file.read_bytes() == before
 
 
 def test_a_study_of_other_settings_does_not_keep_the_statements(tmp_path: Path) -> None:

@@ -236,6 +236,35 @@ def test_the_command_lists_runs_trains_them_and_says_what_failed(tmp_path: Path,
     assert "lr-0.1-seed-1" in cli("runs", "--runs", runs / "other").out
 
 
+def test_the_command_called_again_opens_nothing_until_something_changed(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(tmp_path, product={"optimizer.lr": [0.1, 0.2]}, set={"training": {"epochs": 1}})
+    words = ("sweep", tmp_path / "sweep.yaml", "--runs", tmp_path)
+    first = cli(*words)
+    metrics = tmp_path / "s" / "lr-0.1" / "metrics.csv"
+    before = metrics.read_bytes()
+    called: list[Path] = []
+
+    def gone_through(opened: Opened, home: Path, execution: Execution) -> list[Any]:
+        called.append(home)
+        return run_sweep(opened, home, execution)
+
+    monkeypatch.setattr("lossscape.sweeps.run_sweep", gone_through)
+    assert cli(*words).out == first.out
+    assert "2 of 2 runs finished" in first.out
+    assert not called
+    metrics.write_bytes(before.replace(b"0.1", b"0.2", 1))
+    assert "changed since lossscape wrote it" in cli(*words).err
+    metrics.write_bytes(before)
+    assert cli(*words).out == first.out
+    assert called == [tmp_path / "s"]
+    assert cli(*words, "--overwrite").code == 0
+    opened(tmp_path, product={"optimizer.lr": [0.1, 0.2, 0.3]}, set={"training": {"epochs": 1}})
+    assert "3 of 3 runs finished" in cli(*words).out
+    assert len(called) == 3
+
+
 @pytest.mark.slow
 def test_a_sweep_that_is_killed_ends_with_the_same_table_with_one_worker_or_two(tmp_path: Path) -> None:
     more: dict[str, Any] = {

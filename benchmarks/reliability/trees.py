@@ -84,7 +84,7 @@ OWN_TO_A_CALL: dict[str, Callable[[bytes], Any]] = {
     "resume.pt": _resume,
     "index.html": _page,
     "digests.jsonl": _digests,
-    ".made.json": lambda content: None,  # times of files
+    ".made": lambda content: None,  # times of files
 }
 """By a file's name."""
 

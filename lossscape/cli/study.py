@@ -38,20 +38,29 @@ def command(
     """
     from lossscape.files import check_writable
     from lossscape.results.folder import MEASURES_CSV
-    from lossscape.studies.config import Opened
+    from lossscape.studies.again import made_by
     from lossscape.studies.page import write_study_report
-    from lossscape.studies.run import run_study
-    from lossscape.studies.statements import STATEMENTS, STUDY
-
-    opened = Opened(file, scale, settings, workers)
-    home = runs / opened.name
-    check_writable(home)
+    from lossscape.studies.statements import STATEMENTS, STUDY, read_statements
 
     def announce(words: str) -> None:
         if not quiet:
             print(words, file=sys.stderr, flush=True)
 
-    statements = run_study(opened, home, device=device, say=announce, quiet=quiet)
+    made = made_by(file, scale, settings or [], runs, device)
+    if made is not None and made.said() is not None:  # without torch, whose import takes longer than all of this
+        home, statements = made.home, read_statements(made.home)
+        check_writable(home)
+        announce(f"{home} is finished, and nothing of it has changed")
+    else:
+        from lossscape.studies.config import Opened
+        from lossscape.studies.run import run_study
+
+        opened = Opened(file, scale, settings, workers)
+        home = runs / opened.name
+        check_writable(home)
+        statements = run_study(opened, home, device=device, say=announce, quiet=quiet)
+        if made is not None and (sources := opened.sources()) is not None:
+            made.keep([], sources)
     page = write_study_report(home)
     if not quiet:
         for each in statements:

@@ -1,10 +1,14 @@
 """lossscape sweep"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from lossscape.cli.common import QUIET, say, tell
+
+if TYPE_CHECKING:
+    from lossscape.unchanged import Made
 
 EXAMPLES = """\b
 Examples:
@@ -40,24 +44,44 @@ def command(
     A second call goes on where the first stopped, and adds the runs of a file that has grown. A run that fails is
     reported in the table and stops no other.
     """
-    from lossscape.execution import Execution
     from lossscape.runfiles import SWEEP_TABLE
-    from lossscape.sweeps import Opened, run_sweep
 
-    opened = Opened(file, settings, name, device)
-    if dry_run:
-        for cell in opened.cells:
-            say(cell.name)
-        return
-    home = folder / opened.sweep.name
-    execution = Execution(workers=workers, scheduler=scheduler, overwrite=overwrite, quiet=quiet)
-    outcomes = run_sweep(opened, home, execution)
-    failed = [each for each in outcomes if each.reason]
+    made = _made_by(file, settings, name, folder, device)
+    said = made.said() if made is not None and not (dry_run or overwrite) else None
+    if made is not None and said is not None:  # without torch, whose import takes longer than all of this
+        home = made.home
+    else:
+        from lossscape.execution import Execution
+        from lossscape.sweeps import Opened, run_sweep
+
+        opened = Opened(file, settings, name, device)
+        if dry_run:
+            for cell in opened.cells:
+                say(cell.name)
+            return
+        home = folder / opened.sweep.name
+        execution = Execution(workers=workers, scheduler=scheduler, overwrite=overwrite, quiet=quiet)
+        outcomes = run_sweep(opened, home, execution)
+        failed = [each for each in outcomes if each.reason]
+        said = [f"{each.run.name} {each.state}: {each.why}" for each in failed[:MOST_SHOWN]]
+        said += [f"{len(failed) - MOST_SHOWN} more in the table"] if len(failed) > MOST_SHOWN else []
+        said += [f"{len(outcomes) - len(failed)} of {len(outcomes)} runs finished"]
+        if made is not None and not failed and (sources := opened.sources()) is not None:
+            made.keep(said, sources)
     if not quiet:
-        for each in failed[:MOST_SHOWN]:
-            say(f"{each.run.name} {each.state}: {each.why}")
-        more = [f"{len(failed) - MOST_SHOWN} more in the table"] if len(failed) > MOST_SHOWN else []
-        for line in more:
+        for line in said:
             say(line)
-        say(f"{len(outcomes) - len(failed)} of {len(outcomes)} runs finished")
     tell(sweep=home, table=home / SWEEP_TABLE)
+
+
+def _made_by(file: Path, settings: list[str], name: str | None, folder: Path, device: str | None) -> "Made | None":
+    """What this call makes, told without loading what the sweep's file names; None where it is no sweep's."""
+    from lossscape import yamlfile
+    from lossscape.unchanged import Made
+
+    data = yamlfile.plain(file)
+    named = name or (data.get("name") if isinstance(data, dict) else None)
+    if not isinstance(named, str):
+        return None
+    home = folder / named
+    return Made(home, home, ["sweep", str(file), settings, name, device])

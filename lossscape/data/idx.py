@@ -26,7 +26,7 @@ def idx(root: Path, *, note: str = "") -> RawData:
     if missing := folder_of_idx(root).missing:
         raise BadInput(f"dataset idx: {root} lacks {', '.join(missing)}; put them there, unpacked or .gz")
     tensors = []
-    for path in (_as_it_lies(root / file) for file in IDX):
+    for path in files_of_idx(root):
         try:
             tensors.append(read_idx(path))
         except ValueError as error:
@@ -48,7 +48,12 @@ def of_idx(tensors: list[Tensor], classes: list[str], note: str = "") -> RawData
 
 def folder_of_idx(root: Path) -> DataFolder:
     """The folder that idx looks at when a config gives no root, and the files it lacks."""
-    return DataFolder("idx", root, [file for file in IDX if not _as_it_lies(root / file).is_file()])
+    return DataFolder("idx", root, [path.stem for path in files_of_idx(root) if not path.is_file()])
+
+
+def files_of_idx(root: Path) -> list[Path]:
+    """The four files of idx, each unpacked where it lies so, else .gz."""
+    return [_as_it_lies(root / file) for file in IDX]
 
 
 def _as_it_lies(path: Path) -> Path:

@@ -45,7 +45,7 @@ def image_folder(root: Path, mmap: bool = False, *, note: str = "") -> RawData:
     Raises BadInput for a missing folder, an empty class, other classes in test than in train, a picture that
     cannot be decoded, or pictures of unequal size.
     """
-    train, test = (listing(root / split) for split in SPLITS)
+    train, test = map(listing, folders_of_splits(root))
     if train.classes != test.classes:
         differing = ", ".join(sorted(set(train.classes) ^ set(test.classes)))
         raise BadInput(f"{WHAT}: {root}/train and /test must have the same classes; only in one: {differing}")
@@ -67,6 +67,11 @@ def image_folder(root: Path, mmap: bool = False, *, note: str = "") -> RawData:
 def folder_of_pictures(root: Path) -> DataFolder:
     """The folder that image_folder looks at when a config gives no root, and what it lacks."""
     return DataFolder("image_folder", root, [split for split in SPLITS if not (root / split).is_dir()])
+
+
+def folders_of_splits(root: Path) -> list[Path]:
+    """The folders of classes that pictures lie in."""
+    return [root / split for split in SPLITS]
 
 
 def listing(folder: Path) -> Listing:

@@ -39,8 +39,8 @@ from lossscape.figures.training import SPLITS, shown_words, training_alt, traini
 from lossscape.files import check_writable, remove, sweep, write_bytes, write_text
 from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, of_folders, reason_of, together
 from lossscape.report.single import single_path
-from lossscape.report.unchanged import keep, stamp_of, unchanged
 from lossscape.runfiles import OF_THE_CALL, RunFiles
+from lossscape.unchanged import keep, stamp_of, unchanged
 
 PLOTLY = "files/plotly.min.js"
 SCRIPTS = ("page.js", "reading.js", "charts.js")

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from PIL import Image
 
 from lossscape.files import write_text
-from lossscape.report.unchanged import keep
+from lossscape.unchanged import keep
 
 MOST_EMBEDDED = 2**21
 """Bytes of a file that is linked to; larger ones are named, and stay in the folder."""

@@ -1,6 +1,7 @@
 """Study files: which nets a study trains, with what laid over their configs, and how much of it at each scale."""
 
 import copy
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,6 +13,7 @@ from lossscape.errors import BadInput, one_of
 from lossscape.families import FITS, Count, Fraction, NonNegative, Probability, Rate, Section, Seed
 from lossscape.refusals import all_errors
 from lossscape.runs import Run
+from lossscape.studies.again import name_of
 
 
 def _once(values: list[Any]) -> list[Any]:
@@ -324,7 +326,14 @@ class Opened:
     @property
     def name(self) -> str:
         """Of the folder that a study writes."""
-        return f"study-{self.study.study}-{self.scale}"
+        return name_of(self.study.study, self.scale)
+
+    def sources(self) -> list[Path] | None:
+        """The files and folders, beside its own, that the study is made from; None where not all are known."""
+        each = [self.experiment(net, {}).sources() for net in self.configs]
+        known = [paths for paths in each if paths is not None]
+        files = [self.path, *map(self._file, self.configs)]
+        return [*files, *chain(*known)] if len(known) == len(each) else None
 
     def described(self) -> dict[str, Any]:
         """What settings.yaml of the study says."""

@@ -10,7 +10,7 @@ import numpy as np
 from lossscape import yamlfile
 from lossscape.files import remove, write_text
 from lossscape.manifest import read_bytes
-from lossscape.results import write_csv
+from lossscape.results import read_csv, write_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
 
 HOLDS, PARTLY, FAILS, OPEN = "holds", "holds in part", "does not hold", "cannot be judged"
@@ -67,3 +67,9 @@ def end_study(home: Path, statements: Sequence[Statement], rows: Sequence[Mappin
     write_csv(home / STUDY / STATEMENTS, header, map(astuple, statements))
     names = list(rows[0]) if rows else []
     write_csv(home / STUDY / MEASURES_CSV, names, [row.values() for row in rows])
+
+
+def read_statements(home: Path) -> list[Statement]:
+    """What home/study says of the statements. Raises BadInput."""
+    names = [each.name for each in fields(Statement)]
+    return [Statement(*map(str, row)) for row in read_csv(home / STUDY / STATEMENTS, names)[names].to_numpy()]

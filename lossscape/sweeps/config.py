@@ -167,6 +167,13 @@ class Opened:
             if any(f"{each}.".startswith(f"{key}.") or f"{key}.".startswith(f"{each}.") for each in varied):
                 raise BadInput(f"--set {text}: the sweep varies {key}; change {self.path}")
 
+    def sources(self) -> list[Path] | None:
+        """The files and folders that the sweep is made from; None where not all are known."""
+        each = [cell.experiment.sources() for cell in self.cells]
+        known = [paths for paths in each if paths is not None]
+        files = [Path(document.source) for document in (self._document, self._based)]
+        return list(dict.fromkeys([*files, *itertools.chain(*known)])) if len(known) == len(each) else None
+
     def _cells(self) -> list[Cell]:
         cells: dict[str, Cell] = {}
         wrong: dict[str, None] = {}

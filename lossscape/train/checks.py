@@ -25,6 +25,8 @@ from lossscape.train.state import STOPPED_EARLY
 
 FINISHED = "finished"
 """State of a run with nothing left to train."""
+INTERRUPTED = "interrupted"
+"""State of a run that was stopped, by a signal or at an epoch that was asked for, with all that it needs to go on."""
 ADOPTED = "adopted"
 """State of a run whose weights were trained elsewhere, and what environment.json calls their list."""
 DATA_FILE = "recorded.pt"
@@ -61,16 +63,17 @@ def check_folder(run: Run, experiment: Experiment, overwrite: bool) -> None:
         refuse_different(run, different)
 
 
-def is_done(run: Run, experiment: Experiment) -> bool:
-    """Whether a run has nothing left to train for this very experiment, by its small files."""
+def is_done(run: Run, experiment: Experiment, until: int | None = None) -> bool:
+    """Whether a run has nothing left to train for this very experiment, or up to an epoch, by its small files."""
     state = run.state()
-    needed = (run.resume_file, run.epoch_file(int(state.get("epoch", 0))))
-    if state.get("state") != FINISHED or not all(file.exists() for file in needed):
-        return False
-    if int(state.get("epoch", 0)) < experiment.training.epochs:  # stopped early, or killed when more had been asked for
-        return False
+    epoch = int(state.get("epoch", 0))
+    if state.get("state") == FINISHED:  # not where it stopped early, or was killed when more had been asked for
+        there = epoch >= experiment.training.epochs and run.epoch_file(epoch).exists()
+    else:
+        there = until is not None and epoch >= until and state.get("state") == INTERRUPTED
     try:
-        return manifest.read_bytes(run.config_file) == yamlfile.dump(experiment.resolved(run.path)).encode()
+        text = yamlfile.dump(experiment.resolved(run.path)).encode() if there and run.resume_file.exists() else b""
+        return bool(text) and manifest.read_bytes(run.config_file) == text
     except OSError:
         return False
 

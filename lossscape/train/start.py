@@ -24,6 +24,7 @@ from lossscape.signals import Interrupted, stop_on_signals
 from lossscape.train import parallel
 from lossscape.train.checks import (
     FINISHED,
+    INTERRUPTED,
     check_batches,
     check_code,
     check_data,
@@ -73,7 +74,7 @@ def train(
             device = devices.pick(f"cuda:{world.local_rank}")
         check_folder(run, experiment, overwrite)
         alone = world.size == 1  # of several, each would hold the folder, and one might see another's hold as a change
-        if alone and not overwrite and is_done(run, experiment) and manifest.is_as_written(run.resume_file):
+        if alone and not overwrite and is_done(run, experiment, until) and manifest.is_as_written(run.resume_file):
             with held(run.path, "training"):
                 trust.remember(chain(*experiment.code().values()))
                 sweep(run.path / "checkpoints")
@@ -197,9 +198,9 @@ def train_as_writer(
     try:
         with stop_on_signals() as stop, progress:
             run_epochs(setup, state, log, Watch(progress, board, told), stop)
-        say_state(run, FINISHED if is_finished(experiment, state) else "interrupted", state)
+        say_state(run, FINISHED if is_finished(experiment, state) else INTERRUPTED, state)
     except Interrupted:
-        say_state(run, "interrupted", state)
+        say_state(run, INTERRUPTED, state)
         raise
     except Exception as error:  # of the user's code too
         with contextlib.suppress(OSError):  # the disk may be what failed

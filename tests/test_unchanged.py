@@ -1,0 +1,85 @@
+"""What was made and lies there unchanged is not made again, and anything that changed makes it anew."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lossscape.unchanged import STAMP, Made, keep, unchanged
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def cut(path: Path) -> None:
+    """Take away the end of a large file, and give it the time that it had."""
+    before = path.stat()
+    path.write_bytes(path.read_bytes()[:-1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "a digit of a table": lambda root: write(root / "home/run/metrics.csv", "loss\n2\n"),
+    "a table that is gone": lambda root: (root / "home/run/metrics.csv").unlink(),
+    "a checkpoint, cut": lambda root: cut(root / "home/run/epoch-0001.pt"),
+    "another result": lambda root: write(root / "home/run/landscape/a/surface.csv", "x\n"),
+    "what was written last": lambda root: write(root / "home/study/statements.csv", "claim\nb\n"),
+    "a config": lambda root: write(root / "net.yaml", "lr: 2\n"),
+    "a config that is gone": lambda root: (root / "net.yaml").unlink(),
+    "a picture of the data": lambda root: write(root / "data/train/cat/1.png", "!"),
+    "a new picture": lambda root: write(root / "data/train/cat/2.png", "?"),
+    "data that were missing": lambda root: write(root / "more", "?"),
+    "the code": lambda root: write(root / "code/report/page.html.j2", "<p>"),
+    "the note, torn": lambda root: write(root / "home/study" / STAMP, '{"stamp": '),
+    "the note, of before": lambda root: write(root / "home/study" / STAMP, '{"stamp": "", "files": [], "said": []}'),
+}
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """Something that was made of all that can change."""
+    monkeypatch.setattr("lossscape.__file__", str(tmp_path / "code" / "__init__.py"))
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "code/report/page.html.j2", "home/run/metrics.csv", "home/run/epoch-0001.pt", "home/study/statements.csv",
+        "home/report/index.html", "net.yaml", "data/train/cat/1.png",
+    ):  # fmt: skip
+        write(tmp_path / name, "loss\n1\n")
+    found = Made(tmp_path / "home", tmp_path / "home" / "study", ["study", "laptop"])
+    found.keep(["done"], [tmp_path / name for name in ("net.yaml", "data", "more")])
+    return found
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changed_makes_it_anew(name: str, made: Made, tmp_path: Path) -> None:
+    assert made.said() == ["done"]
+    CHANGES[name](tmp_path)
+    assert made.said() is None
+
+
+def test_what_is_made_again_from_it_changes_nothing(made: Made) -> None:
+    write(made.home / "report" / "index.html", "another page")
+    write(made.home / "run" / ".lock", "process 1")
+    assert made.said() == ["done"]
+
+
+def test_another_call_is_none_of_before(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Made(made.home, made.place, ["study", "full"]).said() is None
+    monkeypatch.setenv("LOSSSCAPE_DATA", str(tmp_path))
+    assert made.said() is None
+    monkeypatch.undo()
+    assert Made(tmp_path / ("a" * 300), tmp_path / ("a" * 300), []).said() is None
+
+
+@pytest.mark.parametrize("change", ["cut", "gone", "more"])
+def test_pictures_are_made_anew_where_they_are_not_as_they_were(change: str, tmp_path: Path) -> None:
+    picture = tmp_path / "page" / "loss.png"
+    write(picture, "picture")
+    keep(picture.parent, "stamp", ["left out"])
+    assert unchanged(picture.parent, "stamp") == ["left out"]
+    assert unchanged(picture.parent, "of other options") is None
+    {"cut": lambda: cut(picture), "gone": picture.unlink, "more": lambda: write(tmp_path / "page/a.png", "")}[change]()
+    assert unchanged(picture.parent, "stamp") is None
