@@ -107,3 +107,16 @@ def with_cells(paths: Iterable[Path]) -> list[Path]:
         own = [path / name for name in cells_of(path)] if is_sweep(path) else [path]
         found += [each for each in own if each == path or (each / "config.yaml").is_file()]
     return found
+
+
+def with_members(paths: Iterable[Path]) -> list[Path]:
+    """Paths, and in place of a folder that is neither run nor sweep nor result those of the runs and sweeps in it.
+
+    Each once, runs first as far as they come from one folder.
+    """
+    found: list[Path] = []
+    for path in paths:
+        itself = is_sweep(path) or any((path / name).is_file() for name in ("config.yaml", "settings.yaml"))
+        inside = [file.parent for name in ("config.yaml", SWEEP) for file in sorted(path.glob(f"*/{name}"))]
+        found += [path] if itself else inside or [path]
+    return list(dict.fromkeys(found))

@@ -28,10 +28,8 @@ from lossscape.figures.facts import facts_of
 from lossscape.figures.training import build_training
 from lossscape.report import write_report
 from lossscape.report.single import write_single
-from lossscape.report.sweep import write_sweep_report
 from lossscape.results import Curve, read_curve
 from lossscape.results.folder import CERTIFICATE, ENGINE
-from lossscape.runfiles import SWEEP, SWEEP_TABLE
 from lossscape.runs import Run, point
 from lossscape.unchanged import stamp_of
 from tests.report_runs import write_curve, write_landscape, write_paths, write_run
@@ -175,20 +173,6 @@ def test_a_page_is_written_again_where_anything_of_it_is_another(
     (run / "report").mkdir()
     (run / "report" / "index.html").write_text("the page itself")
     assert stamp_of([run], []) == stamps[-1]
-
-
-def test_the_page_of_a_sweep_follows_its_table(tmp_path: Path) -> None:
-    write_run(tmp_path, "a")
-    (tmp_path / SWEEP).write_text("cells: {a: {seed: 0}}\n")
-    for state in ("interrupted", "finished"):
-        (tmp_path / SWEEP_TABLE).write_text(f"seed,run,state,reason\n0,a,{state},\n")
-        page = Page(write_sweep_report(tmp_path, tmp_path / "report"))
-        assert f"1 runs: 1 {state}." in page.text
-    write_run(tmp_path, "b")
-    (tmp_path / SWEEP).write_text("cells: {a: {seed: 0}, b: {seed: 1}}\n")
-    (tmp_path / SWEEP_TABLE).write_text("seed,run,state,reason\n0,a,finished,\n1,b,finished,\n")
-    write_sweep_report(tmp_path, tmp_path / "report")
-    assert '"run":"b"' in (tmp_path / "report" / "files" / "study" / "training.js").read_text()
 
 
 def test_a_run_that_still_trains(tmp_path: Path) -> None:

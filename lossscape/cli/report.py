@@ -7,6 +7,7 @@ import typer
 
 from lossscape.cli.common import tell
 from lossscape.cli.complete import points
+from lossscape.errors import BadInput
 
 EXAMPLES = """\b
 Examples:
@@ -15,18 +16,20 @@ Examples:
     lossscape report runs/mnist_mlp --single-file
     lossscape report runs/mnist_mlp --format svg,pdf
     lossscape report runs/rates
+    lossscape report runs/mnist_mlp runs/rates
+    lossscape report runs
     lossscape report runs/races/saddle-8aea5425
 """
 
 
 def command(
     runs: list[str] = typer.Argument(
-        metavar="RUN|SWEEP",
-        help="Run directories, or that of a sweep; or folders of results, as runs/races/….",
+        metavar="RUN|SWEEP|FOLDER",
+        help="Run directories, those of sweeps, or a folder with all its runs and sweeps; or results, as runs/races/….",
         autocompletion=points,
     ),
     output: Path | None = typer.Option(
-        None, "--output", "-o", help="Folder of the page: RUN/report for one run, runs/reports/NAMES for several."
+        None, "--output", "-o", help="Folder of the page: RUN/report of one folder, runs/reports/NAMES of several."
     ),
     single_file: bool = typer.Option(
         False, "--single-file", help="Also as one HTML file with all that it shows within it, to mail."
@@ -41,30 +44,26 @@ def command(
     from lossscape.files import check_writable
     from lossscape.report.page import write_report
     from lossscape.report.single import write_single
-    from lossscape.report.sweep import write_sweep_report
     from lossscape.results.folder import SETTINGS, joined
-    from lossscape.runfiles import is_sweep, with_cells
+    from lossscape.runfiles import is_sweep, with_members
     from lossscape.runs import Run
+    from lossscape.studies.statements import STUDY
 
     def say(words: str) -> None:
         print(words, file=sys.stderr)
 
     as_asked = How(formats=pictures_of(formats) if formats else None, dpi=dpi)
-    if len(paths := [Path(run) for run in dict.fromkeys(runs)]) == 1 and is_sweep(paths[0]):
-        output = output or paths[0] / "report"
-        check_writable(output)
-        with drawn(as_asked):
-            page = write_sweep_report(paths[0], output, say)
-        tell(report=page, single_file=write_single(output) if single_file else "")
-        return
-    results = [path for path in paths if (path / SETTINGS).is_file()]
-    opened = [Run.open(path) for path in with_cells([path for path in paths if path not in results])]
-    folders = [*(run.path for run in opened), *results]
-    if output is None and len(folders) == 1:
-        output = folders[0] / "report"
+    given = [Path(run) for run in dict.fromkeys(runs)]
+    for study in (path for path in given if (path / STUDY / SETTINGS).is_file()):
+        raise BadInput(f"{study}: is a study, whose page lossscape study writes: {study / 'report' / 'index.html'}")
+    paths = with_members(given)
+    beside = [path for path in paths if is_sweep(path) or (path / SETTINGS).is_file()]
+    opened = [Run.open(path) for path in paths if path not in beside]
+    if output is None and len(given) == 1:
+        output = given[0] / "report"
     elif output is None:
-        output = folders[0].parent / "reports" / joined([folder.resolve().name for folder in folders], 200)
+        output = given[0].parent / "reports" / joined([folder.resolve().name for folder in given], 200)
     check_writable(output)
     with drawn(as_asked):
-        page = write_report(opened, output, beside=results, say=say)
+        page = write_report(opened, output, beside=beside, say=say)
     tell(report=page, single_file=write_single(output) if single_file else "")

@@ -86,7 +86,7 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
       layout[`xaxis${place}`] = {
         title: { text: literal(panel.x || x) }, zeroline: false, type: panel.xlog ? "log" : "linear",
         ...(panel.xlog && { dtick: decades(lines.filter((each) => each.panel === panel.key)) > 2 ? 1 : "D2" }),
-        ...(panel.names && { tickvals: panel.names.map(([at]) => at), ticktext: panel.names.map(([, text]) => literal(text)) }),
+        ...(panel.names && namedTicks(panel.names, frame.plot.clientWidth / columns)),
       };
       layout[`yaxis${place}`] = {
         title: { text: literal(panel.label).replaceAll("\n", "<br>") }, zeroline: false, type: isLog ? "log" : "linear",
@@ -127,6 +127,15 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
     frame.react(frame.plot, traces, layout);
   });
 };
+
+/* Names along an axis so wide, slanting where they would not stand side by side, and cut where the first had no room. */
+function namedTicks(names, wide) {
+  const long = names.reduce((sum, [, text]) => sum + text.length + 2, 0) * 7 > 0.8 * wide;
+  const cut = (text) => (long && wide < NARROW && text.length > 14 ? `${text.slice(0, 6)}…${text.slice(-7)}` : text);
+  return {
+    tickvals: names.map(([at]) => at), ticktext: names.map(([, text]) => literal(cut(text))), tickangle: long ? -30 : "auto",
+  };
+}
 
 /* How many decades the x of lines, above 0, span. */
 function decades(lines) {

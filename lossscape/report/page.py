@@ -39,7 +39,8 @@ from lossscape.figures.training import SPLITS, shown_words, training_alt, traini
 from lossscape.files import check_writable, remove, sweep, write_bytes, write_text
 from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, find, of_folders, reason_of, together
 from lossscape.report.single import single_path
-from lossscape.runfiles import OF_THE_CALL, RunFiles
+from lossscape.report.sweep import SweepPart, sweep_part
+from lossscape.runfiles import OF_THE_CALL, RunFiles, is_sweep
 from lossscape.unchanged import keep, stamp_of, unchanged
 
 PLOTLY = "files/plotly.min.js"
@@ -88,16 +89,17 @@ def write_report(
     """Write folder/index.html and its files from what the runs hold now; returns the page's path.
 
     log: logarithmic loss axes; front: makes what stands before the runs, of a study, in place of what compares them
-    all; brief: of each run only its line in the table; beside: folders of results that are shown too, of races that no
-    run made; of: the folders that all of it is read from, by default the runs and what lies beside them; say: is given
-    what is left out. What cannot be read is listed with the reason. Written again from the same files it is the same to
-    the byte, so one that would be is left as it lies. Raises BadInput where there is no run or the folder cannot be
-    written.
+    all; brief: of each run only its line in the table; beside: folders of results that are shown too, of races that
+    no run made, and of sweeps; of: the folders that all of it is read from, by default the runs and what lies
+    beside them; say: is given what is left out. What cannot be read is listed with the reason. Written again from
+    the same files it is the same to the byte, so one that would be is left as it lies. Raises BadInput where there
+    is no run or the folder cannot be written.
     """
     if not (runs or beside):
         raise BadInput("no run to report on")
     check_writable(folder)
     sweep(folder, below=True)
+    sweeps = [home for home in beside if is_sweep(home)]
     stamp = stamp_of(
         _read_from(runs, beside) if of is None else of, [[str(run.path) for run in runs], log, brief, how()]
     )
@@ -107,34 +109,42 @@ def write_report(
         return folder / "index.html"
     page = Page(folder, log=log, looks=Looks(tuple((run.name, run.path.resolve()) for run in runs)))
     names = full_names(runs)
-    own, comparison, apart, *slugs = _slugs(["study", "comparison", "together", *names])
+    own, comparison, apart, swept, *slugs = _slugs(["study", "comparison", "together", "sweeps", *names])
     first = front(page.below(own)) if front else None
     hidden: set[Path] = set()
     among = together([run.path for run in runs], page.below(apart), hidden)
-    for name, sections in of_folders(beside, page.below(apart)).sections.items():
+    results_beside = [each for each in beside if each not in sweeps]
+    for name, sections in of_folders(results_beside, page.below(apart)).sections.items():
         among.sections[name] = [*among.sections.get(name, []), *sections]
     parts = [
         _brief(run, name, f"run-{index}") if brief else _part(run, name, f"run-{index}", page.below(slug), hidden)
         for index, (run, name, slug) in enumerate(zip(runs, names, slugs, strict=True), 1)
     ]
+    shown, problems = _sweeps(sweeps, page.below(swept), hidden, alone=len(sweeps) == len([*runs, *beside]))
+    problems += among.problems
     pictures: list[Part] = []
-    problems = among.problems
     if len(runs) > 1 and not first:
         pictures, more = _comparison(runs, parts, page.below(comparison))
         problems = [*more, *problems]
-    title = first.title if first else parts[0].name if len(parts) == 1 else f"{len(parts)} runs"
-    title = title if parts or first else ", ".join(folder.name for folder in beside)
+    of_runs = [parts[0].name] if len(parts) == 1 else [f"{len(parts)} runs"] if parts else []
+    others = [f"sweep {home.resolve().name}" for home in sweeps] + [each.name for each in results_beside]
+    title = first.title if first else ", ".join([*of_runs, *others] if not parts or sweeps else of_runs)
     results = [(part.name, *each) for part in parts for each in part.found.shown]
     results = [*(("several runs", *each) for each in among.shown), *results]
-    others = list(dict.fromkeys(name for part in parts if part.facts for name in part.facts.others))
+    results += [(part.section.title, *each) for part in shown for each in part.found.shown]
+    metrics = list(dict.fromkeys(name for part in parts if part.facts for name in part.facts.others))
     text = _render(
-        plotly=_write_charts(folder, _charts(first, *parts, *pictures, among)), early=_scripts("early.js"),
+        plotly=_write_charts(folder, _charts(first, *parts, *pictures, among, *shown)), early=_scripts("early.js"),
         scripts=_scripts(*SCRIPTS), formats=partial(_formats, folder), OUTCOMES=OUTCOMES, results=results,
         counts=Counter(section.outcome for *_, section in results), marked=any(part.found.shown for part in parts),
         title=title, front=first, parts=parts, brief=brief, comparison=pictures, together=among, problems=problems,
-        failed=[*_failed("together", among), *(each for part in parts for each in _failed(part.name, part.found))],
-        columns=[f"{split} {metric(name).label}" for split in SPLITS for name in ("loss", *others)],
-        cells={part.anchor: _cells(part.facts, others) for part in parts if part.facts},
+        sweeps=shown,
+        failed=[
+            *_failed("together", among), *(each for part in parts for each in _failed(part.name, part.found)),
+            *(each for part in shown for each in _failed(part.section.title, part.found)),
+        ],
+        columns=[f"{split} {metric(name).label}" for split in SPLITS for name in ("loss", *metrics)],
+        cells={part.anchor: _cells(part.facts, metrics) for part in parts if part.facts},
     )  # fmt: skip
     write_text(folder / "index.html", text)
     left_out = [("", problems), *((f"{part.name}, ", part.problems) for part in parts)]
@@ -144,6 +154,23 @@ def write_report(
     remove(single_path(folder))
     keep(folder, stamp, said)
     return folder / "index.html"
+
+
+def _sweeps(
+    homes: Sequence[Path], page: Page, hidden: set[Path], *, alone: bool
+) -> tuple[list[SweepPart], list[LeftOut]]:
+    """Sweeps, and which are left out. Raises BadInput where there is nothing else to show."""
+    shown: list[SweepPart] = []
+    problems: list[LeftOut] = []
+    for home, slug in zip(homes, _slugs([home.resolve().name for home in homes]), strict=True):
+        try:
+            shown.append(sweep_part(home, page.below(slug), f"sweep-{len(shown) + 1}", hidden))
+            problems += shown[-1].found.problems
+        except UNREADABLE as error:
+            problems.append(LeftOut(f"sweep {home.name}", reason_of(error)))
+            if alone and not shown and len(problems) == len(homes):
+                raise
+    return shown, problems
 
 
 def _read_from(runs: Sequence[RunFiles], beside: Sequence[Path]) -> list[Path]:
@@ -251,6 +278,8 @@ def _charts(*sources: Any) -> list[Chart]:
             found += _charts(*(each for sections in source.sections.values() for each in sections))
         elif isinstance(source, RunPart):
             found += _charts(source.training, source.found)
+        elif isinstance(source, SweepPart):
+            found += _charts(source.section, *source.more, source.found)
     return found
 
 

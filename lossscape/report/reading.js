@@ -112,16 +112,17 @@
     new ResizeObserver(show).observe(words);
   }
 
-  /* A box that scrolls sideways says at which edge there is more, and takes the keyboard. */
+  /* A box that scrolls says at which side there is more, and takes the keyboard. */
   function watchEdges(box) {
     const look = () => {
       const beyond = box.scrollWidth - box.clientWidth;
       box.classList.toggle("more-left", beyond > 1 && box.scrollLeft > 1);
       box.classList.toggle("more-right", beyond > 1 && box.scrollLeft < beyond - 1);
-      if (beyond > 1) {
+      const below = box.scrollHeight > box.clientHeight + 1 && box.classList.contains("long");
+      if (beyond > 1 || below) {
         box.tabIndex = 0;
         box.setAttribute("role", "region");
-        box.setAttribute("aria-label", "scrolls sideways");
+        box.setAttribute("aria-label", below ? "scrolls" : "scrolls sideways");
       } else {
         for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
       }
