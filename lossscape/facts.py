@@ -34,6 +34,7 @@ class Plan(Facts):
     compiled: bool = False
     graphed: bool = False
     onednn: bool = False
+    by_class: bool = False
     pool: bool = False
 
 

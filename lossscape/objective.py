@@ -60,6 +60,8 @@ class Plan:
     """Whether the forward pass of whole chunks is recorded as a CUDA graph, on devices that have such."""
     onednn: bool = False
     """Whether oneDNN makes the products of linear layers in fp32 on the CPU, where they are large enough."""
+    by_class: bool = False
+    """Whether losses of class numbers are taken of outputs that lie class by class in memory, where they are enough."""
 
     @property
     def words(self) -> str:
@@ -251,7 +253,7 @@ class Objective:
 
     def at_points(self, outputs: Iterable[Tensor], targets: Tensor) -> Iterator[PerSample]:
         """The same from the outputs of the same samples at several points, in any precision."""
-        return self.scoring.at_points(outputs, targets)
+        return self.scoring.at_points(outputs, targets, self.plan.by_class)
 
     def means(self, values: PerSample, reference: PerSample | None = None) -> dict[str, float]:
         """The means by column from the values of all samples, [N] each.

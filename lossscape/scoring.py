@@ -11,11 +11,18 @@ from torch import Tensor
 from lossscape import losses, tokens
 from lossscape.errors import BadInput, one_of
 from lossscape.losses import LOSSES, Loss
-from lossscape.metrics import BY_ROW, METRICS, RANKS, Metric, are_distributions, chosen, of_classes, usual
+from lossscape.metrics import BY_CLASS, BY_ROW, METRICS, RANKS, Metric, are_distributions, chosen, of_classes, usual
 from lossscape.usercode import blamed
 
 STACK_BYTES = 2**19
 """Of outputs at several points that are scored together."""
+FEW_CLASSES, ENOUGH = 32, 4096
+"""Classes at most, and outputs of a chunk at a point at least, that are scored class by class: there it is faster.
+
+Other numbers would change the bits of results that are continued.
+"""
+ALIKE = 64
+"""Samples of which a multiple is scored class by class: what is over of eight at a time has other last bits."""
 PerSample = dict[str, Tensor]
 """The loss and the other metrics of each sample, [n] each, by name."""
 
@@ -36,6 +43,7 @@ class Scoring:
         self.positions = losses.positions(given, targets)
         """What sums over a sample's positions are divided by, where not by their own number."""
         self.loss = losses.over(given, self.positions)
+        self._is_own = losses.plain(self.loss) is losses.cross_entropy  # whose options are of training alone
         function, floats = losses.plain(given), targets.is_floating_point()
         classed = function in losses.OF_CLASSES or (function is losses.mse and not floats)
         self.of_classes = ["the loss"] * classed + of_classes(self.metrics)
@@ -54,9 +62,13 @@ class Scoring:
         Metrics of a sample with an output that is NaN are NaN: an argmax would call it of the class 0. So are yes and
         no where that rests on which of several infinite outputs is the larger.
         """
+        return self._scored(outputs, targets, self.loss)
+
+    def _scored(self, outputs: Tensor, targets: Tensor, score: Loss) -> PerSample:
+        """`per_sample` with a loss that has the values of its own."""
         if self.floats or self.several or outputs.ndim != 2 or outputs.shape[1] <= self.highest:
             self._check_outputs(outputs, targets)
-        loss = self.loss(outputs, targets)
+        loss = score(outputs, targets)
         if loss.shape != targets.shape[:1]:
             raise BadInput(
                 f"the loss gives shape {list(loss.shape)} for {len(outputs)} samples; one loss each is needed "
@@ -82,15 +94,24 @@ class Scoring:
             found[name] = tokens.by_sample(values, targets, self.positions) if self.several else values
         return found
 
-    def at_points(self, outputs: Iterable[Tensor], targets: Tensor) -> Iterator[PerSample]:
+    @property
+    def may_by_class(self) -> bool:
+        """Whether outputs may be scored class by class: under cross-entropy with class numbers and metrics that may."""
+        own = all(METRICS.get(name) is metric and name in BY_CLASS for name, metric in self.metrics.items())
+        return own and self._is_own and not self.floats and not self.several
+
+    def at_points(self, outputs: Iterable[Tensor], targets: Tensor, by_class: bool = False) -> Iterator[PerSample]:
         """`per_sample` of the outputs of the same samples at several points, each [n, …], as they come from a net.
 
         Several at once where that gives the same bits: those of a small net take as long to be handed to torch as to
-        be computed.
+        be computed. by_class: whether they are scored class by class where they may and are enough.
         """
         outputs = iter(outputs)
         for one in outputs:
             some = [one, *islice(outputs, self.together(one) - 1)]
+            if by_class and self._is_by_class(one):
+                yield from self._by_class(some, targets)
+                continue
             if len(some) == 1:
                 yield self.per_sample(one.double(), targets)
                 continue
@@ -101,13 +122,31 @@ class Scoring:
             columns = {name: each.chunk(len(some)) for name, each in values.items()}
             yield from ({name: column[index] for name, column in columns.items()} for index in range(len(some)))
 
+    def _is_by_class(self, outputs: Tensor) -> bool:
+        few = outputs.ndim == 2 and 1 < outputs.shape[1] <= FEW_CLASSES and outputs.device.type == "cpu"
+        return few and outputs.numel() >= ENOUGH and self.may_by_class
+
+    def _by_class(self, some: Sequence[Tensor], targets: Tensor) -> Iterator[PerSample]:
+        """`per_sample` of outputs [n, C] at several points, the same bits however many."""
+        number, width = len(targets), -(-len(targets) // ALIKE) * ALIKE
+        stack = some[0].new_empty(some[0].shape[1], len(some), width, dtype=torch.float64)
+        labels = targets.new_zeros(len(some), width)
+        stack[:, :, number:] = 0
+        stack[0, :, number:] = 1  # no two largest are alike where there is no sample
+        for place, each in zip(stack.unbind(1), some, strict=True):
+            place[:, :number].copy_(each.t())
+        labels[:, :number] = targets
+        values = self._scored(stack.flatten(1).t(), labels.flatten(), losses.cross_entropy_by_class)
+        columns = {name: each.view(len(some), width)[:, :number] for name, each in values.items()}
+        yield from ({name: column[index] for name, column in columns.items()} for index in range(len(some)))
+
     def together(self, outputs: Tensor) -> int:
         """How many points are scored at once whose outputs are such, [n, …]; 1 where a row's bits may hang on others.
 
         The loss and the metrics are our own that look at each row for itself, on a CPU, and a stack stays in the cache.
         """
         by_row = not self.floats and not self.several and outputs.ndim == 2 and outputs.device.type == "cpu"
-        if not by_row or self.loss is not losses.cross_entropy:
+        if not by_row or not self._is_own:
             return 1
         if any(METRICS.get(name) is not metric or name not in BY_ROW for name, metric in self.metrics.items()):
             return 1

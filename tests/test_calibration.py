@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,6 +47,16 @@ def test_short_work_gets_its_plan_by_rule(name: str, cache: Path) -> None:
     assert found.seconds > 0
     assert not cache.exists()
     assert replace(calibrate({"data": objective}, line, 3).plan, points=1) == replace(found.plan, points=1)
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize(("loss", "metrics"), [("cross_entropy", None), ("cross_entropy", ("margin",)), ("mse", None)])
+def test_losses_are_taken_class_by_class_where_they_may_be(loss: str, metrics: Any, cache: Path) -> None:
+    case = MODEL_CASES["mlp"]
+    objective = Objective(case.model(), loss, case.inputs(20), case.targets(20), metrics=metrics)
+    for name in NAMES:
+        plan = calibrate({"data": objective}, line_of(objective), 3, plan=name).plan
+        assert plan.by_class == ((loss, metrics) == ("cross_entropy", None)), name
 
 
 def test_longer_work_is_timed_within_its_share_and_kept(cache: Path) -> None:

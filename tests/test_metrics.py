@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from lossscape import losses
 from lossscape.adopt import adopt
 from lossscape.analyses import ANALYSES
 from lossscape.config import RunConfig, experiment_from, read_experiment
@@ -149,6 +150,67 @@ def test_points_that_are_scored_together_have_the_bits_of_each_alone(metrics: An
     for one, found in zip(outputs, together, strict=True):
         for name, expected in scoring.per_sample(one.double(), targets).items():
             assert torch.equal(found[name].double().view(torch.int64), expected.double().view(torch.int64)), name
+
+
+def odd_outputs(samples: int, classes: int, odd: float | None) -> torch.Tensor:
+    """Of 21 points, cut off a wider tensor, some of them no numbers, and some largest ones alike."""
+    outputs = 8 * torch.randn(21, samples, classes + 6, generator=torch.Generator().manual_seed(1))[:, :, :classes]
+    outputs[2, 5], outputs[3, 5, 1:3], outputs[3, 6, :2] = 0, 50, 50
+    if odd is not None:
+        outputs[4, 3] = odd
+        outputs[5, 2, :2] = odd
+    return outputs
+
+
+@pytest.mark.parametrize("metrics", [("accuracy", "error"), ()])
+@pytest.mark.parametrize("odd", [None, NAN, INF, -INF])
+def test_outputs_that_are_scored_class_by_class_have_the_values_of_numpy(
+    metrics: Any, odd: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the bits of each point alone."""
+    outputs, made, calls = odd_outputs(701, 10, odd), losses.cross_entropy_by_class, []
+    targets = torch.arange(701) % 10
+    scoring = Scoring(losses.FAMILY.bound(losses.LossOptions(name="cross_entropy")), metrics, targets)
+    assert 1 < scoring.together(outputs[0]) < len(outputs)
+    monkeypatch.setattr(losses, "cross_entropy_by_class", lambda z, t: calls.append(len(z)) or made(z, t))
+    together = list(scoring.at_points(iter(outputs), targets, by_class=True))
+    assert len(calls) == -(-len(outputs) // scoring.together(outputs[0]))
+    for one, found in zip(outputs, together, strict=True):
+        (alone,) = scoring.at_points([one], targets, by_class=True)
+        exact, right = one.double().numpy(), targets.numpy()
+        with np.errstate(invalid="ignore"):
+            expected = np.logaddexp.reduce(exact, axis=1) - exact[np.arange(701), right]
+        plain = scoring.per_sample(one.double(), targets)
+        known = np.isfinite(exact).all(1)
+        np.testing.assert_allclose(found["loss"].numpy()[known], expected[known], rtol=1e-12, atol=1e-13)
+        np.testing.assert_array_equal(found["loss"].numpy()[~known], plain["loss"].numpy()[~known])
+        if metrics:
+            np.testing.assert_array_equal(found["accuracy"].numpy()[known], (exact.argmax(1) == right)[known])
+        for name in metrics:
+            np.testing.assert_array_equal(found[name].numpy(), plain[name].numpy())
+        for name, each in alone.items():
+            assert torch.equal(found[name].double().view(torch.int64), each.double().view(torch.int64)), name
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics", "samples", "classes"),
+    [
+        ("cross_entropy", None, 400, 10),
+        ("cross_entropy", None, 400, 33),
+        ("cross_entropy", ("accuracy", "margin"), 500, 10),
+        ("cross_entropy", {"accuracy": lambda z, t: z.argmax(1) == t}, 500, 10),
+        ("mse", None, 500, 10),
+    ],
+)
+def test_nothing_else_is_scored_class_by_class(
+    loss: str, metrics: Any, samples: int, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "cross_entropy_by_class", None)
+    targets = torch.arange(samples) % classes
+    scoring, outputs = Scoring(loss, metrics, targets), odd_outputs(samples, classes, None)[:3]
+    for one, found in zip(outputs, scoring.at_points(outputs, targets, by_class=True), strict=True):
+        expected = scoring.per_sample(one.double(), targets)
+        assert {name: each.tolist() for name, each in found.items()} == {k: e.tolist() for k, e in expected.items()}
 
 
 @pytest.mark.parametrize(

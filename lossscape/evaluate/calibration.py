@@ -146,7 +146,10 @@ def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
     pool = name in POOLED and objective.device.type == "cpu"
     points = STACKS[0] * (torch.get_num_threads() if pool else 1) if name == "stacked" or not convolutions else 1
     last = objective.habits.channels_last and name != "stacked"  # some operations have no stacked form in this layout
-    return Plan(chunk, last, name, _fitting(work, points), pool=pool, onednn=name in POOLED and may_onednn(objective))
+    return Plan(
+        chunk, last, name, _fitting(work, points), pool=pool, onednn=name in POOLED and may_onednn(objective),
+        by_class=may_by_class(objective),
+    )  # fmt: skip
 
 
 def agrees(work: Work, plan: Plan) -> bool:
@@ -314,6 +317,11 @@ def may_onednn(objective: Objective) -> bool:
     return linear and objective.precision == "fp32" and onednn.pays(objective.device)
 
 
+def may_by_class(objective: Objective) -> bool:
+    """Whether losses may be taken class by class, which is faster on CPUs."""
+    return objective.device.type == "cpu" and objective.scoring.may_by_class
+
+
 def _stackable(objective: Objective) -> bool:
     """Whether stacking may pay: stacks of convolutions are grouped ones, which CPUs are slow at."""
     return objective.device.type == "cuda" or not has_convolutions(objective.model)
@@ -343,6 +351,7 @@ def _key(work: Work, names: Sequence[str]) -> str:
         objective.precision,
         len(work.subspace.directions), work.keeps_products(), len(objective).bit_length(), list(names),
         machine["device"], machine["threads"], machine["versions"], *(["onednn"] if may_onednn(objective) else []),
+        *(["by class"] if may_by_class(objective) else []),
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
