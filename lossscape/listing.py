@@ -2,6 +2,7 @@
 
 import shlex
 from collections import Counter
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,29 @@ from lossscape.errors import BadInput
 from lossscape.files import is_held, whole_lines
 from lossscape.runfiles import SWEEP, RunFiles, cells_of
 from lossscape.text import code_name
+
+SHOWN = 8
+"""Runs that a refusal lists."""
+
+
+def check_run(run: RunFiles) -> None:
+    """Raise BadInput that names runs which there are where a folder is missing or is no run."""
+    if not run.path.is_dir():
+        raise BadInput(f"{run.path}: no such run{_known_runs(run.path)}")
+    if not run.config_file.is_file():
+        raise BadInput(f"{run.path}: not a run, it has no config.yaml{_known_runs(run.path)}")
+
+
+def _known_runs(path: Path) -> str:
+    """The run that is nearest to what was named, in its folder or in runs, and those that lie beside it."""
+    folder = next((each for each in (path.parent, Path("runs")) if list_runs(each)), None)
+    if folder is None:
+        return ""
+    names = [run.path.name for run in list_runs(folder)]
+    near = get_close_matches(path.name.lower(), [name.lower() for name in names], n=1)
+    hint = [f" (did you mean {folder / name}?)" for name in names if name.lower() in near][:1]
+    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
+    return f"{''.join(hint)}; runs in {folder}: {', '.join(names[:SHOWN])}{more}"
 
 
 def list_runs(folder: Path) -> list[RunFiles]:
@@ -55,7 +79,7 @@ def summary(run: RunFiles) -> tuple[str, ...]:
     """
     file = run.config_file
     try:
-        config = yamlfile.plain(file)
+        config = yamlfile.read(file).data
         names = [_name(config.get(key)) for key in ("dataset", "model", "optimizer")]
         epochs = (config.get("training") or {}).get("epochs")
         file = run.metrics_file

@@ -8,7 +8,6 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,14 +18,12 @@ from torch import Tensor, nn
 from lossscape import data, losses, manifest, models, weights, yamlfile
 from lossscape.config import RunConfig, read_config
 from lossscape.errors import BadInput, Page, see
-from lossscape.listing import list_runs
+from lossscape.listing import check_run
 from lossscape.metrics import Metric
 from lossscape.runfiles import CODE, RunFiles
 from lossscape.vectors import Params
 
 _CHECKPOINT = re.compile(r"(epoch|step)-([0-9]+)\.pt")
-SHOWN = 8
-"""Runs that a refusal lists."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +128,7 @@ class Run(RunFiles):
             return path
         run = cls(path)
         run.trust_code = trust_code
-        if not run.path.is_dir():
-            raise BadInput(f"{run.path}: no such run{_known_runs(run.path)}")
-        if not run.config_file.is_file():
-            raise BadInput(f"{run.path}: not a run, it has no config.yaml{_known_runs(run.path)}")
+        check_run(run)
         return run
 
     @cached_property
@@ -280,15 +274,3 @@ def split_state(model: nn.Module) -> tuple[Params, Params]:
     """A module's parameters and its buffers, detached copies."""
     parameters = {name: value.detach().clone() for name, value in model.named_parameters()}
     return parameters, {name: value.detach().clone() for name, value in model.named_buffers()}
-
-
-def _known_runs(path: Path) -> str:
-    """The run that is nearest to what was named, in its folder or in runs, and those that lie beside it."""
-    folder = next((each for each in (path.parent, Path("runs")) if list_runs(each)), None)
-    if folder is None:
-        return ""
-    names = [run.path.name for run in list_runs(folder)]
-    near = get_close_matches(path.name.lower(), [name.lower() for name in names], n=1)
-    hint = [f" (did you mean {folder / name}?)" for name in names if name.lower() in near][:1]
-    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
-    return f"{''.join(hint)}; runs in {folder}: {', '.join(names[:SHOWN])}{more}"

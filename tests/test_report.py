@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -137,6 +139,14 @@ def test_runs_of_one_name_have_colours_of_their_own(tmp_path: Path) -> None:
     assert looks.places(["a", "b", "a", runs[0].path]) == [1, 2, 1, 0]
     assert style.ALONE.places(["sgd", "momentum"]) == [1, 0]  # by their names, whatever the order
     assert style.ALONE.places(["momentum", "sgd"]) == [0, 1]
+
+
+def test_the_command_with_quiet_says_where_the_page_is_and_no_more(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    run = write_run(tmp_path)
+    run.metrics_file.write_text("not a table")
+    told = cli("report", run.path)
+    assert "left out" in told.err
+    assert cli("report", run.path, "-q")[:] == (0, told.out, "")
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:

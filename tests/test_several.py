@@ -15,7 +15,7 @@ from lossscape.execution import Execution
 from lossscape.runs import Run
 from lossscape.signals import Interrupted
 from lossscape.train import train
-from lossscape.train.several import train_all
+from lossscape.train.several import Outcome, train_all
 
 
 def experiment(name: str, **more: Any) -> Experiment:
@@ -81,6 +81,11 @@ def test_what_a_net_of_the_user_raises_ends_its_own_run_alone(tmp_path: Path) ->
     said = found[0].run.state()
     assert (said["state"], said["message"]) == ("failed", "ValueError: weights have changed")
     assert len(metrics(found[0].run)) == 1
+
+
+def test_why_a_run_was_refused_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    reason = f"{tmp_path / 'a'} was begun before {tmp_path / 'a' / 'net.py'} changed: put it back; or not"
+    assert Outcome(Run(tmp_path / "a"), "refused", reason).why == "a was begun before a/net.py changed: put it back"
 
 
 def test_what_is_finished_is_left_alone_and_what_was_begun_is_continued(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from lossscape.cli.common import tell
+from lossscape.cli.common import QUIET, tell
 from lossscape.cli.complete import points
 from lossscape.errors import BadInput
 
@@ -38,19 +38,21 @@ def command(
         None, "--format", metavar="svg,pdf", help="Each figure as SVG or PDF too, which its caption links to."
     ),
     dpi: int | None = typer.Option(None, "--dpi", metavar="N", min=30, max=1200, help="Pixels an inch; 150."),
+    quiet: bool = QUIET,
 ) -> None:
     """One folder with an index.html to read and explore in a browser: runs, curves, surfaces, certificates, CSV."""
     from lossscape.figures.how import How, drawn, pictures_of
     from lossscape.files import check_writable
+    from lossscape.listing import check_run
     from lossscape.report.page import write_report
     from lossscape.report.single import write_single
     from lossscape.results.folder import SETTINGS, joined
-    from lossscape.runfiles import is_sweep, with_members
-    from lossscape.runs import Run
+    from lossscape.runfiles import RunFiles, is_sweep, with_members
     from lossscape.studies.statements import STUDY
 
     def say(words: str) -> None:
-        print(words, file=sys.stderr)
+        if not quiet:
+            print(words, file=sys.stderr)
 
     as_asked = How(formats=pictures_of(formats) if formats else None, dpi=dpi)
     given = [Path(run) for run in dict.fromkeys(runs)]
@@ -58,7 +60,9 @@ def command(
         raise BadInput(f"{study}: is a study, whose page lossscape study writes: {study / 'report' / 'index.html'}")
     paths = with_members(given)
     beside = [path for path in paths if is_sweep(path) or (path / SETTINGS).is_file()]
-    opened = [Run.open(path) for path in paths if path not in beside]
+    opened = [RunFiles(path) for path in paths if path not in beside]
+    for run in opened:
+        check_run(run)
     if output is None and len(given) == 1:
         output = given[0] / "report"
     elif output is None:

@@ -79,7 +79,7 @@ def _made_by(file: Path, settings: list[str], name: str | None, folder: Path, de
     from lossscape import yamlfile
     from lossscape.unchanged import Made
 
-    data = yamlfile.plain(file)
+    data = yamlfile.read(file).data
     named = name or (data.get("name") if isinstance(data, dict) else None)
     if not isinstance(named, str):
         return None

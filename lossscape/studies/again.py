@@ -18,7 +18,7 @@ def made_by(file: Path, scale: str, settings: Sequence[str], runs: Path, device:
 
     Raises BadInput where the file cannot be read.
     """
-    data = yamlfile.plain(file)
+    data = yamlfile.read(file).data
     study = data.get("study") if isinstance(data, dict) else None
     if not isinstance(study, str):
         return None

@@ -36,7 +36,7 @@ class Outcome:
     @property
     def why(self) -> str:
         """The reason without remedies, the same wherever the runs lie."""
-        return self.reason.partition(";")[0]
+        return self.reason.partition(";")[0].replace(f"{self.run.path.parent}/", "")
 
     def checked(self) -> Run:
         """The run, trained. Raises RunFailed where it is not."""
