@@ -143,7 +143,7 @@ def test_runs_of_one_name_have_colours_of_their_own(tmp_path: Path) -> None:
 
 def test_the_command_with_quiet_says_where_the_page_is_and_no_more(tmp_path: Path, cli: Callable[..., Any]) -> None:
     run = write_run(tmp_path)
-    run.metrics_file.write_text("not a table")
+    (write_curve(run) / "curve.csv").write_text("alpha\nx\n")
     told = cli("report", run.path)
     assert "left out" in told.err
     assert cli("report", run.path, "-q")[:] == (0, told.out, "")
