@@ -20,6 +20,7 @@ from lossscape.analyses.film.figure import scale_of
 from lossscape.analyses.film.result import Film
 from lossscape.analyses.landscape.chart import path_data, planes_of
 from lossscape.analyses.pair.chart import pairs_data
+from lossscape.analyses.saddles.result import Saddles
 from lossscape.analyses.sharpness.chart import sharpness_data
 from lossscape.analyses.sharpness.result import SUMMARY_COLUMNS, Sharpness
 from lossscape.analyses.solutions.chart import solutions_data
@@ -29,9 +30,10 @@ from lossscape.figures.charts.lines import curve_chart, curves_data
 from lossscape.figures.charts.surfaces import layers_of, panel_data, surface_data, surfaces_data
 from lossscape.figures.section import Chart, Page, chart_text
 from lossscape.figures.style import RUNS, Looks
-from lossscape.results import Surface, read_curve, read_surface
+from lossscape.results import Curve, Surface, read_curve, read_surface
 from lossscape.results.tables import read_csv
 from lossscape.runs import Run
+from lossscape.studies.chart import errors_data, points_data, stability_data
 from tests.report_runs import BOWL, STEEP, write_curve, write_landscape, write_pairs, write_paths, write_run
 
 
@@ -202,6 +204,18 @@ def test_a_barrier_is_marked_where_and_as_high_as_it_is(tmp_path: Path) -> None:
     assert curves_data([straight])["marks"] == []
 
 
+def test_predicted_points_of_a_line_say_so_and_evaluated_ones_are_dots(tmp_path: Path) -> None:
+    curve = read_curve(write_curve(write_run(tmp_path), lambda a: 2 - a, splits=("train",), points=5))
+    known = np.array([True, False, True, False, True])
+    table = curve.table.assign(predicted=(~known).astype(float), estimated_error=np.where(known, 0.0, 0.02))
+    whole, dots, accuracy, _ = curves_data([Curve(curve.folder, curve.settings, table)])["lines"]
+    assert (whole["y"], whole.get("marks")) == ([2, 1.75, 1.5, 1.25, 1], None)
+    assert (dots["x"], dots["y"], dots["marks"]) == ([0, 0.5, 1], [2, 1.5, 1], True)
+    assert whole["text"][:2] == ["α 0: 2, evaluated", "α 0.25: 1.75, predicted ± 2 % of it (estimated)"]
+    assert dots["text"][1] == "α 0.5: 1.5, evaluated"
+    assert accuracy["text"][1].endswith(" %, predicted")  # the error is that of losses
+
+
 def test_lines_of_several_runs_have_these_runs_colours(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, name) for name in ("a", "b")]
     looks = Looks(tuple((run.name, run.path.resolve()) for run in runs))
@@ -301,6 +315,40 @@ def test_a_spectrum_shows_ranks_or_time_and_its_limit() -> None:
     assert lines_of(over, "smallest")["1st from either end"]["open"] == [True] * 3
     trace = lines_of(over, "trace")[""]
     assert (trace["x"], trace["low"], trace["high"]) == ([0, 1, 2], [3] * 3, [7] * 3)
+
+
+def test_stability_is_eigenvalues_over_the_limit_with_the_judged_band() -> None:
+    data = stability_data({"net, η = 1": [("seed 0", curvature(3))], "other": [("seed 0", curvature(2))]}, 0.1, 0.5)
+    assert [panel["name"] for panel in data["panels"]] == ["net, η = 1", "other"]
+    largest, second, judged = [line for line in data["lines"] if line["panel"] == "0"]
+    assert largest["y"] == pytest.approx([4 / 3, 1, 2 / 3], rel=1e-5)  # of a limit of 3
+    assert (second["y"], second["dash"]) == (pytest.approx([2 / 3, 1 / 3, 0], rel=1e-5), "dot")
+    assert (judged["x"], judged["low"], judged["high"]) == ([1, 2], [0.9] * 2, [1.1] * 2)
+    assert {rule["y"] for rule in data["rules"]} == {1.0}
+
+
+def test_critical_points_are_dots_of_their_seed() -> None:
+    rows = [["epoch-1", loss, 1e-9, 0.0, 1, index, -1.0, loss] for loss, index in ((1.0, 0.25), (2.0, 0.5))]
+    names = ["checkpoint", "loss", "gradient_norm", "gradient_curvature", "converged", "index_fraction"]
+    table = pd.DataFrame(rows, columns=[*names, "smallest", "largest"])
+    settings = {"split": "train", "loss": "mse", "weight_decay": "include"}
+    dots, other = points_data([(f"seed {k}", Saddles(Path(), settings, table)) for k in (0, 1)])["lines"]
+    assert (dots["x"], dots["y"], dots["marks"]) == ([1, 2], [0.25, 0.5], True)
+    assert dots["text"][1] == "seed 0, epoch-1: loss 2, index fraction 0.5, gradient norm 1e−9"
+    assert dots["colour"] != other["colour"]
+
+
+def test_errors_are_lines_of_seeds_and_means_by_way_of_learning() -> None:
+    rows = [["big", "labels", 0, 0.01], ["big", "labels", 1, 0.03], *(
+        ["small", way, seed, (base + seed) / 100] for way, base in (("alone", 4), ("distilled", 2)) for seed in (0, 1)
+    )]  # fmt: skip
+    data = errors_data(pd.DataFrame(rows, columns=["net", "way", "seed", "test_errors"]))
+    (panel,) = data["panels"]
+    assert panel["names"] == [[0, "big net"], [1, "alone"], [2, "distilled"]]
+    seeds, means = ([line for line in data["lines"] if line["run"] == name] for name in ("seeds", "means"))
+    assert [line["y"] for line in seeds] == [pytest.approx([1, 4, 2]), pytest.approx([3, 5, 3])]
+    assert [line["y"][0] for line in means] == pytest.approx([2, 4.5, 2.5])
+    assert means[0]["text"][0] == "big net: mean 2 ± 1.4 % of 2 seeds"
 
 
 def test_a_density_integrates_to_1() -> None:

@@ -92,7 +92,7 @@ def test_a_curve_marks_what_was_evaluated(tmp_path: Path) -> None:
         (dots,) = [line for line in axes.lines if str(line.get_label()).endswith(" evaluated")]
         np.testing.assert_array_equal(dots.get_xdata(), curve.positions[::3])
     assert "11 of 31 points evaluated, the others predicted to within 0.5 %" in words_of(figure)
-    assert "Small dots: the points that were evaluated." in words_of(figure)
+    assert "Small dots: the points that were evaluated; all others were predicted." in words_of(figure)
     assert curve.lines()[0] == curve.predictions()[0]
     line = read_curve(write_landscape(run, grid=[5], label="line"))
     assert line.predictions() == line.lines() == []

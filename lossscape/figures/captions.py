@@ -273,7 +273,11 @@ def _of_curve(curve: Curve, *, alone: bool) -> list[str]:
 def _marks(curves: Sequence[Curve], log: bool) -> list[str]:
     bands = any(sampled(curve, split) for curve in curves for split in curve.splits)
     words = [f"Bands: ± {BAND} standard errors of each value."] if bands else []
-    words += ["Small dots: the points that were evaluated."] if any(curve.predicted.any() for curve in curves) else []
+    words += (
+        ["Small dots: the points that were evaluated; all others were predicted."]
+        if any(curve.predicted.any() for curve in curves)
+        else []
+    )
     drawn = [curve.table[f"{split}_loss"].to_numpy() for curve in curves for split in curve.splits]
     return [*words, *gap_words(np.concatenate(drawn), log)]
 

@@ -38,7 +38,7 @@ panels: [{key, label, log: whether its values can be shown on a logarithmic scal
   rows: [names of the values 0, 1, … of y, from the top]}]
 lines: [{run, split: "train" | "test" | "", panel: a key, colour, x: [numbers], y: [numbers or null], and where it has them:
   low, high: [numbers or null] the ends of a band, error: [numbers], marks: true for points without a line,
-  open: [true for a point that is drawn open], text: [what stands at each point in words], dash, width, symbol}]
+  open: [true for a point that is drawn open], text: [what stands at each point in words], dash, width, symbol, size}]
 marks: [{panel, run, split, colour, x, low, high, short, text}] upright strokes with words: barriers
 rules: [{panel, x | y, text, anchor: left | center | right}] lines right across
 log: whether losses are logarithmic at first
@@ -151,7 +151,7 @@ function lineTraces(frame, line, isLog, label) {
     name: literal([line.run, line.split].filter(Boolean).join(", ")), x: line.x, y: line.y,
     line: { color: colour, dash: line.dash || (line.split === "test" ? "dash" : "solid"), width: line.width || 2 },
     marker: {
-      color: line.open ? line.open.map((each) => (each ? frame.theme.ground : colour)) : colour, size: 7, symbol: line.symbol,
+      color: line.open ? line.open.map((each) => (each ? frame.theme.ground : colour)) : colour, size: line.size || 7, symbol: line.symbol,
       line: { color: colour, width: line.open ? 1.5 : 0 },
     },
     hovertemplate: `${literal(label)} %{x}: %{y:.4g}<extra>%{fullData.name}</extra>`,

@@ -29,10 +29,7 @@ def build_errors(measures: pd.DataFrame, *, captioned: bool = True) -> Figure:
     caption = ERRORS_CAPTION if captioned else None
     figure, panel = sheet(max(4.5 * len(small), 6.0), 3.6, "Test errors", caption, key)
     for axes, net in zip(panel.subplots(1, len(small), squeeze=False).flat, small, strict=True):
-        own = measures[measures["net"].isin([large, net])]
-        names = own["way"].where(own["net"] != large, f"{large} net")
-        table = own.assign(name=names).pivot(index="seed", columns="name", values="test_errors")
-        table = 100 * table[list(dict.fromkeys(names))]
+        table = errors_of(measures, large, net)
         places = np.arange(table.shape[1])
         for seed, row in table.iterrows():
             look: dict[str, Any] = {"color": "0.6", "marker": "o", "markersize": 4, "linewidth": 0.8}
@@ -44,3 +41,11 @@ def build_errors(measures: pd.DataFrame, *, captioned: bool = True) -> Figure:
         axes.set_ylabel("test errors in %")
         numbers(axes.yaxis)
     return figure
+
+
+def errors_of(measures: pd.DataFrame, large: str, net: str) -> pd.DataFrame:
+    """Test errors in % by seed and by way of learning, that of the large net first."""
+    own = measures[measures["net"].isin([large, net])]
+    names = own["way"].where(own["net"] != large, f"{large} net")
+    table = own.assign(name=names).pivot(index="seed", columns="name", values="test_errors")
+    return 100 * table[list(dict.fromkeys(names))]

@@ -15,13 +15,14 @@ from lossscape.analyses.saddles.result import read as read_saddles
 from lossscape.errors import BadInput
 from lossscape.figures.charts.lines import curve_chart
 from lossscape.figures.facts import facts_of
-from lossscape.figures.section import Chart, Page, Picture, Section, Sentences, Table
+from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.training import shown_words, training_chart
 from lossscape.report.page import write_report
 from lossscape.results import read_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
 from lossscape.results.resolution import ROUGH, ROUGH_NOTE, UNRESOLVED
 from lossscape.runfiles import RunFiles
+from lossscape.studies.chart import errors_data, points_data, stability_data
 from lossscape.studies.errors import ERRORS_CAPTION, build_errors
 from lossscape.studies.stability import POINTS_CAPTION, build_points, build_stability, stability_caption
 from lossscape.studies.statements import STATEMENTS, STUDY, spread
@@ -153,13 +154,14 @@ def _curvature(home: Path, settings: dict[str, Any], measures: pd.DataFrame, pag
     band, late = settings["band"], settings["late"]
     alt = "The largest eigenvalue over 2/η by epoch, a line for each seed; the statements say where it goes."
     figure = build_stability(groups, band, late, captioned=False)
+    still = page.draw(figure, "stability.png", alt, stability_caption(band, late))
     seeds = measures["seed"].nunique()
     caption = f"Mean ± std over {seeds} seed{'s'[: seeds != 1]}; late: the last {number(100 * late)} % of the epochs."
     return Section(
         title=f"Study of curvature, scale {settings['scale']}",
         parts=[
             _statements(home),
-            page.draw(figure, "stability.png", alt, stability_caption(band, late)),
+            Chart("stability", "lines", stability_data(groups, band, late), still),
             Table(rows, ["net and rate", *DESCENT_MEASURES.values()], caption),
             *(_points(home, points, page) if len(points) else []),
             _training(_runs_of_lines(home, measures[measures["seed"] == measures["seed"].iloc[0]]), page),
@@ -168,7 +170,7 @@ def _curvature(home: Path, settings: dict[str, Any], measures: pd.DataFrame, pag
     )
 
 
-def _points(home: Path, measures: pd.DataFrame, page: Page) -> list[Picture | Table]:
+def _points(home: Path, measures: pd.DataFrame, page: Page) -> list[Chart | Table]:
     """Critical points: index against loss, and how they go together, a seed a row."""
     records = measures.to_dict("records")
     found = [(f"seed {each['seed']:g}", read_saddles(home / each["folder"])) for each in records]
@@ -184,8 +186,9 @@ def _points(home: Path, measures: pd.DataFrame, page: Page) -> list[Picture | Ta
         for (name, _), each in zip(found, records, strict=True)
     ]  # fmt: skip
     head = ["run", "starts", "critical points", "distinct", "loss", "index fraction", "Spearman's ρ", "p"]
+    still = page.draw(build_points(found, captioned=False), "critical-points.png", alt, POINTS_CAPTION)
     return [
-        page.draw(build_points(found, captioned=False), "critical-points.png", alt, POINTS_CAPTION),
+        Chart("critical-points", "lines", points_data(found), still),
         Table(rows, head, "Of the distinct points, which no symmetry of the net makes of one another."),
     ]
 
@@ -203,13 +206,14 @@ def _distill(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page:
         for (net, way), own in measures.groupby(["net", "way"], sort=False)
     ]  # fmt: skip
     alt = "Test errors of the large net, and of each small net alone and distilled; the table has the means."
+    still = page.draw(build_errors(measures, captioned=False), "errors.png", alt, ERRORS_CAPTION)
     weight = number(settings["weight"])
     caption = f"Mean ± std over the seeds; distilled nets with weight {weight} of the large net's outputs."
     return Section(
         title=f"Study of distillation, scale {settings['scale']}",
         parts=[
             _statements(home),
-            page.draw(build_errors(measures, captioned=False), "errors.png", alt, ERRORS_CAPTION),
+            Chart("errors", "lines", errors_data(measures), still),
             Table(rows, ["net", "learned", "runs", "test errors in %", "test loss"], caption, words=(1,)),
             _training(_runs_of_first_seed(home, measures), page),
         ],

@@ -10,7 +10,7 @@ import numpy as np
 
 from lossscape.figures import captions
 from lossscape.figures.captions import BAND
-from lossscape.figures.charts.plain import ERROR, rounded
+from lossscape.figures.charts.plain import ERROR, ERRORS, rounded
 from lossscape.figures.curves import curve_picture, lines_of, names_of
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import Chart, Page
@@ -20,6 +20,8 @@ from lossscape.results import Curve
 from lossscape.text import number, shortened
 
 SPLITS = ("train", "test")
+DOT = 4
+"""Pixels of an evaluated point among predicted ones."""
 SMALL = 0.05
 """A rise above the chord of less than this part of what a curve spans is not marked."""
 
@@ -55,7 +57,7 @@ def curves_data(curves: Sequence[Curve], log: bool = False, looks: Looks = ALONE
             colour = look["color"] or COLOURS[SPLITS.index(split)]
             for key in ("loss", *curve.metrics):
                 if f"{split}_{key}" in curve.table:
-                    lines.append(_of_curve(curve, split, key, colour) | own)
+                    lines += [made | own for made in _of_curve(curve, split, key, colour)]
             marks += [mark | own | {"colour": colour} for mark in _barrier(curve, split)]
     others = list(dict.fromkeys(key for curve in curves for key in curve.metrics))
     labels = {"loss": captions.loss_label([captions.loss_name(curve.settings) for curve in curves])}
@@ -72,13 +74,32 @@ def _ends(curve: Curve) -> tuple[str, ...]:
     return ("start", "end") if curve.coordinate == "alpha" else ("centre",)
 
 
-def _of_curve(curve: Curve, split: str, key: str, colour: str) -> dict[str, Any]:
+def _of_curve(curve: Curve, split: str, key: str, colour: str) -> list[dict[str, Any]]:
+    """A column as a line, with dots where it was evaluated if other points were predicted."""
     scale, values = metric(key).scale, curve.table[f"{split}_{key}"].to_numpy()
     found = line(key, colour, curve.positions, scale * values)
     if (error := f"{split}_{key}_stderr") in curve.table:
         reach = BAND * curve.table[error].to_numpy()
         found |= {"low": rounded(scale * (values - reach)), "high": rounded(scale * (values + reach))}
-    return found
+    if not curve.predicted.any():
+        return [found]
+    words, known = _predicted_words(curve, key, scale * values), ~curve.predicted
+    found["text"] = words
+    said = [each for each, evaluated in zip(words, known, strict=True) if evaluated]
+    more = {"marks": True, "symbol": "circle", "size": DOT, "text": said}
+    return [found, line(key, colour, curve.positions[known], scale * values[known], **more)]
+
+
+def _predicted_words(curve: Curve, key: str, values: np.ndarray) -> list[str]:
+    """What stands at each point: its value, whether it was evaluated, and else how far it may be off."""
+    unit, label = metric(key).unit, "α" if curve.coordinate == "alpha" else "x"
+    errors = curve.table[ERRORS].to_numpy() if key == "loss" and ERRORS in curve.table else np.full(len(values), np.nan)
+    words = []
+    for at, value, error, predicted in zip(curve.positions, values, errors, curve.predicted, strict=True):
+        off = f" ± {number(100 * error, 2)} % of it (estimated)" if np.isfinite(error) else ""
+        how = f"predicted{off}" if predicted else "evaluated"
+        words.append(f"{label} {number(float(at))}: {f'{number(float(value), 5)} {unit}'.strip()}, {how}")
+    return words
 
 
 def _barrier(curve: Curve, split: str) -> list[dict[str, Any]]:

@@ -9,6 +9,9 @@ from lossscape.figures.text import finite
 LOSS, SHARE, ERROR = 6, 4, 3
 """Significant digits of losses and other values, of shares in per cent, and of their errors. The CSV has all digits."""
 
+ERRORS = "estimated_error"
+"""The column of what predicted losses may be off by, as a part of themselves."""
+
 
 def rounded(values: Iterable[float] | np.ndarray, digits: int = LOSS) -> list[float | None]:
     """Values [N] of any shape as a flat list with so many significant digits; None where one is not finite."""

@@ -27,7 +27,7 @@ from matplotlib.tri import LinearTriInterpolator
 from lossscape.directions import axis_label
 from lossscape.figures import meshes
 from lossscape.figures.charts import scales
-from lossscape.figures.charts.plain import ERROR, LOSS, SHARE, chosen, rounded
+from lossscape.figures.charts.plain import ERROR, ERRORS, LOSS, SHARE, chosen, rounded
 from lossscape.figures.metrics import metric
 from lossscape.figures.paths import points_of, when
 from lossscape.figures.style import ALONE, RUNS, Looks
@@ -40,7 +40,6 @@ MOST_NUMBERS = 90_000
 """Values that a chart carries: about 600 kB of text. A larger grid is thinned."""
 BETWEEN = 101
 """Values of an axis at which a surface that is no grid is interpolated."""
-ERRORS = "estimated_error"
 
 
 @dataclass(frozen=True)
