@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pandas as pd
 from lossscape import yamlfile
 from lossscape.analyses.pair.measures import measure_surface
 from lossscape.analyses.pair.result import Pairs, read
-from lossscape.results import read_surface
+from lossscape.results import read_surface, write_csv
+from lossscape.runfiles import SWEEP, SWEEP_TABLE
 from lossscape.runs import Run
 
 Function = Callable[..., Any]
@@ -242,3 +244,25 @@ def write_paths(folder: Path, names: Sequence[str]) -> None:
     pd.DataFrame(rows, columns=[*columns, "plane_train_loss"]).to_csv(folder / "path.csv", index=False)
     facts = [{"run": name, "share_of_length": 0.5, "share_of_squares": 0.5, "extent": 0.3} for name in names]
     (folder / "path.json").write_text(json.dumps({"runs": facts}))
+
+
+def write_sweep(folder: Path, cells: dict[str, dict[str, Any]], states: dict[str, str] | None = None) -> Path:
+    """A sweep whose nth run ends with a test accuracy of n in 100, and a train loss of n, after a first epoch at 0."""
+    states = states or {}
+    rows = []
+    for n, (name, values) in enumerate(cells.items()):
+        state = states.get(name, "finished")
+        shutil.rmtree(folder / name, ignore_errors=True)
+        run = write_run(folder, name, epochs=1, state=state)
+        head = "epoch,step,lr,train_loss,train_accuracy,test_loss,test_accuracy,batch_loss,grad_norm,seconds"
+        run.metrics_file.write_text(f"{head}\n0,0,,2,0,2,0,,,0\n1,5,0.1,{n},0.5,1,{n / 100},1,1,1\n")
+        rows.append([name, *map(str, values.values()), state, "", 1, n, n / 100, n / 100])
+    columns = ["run", *next(iter(cells.values())), "state", "reason", "epoch", "train_loss", "test_accuracy"]
+    write_csv(folder / SWEEP_TABLE, [*columns, "best_test_accuracy"], rows)
+    (folder / SWEEP).write_text(yamlfile.dump({"sweep": folder.name, "cells": cells}))
+    return folder
+
+
+def varied(rates: int, seeds: int) -> dict[str, dict[str, Any]]:
+    """The cells of a sweep over learning rates, descending, and seeds."""
+    return {f"r{k}-s{s}": {"optimizer.lr": 10.0 * (rates - k), "seed": s} for k in range(rates) for s in range(seeds)}

@@ -27,6 +27,7 @@ from lossscape.errors import BadInput
 from lossscape.figures import section, style
 from lossscape.figures.certificates import check_table, failures, verdict
 from lossscape.figures.facts import facts_of
+from lossscape.figures.movies import gif
 from lossscape.figures.training import build_training
 from lossscape.report import write_report
 from lossscape.report.single import write_single
@@ -563,6 +564,24 @@ def test_results_of_one_name_in_several_places_keep_their_figures(tmp_path: Path
     page = Page(write_report([], tmp_path / "page", beside=folders))
     shown = [image["src"] for image in page.all("img")]
     assert len(shown) == len({*shown}) == 2
+
+
+def test_a_film_too_large_to_mail_stays_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [Image.new("RGB", (20, 10), colour).quantize(4) for colour in ("white", "black")]
+    (tmp_path / "race.gif").write_bytes(gif(frames, 8))
+
+    def front(page: section.Page) -> section.Section:
+        file = page.copy(tmp_path / "race.gif")
+        return section.Section("A film", [section.Picture(file[1], "A race.", "")], [file])
+
+    for most, films, words in ((2**21, 1, ""), (10, 0, "race.gif (in the folder)")):
+        monkeypatch.setattr("lossscape.report.single.MOST_EMBEDDED", most)
+        page = write_report([write_run(tmp_path / str(most))], tmp_path / f"page-{most}", front=front, brief=True)
+        assert (page.parent / "files" / "study" / "race.png").is_file()  # its last frame, which stands there
+        text = write_single(page.parent).read_text()
+        assert text.count('data-film="data:image/gif') == films
+        assert text.count('src="data:image/webp') == 1
+        assert words in text
 
 
 def test_a_picture_that_is_too_wide_for_webp_stays_png(tmp_path: Path) -> None:

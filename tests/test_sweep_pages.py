@@ -1,6 +1,5 @@
 """Sweeps on the page: found in folders, told apart from runs, drawn by value however many, whole in a table."""
 
-import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -9,38 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossscape import yamlfile
 from lossscape.analyses import ANALYSES
 from lossscape.figures.section import Chart, Table
 from lossscape.figures.section import Page as Below
 from lossscape.report import write_report
 from lossscape.report.sweep import SweepPart, sweep_part
 from lossscape.report.varied import MOST, REST
-from lossscape.results import write_csv
-from lossscape.runfiles import SWEEP, SWEEP_TABLE, with_members
-from tests.report_runs import write_run
+from lossscape.runfiles import SWEEP, with_members
+from tests.report_runs import varied, write_run, write_sweep
 from tests.seeing import Page, assert_stands_alone
-
-
-def write_sweep(folder: Path, cells: dict[str, dict[str, Any]], states: dict[str, str] | None = None) -> Path:
-    """A sweep whose nth run ends with a test accuracy of n in 100, and a train loss of n, after a first epoch at 0."""
-    states = states or {}
-    rows = []
-    for n, (name, values) in enumerate(cells.items()):
-        state = states.get(name, "finished")
-        shutil.rmtree(folder / name, ignore_errors=True)
-        run = write_run(folder, name, epochs=1, state=state)
-        head = "epoch,step,lr,train_loss,train_accuracy,test_loss,test_accuracy,batch_loss,grad_norm,seconds"
-        run.metrics_file.write_text(f"{head}\n0,0,,2,0,2,0,,,0\n1,5,0.1,{n},0.5,1,{n / 100},1,1,1\n")
-        rows.append([name, *map(str, values.values()), state, "", 1, n, n / 100, n / 100])
-    columns = ["run", *next(iter(cells.values())), "state", "reason", "epoch", "train_loss", "test_accuracy"]
-    write_csv(folder / SWEEP_TABLE, [*columns, "best_test_accuracy"], rows)
-    (folder / SWEEP).write_text(yamlfile.dump({"sweep": folder.name, "cells": cells}))
-    return folder
-
-
-def varied(rates: int, seeds: int) -> dict[str, dict[str, Any]]:
-    return {f"r{k}-s{s}": {"optimizer.lr": 10.0 * (rates - k), "seed": s} for k in range(rates) for s in range(seeds)}
 
 
 def part_of(home: Path) -> SweepPart:

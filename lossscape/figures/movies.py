@@ -72,6 +72,15 @@ def files_of(folder: Path, name: str) -> list[Path]:
     return next(filter(None, ([file for file in files if file.exists()] for files in found)), [])
 
 
+def last_frame(film: Path) -> bytes:
+    """The last frame of an animated GIF as PNG."""
+    with Image.open(film) as image:
+        image.seek(getattr(image, "n_frames", 1) - 1)
+        buffer = io.BytesIO()
+        image.convert("RGB").save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
 def gif(frames: Sequence[Image.Image], fps: float) -> bytes:
     """An animated GIF of frames with one palette, which runs for ever and holds the last frame."""
     # milliseconds; a GIF counts hundredths, and viewers slow one of them down

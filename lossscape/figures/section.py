@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from lossscape import manifest
 from lossscape.errors import BadInput
 from lossscape.figures.how import FORMATS, drawn, how
+from lossscape.figures.movies import last_frame
 from lossscape.figures.style import ALONE, Looks, Sheet, save
 from lossscape.files import remove, write_bytes
 from lossscape.results.folder import POINTS, SETTINGS
@@ -189,6 +190,8 @@ class Page:
         """Copy a file. Raises BadInput where it cannot be read."""
         path = self.folder / source.name
         write_bytes(path, read_bytes(source))
+        if path.suffix == ".gif" and not source.with_suffix(".png").exists():
+            write_bytes(path.with_suffix(".png"), last_frame(path))  # a film stands still until it is asked to move
         return path.name, self._address(path)
 
     def copy_result(self, folder: Path) -> list[File]:

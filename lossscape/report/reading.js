@@ -138,14 +138,12 @@
     for (; place; place = place.parentElement) if (place.tagName === "DETAILS") place.open = true;
   }
 
-  /* Films move when they are asked to: until then their last frame stands still where one lies beside them. */
+  /* Films move when they are asked to, and are loaded then: until then their last frame stands there. */
   function addPlay(image) {
-    const film = image.getAttribute("src");
-    const lasting = image.dataset.still;
+    const lasting = image.getAttribute("src"), { film } = image.dataset;
     const button = element("button", {
       type: "button", class: "play", "data-control": "play", "aria-pressed": "false",
     }, "▶ Play");
-    image.src = lasting;
     button.addEventListener("click", () => {
       const plays = button.getAttribute("aria-pressed") !== "true";
       button.setAttribute("aria-pressed", String(plays));
@@ -162,7 +160,7 @@
     all("table.sortable").forEach(makeSortable);
     all("figcaption .words").forEach(foldCaption);
     all(".wide").forEach(watchEdges);
-    all("img[data-still]").forEach(addPlay);
+    all("img[data-film]").forEach(addPlay);
     addEventListener("hashchange", unfoldTarget);
     unfoldTarget();
   });

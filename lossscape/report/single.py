@@ -4,6 +4,7 @@ import base64
 import io
 import mimetypes
 import re
+from functools import partial
 from html import escape, unescape
 from pathlib import Path
 from urllib.parse import unquote
@@ -17,7 +18,8 @@ MOST_EMBEDDED = 2**21
 """Bytes of a file that is linked to; larger ones are named, and stay in the folder."""
 MOST_PIXELS = 16383
 """To a side, that WebP can hold; a larger picture stays PNG."""
-_SHOWN = re.compile(r' (src|data-still)="(files/[^"]+)"')
+_SHOWN = re.compile(r' (src|poster|data-film)="(files/[^"]+)"')
+FILMS = (".gif", ".mp4")
 _DRAWN = re.compile(r' data-(?:source|plotly)="(files/[^"]+)"')
 _LINK = re.compile(r'<a href="(files/[^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
 
@@ -35,24 +37,35 @@ def write_single(folder: Path) -> Path:
     if (path := single_path(folder)).exists():  # what writes a page anew deletes it
         return path
     page = (folder / "index.html").read_text(encoding="utf-8")
-    shown = {match[2] for match in _SHOWN.finditer(page)}
+    shown = {match[2] for match in _SHOWN.finditer(page) if not _stays(_file(folder, match[2]))}
     scripts = "".join(_script(folder, address) for address in dict.fromkeys(_DRAWN.findall(page)))
 
     def link(match: re.Match[str]) -> str:
         address, words = match.groups()
         file = _file(folder, address)
-        if address in shown or file.suffix in (".png", ".gif"):  # they are in the page, and can be saved from there
+        if address in shown or file.suffix == ".png":  # they are in the page, and can be saved from there
             return str(words) if "<" in words else ""
         if file.stat().st_size > MOST_EMBEDDED:
             return f"{words} (in the folder)"
         return f'<a href="{_embedded(file)}" download="{escape(file.name)}">{words}</a>'
 
     text = _LINK.sub(link, page)
-    text = _SHOWN.sub(lambda match: f' {match[1]}="{_embedded(_file(folder, match[2]))}"', text)
+    text = _SHOWN.sub(partial(_held, folder), text)
     head, last, tail = text.rpartition("<script>")
     write_text(path, f"{head}{scripts}{last}{tail}")
     keep(folder)
     return path
+
+
+def _stays(file: Path) -> bool:
+    """Whether a film is too large to be mailed, of which the page then has the frame that stands still."""
+    return file.suffix in FILMS and file.stat().st_size > MOST_EMBEDDED
+
+
+def _held(folder: Path, match: re.Match[str]) -> str:
+    """What is shown, within the page; nothing of a film that stays in the folder."""
+    file = _file(folder, match[2])
+    return "" if _stays(file) else f' {match[1]}="{_embedded(file)}"'
 
 
 def _file(folder: Path, address: str) -> Path:
