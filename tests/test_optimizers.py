@@ -1,6 +1,7 @@
 """Optimizers: each against the formula of torch's documentation, written out in float64 on a quadratic."""
 
 import copy
+import importlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -261,6 +262,42 @@ def test_a_step_without_what_torch_wraps_around_it_has_the_same_bits(name: str) 
         assert parameter.requires_grad
         found.append(torch.cat([parameter.detach(), late.detach()]))
     assert torch.equal(*found)
+
+
+def dropped(*given: Any, **options: Any) -> None:
+    raise TypeError("this function takes other arguments now")
+
+
+def useless(*given: Any, **options: Any) -> None:
+    """Does nothing."""
+
+
+@pytest.mark.parametrize("found", [None, dropped, useless], ids=["gone", "other arguments", "does something else"])
+def test_a_torch_without_its_fused_function_takes_its_own_step(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That function is no part of torch's API, and torch's own step need not call one of that name."""
+    sgd = importlib.import_module("torch.optim.sgd")  # a function of that name hides the module
+    kept, own, calls = torch._fused_sgd_, sgd._fused_sgd, list[int]()
+
+    def as_torch_has_it(*given: Any, **options: Any) -> None:
+        calls.append(1)
+        with monkeypatch.context() as there:
+            there.setattr(torch, "_fused_sgd_", kept, raising=False)
+            own(*given, **options)
+
+    monkeypatch.setattr(sgd, "_fused_sgd", as_torch_has_it)
+    path = {}
+    for here in (kept, found):
+        monkeypatch.setattr(torch, "_fused_sgd_", here)
+        if here is None:
+            monkeypatch.delattr(torch, "_fused_sgd_")
+        parameter = nn.Parameter(torch.from_numpy(START).float())
+        optimizer = build(spec_of("momentum", lr=0.1), [parameter])
+        for index in range(3):
+            parameter.grad = torch.cos(parameter.detach() + index)
+            bare_step(optimizer)
+        path[here] = parameter.detach()
+    assert len(calls) == 3  # and none where torch has it
+    assert torch.equal(path[kept], path[found])
 
 
 @pytest.mark.parametrize("name", FIRST_ORDER)

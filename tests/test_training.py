@@ -22,7 +22,7 @@ from processes import Processes
 from pydantic import ValidationError
 from torch import nn
 
-from lossscape import devices, yamlfile
+from lossscape import devices, onednn, yamlfile
 from lossscape.config import Experiment, config_of, experiment_from
 from lossscape.errors import BadInput, RunFailed
 from lossscape.files import held, write_text
@@ -213,6 +213,23 @@ def test_products_that_are_wrong_here_are_refused_for_good(tmp_path: Path, monke
     monkeypatch.setattr(start, "agrees", lambda *given: False)
     run = train(experiment(**WIDE), tmp_path / "run")
     assert "products" not in torch.load(run.resume_file, weights_only=True)
+
+
+@needs_onednn
+@pytest.mark.cpu
+def test_a_run_whose_products_cannot_be_made_here_goes_on_with_torchs_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start, "products_here", lambda device: ONEDNN)
+    config = experiment(**WIDE | {"training": {"epochs": 2, "batch_size": 280}})
+    train(config, tmp_path, until=1, quiet=False)
+    monkeypatch.setattr(onednn, "has_onednn", lambda: False)
+    run = train(config, tmp_path, quiet=False)
+    said = capsys.readouterr().err
+    assert said.count("products of matrices by onednn, which torch") == 1
+    assert "goes on with torch's own" in said
+    assert (run.state()["state"], len(rows(run))) == ("finished", 3)
+    assert torch.load(run.resume_file, weights_only=True)["products"] == ONEDNN  # elsewhere it has them again
 
 
 @pytest.mark.parametrize(

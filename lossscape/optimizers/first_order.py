@@ -5,13 +5,14 @@ arXiv:1711.05101; it acts on every parameter. In torch's momentum the learning r
 v ← αv + g, θ ← θ − ηv, so a schedule acts on past gradients too.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from torch.optim import optimizer as of_torch
 
@@ -184,28 +185,51 @@ def bare_step(optimizer: Optimizer) -> None:
         optimizer.step()
         return
     with torch.no_grad():
-        if type(optimizer) is not SGD or not all(_step_fused(optimizer, group) for group in optimizer.param_groups):
+        if type(optimizer) is not SGD or not _step_fused(optimizer):
             own(optimizer)
 
 
-def _step_fused(optimizer: SGD, group: dict[str, Any]) -> bool:
+def _step_fused(optimizer: SGD) -> bool:
     """The step of torch's fused SGD on the CPU without its sorting by device and type; False: it is not for that.
 
-    Where all parameters are in one group and have a gradient of the same kind, and those velocities that there are.
+    Where torch has its function, all parameters are in one group and have a gradient of the same kind, and those
+    velocities that there are.
     """
-    parameters = group["params"]
-    gradients = [each.grad for each in parameters]
-    buffers = [optimizer.state[each].get("momentum_buffer") for each in parameters] if group["momentum"] else []
-    alike = {each is not None and (each.dtype, each.layout, each.device.type) for each in gradients}
-    alone = len(optimizer.param_groups) == 1 and not hasattr(optimizer, "grad_scale")
-    if not (group["fused"] and alone and alike == _PLAIN and all(each is not None for each in buffers)):
+    fused: Callable[..., Any] | None = getattr(torch, "_fused_sgd_", None)
+    group = optimizer.param_groups[0]
+    if not group["fused"] or len(optimizer.param_groups) > 1 or hasattr(optimizer, "grad_scale"):
         return False
-    options = {key: group[key] for key in ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")}
-    torch._fused_sgd_(parameters, gradients, buffers, **options, is_first_step=False)
+    if fused is None or not _is_known(fused):
+        return False
+    parameters, state, momentum = group["params"], optimizer.state, group["momentum"]
+    gradients = [each.grad for each in parameters]
+    buffers = [state[each].get("momentum_buffer") for each in parameters] if momentum else []
+    if not all(map(_plain, gradients)) or any(each is None for each in buffers):
+        return False
+    fused(
+        parameters, gradients, buffers, weight_decay=group["weight_decay"], momentum=momentum, lr=group["lr"],
+        dampening=group["dampening"], nesterov=group["nesterov"], maximize=group["maximize"], is_first_step=False,
+    )  # fmt: skip
     return True
 
 
-_PLAIN = {(torch.float32, torch.strided, "cpu")}
+@functools.cache
+def _is_known(fused: Callable[..., Any]) -> bool:
+    """Whether this makes v ← αv + g, θ ← θ − ηv as called above: torch may change a function that is not of its API."""
+    value, gradient, velocity = (torch.tensor([number]) for number in (1.0, 2.0, 4.0))
+    try:
+        fused(
+            [value], [gradient], [velocity], weight_decay=0.0, momentum=0.5, lr=0.25, dampening=0.0, nesterov=False,
+            maximize=False, is_first_step=False,
+        )  # fmt: skip
+    except Exception:  # whatever it says: torch's own step calls it as it wants to be called
+        return False
+    return (value.item(), velocity.item()) == (0.0, 4.0)
+
+
+def _plain(gradient: Tensor | None) -> bool:
+    dtype, layout = torch.float32, torch.strided
+    return gradient is not None and gradient.dtype is dtype and gradient.layout is layout and gradient.is_cpu
 
 
 def _hooked(optimizer: Optimizer) -> bool:

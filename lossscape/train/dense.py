@@ -46,17 +46,17 @@ class Dense:
 
         inputs: [n, …]; targets: class numbers [n].
         """
-        values = [inputs.flatten(1)]
+        values = [inputs.flatten(1) if inputs.ndim > 2 else inputs]
         for matrix, bias, (forwards, _) in zip(self._weights, self._biases, self._activations, strict=False):
             values.append(forwards(self._affine(values[-1], matrix, bias)))
         outputs = self._affine(values[-1], self._weights[-1], self._biases[-1])
-        summed, slope = self._cross_entropy(outputs, targets, weight)
+        loss, slope = self._cross_entropy(outputs, targets, weight)
         for index in reversed(range(len(values))):
             matrix, value = self._weights[index], values[index]
             matrix.grad, self._biases[index].grad = self._product(slope.t(), value), slope.sum(0)
             if index:
                 slope = self._activations[index - 1][1](self._product(slope, matrix), value)
-        return summed * weight
+        return loss
 
 
 def dense_of(setup: "Setup") -> dict[str, Dense]:

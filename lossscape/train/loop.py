@@ -240,25 +240,25 @@ def backward(setup: Setup, state: State, batch: Tensor) -> Tensor:
     if options != "none" and isinstance(inputs, Tensor):
         draws = generator(setup.experiment.seed, "augment", state.step, setup.world.rank, device=setup.device)
         inputs = augment(inputs, options, draws)
+    whole = len(mine) <= setup.micro_batch
+    dense = setup.dense.get(state.products) if whole else None
+    if dense is not None and isinstance(inputs, Tensor):
+        return setup.world.mean(dense.backward(inputs, targets, weight))
     of_batch = losses.over(setup.loss, losses.positions(setup.loss, targets))  # the same in all micro-batches
     if setup.experiment.loss.label_smoothing:
         targets = smooth(targets, setup.data.outputs, setup.experiment.loss.label_smoothing)
     if isinstance(inputs, Tensor):
         inputs = laid_out(inputs, setup.channels_last)
 
-    if len(mine) <= setup.micro_batch:
-        dense = setup.dense.get(state.products)
-        if dense is not None and isinstance(inputs, Tensor):
-            total = dense.backward(inputs, targets, weight)
-        else:
-            total = backward_part(setup, of_batch, (inputs, targets), weight)
+    if whole:
+        total = backward_part(setup, of_batch, (inputs, targets), weight)
     else:
         total = torch.zeros((), device=setup.device)
         parts = list(zip(inputs.split(setup.micro_batch), targets.split(setup.micro_batch), strict=True))
         for index, part in enumerate(parts):
             with unsynchronised(setup.module, index < len(parts) - 1):
                 total += backward_part(setup, of_batch, part, weight)
-    return setup.world.sum(total) / setup.world.size
+    return setup.world.mean(total)
 
 
 def backward_part(setup: Setup, loss: Loss, part: tuple[Inputs, Tensor], weight: float) -> Tensor:

@@ -35,6 +35,10 @@ class World:
             dist.all_reduce(value)
         return value
 
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over all processes; alone it is the tensor, and nothing is computed."""
+        return value if self.size == 1 else self.sum(value) / self.size
+
     def take_from_first(self, values: Iterable[Tensor]) -> None:
         """Overwrite tensors with those of the writing process."""
         if self.size > 1:

@@ -24,7 +24,7 @@ class Products(NamedTuple):
     product: Callable[[Tensor, Tensor], Tensor]
     """[m, k] · [k, n]."""
     cross_entropy: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
-    """Of outputs [n, classes] and class numbers [n] the sum over samples, and the slope of `weight` times it."""
+    """Of outputs [n, classes] and class numbers [n] `weight` times the sum over samples, and its slope."""
 
 
 def _affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -50,16 +50,16 @@ def _cross_entropy(outputs: Tensor, targets: Tensor, weight: float) -> tuple[Ten
     summed = each.sum()
     slope = torch.full_like(summed, weight).expand_as(each)
     slope = _ATEN.nll_loss_backward.default(slope, logs, targets, None, EACH, IGNORED, count)
-    return summed, _ATEN._log_softmax_backward_data.default(slope, logs, 1, torch.float32)
+    return summed * weight, _ATEN._log_softmax_backward_data.default(slope, logs, 1, torch.float32)
 
 
 def _cross_entropy_across(outputs: Tensor, targets: Tensor, weight: float) -> tuple[Tensor, Tensor]:
     """Classes as rows: torch goes through ten numbers in a row one by one, but through rows of samples at once."""
     logs = torch.log_softmax(outputs.t().contiguous(), 0)
     chosen = targets.unsqueeze(0)
-    summed = logs.gather(0, chosen).sum().neg_()
-    slope = logs.exp_().mul_(weight).scatter_add_(0, chosen, logs.new_full(chosen.shape, -weight))
-    return summed, slope.t().contiguous()
+    loss = logs.gather(0, chosen).sum().mul_(-weight)
+    slope = logs.exp_().mul_(weight).scatter_(0, chosen, -weight, reduce="add")
+    return loss, slope.t().contiguous()
 
 
 TORCH, ONEDNN = "torch", "onednn"

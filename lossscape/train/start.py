@@ -287,6 +287,11 @@ def begin(setup: Setup, state: State, others: dict[str, Any], quiet: bool) -> Pr
         progress.announce(f"{sum(parts):,} parameters keep their values (training.frozen)")
     if state.step:
         progress.announce(f"continuing after epoch {state.epoch}, step {state.step}")
+    if state.products != TORCH and state.products not in setup.dense:
+        progress.announce(
+            f"note: {run.path} began with products of matrices by {state.products}, which torch {torch.__version__} "
+            "does not make here: it goes on with torch's own, whose last digits are others"
+        )
     if experiment.precision == "bf16" and not devices.fast_bf16(setup.device.type):
         progress.announce("note: this device has no bf16 arithmetic; it is emulated and slower than fp32")
     return progress
