@@ -65,12 +65,42 @@ def test_the_roof_counts_each_product_once_and_none_of_the_first_inputs_gradient
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found: list[int] = []
-    monkeypatch.setattr(roof, "least", lambda ways, seconds: found.append(len(ways)) or 1.0)
+    monkeypatch.setattr(roof, "least", lambda ways, seconds: found.append(len(ways)))
     threads = torch.get_num_threads()
-    assert roof.seconds_a_sample(sides.usual_net(MLP), MLP.shape, 50, "fp32", 0.01) == 8 / 50
-    assert roof.seconds_a_sample(sides.usual_net(CNN), CNN.shape, 50, "fp32", 0.01) == 5 / 50
+    assert len(roof.fastest(sides.usual_net(MLP), MLP.shape, 50, "fp32", 0.01)) == 8
+    assert len(roof.fastest(sides.usual_net(CNN), CNN.shape, 50, "fp32", 0.01)) == 5
     assert found[-5:] == [6] * 5  # two layouts, whole and in chunks of two sizes
     assert torch.get_num_threads() == threads
+
+
+def test_the_floor_makes_each_product_once_a_step_on_the_threads_that_were_fastest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[str, int]] = []
+    threads = [2]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    ways = [roof.Fastest(1.0, lambda: made.append(("a", threads[-1])), 1)]
+    ways.append(roof.Fastest(1.0, lambda: made.append(("b", threads[-1])), 2))
+    assert list(itertools.islice(roof.one_after_the_other(ways, 50), 2)) == [50, 50]
+    assert made == [("a", 1), ("b", 2)] * 2
+
+
+def test_the_fastest_way_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+
+    def taking(seconds: float) -> Any:
+        def way() -> None:
+            nonlocal now
+            now += seconds
+
+        return way
+
+    slow, quick = taking(3.0), taking(2.0)
+    found = roof.least([slow, quick], 10.0)
+    assert found.way is quick
+    assert found.seconds == 2.0
 
 
 def test_an_evaluation_is_of_both_splits_and_writes_nothing(tmp_path: Path) -> None:
@@ -118,6 +148,7 @@ def test_exit_code(
         "check": CHECKED | changed,
         "lossscape": {"rate": ours, "memory": 2e8},
         "evaluation": {"seconds": evaluation, "samples": 1000},
+        "products": {"rate": 5000.0, "memory": 1e6},
     }
 
     def answer(task: str, *others: Any) -> dict[str, Any]:
@@ -127,7 +158,20 @@ def test_exit_code(
     assert training.main(["--rows", "mlp", "--rounds", "3"]) == code
     said = capsys.readouterr().out
     assert ("missed" in said) == (code == 1)
+    if "emulated" not in changed:
+        assert f"take 20 ms and a step of lossscape {1e5 / ours:.3g} ms, {5000 / ours:.2f} times that; 20 times" in said
+        assert "would be 50 ms" in said
     assert ("not judged: bf16 is emulated on this CPU" in said) == bool(changed.get("emulated"))
+
+
+@pytest.mark.parametrize(("evaluation", "code"), [(15.0, 0), (15.1, 1)])  # every 5 epochs of 30 s each
+def test_of_a_row_of_lossscape_alone_only_the_evaluation_is_judged(
+    evaluation: float, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = {"lossscape": {"rate": 10.0}, "evaluation": {"seconds": evaluation, "samples": 300}}
+    monkeypatch.setattr(training, "in_a_process", lambda task, *others: answers[task])
+    assert training.main(["--rows", "resnet", "--rounds", "2"]) == code
+    assert ("missed" in capsys.readouterr().out) == (code == 1)
 
 
 def test_ratios_are_of_pairs() -> None:

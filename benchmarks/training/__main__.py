@@ -74,6 +74,11 @@ def in_a_process(task: str, row: str, threads: int, seconds: float, data: Path |
 
 def run_row(row: Row, ask: Ask, rounds: int) -> bool:
     """Check and measure one row and print it; returns whether it is as asked."""
+    if row.sides == ("lossscape",):
+        print(f"\n{row.name}: {row.what}, batch {BATCH}, {row.precision}; random pictures of that size")
+        rates = [ask("lossscape", row.name)["rate"] for _ in range(rounds)]
+        print(f"  {SIDES['lossscape']} {spread(rates, ',.1f')} samples/s")
+        return report_evaluation(ask("evaluation", row.name), statistics.median(rates))
     checked = ask("check", row.name)
     print(f"\n{row.name}: {row.what}, batch {BATCH}, {row.precision}; {checked['data']}")
     print(f"  {checked['cpu']}, torch {checked['torch']}")
@@ -117,7 +122,7 @@ def report(row: Row, measured: dict[str, list[dict[str, Any]]], checked: dict[st
         )
     ours = rates["lossscape"]
     for side in row.sides:
-        if side not in ("peer", "lossscape"):
+        if side not in ("peer", "lossscape", "products"):
             print(f"  ratio to {SIDES[side]}: {spread(ratios(ours, rates[side]), '.2f')}")
     most = 1 / checked["products"]
     usual = statistics.median(rates["peer"]) / most
@@ -126,6 +131,7 @@ def report(row: Row, measured: dict[str, list[dict[str, Any]]], checked: dict[st
         f"above {1 / usual:.3g}; lossscape's rate is {statistics.median(ours) / most:.0%} of that, "
         f"{statistics.median(ours) * checked['flop'] / 1e9:,.0f} GFLOP/s"
     )
+    report_floor(row, {side: BATCH / statistics.median(each) for side, each in rates.items()})
     asked = min(row.at_least, row.of_roof / usual)
     ratio = ratios(ours, rates["peer"])
     reached = statistics.median(ratio) >= asked
@@ -134,6 +140,21 @@ def report(row: Row, measured: dict[str, list[dict[str, Any]]], checked: dict[st
         f"{row.of_roof:.0%} of the roof): {'ok' if reached else 'missed'}"
     )
     return reached
+
+
+def report_floor(row: Row, seconds: dict[str, float]) -> None:
+    """Print how far a step is above its products, and what the ratio asked for would leave it.
+
+    seconds: of a step, by side.
+    """
+    floor, ours, budget = (
+        f"{1e3 * each:.3g}" for each in (seconds["products"], seconds["lossscape"], seconds["peer"] / row.at_least)
+    )
+    print(
+        f"  floor: a step's products, one after the other, take {floor} ms and a step of lossscape {ours} ms, "
+        f"{seconds['lossscape'] / seconds['products']:.2f} times that; {row.at_least:g} times the {SIDES['peer']} "
+        f"would be {budget} ms"
+    )
 
 
 def report_evaluation(found: dict[str, Any], rate: float) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,18 +19,40 @@ _ATEN = torch.ops.aten
 Way = Callable[[], object]
 
 
-def seconds_a_sample(net: nn.Sequential, shape: tuple[int, ...], batch: int, precision: str, seconds: float) -> float:
-    """The least time that a sample takes in the products of one training step of Linear and Conv2d modules.
+class Fastest(NamedTuple):
+    """Of the ways to make a product the one that took the shortest time."""
+
+    seconds: float
+    way: Way
+    threads: int
+
+
+def fastest(net: nn.Sequential, shape: tuple[int, ...], batch: int, precision: str, seconds: float) -> list[Fastest]:
+    """How the products of one training step of Linear and Conv2d modules take the least time, one by one.
 
     Forward, gradient of the weights, and gradient of the inputs but of the first, whose inputs are pictures: each the
     fastest of torch's product and oneDNN's (Linear), or of both memory layouts, whole and in chunks (Conv2d), on as
     many threads as torch has here or on one. Nothing else of a step is in it, so no loop that makes them one after the
-    other is faster. batch: samples of a step; seconds: that measuring may take.
+    other is faster than the sum of their times. batch: samples of a step; seconds: that measuring may take.
     """
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     with torch.no_grad():
         products = [each for layer in _layers(net, shape, batch) for each in _products(*layer, dtype)]
-        return sum(least(ways, seconds / len(products)) for ways in products) / batch
+        return [least(ways, seconds / len(products)) for ways in products]
+
+
+def one_after_the_other(products: list[Fastest], batch: int) -> Iterator[int]:
+    """Make the products of one training step after another, for ever; yields the samples of each.
+
+    What each writes is gone from the cache when the next reads, which no sum of their least times knows.
+    """
+    while True:
+        with torch.no_grad():
+            for product in products:
+                if torch.get_num_threads() != product.threads:
+                    torch.set_num_threads(product.threads)
+                product.way()
+        yield batch
 
 
 def _layers(net: nn.Sequential, shape: tuple[int, ...], batch: int) -> Iterator[tuple[nn.Module, Tensor, bool]]:
@@ -87,17 +110,18 @@ def _convolution(layer: nn.Conv2d, inputs: Tensor, slope: Tensor, chunk: int, wh
     return way
 
 
-def least(ways: list[Way], seconds: float) -> float:
-    """The shortest time of any way, in turns; at least one turn of each."""
-    threads, found = torch.get_num_threads(), float("inf")
+def least(ways: list[Way], seconds: float) -> Fastest:
+    """The way of the shortest time, in turns; at least one turn of each."""
+    threads, found = torch.get_num_threads(), Fastest(float("inf"), ways[0], 1)
     end = time.perf_counter() + seconds
     try:
-        while found == float("inf") or time.perf_counter() < end:
+        while found.seconds == float("inf") or time.perf_counter() < end:
             for count in {threads, 1}:
                 torch.set_num_threads(count)
                 for way in ways:
                     took = _timed(way, 1)
-                    found = min(found, took if took > SHORT else _timed(way, TURNS))
+                    took = took if took > SHORT else _timed(way, TURNS)
+                    found = min(found, Fastest(took, way, count), key=lambda each: each.seconds)
     finally:
         torch.set_num_threads(threads)
     return found
