@@ -131,7 +131,8 @@ def report(row: Row, measured: dict[str, list[dict[str, Any]]], checked: dict[st
         f"above {1 / usual:.3g}; lossscape's rate is {statistics.median(ours) / most:.0%} of that, "
         f"{statistics.median(ours) * checked['flop'] / 1e9:,.0f} GFLOP/s"
     )
-    report_floor(row, {side: BATCH / statistics.median(each) for side, each in rates.items()})
+    steps = {side: BATCH / statistics.median(each) for side, each in rates.items()}
+    report_floor(row, BATCH * checked["products"], steps)
     asked = min(row.at_least, row.of_roof / usual)
     ratio = ratios(ours, rates["peer"])
     reached = statistics.median(ratio) >= asked
@@ -142,18 +143,16 @@ def report(row: Row, measured: dict[str, list[dict[str, Any]]], checked: dict[st
     return reached
 
 
-def report_floor(row: Row, seconds: dict[str, float]) -> None:
+def report_floor(row: Row, floor: float, steps: dict[str, float]) -> None:
     """Print how far a step is above its products, and what the ratio asked for would leave it.
 
-    seconds: of a step, by side.
+    floor: the sum of the products' least times, in seconds; steps: seconds of a step, by side.
     """
-    floor, ours, budget = (
-        f"{1e3 * each:.3g}" for each in (seconds["products"], seconds["lossscape"], seconds["peer"] / row.at_least)
-    )
+    together = f" (one after the other {1e3 * steps['products']:.3g} ms)" if "products" in steps else ""
     print(
-        f"  floor: a step's products, one after the other, take {floor} ms and a step of lossscape {ours} ms, "
-        f"{seconds['lossscape'] / seconds['products']:.2f} times that; {row.at_least:g} times the {SIDES['peer']} "
-        f"would be {budget} ms"
+        f"  floor: a step's products take {1e3 * floor:.3g} ms at least{together}, a step of lossscape "
+        f"{1e3 * steps['lossscape']:.3g} ms, {1e3 * (steps['lossscape'] - floor):.3g} ms more; {row.at_least:g} times "
+        f"the {SIDES['peer']} would be a step of {1e3 * steps['peer'] / row.at_least:.3g} ms"
     )
 
 

@@ -43,7 +43,7 @@ _CNN: dict[str, Any] = {
     "train": 5_000,
     "test": 100,
     "of_roof": 0.6,
-    "sides": ("peer", "lossscape", "products"),
+    "sides": ("peer", "lossscape"),
     **_COLOUR,
 }
 ROWS = {
