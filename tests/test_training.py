@@ -186,6 +186,32 @@ def test_a_pass_by_onednn_has_the_gradient_of_float64(tmp_path: Path) -> None:
 
 
 @needs_onednn
+def test_a_run_by_onednn_is_evaluated_by_it_with_the_values_of_float64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = {"name": "synthetic", "shape": [64], "train": 300, "test": 280}
+    setup, state = start.prepare(experiment(**WIDE | {"dataset": wide}), Run(tmp_path / "run"), CPU, World())
+    made: list[tuple[int, int]] = []
+    usual = onednn.linear
+
+    def noted(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        made.append((len(inputs), len(weight)))
+        return usual(inputs, weight, bias)
+
+    monkeypatch.setattr(onednn, "linear", noted)
+    found = {}
+    for state.products in (TORCH, ONEDNN):
+        found[state.products] = [loop.measure(setup, state, split) for split in ("train", "test")]
+        assert made == ([] if state.products == TORCH else [(300, 130)] * 2 + [(280, 130)] * 2)
+    exact = copied(state.model).double().eval()
+    for here, split in zip(found[ONEDNN], (setup.data.train, setup.data.test), strict=True):
+        outputs = exact(split.inputs.double())
+        loss = nn.functional.cross_entropy(outputs, split.targets).item()
+        right = (outputs.argmax(1) == split.targets).double().mean().item()
+        assert list(here.values()) == pytest.approx([loss, right], rel=1e-6)
+
+
+@needs_onednn
 @pytest.mark.parametrize("begun", [TORCH, ONEDNN])
 @pytest.mark.cpu
 def test_a_run_keeps_to_the_products_that_it_began_with(
@@ -201,7 +227,8 @@ def test_a_run_keeps_to_the_products_that_it_began_with(
     monkeypatch.setattr(start, "products_here", lambda device: other)
     for module in (start, dense):  # as with trained weights, whose gradient is mostly rounding
         monkeypatch.setattr(module, "agrees", lambda *given: False)
-    assert files(train(config, tmp_path / "parts")) == files(whole)
+    parts = train(config, tmp_path / "parts")
+    assert (files(parts), rows(parts)) == (files(whole), rows(whole))
     for module in (start, dense):
         monkeypatch.setattr(module, "agrees", lambda *given: True)
     assert files(train(config, tmp_path / "other")) != files(whole)

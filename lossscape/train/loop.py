@@ -29,8 +29,9 @@ from lossscape.runs import Run
 from lossscape.seeds import derive, generator, seed_device
 from lossscape.signals import Interrupted, StopRequest
 from lossscape.train.dense import Dense, dense_of
-from lossscape.train.objectives import columns_of
+from lossscape.train.objectives import by_onednn, columns_of
 from lossscape.train.parallel import World, unsynchronised
+from lossscape.train.products import ONEDNN
 from lossscape.train.state import State, is_finished, save_average, save_checkpoint, save_resume
 from lossscape.train.watch import Watch
 from lossscape.train.whole import TrainingLoss
@@ -71,6 +72,11 @@ class Setup:
     def dense(self) -> dict[str, Dense]:
         """The passes of plain MLPs in place of autograd's, by what makes their products."""
         return dense_of(self)
+
+    @cached_property
+    def by_onednn(self) -> dict[str, Objective]:
+        """The objectives of a run whose products oneDNN makes here, in its steps and between them."""
+        return {split: by_onednn(each) for split, each in self.objectives.items()}
 
     @cached_property
     def schedule(self) -> Callable[..., float]:
@@ -352,7 +358,8 @@ def evaluate(setup: Setup, state: State) -> dict[str, float]:
 
 def measure(setup: Setup, state: State, split: str) -> dict[str, float]:
     """Loss and other metrics of a whole split at the present weights, in eval mode."""
-    objective = setup.objectives[split]
+    fast = state.products == ONEDNN and ONEDNN in setup.dense
+    objective = (setup.by_onednn if fast else setup.objectives)[split]
     share = objective.metrics(dict(state.model.named_parameters()), dict(state.model.named_buffers()))
     means = torch.tensor([*share.values(), 1.0], dtype=torch.float64, device=setup.device)
     *sums, samples = setup.world.sum(means * len(objective)).tolist()

@@ -1,12 +1,15 @@
 """What is measured of a net after an epoch: both splits as objectives, as its config says."""
 
+import copy
+
 from torch import nn
 
-from lossscape import losses, metrics
+from lossscape import losses, metrics, onednn
 from lossscape.batches import part
 from lossscape.config import RunConfig
 from lossscape.data import Data
 from lossscape.losses import Loss
+from lossscape.modules import copied
 from lossscape.objective import Objective
 from lossscape.train.parallel import World
 from lossscape.train.teacher import Lesson
@@ -34,6 +37,16 @@ def objectives_of(
             ("test", data.test.inputs, of_test, answers),
         )
     }
+
+
+def by_onednn(objective: Objective) -> Objective:
+    """The same objective with its linear layers multiplied by oneDNN, where that is enough for it."""
+    other = copy.copy(objective)
+    other.model = copied(objective.model)
+    for name, layer in list(other.model.named_modules()):
+        if name:
+            other.model.set_submodule(name, onednn.by_onednn(layer))
+    return other
 
 
 def columns_of(objectives: dict[str, Objective]) -> list[str]:
