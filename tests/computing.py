@@ -70,3 +70,13 @@ def saddles(*points: Any, **options: Any) -> Path:
 def race(**options: Any) -> Path:
     """The folder of a race."""
     return ANALYSES["race"].run(**{"quiet": True} | options)
+
+
+def fit(*points: Any, **options: Any) -> Path:
+    """The folder of a fit at some points."""
+    return ANALYSES["fit"].run(**{"points": points, "quiet": True} | options)
+
+
+def initial_values(config: str, **options: Any) -> Path:
+    """The folder of initial values."""
+    return ANALYSES["initial_values"].run(**{"config": config, "quiet": True} | options)

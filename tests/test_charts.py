@@ -18,8 +18,18 @@ from lossscape.analyses.curvature.result import Curvature
 from lossscape.analyses.film.chart import frames_data
 from lossscape.analyses.film.figure import scale_of
 from lossscape.analyses.film.result import Film
+from lossscape.analyses.fit.chart import fit_data
+from lossscape.analyses.fit.result import Fit
+from lossscape.analyses.gradients.chart import norms_data
+from lossscape.analyses.gradients.result import Gradients
+from lossscape.analyses.initial_values.chart import starts_data, trainings_data
+from lossscape.analyses.initial_values.result import InitialValues
 from lossscape.analyses.landscape.chart import path_data, planes_of
 from lossscape.analyses.pair.chart import pairs_data
+from lossscape.analyses.race.chart import losses_data, paths_data
+from lossscape.analyses.race.result import Race
+from lossscape.analyses.race.result import read as read_race
+from lossscape.analyses.saddles.chart import saddles_data
 from lossscape.analyses.saddles.result import Saddles
 from lossscape.analyses.sharpness.chart import sharpness_data
 from lossscape.analyses.sharpness.result import SUMMARY_COLUMNS, Sharpness
@@ -29,11 +39,12 @@ from lossscape.figures.charts import plain, scales
 from lossscape.figures.charts.lines import curve_chart, curves_data
 from lossscape.figures.charts.surfaces import layers_of, panel_data, surface_data, surfaces_data
 from lossscape.figures.section import Chart, Page, chart_text
-from lossscape.figures.style import RUNS, Looks
+from lossscape.figures.style import COLOURS, RUNS, Looks
 from lossscape.results import Curve, Surface, read_curve, read_surface
 from lossscape.results.tables import read_csv
 from lossscape.runs import Run
 from lossscape.studies.chart import errors_data, points_data, stability_data
+from tests.computing import race
 from tests.report_runs import BOWL, STEEP, write_curve, write_landscape, write_pairs, write_paths, write_run
 
 
@@ -409,6 +420,184 @@ def test_kinds_of_solution_are_bars_of_epochs(tmp_path: Path) -> None:
     }  # fmt: skip
     (dot,) = [line for line in data["lines"] if line["panel"] == "loss" and line["x"] == [1]]
     assert dot["text"] == ["a: first GM after epoch 1, train loss 2"]
+
+
+def outputs(kind: str, frames: int = 3) -> Fit:
+    """Of a net that gives k·x, or of classes the probability k/4 of the second, at its k-th checkpoint."""
+    axes = ("x", "y")[: 1 if kind == "line" else 2]
+    places = np.stack(np.meshgrid(*[np.linspace(-1, 1, 5)] * len(axes), indexing="ij"), -1).reshape(-1, len(axes))
+    names = ["output_0"] if kind == "line" else ["p_0", "p_1"]
+    rows = [
+        [f"epoch-{k}", point, k, 10 * k, *place, *([k * place[0]] if kind == "line" else [1 - k / 4, k / 4])]
+        for k in range(frames)
+        for point, place in enumerate(places.tolist())
+    ]
+    table = pd.DataFrame(rows, columns=["checkpoint", "point", "epoch", "step", *axes, *names])
+    samples = pd.DataFrame({"x": [-0.5, 0.25], "y": [0.0, 1.0], "target": [1, 0]})
+    return Fit(Path(), {"points": [{"run": "a"}]}, table, samples[[*axes, "target"]])
+
+
+def test_a_fit_over_a_line_has_residuals_at_each_moment() -> None:
+    data = fit_data(outputs("line"))
+    assert data["times"] == ["epoch 0", "epoch 1", "epoch 2"]
+    curves = [line for line in data["lines"] if line["panel"] == "fit" and line["run"] == "net"]
+    assert [line["moment"] for line in curves] == [0, 1, 2]
+    assert [line["y"] for line in curves] == [[0, 0, 0, 0, 0], [-1, -0.5, 0, 0.5, 1], [-2, -1, 0, 1, 2]]
+    missed = [line["y"] for line in data["lines"] if line["panel"] == "residuals"]
+    assert missed == [[1, 0], [1.5, -0.25], [2, -0.5]]  # between inputs the output is interpolated
+    low, high = data["panels"][0]["range"]
+    assert low < -0.5
+    assert high > 1.5  # half of the targets' span beyond them, and no more
+    assert high < 2
+
+
+def test_a_fit_over_a_plane_has_a_frame_a_moment_and_its_samples() -> None:
+    data = fit_data(outputs("plane"))
+    (panel,), (layer,) = data["panels"], data["layers"]
+    assert layer["name"] == "probability of class 1"
+    assert [set(frame) for frame in panel["values"]["p_1"]["frames"]] == [{0}, {25}, {50}]
+    assert panel["marks"][0]["fill"] == [COLOURS[1], COLOURS[0]]
+    many = fit_data(outputs("plane", 40))
+    assert len(many["times"]) == 30
+    assert "30 of 40 checkpoints; fit.csv has all." in many["panels"][0]["notes"]
+
+
+def test_a_plane_has_x_across(tmp_path: Path) -> None:
+    result = outputs("plane", 1)
+    result.table["p_1"] = result.table["x"] / 4 + 0.5 + result.table["y"] / 100
+    frame = np.array(fit_data(result)["panels"][0]["values"]["p_1"]["frames"][0]).reshape(5, 5)
+    np.testing.assert_allclose(frame[0], [24, 36.5, 49, 61.5, 74])
+    np.testing.assert_allclose(frame[:, 0], [24, 24.5, 25, 25.5, 26])
+
+
+def test_critical_points_have_their_size_and_words() -> None:
+    rows = [
+        ["epoch-1", 0.0, 0, 0.5, 1e-9, 1, 0.25, -2.0, 3.0, "saddle"],
+        ["epoch-1", 0.1, 2, 0.25, 1e-8, 1, 0.0, 1.0, 3.0, "minimum"],
+        ["epoch-1", 0.1, 3, 0.75, 1e-2, 0, 0.5, -1.0, 3.0, "saddle"],
+    ]
+    columns = ["checkpoint", "size", "displacement", "loss", "gradient_norm", "converged", "index_fraction", "smallest",
+               "largest", "kind"]  # fmt: skip
+    result = Saddles(Path(), {"points": [{"run": "a"}]}, pd.DataFrame(rows, columns=columns))
+    data = saddles_data(result, result.lost, ("train loss", "index fraction: share"))
+    shown = lines_of(data, "index_fraction")
+    assert {name: (line["x"], line["y"]) for name, line in shown.items()} == {
+        "the checkpoint itself": ([0.5], [0.25]), "0.1 ‖θ‖ away": ([0.25], [0.0]), "not converged": ([0.75], [0.5]),
+    }  # fmt: skip
+    assert lines_of(data, "smallest")["not converged"]["y"] == [-1]
+    assert shown["0.1 ‖θ‖ away"]["text"] == [
+        "epoch-1, displacement 2 of 0.1 ‖θ‖: minimum, loss 0.25, index fraction 0, λ from 1 to 3, ‖∇L‖ 1e−8"
+    ]
+
+
+def flow(layers: int, checkpoints: int) -> Gradients:
+    """Whose gradients are 10^layer + checkpoint, the last layer's 0; there is no update before the first."""
+    rows = [
+        [f"epoch-{k}", k, 10 * k, f"layer{index}", (10.0**index + k) * (index < layers - 1), 1.0, k or None, 2.0]
+        for k in range(checkpoints)
+        for index in range(layers)
+    ]
+    measured = ["gradient_norm", "weight_norm", "update_norm", "activation_rms"]
+    table = pd.DataFrame(rows, columns=["checkpoint", "epoch", "step", "layer", *measured])
+    return Gradients(Path(), {"points": [{"run": "a"}]}, table)
+
+
+def test_gradients_are_lines_of_layers_over_training_or_a_profile() -> None:
+    names = {"gradient_norm": "gradient, ‖∇L‖", "update_norm": "update, ‖Δθ‖"}
+    over = norms_data(flow(3, 2), names)
+    assert {name: line["y"] for name, line in lines_of(over, "gradient_norm").items()} == {
+        "layer0": [1, 2], "layer1": [10, 11], "layer2": [None, None],
+    }  # fmt: skip
+    assert lines_of(over, "update_norm")["layer0"]["y"] == [None, 1]
+    (profile,) = norms_data(flow(3, 1), names)["lines"]  # nothing is known of updates
+    assert (profile["x"], profile["y"]) == ([0, 1, 2], [1, 10, None])
+    deep = norms_data(flow(40, 2), names)
+    assert list(lines_of(deep, "gradient_norm"))[::13] == ["layer0", "layer39"]
+    assert deep["notes"] == ["14 of 40 layers, evenly through the net; gradients.csv has all."]
+
+
+def test_initial_values_by_layer_with_histograms_of_area_1() -> None:
+    counts = " ".join(["1"] * 10 + ["3"] * 10)
+    shares = ["std", "zeros", "saturated", "gradient_std", "gradient_zeros"]
+    rows = [
+        ["relu", scheme, seed, layer, *[(seed + 1) * size, 0.5, 0.0, size, 0.0], -4.0, 4.0, counts, -1.0, 1.0, counts]
+        for scheme, size in (("he", 2.0), ("constant=0", 0.0))
+        for seed in (0, 1)
+        for layer in ("linear1", "output")
+    ]
+    columns = ["activation", "scheme", "seed", "layer", *shares, "low", "high", "counts", "gradient_low",
+               "gradient_high", "gradient_counts"]  # fmt: skip
+    empty = pd.DataFrame()
+    result = InitialValues(Path(), {}, pd.DataFrame(rows, columns=columns), empty, empty, empty)
+    data = starts_data(result, "relu")
+    spread = lines_of(data, "std")["he"]
+    assert (spread["y"], spread["low"], spread["high"]) == ([3, 3], [2, 2], [4, 4])
+    assert lines_of(data, "zeros")["he"]["y"] == [50, 50]
+    (histogram,) = lines_of(data, "linear1").values()  # none where σ is 0
+    assert (histogram["x"][0], histogram["x"][-1]) == (pytest.approx(-4 / 3), pytest.approx(4 / 3))
+    assert np.trapezoid(histogram["y"], histogram["x"]) == pytest.approx(1, rel=1e-4)
+    assert lines_of(starts_data(result, "relu", "gradient_"), "gradient_std")["he"]["y"] == [2, 2]
+
+
+def test_short_trainings_are_means_with_bands(tmp_path: Path) -> None:
+    folder = tmp_path / "a-initial-values" / "initial_values" / "one"
+    runs = [write_run(tmp_path / "a-initial-values", name, epochs) for name, epochs in (("he-0", 3), ("he-1", 2))]
+    rows = [["relu", "he", "finished", run.name, 0.5, 0.75, 0.1, 0.2] for run in runs]
+    measured = ["train_loss", "test_loss", "train_accuracy", "test_accuracy"]
+    trainings = pd.DataFrame(rows, columns=["activation", "scheme", "state", "run", *measured])
+    table = pd.DataFrame({"activation": ["relu"], "scheme": ["he"]})
+    settings = {"experiment": {"loss": {"name": "mse"}}}
+    result = InitialValues(folder, settings, table, pd.DataFrame(), trainings, pd.DataFrame())
+    data = trainings_data(result, {"he": "he (1 diverged)"}, log=False)
+    assert [panel["key"] for panel in data["panels"]] == ["loss relu", "accuracy relu"]
+    train, test = (line for line in data["lines"] if line["panel"] == "loss relu")
+    assert (train["x"], train["y"], train["run"]) == ([0, 1, 2], [2, 1, pytest.approx(2 / 3)], "he (1 diverged)")
+    assert test["low"] == test["high"] == [3, 1.5, 1]
+
+
+@pytest.fixture(scope="module")
+def bowl(tmp_path_factory: pytest.TempPathFactory) -> Race:
+    """Two methods from three starts, 150 steps each."""
+    folder = tmp_path_factory.mktemp("race")
+    asked = {
+        "start": ((1.0, 0.5), (2.0, 1.0), (0.5, 0.0)),
+        "steps": 150,
+        "methods": ({"name": "sgd"}, {"name": "adam"}),
+    }
+    return read_race(race(surface="valley", runs=str(folder), **asked))
+
+
+def test_a_race_has_its_paths_by_moments(bowl: Race) -> None:
+    data = paths_data(bowl)
+    (panel,) = data["panels"]
+    assert len(data["times"]) == 121
+    assert (data["times"][0], data["times"][-1]) == ("step 0", "step 150")
+    assert [trail["run"].partition(",")[0] for trail in panel["trails"]] == ["adam"] * 3 + ["sgd"] * 3
+    trail = panel["trails"][-1]  # the first method from the first start lies on top
+    path = next(path for *_, path in bowl.paths())
+    assert (trail["x"][0], trail["y"][0]) == (1, 0.5)
+    assert trail["x"][-1] == pytest.approx(path["x"].iloc[-1], rel=1e-5)
+    assert (trail["moment"][0], trail["moment"][-1]) == (0, 120)
+    assert len(trail["x"]) < 150
+    moved = np.hypot(np.diff(trail["x"]), np.diff(trail["y"]))
+    assert (moved[:-1] >= 2e-3 * np.ptp(panel["x"])).all()
+    assert "from (1, 0.5), step 0: f(x, y) 0.3" in trail["words"][0]
+    assert "Steps that lead less than a pixel away are drawn as one; paths.csv has all." in panel["notes"]
+    stars, starts = panel["marks"]
+    assert (stars["x"], stars["y"], starts["x"]) == ([0], [0], [1, 2, 0.5])
+
+
+def test_a_race_has_losses_and_distances_by_step(bowl: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = losses_data(bowl)
+    path = next(path for *_, path in bowl.paths())
+    first = {line["panel"]: line for line in data["lines"][:2]}
+    assert first["loss"]["y"] == pytest.approx(path["loss"], rel=1e-5)
+    assert first["distance"]["y"] == pytest.approx(np.hypot(path["x"], path["y"]), rel=1e-5)
+    assert (data["rules"][0]["y"], data["notes"]) == (bowl.level, [])
+    monkeypatch.setattr("lossscape.analyses.race.chart.MOST_LINES", 4)
+    thin = losses_data(bowl)
+    assert len(thin["lines"]) == 8  # two methods from two starts, each in two panels
+    assert thin["notes"] == ["From the first 2 of 3 starts; paths.csv has all."]
 
 
 RESULTS = {

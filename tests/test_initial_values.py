@@ -12,9 +12,9 @@ from torch import nn
 
 from lossscape import data, models
 from lossscape.analyses import ANALYSES
-from lossscape.analyses.initial_values.figure import build_distributions, build_trainings, curves_of
+from lossscape.analyses.initial_values.figure import build_distributions, build_trainings
 from lossscape.analyses.initial_values.passing import Batches, Tally, tallied
-from lossscape.analyses.initial_values.result import InitialValues, read
+from lossscape.analyses.initial_values.result import InitialValues, curves_of, read
 from lossscape.analyses.initial_values.twins import Twins, still_equal
 from lossscape.config import read_experiment
 from lossscape.losses import cross_entropy

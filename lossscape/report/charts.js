@@ -4,9 +4,9 @@ What each reads is documented above it and where Python makes it: figures/traini
 Controls are those of the frame (data-control, data-value, aria-pressed). What they did beyond that stands on the frame's
 element, so that it can be read back:
 
+both      data-moment   number of the moment, from 0  data-when    its words        data-playing  true | false
 surfaces  data-layer    key of what is shown          data-scale   linear | log
           data-point    "x,y" under the cross in every panel, "" where there is none
-          data-moment   number of the moment, from 0  data-when    its words        data-playing  true | false
           data-camera   "x,y,z" of the eye, the same in all views                   data-solid    webgl | none
 lines     data-scale    linear | log                  data-traces  how many lines are shown
 */
@@ -30,22 +30,62 @@ function faded(colour, alpha) {
   return `rgba(${r},${g},${b},${alpha})`;
 }
 
+/* A slider over moments, at the last of them, with a button that moves it on by itself; to(moment) is told of each.
+
+The next step waits until the one before is drawn. It stops at the end, and where the slider is moved by hand.
+*/
+function addPlayer(frame, words, times, to) {
+  const { dataset } = frame.element, last = times.length - 1, pause = Math.max(120, Math.min(500, 8000 / last));
+  let timer = 0, steps = false, at = last;
+  const show = (moment) => {
+    at = moment;
+    Object.assign(dataset, { moment, when: times[moment] });
+  };
+  const play = (on) => {
+    clearTimeout(timer);
+    timer = on && setTimeout(() => step(at === last ? 0 : at + 1));
+    dataset.playing = String(on);
+    button.textContent = on ? "❚❚ Pause" : "▶ Play";
+  };
+  const button = frame.act("play", "play", "▶ Play", () => play(!timer));
+  const settings = { min: 0, max: last, value: last, text: (moment) => times[moment] };
+  const slider = frame.slide("moment", words, settings, (moment) => {
+    if (!steps) play(false);
+    show(moment);
+    to(moment);
+  });
+  const step = (next) => {
+    steps = true;
+    slider.value = next;
+    slider.dispatchEvent(new Event("input"));
+    steps = false;
+    if (next === last) play(false);
+    else timer = setTimeout(() => requestAnimationFrame(() => timer && step(next + 1)), pause);
+  };
+  show(last);
+  play(false);
+}
+
 /* Lines in panels, a panel a quantity, a colour a run, a dash a split.
 
 x: the label of the axis that all share
 panels: [{key, label, log: whether its values can be shown on a logarithmic scale, shown: whether it is at first,
   and where they are its own: name: on its button, x: the label of its axis, xlog: a logarithmic one, names: [[x, text]],
-  rows: [names of the values 0, 1, … of y, from the top]}]
+  rows: [names of the values 0, 1, … of y, from the top], range: [low, high] of a linear scale, whatever is shown}]
 lines: [{run, split: "train" | "test" | "", panel: a key, colour, x: [numbers], y: [numbers or null], and where it has them:
   low, high: [numbers or null] the ends of a band, error: [numbers], marks: true for points without a line,
-  open: [true for a point that is drawn open], text: [what stands at each point in words], dash, width, symbol, size}]
+  open: [true for a point that is drawn open], text: [what stands at each point in words], dash, width, symbol, size,
+  moment: number in `times` of the only one at which it is shown}]
 marks: [{panel, run, split, colour, x, low, high, short, text}] upright strokes with words: barriers
 rules: [{panel, x | y, text, anchor: left | center | right}] lines right across
 log: whether losses are logarithmic at first
+times, time: moments of the slider in words, and what stands beside it
+notes: [sentences below all panels]
 
-Controls: log (a toggle), split (a toggle each), panel (a toggle each), run (a toggle each, where there are several).
+Controls: log (a toggle), split (a toggle each), panel (a toggle each), run (a toggle each, where there are several), play and
+moment (where there are moments).
 */
-charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
+charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log, times = [], time, notes = [] }) => {
   const unique = (key) => [...new Set(lines.map((each) => each[key]))].filter((each) => each !== "");
   const shown = { run: new Set(unique("run")), split: new Set(unique("split")), panel: new Set() };
   for (const panel of panels) if (panel.shown) shown.panel.add(panel.key);
@@ -67,7 +107,15 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
     frame.toggle("log", "log", "log scale", logarithmic, (on) => { logarithmic = on; });
   }
   switches("run", unique("run"), (run) => run, (run) => lines.find((each) => each.run === run).colour);
-  const isShown = ({ run, split }) => (!run || shown.run.has(run)) && (!split || shown.split.has(split));
+  let now = times.length - 1;
+  if (times.length > 1) addPlayer(frame, time, times, (moment) => { now = moment; });
+  const isShown = ({ run, split, moment = now }) => (
+    (!run || shown.run.has(run)) && (!split || shown.split.has(split)) && moment === now
+  );
+  if (notes.length) {
+    const { element } = lossscape;
+    frame.element.append(element("ul", { class: "notes" }, ...notes.map((words) => element("li", {}, words))));
+  }
 
   frame.drawn(() => {
     const rows = panels.filter((each) => shown.panel.has(each.key));
@@ -82,24 +130,26 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
     let drawn = 0;
     rows.forEach((panel, index) => {
       const place = index ? String(index + 1) : "", axes = { xaxis: `x${place}`, yaxis: `y${place}` };
-      const isLog = Boolean(logarithmic && panel.log);
+      const isLog = Boolean(logarithmic && panel.log), own = lines.filter((each) => each.panel === panel.key && isShown(each));
+      const spread = isLog ? decades(own.flatMap((each) => each.y)) : 0;
       layout[`xaxis${place}`] = {
         title: { text: literal(panel.x || x) }, zeroline: false, type: panel.xlog ? "log" : "linear",
-        ...(panel.xlog && { dtick: decades(lines.filter((each) => each.panel === panel.key)) > 2 ? 1 : "D2" }),
+        ...(panel.xlog && { dtick: decades(own.flatMap((each) => each.x)) > 2 ? 1 : "D2" }),
         ...(panel.names && namedTicks(panel.names, frame.plot.clientWidth / columns)),
       };
       layout[`yaxis${place}`] = {
         title: { text: literal(panel.label).replaceAll("\n", "<br>") }, zeroline: false, type: isLog ? "log" : "linear",
         ...(panel.rows && { tickvals: panel.rows.map((_, row) => row), ticktext: panel.rows.map(literal), range: [panel.rows.length - 0.4, -0.6] }),
+        ...(spread > 0.9 && spread < 2.1 && { nticks: 3 }),  // else every digit between the decades
+        ...(panel.range && !isLog && { range: panel.range }),
       };
-      for (const line of lines) {
-        if (line.panel !== panel.key || !isShown(line)) continue;
+      for (const line of own) {
         drawn += 1;
         traces.push(...lineTraces(frame, line, isLog, panel.x || x).map((trace) => ({ ...trace, ...axes })));
       }
       const room = [0.85 * frame.plot.clientWidth / columns, 250];
       const marked = marks.filter((mark) => mark.panel === panel.key && isShown(mark));
-      const ups = stacked(marked, lines.filter((line) => line.panel === panel.key && isShown(line)), isLog, room);
+      const ups = stacked(marked, own, isLog, room);
       marked.forEach((mark, at) => {
         traces.push({ ...markTrace(frame, mark, isLog), ...axes });
         layout.annotations.push({
@@ -110,12 +160,13 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log }) => {
       for (const rule of rules) {
         if (rule.panel !== panel.key || (isLog && rule.y <= 0)) continue;
         const across = "y" in rule, domain = (axis, whole) => (whole ? `${axis} domain` : axis);
-        const own = { xref: domain(axes.xaxis, across), yref: domain(axes.yaxis, !across) };
+        const within = { xref: domain(axes.xaxis, across), yref: domain(axes.yaxis, !across) };
         const at = across ? { x0: 0, x1: 1, y0: rule.y, y1: rule.y } : { x0: rule.x, x1: rule.x, y0: 0, y1: 1 };
-        layout.shapes.push({ type: "line", layer: "below", line: { color: frame.theme.muted, width: 1, dash: "dash" }, ...own, ...at });
+        layout.shapes.push({ type: "line", layer: "below", line: { color: frame.theme.muted, width: 1, dash: "dash" }, ...within, ...at });
         if (rule.text) {
           layout.annotations.push({
-            ...own, text: literal(rule.text), showarrow: false, font: { size: 11 }, yanchor: "bottom",
+            ...within, text: literal(rule.text), showarrow: false, font: { size: 11 }, yanchor: "bottom",
+            bgcolor: frame.theme.ground,
             ...(across ? { x: 1, xanchor: "right", y: isLog ? Math.log10(rule.y) : rule.y }
               : { x: rule.x, y: 1, xanchor: rule.anchor || "center" }),
           });
@@ -137,10 +188,10 @@ function namedTicks(names, wide) {
   };
 }
 
-/* How many decades the x of lines, above 0, span. */
-function decades(lines) {
-  const every = lines.flatMap((each) => each.x).filter((each) => each > 0);
-  return Math.log10(Math.max(...every) / Math.min(...every));
+/* How many decades the values above 0 span. */
+function decades(values) {
+  const [low, high] = values.reduce(([a, b], each) => (each > 0 ? [Math.min(a, each), Math.max(b, each)] : [a, b]), [Infinity, 0]);
+  return high ? Math.log10(high / low) : 0;
 }
 
 /* A line of charts.lines with its band below it. */
@@ -269,7 +320,7 @@ function placed(labels, wide, high) {
 
 class Surfaces {
   constructor(frame, data) {
-    Object.assign(this, { frame, data, root: frame.element, camera: { eye: EYE, center: CENTRE }, at: null, timer: 0 });
+    Object.assign(this, { frame, data, root: frame.element, camera: { eye: EYE, center: CENTRE }, at: null, without: new Set() });
     this.layer = data.layers[0].key;
     this.scale = null;
     this.moment = data.times.length - 1;
@@ -305,33 +356,11 @@ class Surfaces {
       for (const view of this.views) view.zoomed = null;
       this.turned(EYE);
     });
-    if (times.length < 2) return;
-    this.button = frame.act("play", "play", "▶ Play", () => this.play(!this.timer));
-    const text = (moment) => times[moment];
-    this.slider = frame.slide("moment", data.time, { min: 0, max: times.length - 1, value: this.moment, text }, (moment) => {
-      if (!this.steps) this.play(false);
-      this.moment = moment;
-    });
-    this.play(false);
-  }
-
-  /* Moves the slider on by itself until its end; the next step waits until the one before is drawn. */
-  play(on) {
-    clearTimeout(this.timer);
-    this.timer = 0;
-    this.root.dataset.playing = String(on);
-    this.button.textContent = on ? "❚❚ Pause" : "▶ Play";
-    if (!on) return;
-    const last = this.data.times.length - 1, pause = Math.max(120, Math.min(500, 8000 / last));
-    const step = (next) => {
-      this.steps = true;
-      this.slider.value = next;
-      this.slider.dispatchEvent(new Event("input"));
-      this.steps = false;
-      if (next === last) this.play(false);
-      else this.timer = setTimeout(() => requestAnimationFrame(() => this.timer && step(next + 1)), pause);
-    };
-    this.timer = setTimeout(() => step(this.moment === last ? 0 : this.moment + 1));
+    if (times.length > 1) addPlayer(frame, data.time, times, (moment) => { this.moment = moment; });
+    const trails = data.panels.flatMap((panel) => panel.trails || []).filter((trail) => trail.run);
+    for (const [run, colour] of new Map(trails.reverse().map((trail) => [trail.run, trail.colour]))) {  // the last lies on top
+      frame.toggle("run", run, run, true, (on) => this.without[on ? "delete" : "add"](run), faded(colour, 1));  // as drawn
+    }
   }
 
   /* The elements of one panel. */
@@ -382,7 +411,6 @@ class Surfaces {
       button.disabled = !own[button.dataset.value];
       button.setAttribute("aria-pressed", String(button.dataset.value === root.dataset.scale));
     }
-    if (data.times.length > 1) Object.assign(root.dataset, { moment: this.moment, when: data.times[this.moment] });
     for (const view of this.views) {
       this.drawFlat(view);
       if (view.seen) this.drawSolid(view);
@@ -392,9 +420,10 @@ class Surfaces {
     this.point(this.at);
   }
 
-  /* The paths of a panel with how many of their checkpoints are reached. */
+  /* The paths of a panel that are shown, with how many of their checkpoints are reached. */
   trailsOf(panel) {
-    return (panel.trails || []).map((trail) => ({ ...trail, upto: trail.moment.filter((each) => each <= this.moment).length }));
+    return (panel.trails || []).filter((trail) => !this.without.has(trail.run))
+      .map((trail) => ({ ...trail, upto: trail.moment.filter((each) => each <= this.moment).length }));
   }
 
   sides(panel) {
@@ -429,7 +458,7 @@ class Surfaces {
       xaxis: axis(panel.x, this.data.xlabel, wide, "x"),
       yaxis: { ...axis(panel.y, this.data.ylabel, high, "y"), ...(this.data.even && { scaleanchor: "x" }) },
     };
-    const over = [...this.flatTrails(panel), ...this.flatMarks(panel)];
+    const over = [...this.flatMarks(panel, true), ...this.flatTrails(panel), ...this.flatMarks(panel, false)];
     const named = over.flatMap(({ x, y, names }) => (names || []).map((text, index) => ({
       x: x[index], y: y[index], text, left: (x[index] - panel.x[0]) / span(panel.x) * wide,
       top: (panel.y.at(-1) - y[index]) / span(panel.y) * high,
@@ -459,7 +488,7 @@ class Surfaces {
       return [
         { ...line, line: { color: "white", width: 4.5 } },
         {
-          ...line, mode: x.length > 60 ? "lines" : "lines+markers", line: { color: trail.colour, width: 2.2, dash: trail.dash },
+          ...line, mode: trail.run || x.length > 60 ? "lines" : "lines+markers", line: { color: trail.colour, width: 2.2, dash: trail.dash },
           marker: { color: trail.colour, size: 4.5, line: { color: "white", width: 0.8 } },
         },
         {
@@ -471,9 +500,10 @@ class Surfaces {
     });
   }
 
-  flatMarks(panel) {
-    return (panel.marks || []).map((mark) => ({
-      type: "scatter", mode: "markers", x: [mark.x], y: [mark.y], hoverinfo: "skip", names: [mark.text],
+  /* The marks that lie below paths, or those above them. */
+  flatMarks(panel, below) {
+    return (panel.marks || []).filter((mark) => below === Boolean(mark.below)).map((mark) => ({
+      type: "scatter", mode: "markers", x: [mark.x].flat(), y: [mark.y].flat(), hoverinfo: "skip", names: [mark.text],
       marker: { symbol: mark.symbol, size: mark.size || 10, color: mark.fill || "white", line: { color: mark.colour, width: 1.4 } },
     }));
   }
@@ -538,20 +568,21 @@ class Surfaces {
     return lacking;
   }
 
-  /* Paths on the surface, with stems to the true losses. */
+  /* Paths on the surface, with stems to the true losses where they have any of their own. */
   solidTrails(panel, scale) {
     return this.trailsOf(panel).filter((trail) => trail.plane[this.layer]).flatMap((trail) => {
       const within = (value, values) => value >= values[0] && value <= values.at(-1);
-      const [plane, real] = [trail.plane, trail.real].map((which) => which[this.layer].slice(0, trail.upto).map((value, row) =>
+      const [plane, real] = [trail.plane, trail.real].map((which) => which[this.layer]?.slice(0, trail.upto).map((value, row) =>
         (within(trail.x[row], panel.x) && within(trail.y[row], panel.y) ? heightOf(scale, value) : null)));
       const [x, y] = [trail.x.slice(0, trail.upto), trail.y.slice(0, trail.upto)];
       const twice = (values) => values.flatMap((value) => [value, value, null]);
       const line = { type: "scatter3d", mode: "lines", hoverinfo: "skip", x, y };
-      return [
-        { ...line, z: plane, line: { color: trail.colour, width: 6 } },
+      const own = { ...line, z: plane, line: { color: trail.colour, width: 6 } };
+      return real ? [
+        own,
         { ...line, x: twice(x), y: twice(y), z: plane.flatMap((each, row) => [each, real[row], null]), line: { color: trail.colour, width: 2 } },
         { ...line, mode: "markers", z: real, marker: { size: 3, color: "white", line: { color: trail.colour, width: 2 } } },
-      ];
+      ] : [own];
     });
   }
 
@@ -661,7 +692,7 @@ class Surfaces {
   /* What is known of a panel at a point: a checkpoint of a path, or a point with values. */
   words(panel, at) {
     const name = this.views.length > 1 ? `${panel.name}: ` : "";
-    for (const trail of panel.trails || []) {
+    for (const trail of this.trailsOf(panel)) {
       const row = trail.x.findIndex((x, index) => x === at.x && trail.y[index] === at.y);
       if (row >= 0) return name + trail.words[row];
     }

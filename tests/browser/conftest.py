@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lossscape.config import read_experiment
 from lossscape.report import write_report
 from lossscape.report.single import write_single
 from lossscape.runs import Run
+from lossscape.train import train
+from tests import computing
 from tests.report_runs import BOWL, STEEP, write_curve, write_landscape, write_pairs, write_paths, write_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -62,6 +65,34 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = write_report(runs, home / "report")
     write_single(page.parent)
     return page
+
+
+LINE = """\
+name: line
+dataset: {name: regression_1d, train: 30, test: 20}
+model: {name: mlp, hidden: [4], activation: tanh}
+loss: {name: mse}
+optimizer: {name: adam, lr: 0.05}
+training: {epochs: 3, batch_size: 10}
+"""
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of a run of four checkpoints with its fit, race, critical points, gradients and initial values."""
+    home = tmp_path_factory.mktemp("measured")
+    (home / "line.yaml").write_text(LINE)
+    run = train(read_experiment(home / "line.yaml"), home)
+    computing.fit(str(run.path), grid=9)
+    computing.saddles(str(run.path), displacements=1, sizes=(0.1,), newton_steps=5)
+    computing.gradients(str(run.path), all=True)
+    beside = [
+        computing.race(
+            surface="valley", runs=str(home), starts=2, steps=20, methods=({"name": "sgd"}, {"name": "adam"})
+        ),
+        computing.initial_values(str(home / "line.yaml"), runs=str(home), schemes=("he", "xavier"), seeds=1, epochs=1),
+    ]
+    return write_report([run], home / "report", beside=beside)
 
 
 @pytest.fixture

@@ -169,3 +169,54 @@ def test_barriers_are_marked_on_the_lines(report: Path, visit: Visit) -> None:
             assert abs(a["x"] - b["x"]) > a["width"] - 4 or abs(a["y"] - b["y"]) > 10
     control(frame, "split", "test").click()
     assert int(told(frame, "traces")) * 2 == 12
+
+
+def traces(frame: Any) -> list[Any]:
+    """Name and number of values of each trace of lines."""
+    return list(frame.evaluate("frame => frame.querySelector('.plot').data.map(each => [each.name, each.y.length])"))
+
+
+def test_what_is_measured_of_a_run_has_controls_too(measured: Path, visit: Visit, pictures: Path) -> None:
+    page = visit(measured)
+    chart, fit = shown(page, "/fit/")
+    residuals = "frame => JSON.stringify(frame.querySelector('.plot').data.find(each => each.yaxis === 'y2').y)"
+    last = fit.evaluate(residuals)
+    assert (told(fit, "when"), ["net", 9] in traces(fit)) == ("epoch 3", True)
+    control(fit, "moment").focus()
+    page.keyboard.press("Home")
+    assert told(fit, "when") == "epoch 0"
+    assert fit.evaluate(residuals) != last
+    control(fit, "play").click()
+    page.wait_for_function("frame => frame.dataset.playing === 'false'", arg=fit.element_handle())
+    assert (told(fit, "when"), fit.evaluate(residuals)) == ("epoch 3", last)
+    chart.screenshot(path=pictures / "fit.png")
+    _, race = shown(page, "/paths")
+    drawn = "frame => frame.querySelector('.flat').data.filter(each => each.mode === 'lines').length"
+    assert race.evaluate(drawn) == 8  # two methods from two starts, each with its white edge
+    control(race, "run").first.click()
+    assert race.evaluate(drawn) == 4
+    control(race, "moment").focus()
+    page.keyboard.press("Home")
+    assert told(race, "when") == "step 0"
+    _, losses = shown(page, "/losses")
+    assert len(traces(losses)) == 8
+    control(losses, "run").first.click()
+    assert len(traces(losses)) == 4
+    _, saddles = shown(page, "/saddles/")
+    assert sum(count for _, count in traces(saddles)) == 2 * 8  # eight starts in two panels
+    control(saddles, "panel", "largest").click()
+    assert sum(count for _, count in traces(saddles)) == 3 * 8
+    _, gradients = shown(page, "/gradients/")
+    assert len(traces(gradients)) == 2 * 4
+    assert told(gradients, "scale") == "log"
+    control(gradients, "log").click()
+    control(gradients, "run").first.click()
+    assert (told(gradients, "scale"), len(traces(gradients))) == ("linear", 4)
+    _, starts = shown(page, "/activations")
+    names = [name for name, _ in traces(starts)]
+    assert {*names} - {None} == {"he", "xavier"}
+    control(starts, "run", "he").click()
+    assert {name for name, _ in traces(starts)} - {None} == {"xavier"}
+    _, trainings = shown(page, "/trainings")
+    control(trainings, "split", "test").click()
+    assert {name for name, _ in traces(trainings)} - {None} == {"he, train", "xavier, train"}

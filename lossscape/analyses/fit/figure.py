@@ -10,13 +10,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lossscape.analyses.fit.chart import MOST_LINES, fit_data, limits
 from lossscape.analyses.fit.request import Drawing
 from lossscape.analyses.fit.result import FIT, Fit
 from lossscape.certificate.summary import summary
 from lossscape.figures import captions
 from lossscape.figures.certificates import certificate_of, failures
 from lossscape.figures.movies import files_of, write_movie
-from lossscape.figures.section import Page, Picture, Section
+from lossscape.figures.section import Chart, Page, Section
 from lossscape.figures.style import COLOURS, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words, times_of
@@ -26,8 +27,6 @@ PNG, FILM = "fit.png", "film"
 PANELS = 6
 PALE = 0.6
 """How much of white is in the colour of a class where its probability is 1."""
-MOST_LINES = 10
-"""Outputs that are drawn over a line."""
 
 
 def draw(result: Fit, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
@@ -101,16 +100,11 @@ def _line(axes: Axes, result: Fit, frame: int) -> None:
         for label in samples["target"].unique():
             own = samples[samples["target"] == label]
             axes.plot(own["x"], np.full(len(own), -0.04), "|", color=_colour(int(label)), label=f"_class {label}")
-        low, high = -0.05, 1.0
     else:
         axes.plot(samples["x"], samples["target"], ".", color="0.55", markersize=4, label="_samples")
-        every = [samples["target"].to_numpy(), finite(result.table[result.outputs].to_numpy()).ravel()]
-        targets = every[0]
-        room = 0.5 * float(np.ptp(targets) or 1)
-        low = max(float(np.nanmin(np.concatenate(every))), float(targets.min()) - room)
-        high = min(float(np.nanmax(np.concatenate(every))), float(targets.max()) + room)
     for index, own in enumerate(values[:MOST_LINES]):
         axes.plot(x, finite(own), color=_colour(index), label=f"_output {index}")
+    low, high = limits(result)
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
 
@@ -205,16 +199,14 @@ def _caption(result: Fit) -> str:
 
 
 def section(result: Fit, page: Page) -> Section:
-    """Its part of the page: panels, the film where it is drawn, certificate and files."""
+    """Its part of the page: outputs at each checkpoint, certificate and files."""
     checkpoints = list(result.moments["checkpoint"])
     alt = " ".join(f"{line}." for line in result.lines())
-    parts: list[Picture] = [page.draw(build_fit(result, captioned=False), PNG, alt, _caption(result))]
+    still = page.draw(build_fit(result, captioned=False), PNG, alt, _caption(result))
+    chart = Chart(FIT, "lines" if len(result.coordinates) == 1 else "surfaces", fit_data(result), still)
     copies = [page.copy(file) for file in files_of(result.folder, FILM)]
-    shown = [address for name, address in copies if name.endswith(".gif")]
-    if shown:
-        parts.append(Picture(shown[0], alt, f"The same over {ends_words(checkpoints)}."))
     title = ", ".join([ends_words(checkpoints), *captions.title_extras(result.settings)])
     return Section(
-        title, parts, [*copies, *page.copy_result(result.folder)],
+        title, [chart], [*copies, *page.copy_result(result.folder)],
         failures=failures(result.certificate), certificate=certificate_of(result.certificate, {}),
     )  # fmt: skip

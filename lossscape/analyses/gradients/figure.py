@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from lossscape.analyses.gradients.chart import norms_data
 from lossscape.analyses.gradients.request import Drawing
 from lossscape.analyses.gradients.result import GRADIENTS, MEASURED, Gradients
 from lossscape.certificate.summary import summary
 from lossscape.figures import captions
 from lossscape.figures.certificates import certificate_of, failures
-from lossscape.figures.section import Page, Section, Sentences, Table
+from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import COLOURS, decades, loss_axis, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words, times_of
@@ -120,10 +121,11 @@ def section(result: Gradients, page: Page) -> Section:
     settings, every = result.settings, result.checkpoints
     alt = " ".join(f"{result.line(each)}." for each in dict.fromkeys([every[0], every[-1]]))
     title = ", ".join([ends_words(every), *captions.targets_extra(settings), *captions.title_extras(settings)])
+    still = page.draw(figure, PNG, alt, _caption(result))
     doubts = [Sentences(result.doubts())] if result.doubts() else []
     return Section(
         title,
-        [page.draw(figure, PNG, alt, _caption(result)), _table(result), *doubts],
+        [Chart(GRADIENTS, "lines", norms_data(result, NAMES), still), _table(result), *doubts],
         page.copy_result(result.folder),
         failures=failures(result.certificate),
         certificate=certificate_of(result.certificate, {}),

@@ -10,24 +10,24 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from lossscape.analyses.initial_values.chart import starts_data, trainings_data
 from lossscape.analyses.initial_values.request import Drawing
 from lossscape.analyses.initial_values.result import (
-    FINISHED,
     LAYERS,
     SUMMARY,
     TRAININGS,
     UNITS,
     InitialValues,
+    curves_of,
     percent,
     spread_words,
 )
 from lossscape.figures.captions import loss_label
 from lossscape.figures.metrics import metric
 from lossscape.figures.paths import spans_decades
-from lossscape.figures.section import Page, Picture, Section, Table
+from lossscape.figures.section import Chart, Page, Section, Table
 from lossscape.figures.style import COLOURS, line_style, loss_axis, numbers, save, sheet, style, value_axis
 from lossscape.figures.text import finite, shortened
-from lossscape.results import evaluated, read_csv
 from lossscape.text import number
 
 KINDS = {"activations": "", "gradients": "gradient_"}
@@ -43,19 +43,19 @@ def draw(result: InitialValues, drawing: Drawing, quiet: bool) -> dict[str, Path
     """Write the figures beside the tables; returns what lies where."""
     folder = result.folder
     lie: dict[str, Path | str] = {"layers": folder / LAYERS}
-    for name, figure in _distributions(result):
-        lie[name.removesuffix(".png")] = save(figure, folder / name)
+    for name, activation, kind in _named(result):
+        lie[name.removesuffix(".png")] = save(build_distributions(result, activation, kind), folder / name)
     if len(result.trainings):
         lie |= {"units": folder / UNITS, "trainings": folder / TRAININGS, "summary": folder / SUMMARY}
         lie["figure"] = save(build_trainings(result), folder / TRAININGS_PNG)
     return lie
 
 
-def _distributions(result: InitialValues, captioned: bool = True) -> Iterator[tuple[str, Figure]]:
+def _named(result: InitialValues) -> Iterator[tuple[str, str, str]]:
+    """Name, activation and kind of each figure of distributions."""
     for activation in result.activations:
         for kind in KINDS:
-            end = "" if len(result.activations) == 1 else f"-{activation}"
-            yield f"{kind}{end}.png", build_distributions(result, activation, kind, captioned=captioned)
+            yield f"{kind}{'' if len(result.activations) == 1 else f'-{activation}'}.png", activation, kind
 
 
 @style()
@@ -177,17 +177,6 @@ def _label(result: InitialValues, scheme: str) -> str:
     return shortened(scheme, 24) + (f" ({lost} of {every} diverged)" if lost else "")
 
 
-def curves_of(result: InitialValues, activation: str, scheme: str, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs [E] and values [runs, E] of the trainings that finished."""
-    rows = result.trainings
-    chosen = (rows["activation"] == activation) & (rows["scheme"] == scheme) & (rows["state"] == FINISHED)
-    tables = [evaluated(read_csv(run.metrics_file)) for run, own in zip(result.runs, chosen, strict=True) if own]
-    if not tables:
-        return np.empty(0), np.empty((0, 0))
-    shortest = min(len(table) for table in tables)  # of those that stopped early
-    return tables[0]["epoch"].to_numpy()[:shortest], np.stack([table[column].to_numpy()[:shortest] for table in tables])
-
-
 def _bands(axes: Axes, result: InitialValues, activation: str, column: str, looks: dict[str, dict[str, Any]]) -> None:
     split, _, name = column.partition("_")
     drawn = []
@@ -227,16 +216,19 @@ def trainings_caption(result: InitialValues) -> str:
 
 def section(result: InitialValues, page: Page) -> Section:
     """Its part of the page: histograms, trainings, and their tables."""
-    parts: list[Picture | Table] = []
-    for name, figure in _distributions(result, captioned=False):
-        kind = name.partition("-")[0].removesuffix(".png")
+    parts: list[Chart | Table] = []
+    for name, activation, kind in _named(result):
         alt = f"Histograms of {kind} at the start, layers by schemes; the tables have their numbers."
-        parts.append(page.draw(figure, name, alt, distributions_caption(result, kind)))
+        figure = build_distributions(result, activation, kind, captioned=False)
+        still = page.draw(figure, name, alt, distributions_caption(result, kind))
+        parts.append(Chart(name.removesuffix(".png"), "lines", starts_data(result, activation, KINDS[kind]), still))
     parts.append(starts_table(result))
     if len(result.trainings):
         alt = "Losses of short trainings by epoch, a line for each scheme; the table has how they end."
         figure = build_trainings(result, captioned=False)
-        parts += [page.draw(figure, TRAININGS_PNG, alt, trainings_caption(result)), ends_table(result)]
+        still = page.draw(figure, TRAININGS_PNG, alt, trainings_caption(result))
+        labels = {scheme: _label(result, scheme) for scheme in result.schemes}
+        parts += [Chart("trainings", "lines", trainings_data(result, labels, page.log), still), ends_table(result)]
     made = result.settings
     return Section(
         title=f"{_name(result)}, {len(result.schemes)} schemes, {made['seeds']} seeds, {made['epochs']} epochs",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lossscape.errors import BadInput
 from lossscape.figures.metrics import metric
-from lossscape.results import Result, read_csv, read_settings
+from lossscape.results import Result, evaluated, read_csv, read_settings
 from lossscape.runfiles import RunFiles
 from lossscape.text import number
 
@@ -125,6 +125,17 @@ class InitialValues(Result):
         ]
         n, lost = int(row["n"]), int(row["diverged"])
         return "; ".join([*words, *([f"{lost} of {n + lost} trainings diverged"] if lost else [])])
+
+
+def curves_of(result: InitialValues, activation: str, scheme: str, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs [E] and values [runs, E] of the trainings that finished."""
+    rows = result.trainings
+    chosen = (rows["activation"] == activation) & (rows["scheme"] == scheme) & (rows["state"] == FINISHED)
+    tables = [evaluated(read_csv(run.metrics_file)) for run, own in zip(result.runs, chosen, strict=True) if own]
+    if not tables:
+        return np.empty(0), np.empty((0, 0))
+    shortest = min(len(table) for table in tables)  # of those that stopped early
+    return tables[0]["epoch"].to_numpy()[:shortest], np.stack([table[column].to_numpy()[:shortest] for table in tables])
 
 
 def percent(share: float) -> str:

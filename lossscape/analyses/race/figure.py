@@ -9,18 +9,17 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 
 from lossscape.analyses.race.animation import animate
-from lossscape.analyses.race.looks import EDGE, Pale, handles, look_of
+from lossscape.analyses.race.chart import losses_data, paths_data
+from lossscape.analyses.race.looks import EDGE, handles, look_of, scale_of
 from lossscape.analyses.race.request import Drawing
 from lossscape.analyses.race.result import OUTCOMES_CSV, PATHS_CSV, Race
 from lossscape.directions import axis_label, sentence
 from lossscape.errors import BadInput
 from lossscape.figures import captions, meshes
 from lossscape.figures.contours import solid_box
-from lossscape.figures.how import how
-from lossscape.figures.levels import WIDE, choose_scale
 from lossscape.figures.movies import files_of
 from lossscape.figures.panels import colour_bar, contours
-from lossscape.figures.section import Page, Picture, Section, Sentences, Table
+from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import loss_axis, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.text import number
@@ -42,17 +41,6 @@ def draw(result: Race, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
         drawn["figure"] = save(build_solid(result), folder / SOLID)
         drawn["animation"] = "\n".join(map(str, animate(result, drawing, folder / FILM, quiet)))
     return drawn | {"losses": losses}
-
-
-def scale_of(race: Race) -> Pale:
-    """The heights of the surface below the paths."""
-    surface, column = race.surface
-    values = surface.values(column)
-    if race.settings["surface"].get("scale") != "linear" or values.min() < 0:
-        return Pale(**vars(choose_scale(values, False)))
-    shown = np.maximum(values, values.max() / WIDE)  # else values near 0 would ask for a logarithmic scale
-    scale = choose_scale(shown, False)
-    return Pale(**vars(scale) | ({"low": float(values.min())} if how().vmin is None else {}))
 
 
 @style()
@@ -225,19 +213,17 @@ def caption(race: Race) -> str:
 
 
 def section(result: Race, page: Page) -> Section:
-    """Its part of the page: animation, figures, the table of methods, and its files."""
+    """Its part of the page: the paths and their losses as charts, the table of methods, and its files."""
     parts: list[Any] = []
     files = []
-    alt = f"{title(result)}. " + "; ".join(f"{row[0]}: {row[1]}" for row in result.summary())
     if not result.whole:
         files = [page.copy(file) for file in files_of(result.folder, FILM)]
-        if shown := [address for name, address in files if not name.endswith(".mp4")]:
-            parts.append(Picture(shown[0], alt, f"{title(result)}: all methods at the same step.", panels=2))
-        parts.append(page.draw(build_contour(result, captioned=False), CONTOUR, alt, caption(result)))
-        words = "The same in three dimensions."
-        parts.append(page.draw(build_solid(result, captioned=False), SOLID, words, words))
+        alt = f"{title(result)}. " + "; ".join(f"{row[0]}: {row[1]}" for row in result.summary())
+        still = page.draw(build_contour(result, captioned=False), CONTOUR, alt, caption(result))
+        parts.append(Chart("paths", "surfaces", paths_data(result), still))
     words = "Loss and distance by step; dashed: what counts as reached, or as left."
-    parts.append(page.draw(build_losses(result, captioned=False), LOSSES, words, words))
+    still = page.draw(build_losses(result, captioned=False), LOSSES, words, words)
+    parts.append(Chart("losses", "lines", losses_data(result), still))
     words = "Numbers are medians over the starts that arrived."
     columns = range(1, len(result.head) - 4 if result.few else 2)
     parts += [Table(result.summary(), result.head, words, words=columns), Sentences([result.rule()])]

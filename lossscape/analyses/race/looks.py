@@ -1,14 +1,16 @@
-"""How methods look: one colour each, in every figure."""
+"""How methods look: one colour each, in every figure; and the surface below them."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Stroke, withStroke
 
 from lossscape.analyses.race.result import Race
-from lossscape.figures.levels import Scale
+from lossscape.figures.how import how
+from lossscape.figures.levels import WIDE, Scale, choose_scale
 from lossscape.figures.text import shortened
 from lossscape.text import number
 
@@ -31,6 +33,17 @@ class Pale(Scale):
     """A scale in light greys, before which the colours of many paths stand out."""
 
     colours: ClassVar[Any] = LinearSegmentedColormap.from_list("pale", ["#9C9C9C", "#F4F4F4"])
+
+
+def scale_of(race: Race) -> Pale:
+    """The heights of the surface below the paths."""
+    surface, column = race.surface
+    values = surface.values(column)
+    if race.settings["surface"].get("scale") != "linear" or values.min() < 0:
+        return Pale(**vars(choose_scale(values, False)))
+    shown = np.maximum(values, values.max() / WIDE)  # else values near 0 would ask for a logarithmic scale
+    scale = choose_scale(shown, False)
+    return Pale(**vars(scale) | ({"low": float(values.min())} if how().vmin is None else {}))
 
 
 def look_of(race: Race, method: str) -> dict[str, Any]:

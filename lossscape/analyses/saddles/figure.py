@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from lossscape.analyses.saddles.chart import saddles_data
 from lossscape.analyses.saddles.request import Drawing
 from lossscape.analyses.saddles.result import FILE, GRADIENT_FLAT, POINTS, SUMMARY, Saddles
 from lossscape.figures import captions
-from lossscape.figures.section import Page, Section, Sentences, Table
+from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words
@@ -139,13 +140,15 @@ def _caption(result: Saddles) -> str:
 def section(result: Saddles, page: Page) -> Section:
     """Its part of the page: figure, counts and correlation in words, a table of kinds, and its files."""
     figure = build_saddles(result, captioned=False)
-    picture = page.draw(figure, PNG, f"{result.counts()}. {result.correlation_words()}", _caption(result))
+    still = page.draw(figure, PNG, f"{result.counts()}. {result.correlation_words()}", _caption(result))
     checkpoints = list(dict.fromkeys(result.table["checkpoint"]))
     settings = result.settings
     extras = ["with weight decay"] if settings["weight_decay"] == "include" else []
     extras += captions.targets_extra(settings)
     title = ", ".join([ends_words(checkpoints), *extras])
-    return Section(title, [picture, _table(result), Sentences(result.lines())], page.copy_result(result.folder))
+    data = saddles_data(result, result.lost[_drawn(result)], (loss_words(result), INDEX_LABEL))
+    chart = Chart("saddles", "lines", data, still)
+    return Section(title, [chart, _table(result), Sentences(result.lines())], page.copy_result(result.folder))
 
 
 def _table(result: Saddles) -> Table:

@@ -63,7 +63,7 @@ def scale_data(scale: Scale) -> dict[str, Any]:
     """
     ticks = scale.ticks
     middles = (ticks[1:] + ticks[:-1]) / 2
-    colours = matplotlib.colormaps[scale.colours](scale.norm(middles))
+    colours = matplotlib.colormaps.get_cmap(scale.colours)(scale.norm(middles))
     found: dict[str, Any] = {
         "ticks": rounded(ticks, 9),
         "texts": [scale.text(tick) for tick in ticks],

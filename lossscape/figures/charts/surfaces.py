@@ -11,9 +11,11 @@ panels          {name, x [X], y [Y], values, marks, trails, notes}: `values` by 
                 list for each of `times`
   predicted     [Y·X] 1 where values were not evaluated; error [Y·X], per cent of the loss that they may be off
   points        of a surface that is no grid, whose z are then interpolated: {x [N], y [N], values, predicted, error}
-  marks         {x, y, text, symbol, colour} and, where it is not as usual, size and fill
+  marks         {x, y, text, symbol, colour} and, where it is not as usual, size, fill and below (whether paths lie
+                on it); x, y and fill may be lists
   trails        paths: {label, colour, dash, x [K], y [K], when [K], moment [K] (number in `times`), words [K], and by
-                key of a layer real [K], the checkpoints' own values, and plane [K], those of the plane below them}
+                key of a layer real [K], the checkpoints' own values or none, and plane [K], those of the plane below
+                them}, with `run` where each can be switched off
 times, time     moments of the slider in words, and what stands beside it
 """
 
