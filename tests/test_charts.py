@@ -1,6 +1,7 @@
 """The figures that move: their data are the results', rounded; gaps, thinning, scales, colours and words."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -587,17 +588,20 @@ def test_a_race_has_its_paths_by_moments(bowl: Race) -> None:
     assert (stars["x"], stars["y"], starts["x"]) == ([0], [0], [1, 2, 0.5])
 
 
-def test_a_race_has_losses_and_distances_by_step(bowl: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_race_has_losses_and_distances_by_step(bowl: Race) -> None:
     data = losses_data(bowl)
     path = next(path for *_, path in bowl.paths())
     first = {line["panel"]: line for line in data["lines"][:2]}
     assert first["loss"]["y"] == pytest.approx(path["loss"], rel=1e-5)
     assert first["distance"]["y"] == pytest.approx(np.hypot(path["x"], path["y"]), rel=1e-5)
     assert (data["rules"][0]["y"], data["notes"]) == (bowl.level, [])
-    monkeypatch.setattr("lossscape.analyses.race.chart.MOST_LINES", 4)
-    thin = losses_data(bowl)
-    assert len(thin["lines"]) == 8  # two methods from two starts, each in two panels
-    assert thin["notes"] == ["From the first 2 of 3 starts; paths.csv has all."]
+    few = bowl.table[(bowl.table["start"] == 0) & (bowl.table["step"] <= 3)]
+    table = pd.concat([few.assign(start=start) for start in range(150)])
+    many = replace(bowl, settings=bowl.settings | {"starts": [[1.0, 0.5]] * 150, "steps": 3}, table=table)
+    thin = losses_data(many)
+    assert len(thin["lines"]) == 2 * 200  # of two methods from a hundred starts, in two panels
+    assert thin["notes"] == ["From the first 100 of 150 starts; paths.csv has all."]
+    assert len(paths_data(many)["panels"][0]["trails"]) == 60
 
 
 RESULTS = {

@@ -202,7 +202,10 @@ def section(result: Fit, page: Page) -> Section:
     """Its part of the page: outputs at each checkpoint, certificate and files."""
     checkpoints = list(result.moments["checkpoint"])
     alt = " ".join(f"{line}." for line in result.lines())
-    still = page.draw(build_fit(result, captioned=False), PNG, alt, _caption(result))
+    caption = _caption(result)
+    if len(result.coordinates) == 2 and result.classes:
+        caption = f"Probabilities by colour, 0 to 100 %. In the still picture: {caption}"
+    still = page.draw(build_fit(result, captioned=False), PNG, alt, caption)
     chart = Chart(FIT, "lines" if len(result.coordinates) == 1 else "surfaces", fit_data(result), still)
     copies = [page.copy(file) for file in files_of(result.folder, FILM)]
     title = ", ".join([ends_words(checkpoints), *captions.title_extras(result.settings)])

@@ -109,7 +109,9 @@ def _caption(result: Gradients) -> str:
         "not included. Activations: of what the layer gives."
     ]
     if len(result.checkpoints) > 1:
-        words.append("Update: what the weights moved by since the checkpoint before. Grey: 0, not finite or not known.")
+        words.append(
+            "Update: what the weights moved by since the checkpoint before. Grey, or a gap: 0, not finite or not known."
+        )
     return " ".join([
         *words, *result.doubts(), *captions.conditions(result, [settings["split"]], "each checkpoint")
     ])  # fmt: skip

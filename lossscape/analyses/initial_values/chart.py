@@ -83,7 +83,9 @@ def trainings_data(result: InitialValues, labels: Mapping[str, str], log: bool) 
                 loss_label([str(result.settings["experiment"]["loss"]["name"])]) if name == "loss"
                 else metric(name).axis()
             )  # fmt: skip
-            panels.append(panel(key, label + of, name == "loss", place < 2, name=f"{metric(name).label}{of}"))
+            panels.append(
+                panel(key, label + of.replace(", ", "\n"), name == "loss", place < 2, name=f"{metric(name).label}{of}")
+            )
             for split in SPLITS:
                 if f"{split}_{name}" in columns:
                     lines += [each | {"panel": key} for each in _curves(result, labels, activation, (split, name))]

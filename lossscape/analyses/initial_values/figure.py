@@ -220,7 +220,10 @@ def section(result: InitialValues, page: Page) -> Section:
     for name, activation, kind in _named(result):
         alt = f"Histograms of {kind} at the start, layers by schemes; the tables have their numbers."
         figure = build_distributions(result, activation, kind, captioned=False)
-        still = page.draw(figure, name, alt, distributions_caption(result, kind))
+        caption = (
+            f"{distributions_caption(result, kind)} Where the page moves: histograms of area 1 over multiples of σ."
+        )
+        still = page.draw(figure, name, alt, caption)
         parts.append(Chart(name.removesuffix(".png"), "lines", starts_data(result, activation, KINDS[kind]), still))
     parts.append(starts_table(result))
     if len(result.trainings):

@@ -19,7 +19,7 @@ MOST_MOMENTS = 121
 """Of the slider."""
 MOST_PATHS, MOST_LINES = 60, 200
 """Over a surface, and by step in a panel."""
-MOST_STEPS = 20_000
+MOST_STEPS = 12_000
 """Of all lines of a panel together, of which each keeps LEAST."""
 LEAST = 20
 NEAR = 2e-3
