@@ -4,6 +4,23 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
+UNDRAWN: set[str] = set()
+"""Characters that figures of this process show as escapes, for no installed font has them."""
+MOST_UNDRAWN = 12
+"""So many of them are named."""
+
+
+def undrawn_words() -> str:
+    """What to do about UNDRAWN, in a line; empty where there are none."""
+    if not UNDRAWN:
+        return ""
+    some = "".join(sorted(UNDRAWN)[:MOST_UNDRAWN]) + ("…" if len(UNDRAWN) > MOST_UNDRAWN else "")
+    return (
+        f"no installed font has {some}: figures show escapes such as {ascii(min(UNDRAWN))[1:-1]} instead; install one "
+        "that has them, for Chinese, Japanese and Korean Noto Sans CJK (fonts-noto-cjk on Debian and Ubuntu), and draw "
+        "again with the same command"
+    )
+
 
 def columns_of(text: str) -> int:
     """How wide a text is in characters; a wide one counts twice."""

@@ -17,6 +17,7 @@ from PIL import Image
 
 from lossscape.analyses import ANALYSES
 from lossscape.analyses.film.request import Drawing as Films
+from lossscape.analyses.solutions.figure import build_solutions
 from lossscape.config import read_experiment
 from lossscape.errors import BadInput
 from lossscape.figures import style
@@ -25,7 +26,7 @@ from lossscape.figures.how import How, drawn
 from lossscape.figures.levels import choose_scale
 from lossscape.figures.section import Page
 from lossscape.library import Shown
-from lossscape.options import made_of
+from lossscape.options import fields_of, made_of
 from lossscape.results import read_curve, read_surface
 from lossscape.runs import Run
 from lossscape.train import train
@@ -130,6 +131,8 @@ CASES = [
         lambda folder, run: computing.race(surface="rosenbrock", steps=5, runs=str(folder)), said="diverged: ",
     ),
 ]  # fmt: skip
+CASE = {each.analysis: each for each in CASES}
+"""One of each analysis."""
 TABLE = [
     pytest.param(each, id=f"{each.analysis}-{min(each.figures)}", marks=() if each.quick else pytest.mark.slow)
     for each in CASES
@@ -270,6 +273,36 @@ def test_ends_and_levels_of_a_scale() -> None:
         choose_scale(losses, False)
 
 
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [({"vmin": 0.01, "vmax": 20}, ""), ({"vmin": 50}, "lies between"), ({"vmin": 0}, "--vmin 0: .* logarithmic scale")],
+    ids=["wide", "beyond", "not above 0"],
+)
+def test_ends_of_an_axis_that_is_logarithmic_unasked(ends: dict[str, float], said: str, tmp_path: Path) -> None:
+    folder = computing.solutions(short_runs(tmp_path))
+    if said:
+        with pytest.raises(BadInput, match=said):
+            paint(CASE["solutions"], folder, **ends)
+        return
+    assert paint(CASE["solutions"], folder, **ends) == {
+        f"solutions-vmin-0.01-vmax-20.{kind}" for kind in ("png", "txt")
+    }
+    with drawn(How(**ends)):
+        axes: Any = build_solutions(ANALYSES["solutions"].read(folder)).axes[0]
+    assert axes.get_ylim() == (0.01, 20)
+
+
+def test_commands_whose_figures_have_losses_have_ends_of_their_scale() -> None:
+    have = {
+        name: {each.key for each in fields_of(analysis.requests.Drawing)} & {"levels", "vmin", "vmax"}
+        for name, analysis in ANALYSES.items()
+    }
+    without = {name for name, keys in have.items() if not keys}
+    assert without == {"minimum", "curvature", "sharpness", "gradients", "fit"}
+    assert {name for name, keys in have.items() if "levels" in keys} == {"landscape", "film", "convexity", "race"}
+    assert all(keys >= {"vmin", "vmax"} for name, keys in have.items() if name not in without)
+
+
 def test_title_and_small_print(tmp_path: Path) -> None:
     surface = read_surface(write_landscape(write_run(tmp_path), grid=(5, 5), error=0.1))
     figure: Any = build_contour(surface)
@@ -281,6 +314,14 @@ def test_title_and_small_print(tmp_path: Path) -> None:
     assert other.caption == figure.caption
     assert other.small_print.get_text() == ""
     assert other.subfigs[0].get_suptitle() == "Mine"
+
+
+@pytest.mark.parametrize(("width", "dpi"), [(10, 60), (10, 100), (15, 100)])
+def test_small_print_and_title_stay_inside_at_few_pixels(width: int, dpi: int, tmp_path: Path) -> None:
+    words = "Loss around mnist_4nn_100@epoch-0200 (train data), 31 × 31 points, 60,000 samples. Precision: fp32. "
+    with style.style(), drawn(How(formats=("png",), style="paper", dpi=dpi)):
+        figure, _ = style.sheet(width, 4.0, words, 3 * words)
+        assert_whole_picture(Path(style.save(figure, tmp_path / "a.png")))
 
 
 def test_a_film_is_drawn_in_the_formats_of_films_and_of_figures() -> None:

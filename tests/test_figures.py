@@ -1,10 +1,13 @@
 """Figures: what their axes hold, that they survive any numbers and names, and that nothing is cut off."""
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Answer
 from matplotlib.colors import to_hex
 from matplotlib.contour import QuadContourSet
 from matplotlib.legend import Legend
@@ -18,7 +21,7 @@ from lossscape.figures.levels import choose_scale
 from lossscape.figures.style import save
 from lossscape.figures.training import build_training
 from lossscape.results import read_curve, read_surface
-from lossscape.text import number
+from lossscape.text import UNDRAWN, number
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import INF, NAN, SURFACES, assert_inside, lines_of, png_size, words_of
 
@@ -336,7 +339,36 @@ def test_names_of_any_kind_can_be_drawn(tmp_path: Path) -> None:
 def test_without_a_font_for_it_a_name_is_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "fonts", lambda: ["DejaVu Sans"])
     assert text.drawable("実験 θ₁") == "\\u5b9f\\u9a13 θ₁"
+    assert {"実", "験"} <= UNDRAWN
     assert_inside(build_training([write_run(tmp_path, "実験")], captioned=False))
+
+
+def test_the_fonts_that_are_installed_are_taken_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = ["Comic Neue", "Microsoft YaHei", "WenQuanYi Micro Hei", "DejaVu Sans", "Hiragino Sans", "Yu Gothic"]
+    monkeypatch.setattr(
+        text, "fontManager", SimpleNamespace(ttflist=[SimpleNamespace(name=each) for each in installed])
+    )
+    text.fonts.cache_clear()
+    try:
+        assert text.fonts() == [
+            "DejaVu Sans", "Hiragino Sans", "Yu Gothic", "WenQuanYi Micro Hei", "Microsoft YaHei",
+        ]  # fmt: skip
+    finally:
+        text.fonts.cache_clear()
+
+
+def test_a_command_says_once_which_characters_no_font_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Answer]
+) -> None:
+    monkeypatch.setattr(text, "fonts", lambda: ["DejaVu Sans"])
+    said = [cli("solutions", write_run(tmp_path, name).path, "--quiet").err for name in ("größe", "実験")]
+    assert said[0] == ""
+    assert (
+        said[1]
+        .splitlines()[-1]
+        .startswith("lossscape: no installed font has 実験: figures show escapes such as \\u5b9f")
+    )
+    assert said[1].count("no installed font") == 1
 
 
 def test_long_words_of_loss_and_net_stay_inside_and_short(tmp_path: Path) -> None:

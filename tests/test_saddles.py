@@ -18,9 +18,11 @@ from torch import Tensor
 
 import lossscape as ls
 from lossscape.analyses.saddles.compute import Searches
+from lossscape.analyses.saddles.figure import saddles_axes
 from lossscape.analyses.saddles.request import Request
 from lossscape.analyses.saddles.result import Saddles, read, summary_of
 from lossscape.config import read_experiment
+from lossscape.figures.how import How, drawn
 from lossscape.measured import Measured
 from lossscape.objective import Objective
 from lossscape.problem import problem_of
@@ -175,6 +177,8 @@ def test_the_command_against_the_explicit_hessian(tiny: Run, objective: Objectiv
     assert row["start_loss"] == pytest.approx(objective.metrics(values)["loss"] + decay, rel=1e-12)
     assert json.loads((folder / "summary.json").read_text()) == summary_of(found)
     assert (folder / "saddles.png").read_bytes().startswith(b"\x89PNG")
+    with drawn(How(vmin=-1, vmax=9)):
+        assert saddles_axes(found).get_xlim() == (-1, 9)
     assert cli("report", tiny.path, "--output", tmp_path / "page").code == 0
     page = Page(tmp_path / "page" / "index.html")
     assert_stands_alone(page)

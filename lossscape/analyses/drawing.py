@@ -72,6 +72,13 @@ class Tables:
 
 
 @dataclass(frozen=True)
+class Losses:
+    """How figures are drawn that have an axis of losses, whose kind of scale is not chosen."""
+
+    how: Annotated[How, Embedded(leave=("levels",))] = How()
+
+
+@dataclass(frozen=True)
 class Maps:
     """How what has a scale of losses, and lines of levels, is drawn."""
 

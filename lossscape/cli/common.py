@@ -6,13 +6,16 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from lossscape.text import printable
+from lossscape.text import UNDRAWN, printable, undrawn_words
 
 QUIET = typer.Option(False, "--quiet", "-q", help="No progress; only where the results lie.")
 
 
 class Command(TyperCommand):
-    """A command that refuses an option with a value that is given twice: of two values one would be left out."""
+    """A command that refuses an option with a value that is given twice: of two values one would be left out.
+
+    In its end it says once which characters its figures could not show.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises a usage error."""
@@ -22,6 +25,14 @@ class Command(TyperCommand):
                 if order.count(each) > 1 and not (each.multiple or getattr(each, "is_flag", False)):
                     ctx.fail(f"{each.opts[0]}: given twice")
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        UNDRAWN.clear()
+        answer = super().invoke(ctx)
+        if words := undrawn_words():
+            typer.echo(f"lossscape: {words}", err=True)
+        return answer
 
 
 def say(text: str) -> None:

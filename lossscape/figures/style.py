@@ -113,7 +113,8 @@ def sheet(
     room = 0.97 * 72 * (width - 2 * MARGIN_INCHES)  # text is a little wider at other resolutions
     printed = min((NARROW if width <= DRAWN_NARROW else WIDE) / width, 1.0) if paper else 1.0
     small = max(CAPTION_POINTS, LEAST_PRINTED / printed)
-    lines = [] if given.no_caption or not caption else beginning(caption, room, small, CAPTION_LINES)
+    dpi = _dpi(printed)
+    lines = [] if given.no_caption or not caption else beginning(caption, room, small, CAPTION_LINES, dpi)
     below = len(lines) * small * CAPTION_LEADING / 72 + 1.5 * MARGIN_INCHES
     figure = Sheet(figsize=(width, height + below), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
     figure.caption = caption or ""
@@ -126,7 +127,7 @@ def sheet(
         size=small, color="0.3", va="top", linespacing=CAPTION_LEADING,
     )  # fmt: skip
     title = title if given.title is None else drawable(given.title)
-    words, size = _fitting(title, room)
+    words, size = _fitting(title, room, dpi)
     panel.suptitle(words, x=MARGIN_INCHES / width, ha="left", size=size)
     if key:
         # matplotlib leaves labels out of a legend that begin with an underscore
@@ -135,14 +136,20 @@ def sheet(
     return figure, panel
 
 
-def _fitting(title: str, room: float) -> tuple[str, float]:
+def _dpi(printed: float) -> float:
+    """Pixels an inch of a PNG before it is printed so many times as large: what its text is set in."""
+    asked = how()
+    return (asked.dpi or (PRINT_DPI if asked.style == "paper" else DPI)) * printed
+
+
+def _fitting(title: str, room: float, dpi: float) -> tuple[str, float]:
     """A title in one line of so many points with its size, smaller and then cut where it is long."""
     title = title.replace("\n", " ")
-    if (wide := text_width(title, TITLE_POINTS)) <= room:
+    if (wide := text_width(title, TITLE_POINTS, dpi)) <= room:
         return title, TITLE_POINTS
     size = max(LEAST_TITLE, TITLE_POINTS * room / wide)
-    if text_width(title, size) > room:
-        fits = bisect_right(range(1, len(title)), room, key=lambda count: text_width(f"{title[:count]}…", size))
+    if text_width(title, size, dpi) > room:
+        fits = bisect_right(range(1, len(title)), room, key=lambda count: text_width(f"{title[:count]}…", size, dpi))
         title = f"{title[:fits].rstrip()}…"
     return title, size
 
@@ -192,8 +199,7 @@ def _readable(figure: Figure, least: float) -> None:
 
 def png(figure: Figure, printed: float) -> bytes:
     """A figure as PNG, so many times its size."""
-    asked = how()
-    figure.set_dpi((asked.dpi or (PRINT_DPI if asked.style == "paper" else DPI)) * printed)
+    figure.set_dpi(_dpi(printed))
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # savefig draws twice
     return buffer.getvalue()
@@ -306,7 +312,8 @@ def asked_ends() -> Ends:
 def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool, ends: Ends = (None, None)) -> None:
     """Scale and tick labels of an axis of losses; values: all that is drawn on it, NaN for gaps.
 
-    ends: where the axis begins and ends, where that is asked for. Raises BadInput where nothing lies between them.
+    ends: where the axis begins and ends, where that is asked for. Raises BadInput where nothing lies between them,
+    and for one that a logarithmic scale does not have.
     """
     every = np.concatenate([*values, np.empty(0)])
     every = every[np.isfinite(every)]
@@ -317,6 +324,9 @@ def loss_axis(axes: Axes, values: Sequence[np.ndarray], log: bool, ends: Ends = 
     log = log and bool((every > 0).any())
     every = every[every > 0] if log else every
     low, high = ends
+    for flag, end in (("--vmin", low), ("--vmax", high)):
+        if log and end is not None and end <= 0:
+            raise BadInput(f"{flag} {number(end)}: these losses are drawn on a logarithmic scale: give one above 0")
     shown = every[(every >= (-np.inf if low is None else low)) & (every <= (np.inf if high is None else high))]
     if ends != (None, None) and not shown.size:
         raise BadInput(

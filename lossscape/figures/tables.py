@@ -6,10 +6,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from lossscape.figures.how import how
 from lossscape.figures.panels import blank
 from lossscape.figures.section import Table
 from lossscape.figures.style import sheet, style
-from lossscape.figures.text import drawable, shortened, text_width
+from lossscape.figures.text import DPI, drawable, shortened, text_width
 
 ROW, TOP, POINTS, SIDES = 0.27, 0.95, 9.0, 0.3
 """Height of a row and of what is above the rows, in inches; the size of the text; space beside a cell's text."""
@@ -56,4 +57,4 @@ def build_table(table: Table, title: str, *, captioned: bool = True) -> Figure:
 
 
 def _inches(text: str) -> float:
-    return text_width(text, POINTS) / 72
+    return text_width(text, POINTS, how().dpi or DPI) / 72

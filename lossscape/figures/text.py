@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 from lossscape import text as text_of
-from lossscape.figures.how import how
+from lossscape.text import UNDRAWN
 
 LIMIT = 1e30
 """Losses beyond this are treated like infinite ones: an axis up to them shows nothing else."""
@@ -19,9 +19,11 @@ DPI = 150
 FONTS = (
     "DejaVu Sans",  # comes with matplotlib
     "Noto Sans CJK JP", "Noto Sans JP", "Source Han Sans JP", "IPAexGothic", "IPAGothic", "TakaoGothic", "VL Gothic",
-    "Hiragino Sans", "Yu Gothic", "Meiryo", "MS Gothic", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Microsoft YaHei",
-    "PingFang SC", "Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo", "Noto Sans Thai",
-    "Noto Sans Devanagari", "Arial Unicode MS",
+    "Hiragino Sans", "Hiragino Kaku Gothic ProN", "Yu Gothic", "Meiryo", "MS Gothic",
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei",
+    "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "PingFang TC", "Microsoft JhengHei",
+    "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic",
+    "Noto Sans Thai", "Noto Sans Devanagari", "Arial Unicode MS", "Droid Sans Fallback", "Unifont",
 )  # fmt: skip
 """Tried in this order for each character, as far as they are installed."""
 
@@ -43,7 +45,9 @@ def drawable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     families = tuple(fonts())
-    return "".join(c if c.isprintable() and _has_glyph(c, families) else ascii(c)[1:-1] for c in text)
+    shown = [c if c.isprintable() and _has_glyph(c, families) else ascii(c)[1:-1] for c in text]
+    UNDRAWN.update(c for c, drawn in zip(text, shown, strict=True) if c != drawn and c.isprintable())
+    return "".join(shown)
 
 
 def shortened(text: str, columns: int = 44) -> str:
@@ -70,32 +74,32 @@ def finite(values: np.ndarray | list[float]) -> np.ndarray:
 SENTENCE = re.compile(r"(?<=[.!?]) +(?=[^a-z ])")
 
 
-def beginning(text: str, width: float, size: float, most: int) -> list[str]:
+def beginning(text: str, width: float, size: float, most: int, dpi: float = DPI) -> list[str]:
     """What of a text fits into so many lines, as `wrapped` makes them: whole sentences, then … for those left out."""
-    if len(lines := wrapped(text, width, size)) <= most:
+    if len(lines := wrapped(text, width, size, dpi)) <= most:
         return lines
     shown: list[str] = []
     for sentence in SENTENCE.split(" ".join(text.split())):
-        if len(wrapped(" ".join([*shown, sentence, "…"]), width, size)) <= most:
+        if len(wrapped(" ".join([*shown, sentence, "…"]), width, size, dpi)) <= most:
             shown.append(sentence)
     if shown:
-        return wrapped(" ".join([*shown, "…"]), width, size)
-    last = wrapped(" ".join(lines[most - 1 :]), width - text_width(" …", size), size)[0]
+        return wrapped(" ".join([*shown, "…"]), width, size, dpi)
+    last = wrapped(" ".join(lines[most - 1 :]), width - text_width(" …", size, dpi), size, dpi)[0]
     return [*lines[: most - 1], f"{last} …"]
 
 
-def wrapped(text: str, width: float, size: float) -> list[str]:
-    """The paragraphs of `text` in lines of at most `width` points at a font size in points.
+def wrapped(text: str, width: float, size: float, dpi: float = DPI) -> list[str]:
+    """The paragraphs of `text` in lines of at most `width` points at a font size in points, at so many pixels an inch.
 
     Words too long for a line are cut.
     """
-    return [line for paragraph in text.split("\n") for line in _lines(drawable(paragraph), width, size)]
+    return [line for paragraph in text.split("\n") for line in _lines(drawable(paragraph), width, size, dpi)]
 
 
-def _lines(text: str, width: float, size: float) -> list[str]:
-    lines, taken, space = [""], 0.0, text_width(" ", size)
+def _lines(text: str, width: float, size: float, dpi: float) -> list[str]:
+    lines, taken, space = [""], 0.0, text_width(" ", size, dpi)
     for word in text.split():
-        wide = text_width(word, size)
+        wide = text_width(word, size, dpi)
         if lines[-1] and taken + space + wide <= width:
             lines[-1] += f" {word}"
             taken += space + wide
@@ -106,9 +110,9 @@ def _lines(text: str, width: float, size: float) -> list[str]:
         while taken > width:
             word = lines[-1]
             sizes = range(1, len(word) + 1)
-            fits = max(1, bisect_right(sizes, width, key=lambda n: text_width(word[:n], size)))
+            fits = max(1, bisect_right(sizes, width, key=lambda n: text_width(word[:n], size, dpi)))
             lines[-1:] = [word[:fits], word[fits:]]
-            taken = text_width(lines[-1], size)
+            taken = text_width(lines[-1], size, dpi)
     return lines
 
 
@@ -117,15 +121,12 @@ def _renderer(dpi: float) -> RendererAgg:
     return RendererAgg(1, 1, dpi=dpi)
 
 
-def text_width(text: str, size: float) -> float:
-    """Points that a text takes at a font size in points, in pictures of as many pixels an inch as are asked for."""
-    return _width(text, size, min(how().dpi or DPI, DPI))
-
-
 @functools.lru_cache(maxsize=4096)
-def _width(text: str, size: float, dpi: int) -> float:
+def text_width(text: str, size: float, dpi: float = DPI) -> float:
+    """Points that a text takes at a font size in points where a picture is set in so many pixels an inch."""
     if not text:
         return 0.0
+    dpi = min(dpi, DPI)  # finer ones are narrower by next to nothing, and vectors are not set in pixels
     font = FontProperties(family=fonts(), size=size)
     width, _, _ = _renderer(dpi).get_text_width_height_descent(text, font, False)
     return float(width) * 72 / dpi

@@ -26,7 +26,7 @@ from lossscape.figures.captions import loss_label
 from lossscape.figures.metrics import metric
 from lossscape.figures.paths import spans_decades
 from lossscape.figures.section import Chart, Page, Section, Table
-from lossscape.figures.style import COLOURS, line_style, loss_axis, numbers, save, sheet, style, value_axis
+from lossscape.figures.style import COLOURS, asked_ends, line_style, loss_axis, numbers, save, sheet, style, value_axis
 from lossscape.figures.text import finite, shortened
 from lossscape.text import number
 
@@ -194,7 +194,7 @@ def _bands(axes: Axes, result: InitialValues, activation: str, column: str, look
             band = (np.maximum(mean - std, values.min(axis=0)), mean + std)
             axes.fill_between(epochs, *band, color=look["color"], alpha=0.18, linewidth=0, label=f"_{scheme} band")
     if name == "loss":
-        loss_axis(axes, drawn, bool(drawn) and spans_decades(drawn))
+        loss_axis(axes, drawn, bool(drawn) and spans_decades(drawn), asked_ends())
         axes.set_ylabel(
             loss_label([str(result.settings["experiment"]["loss"]["name"])], split).replace(", mean", ",\nmean")
         )

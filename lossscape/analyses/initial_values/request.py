@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from lossscape.analyses.drawing import Tables
+from lossscape.analyses.drawing import Losses
 from lossscape.errors import BadInput
 from lossscape.measured import names
 from lossscape.numerals import real
@@ -92,4 +92,4 @@ class Request:
             scheme_of(text)
 
 
-Drawing = Tables
+Drawing = Losses

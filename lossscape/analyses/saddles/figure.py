@@ -16,7 +16,7 @@ from lossscape.analyses.saddles.request import Drawing
 from lossscape.analyses.saddles.result import FILE, GRADIENT_FLAT, POINTS, SUMMARY, Saddles
 from lossscape.figures import captions
 from lossscape.figures.section import Chart, Page, Section, Sentences, Table
-from lossscape.figures.style import new_axes, numbers, save, sheet, style
+from lossscape.figures.style import asked_ends, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words
 from lossscape.text import number
@@ -73,6 +73,8 @@ def saddles_axes(result: Saddles, ax: Axes | None = None) -> Axes:
         bar.ax.minorticks_off()
     axes.set_xlabel(loss_words(result))
     axes.set_ylabel(INDEX_LABEL)
+    if asked_ends() != (None, None):
+        axes.set_xlim(*asked_ends())
     numbers(axes.xaxis)
     numbers(axes.yaxis)
     return axes

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from lossscape.analyses.drawing import Tables, numbers_of
+from lossscape.analyses.drawing import Losses, numbers_of
 from lossscape.errors import BadInput, one_of
 from lossscape.measured import POINT_HELP, Measured, PointLike
 from lossscape.options import Embedded, Option
@@ -96,4 +96,4 @@ class Request:
         return len(self.points) == 1 and "@" not in str(self.points[0]).rpartition("/")[2]
 
 
-Drawing = Tables
+Drawing = Losses

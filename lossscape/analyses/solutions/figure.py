@@ -23,6 +23,7 @@ from lossscape.figures.style import (
     DASHES,
     RUNS,
     Looks,
+    asked_ends,
     line_key,
     loss_axis,
     numbers,
@@ -87,12 +88,13 @@ def _losses(axes: Axes, solutions: Solutions, facts: Sequence[Facts], lines: Map
                 *finite(np.array(first)), "o", color=SHADES[kind], label=f"_{row['run']} {kind}",
                 markersize=8, markeredgecolor="black", markeredgewidth=0.8, zorder=4,
             )  # fmt: skip
-    loss_axis(axes, drawn, True)
+    loss_axis(axes, drawn, True, asked_ends())
     zero = solutions.settings["zero"]
     if _shows_zero(solutions):
         axes.axhline(zero, color="0.35", linewidth=1.0, linestyle=":", zorder=1.5)
         low, high = axes.get_ylim()
-        axes.set_ylim(min(low, zero / 1.5), max(high, zero * 1.5))
+        if asked_ends() == (None, None):
+            axes.set_ylim(min(low, zero / 1.5), max(high, zero * 1.5))
     axes.set_ylabel(loss_label(each.loss for each in facts).replace(", mean", ",\nmean"))
 
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from lossscape.analyses.drawing import Tables
+from lossscape.analyses.drawing import Losses
 from lossscape.errors import BadInput
 from lossscape.measured import RunLike
 from lossscape.options import Option
@@ -61,4 +61,4 @@ class Request:
     rule: Rule = Rule()
 
 
-Drawing = Tables
+Drawing = Losses
