@@ -158,7 +158,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-FEW_COLOURS = {"distillation.png", "study-lines.png", "study-training.png"}
+FEW_COLOURS = {"study-lines.png", "study-training.png"}
 """Pictures with a palette, as they were first kept: they are drawn again when their studies are run again."""
 
 
