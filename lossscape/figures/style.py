@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_mixed import MixedModeRenderer
-from matplotlib.backends.backend_pdf import Op, PdfFile, RendererPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -221,6 +220,9 @@ def svg(figure: Figure, printed: float) -> bytes:
 
 def pdf(figure: Figure, printed: float) -> bytes:
     """The same as PDF, the fonts in it."""
+    # which loads fontTools, a third of a second that figures in other formats do without
+    from matplotlib.backends.backend_pdf import Op, PdfFile, RendererPdf
+
     buffer = io.BytesIO()
     width, height = (float(side) for side in figure.get_size_inches())
     file = PdfFile(buffer, metadata={"Creator": None, "Producer": None, "CreationDate": None})

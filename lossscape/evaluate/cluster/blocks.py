@@ -21,7 +21,7 @@ from lossscape.objective import Plan
 
 IN_FLIGHT = 2
 """Bundles of blocks a worker: the next one is there when one ends, and the order stays nearly that of the blocks."""
-BUNDLE_SECONDS = 0.25
+BUNDLE_SECONDS = 0.5
 """That blocks of a bundle take together, where one takes less: Dask needs some 10 ms for each bundle."""
 MOST_DEATHS = 3
 """Workers that may die while they compute one block."""
