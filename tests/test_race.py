@@ -18,7 +18,7 @@ from torch import Tensor
 
 import lossscape as ls
 from lossscape.analyses.race.compute import prepared
-from lossscape.analyses.race.figure import build_contour, losses_axes
+from lossscape.analyses.race.figure import build_contour, caption, hidden, losses_axes
 from lossscape.analyses.race.grounds import Formula, InPlane, Whole, flat
 from lossscape.analyses.race.looks import COLOURS, look_of
 from lossscape.analyses.race.request import Request
@@ -313,6 +313,14 @@ def test_saddles_are_kept_and_left(tiny: Run) -> None:
     assert losses_axes(raced).get_ylabel() == "loss above the saddle's"
     with pytest.raises(ls.BadInput, match="its saddles are of"):
         race(**asked, samples=20)
+
+
+@pytest.mark.parametrize(("methods", "below"), [("lbfgs,sgd:lr=1.0,adam", ["sgd"]), ("sgd,lbfgs,adam", [])])
+def test_paths_below_others_are_named(methods: str, below: list[str], tmp_path: Path) -> None:
+    """On the plateau, which is round, plain descent goes straight to the middle, as L-BFGS does in one step."""
+    found = read(race(surface="plateau", methods=methods, steps=5, runs=str(tmp_path)))
+    assert hidden(found) == below
+    assert ("Paths below those of others: sgd." in caption(found)) == bool(below)
 
 
 def test_what_is_drawn_is_what_was_computed(tmp_path: Path, cli: Cli) -> None:

@@ -1,9 +1,11 @@
 """Races as figures: paths over contours and in three dimensions, losses by step; and their part of the page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
@@ -29,6 +31,8 @@ SIDE, LEFT, BOTTOM, LONGEST = 4.6, 0.75, 0.55, 5.6
 """Of contours, and where they stand, in inches."""
 FAINT = 6
 """Lines of one method beyond which they are drawn thin."""
+WIDE = 5e-3
+"""Of a line, as a part of the window."""
 
 
 def draw(result: Race, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
@@ -192,6 +196,8 @@ def caption(race: Race) -> str:
     settings = race.settings
     starts, steps = len(settings["starts"]), settings["steps"]
     words = [f"{len(race.methods)} methods from {starts:,} start{'s' * (starts > 1)}, {steps:,} steps each."]
+    if not race.whole and starts < FAINT and (below := hidden(race)):
+        words.append(f"Paths below those of others: {', '.join(below)}.")
     words.append(
         f"Each number of a gradient has normal noise of standard deviation {number(settings['noise'])}, the same for "
         f"all first-order methods (seed {settings['seed']})." if settings["noise"] else "Gradients are exact."
@@ -210,6 +216,30 @@ def caption(race: Race) -> str:
             *captions.conditions(surface, [column.removesuffix("_loss")], "the centre"),
         ]
     return " ".join(words)
+
+
+def hidden(race: Race) -> list[str]:
+    """Methods whose paths lie all along below those of the methods before them, which are drawn above."""
+    from scipy.spatial import KDTree
+
+    surface, _ = race.surface
+    wide = WIDE * max(np.ptp(surface.x), np.ptp(surface.y))
+    ends = [(axis[0], axis[-1]) for axis in (surface.x, surface.y)]
+    above, found = np.empty((0, 2)), []
+    for method in race.methods:
+        own = np.concatenate([_along(path, ends, wide / 2) for name, _, path in race.paths() if name == method])
+        if len(above) and (KDTree(above).query(own)[0] <= wide).all():
+            found.append(method)
+        above = np.concatenate([above, own])
+    return found
+
+
+def _along(path: pd.DataFrame, ends: Sequence[tuple[float, float]], step: float) -> np.ndarray:
+    """Points of a path [N, 2], not much farther apart than a step; beyond the window, at its edge."""
+    x, y = (np.clip(path[name].to_numpy(), *own) for name, own in zip("xy", ends, strict=True))
+    length = np.concatenate([[0.0], np.hypot(np.diff(x), np.diff(y)).cumsum()])
+    at = np.linspace(0, length[-1], int(length[-1] / step) + 2)
+    return np.stack([np.interp(at, length, each) for each in (x, y)], axis=1)
 
 
 def section(result: Race, page: Page) -> Section:
