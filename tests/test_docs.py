@@ -158,10 +158,6 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-FEW_COLOURS = {"study-lines.png", "study-training.png"}
-"""Pictures with a palette, as they were first kept: they are drawn again when their studies are run again."""
-
-
 def test_pictures_are_shown_and_small_and_have_all_their_colours() -> None:
     pictures = set((ROOT / "docs/pictures").iterdir())
     shown = {
@@ -173,7 +169,7 @@ def test_pictures_are_shown_and_small_and_have_all_their_colours() -> None:
     large = {each.name for each in pictures if each.stat().st_size >= 300_000}
     assert large == set(), "draw these smaller"
     kinds = {each.name: each.read_bytes()[25] for each in pictures if each.suffix == ".png"}  # colour type, IHDR
-    assert {name for name, kind in kinds.items() if kind not in (2, 6)} == FEW_COLOURS
+    assert {name for name, kind in kinds.items() if kind not in (2, 6)} == set(), "a palette: keep all their colours"
 
 
 def test_the_ratios_of_the_readme_stand_in_the_benchmarks() -> None:
