@@ -55,7 +55,7 @@ def test_many_values_and_runs_keep_the_best_in_colour(tmp_path: Path) -> None:
     strokes = lines_of(by_rate, "final")[1::2]
     assert [each["colour"] == REST for each in strokes] == [False] * MOST + [True] * 3  # the last runs are the best
     assert {each["run"] for each in strokes[MOST:]} == {"the 3 other values"}
-    *best, rest = lines_of(runs, "test_accuracy")
+    rest, *best = lines_of(runs, "test_accuracy")  # the best above the others
     assert [each["run"] for each in best] == [f"r{8 - k // 2}-s{1 - k % 2}" for k in range(MOST)]
     assert (rest["colour"], rest["run"]) == (REST, f"the {18 - MOST} other runs")
     ends = [value for value, after in pairwise(rest["y"]) if after is None]
@@ -91,7 +91,7 @@ def test_sweeps_stand_on_the_page_of_runs_each_run_once(tmp_path: Path, cli: Cal
     assert "lossscape report: net, sweep rates, sweep torn" in page.text
     assert "not what a sweep is" in page.text
     links = [link["href"] for link in page.all("a")]
-    assert "#sweep-1" in links
+    assert "#sweeps" in links
     assert links.count("#sweep-1-compare-1") == 2  # in the contents, and among all results
     assert cli("report", str(runs / "rates")).code == 0
     alone = Page(runs / "rates" / "report" / "index.html")

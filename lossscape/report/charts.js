@@ -182,7 +182,7 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log, times = 
 /* Names along an axis so wide, slanting where they would not stand side by side, and cut where the first had no room. */
 function namedTicks(names, wide) {
   const long = names.reduce((sum, [, text]) => sum + text.length + 2, 0) * 7 > 0.8 * wide;
-  const cut = (text) => (long && wide < NARROW && text.length > 14 ? `${text.slice(0, 6)}…${text.slice(-7)}` : text);
+  const cut = (text) => (long && wide < 500 && text.length > 14 ? `${text.slice(0, 6)}…${text.slice(-7)}` : text);
   return {
     tickvals: names.map(([at]) => at), ticktext: names.map(([, text]) => literal(cut(text))), tickangle: long ? -30 : "auto",
   };

@@ -29,10 +29,13 @@ TELLING = tuple(colour for colour in COLOURS if colour != "#56B4E9")
 """For values and runs: without the light blue, which is that of the first colour in the dark."""
 MOST = len(TELLING)
 """Values, or runs, with a colour of their own."""
+DOT, SMALL_DOT = 7, 4
+"""Pixels of the dot of a run, and of many."""
+FEW = 60
 MOST_NAMES = 12
 """Values with a name below the axis."""
 MOST_EPOCHS = 150
-MOST_POINTS = 20_000
+MOST_POINTS = 8_000
 """Of the curves of all runs but the best in a panel."""
 SEED = "seed"
 
@@ -199,7 +202,8 @@ def grouped_data(sweep: Varied, grouping: Grouping, log: bool = False) -> dict[s
         colour, median = coloured.get(value, REST), sweep.median(runs)
         said = [f"{run}: {value_words(sweep.ranked, sweep.known[run] / _factor(sweep), np.nan)}" for run in runs]
         dots = [sweep.known[run] for run in runs]
-        lines.append(line("final", colour, _columns(place, len(runs)), dots, marks=True, text=said, **look))
+        dot = {"marks": True, "size": DOT if len(sweep.known) <= FEW else SMALL_DOT}
+        lines.append(line("final", colour, _columns(place, len(runs)), dots, text=said, **dot, **look))
         text = [f"{names[value]}: median {number(median)} of {len(runs)} run{'s'[: len(runs) != 1]}"] * 2
         lines.append(
             line(
@@ -249,7 +253,8 @@ def best_chart(sweep: Varied, page: Page) -> Chart:
     alt = f"{unit_of(sweep.ranked)} by epoch of {len(sweep.known)} runs; the best at the end is {best[0]}."
     caption = (
         f"The {len(best)} runs with the best final {unit_of(sweep.ranked)} in colours, the "
-        f"{len(sweep.known) - len(best)} others that finished in grey; the table has the last values of all."
+        f"{len(sweep.known) - len(best)} others that finished in grey{_thinned(sweep)}; the table has the last values of "
+        "all."
     )
     still = page.draw(build_best(sweep, log=page.log), "runs.png", alt, caption)
     return Chart("runs", "lines", best_data(sweep, page.log), still)
@@ -262,7 +267,7 @@ def best_data(sweep: Varied, log: bool = False) -> dict[str, Any]:
     for column in sweep.shown:
         x, y, text = [np.empty(0)], [np.empty(0)], []
         for run in rest:
-            epochs, values = _curve(sweep, run, column, max(MOST_POINTS // len(rest), 8))
+            epochs, values = _curve(sweep, run, column, _most(len(rest)))
             x, y = [*x, epochs, np.array([np.nan])], [*y, values, np.array([np.nan])]
             text += [run] * (len(epochs) + 1)
         grey = {"run": _others(len(rest), "runs"), "width": 1}
@@ -270,9 +275,20 @@ def best_data(sweep: Varied, log: bool = False) -> dict[str, Any]:
         for run, name, colour in zip(best, numbered([shortened(run) for run in best]), TELLING, strict=False):
             epochs, values = _curve(sweep, run, column, MOST_EPOCHS)
             lines.append(line(column, colour, epochs, values, run=name))
-    lines.sort(key=lambda each: each["colour"] == REST)  # its button stands behind those of the best
     panels = [each | {"shown": True} for each in _panels(sweep)]
     return {"x": "epoch", "panels": panels, "lines": lines, "log": log}
+
+
+def _most(runs: int) -> int:
+    """Points of each of so many grey lines."""
+    return min(max(MOST_POINTS // runs, 8), MOST_EPOCHS)
+
+
+def _thinned(sweep: Varied) -> str:
+    """That the grey lines are drawn at some of their epochs, where they are."""
+    most = _most(max(len(sweep.known) - MOST, 1))
+    longest = max(len(evaluated(sweep.facts[run].metrics)) for run in sweep.known)
+    return f", each at {most} of its epochs" if longest > most else ""
 
 
 def _curve(sweep: Varied, run: str, column: str, most: int) -> tuple[np.ndarray, np.ndarray]:
