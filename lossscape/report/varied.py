@@ -253,8 +253,7 @@ def best_chart(sweep: Varied, page: Page) -> Chart:
     alt = f"{unit_of(sweep.ranked)} by epoch of {len(sweep.known)} runs; the best at the end is {best[0]}."
     caption = (
         f"The {len(best)} runs with the best final {unit_of(sweep.ranked)} in colours, the "
-        f"{len(sweep.known) - len(best)} others that finished in grey{_thinned(sweep)}; the table has the last values of "
-        "all."
+        f"{len(sweep.known) - len(best)} others that finished in grey{_thinned(sweep)}; the table has all last values."
     )
     still = page.draw(build_best(sweep, log=page.log), "runs.png", alt, caption)
     return Chart("runs", "lines", best_data(sweep, page.log), still)
