@@ -17,6 +17,7 @@ from lossscape.analyses.initial_values.passing import Batches, Tally, tallied
 from lossscape.analyses.initial_values.result import InitialValues, curves_of, read
 from lossscape.analyses.initial_values.twins import Twins, still_equal
 from lossscape.config import read_experiment
+from lossscape.figures.how import How, drawn
 from lossscape.losses import cross_entropy
 from lossscape.models.initial import layers_of, units_of
 from lossscape.report import write_report
@@ -242,6 +243,8 @@ def test_figures_hold_everything(whole: InitialValues) -> None:
     assert all(word in words for word in ("constant=0.5", "he", "linear2", "output", "50 training inputs of digits"))
     assert "saturated" in words_of(build_distributions(whole, "tanh", captioned=False))
     assert_inside(build_trainings(whole))
+    with drawn(How(vmin=0.01, vmax=50)):
+        assert build_trainings(whole).axes[0].get_ylim() == (0.01, 50)
 
 
 @pytest.mark.slow
