@@ -34,6 +34,7 @@ from benchmarks.landscapes import (
 )
 from benchmarks.landscapes import ours as side
 from benchmarks.landscapes.judge import verdict
+from benchmarks.landscapes.learned import Learned
 from benchmarks.landscapes.measure import Result, Scaling
 from benchmarks.landscapes.ours import Ours
 from benchmarks.landscapes.problem import Problem
@@ -365,7 +366,7 @@ def test_the_table_says_what_a_picture_took() -> None:
 def test_a_picture_is_compared_with_the_exact_one(
     limit: float, measured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(side, "picture_axes", lambda kind: [np.linspace(0, 1, 201)])
+    monkeypatch.setattr(side, "picture_axes", lambda row: [np.linspace(0, 1, 201)])
     calibrated = side.calibrate
     monkeypatch.setattr(side, "calibrate", lambda *given: dataclasses.replace(calibrated(*given), seconds=1e-3))
     row = dataclasses.replace(SMALL[1], samples=20)
@@ -376,6 +377,47 @@ def test_a_picture_is_compared_with_the_exact_one(
     assert 0 <= found["errors"][-1] < 0.02
     assert min(found["seconds"], found["exact"]) > 0
     assert Ours(Problem(row), "fp32").picture(0.01, 20, 0.001) is None
+
+
+LEARNED = dataclasses.replace(SMALL[3], learned=2)
+
+
+def test_a_net_of_a_picture_has_learned() -> None:
+    def loss(steps: int) -> float:
+        problem = Learned(dataclasses.replace(SMALL[0], options={"hidden": [32]}, learned=steps))
+        return torch.nn.functional.cross_entropy(problem.centre(problem.data[0]), problem.data[1]).item()
+
+    assert loss(20) < 0.5 * loss(0)
+    assert loss(20) == loss(20)
+
+
+def test_directions_of_a_picture_are_those_of_a_landscape() -> None:
+    problem = Learned(LEARNED)
+    moved = {name: bool(value.any()) for name, value in problem.directions[0].items()}
+    weights = {name for name, value in problem.centre.named_parameters() if value.dim() > 1}
+    assert {name for name in moved if moved[name]} == weights
+
+
+@pytest.mark.parametrize(("row", "of"), [(SMALL[0], "Problem"), (LEARNED, "Learned")], ids=["given", "learned"])
+def test_a_picture_is_of_a_net_that_has_learned_where_its_row_says_so(
+    row: Row, of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ours, "picture", lambda self, **_: type(self.problem).__name__)
+    assert worker.opened("ours", row, "fp32", "cpu", 0).answer("picture", {}) == of
+
+
+@pytest.mark.parametrize(
+    ("row", "ends"),
+    [
+        (ROWS["mlp-line"], (0, 1, 1_001)),
+        (ROWS["mlp-plane"], (-1, 1, 51)),
+        (ROWS["resnet-cifar-plane"], (-0.1, 0.1, 51)),
+    ],
+    ids=["line", "plane", "learned"],
+)
+def test_how_far_a_picture_goes(row: Row, ends: tuple[float, float, int]) -> None:
+    for axis in side.picture_axes(row):
+        assert (axis[0], axis[-1], len(axis)) == ends
 
 
 @pytest.mark.parametrize(
@@ -512,7 +554,7 @@ def test_full_planes_are_judged_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(side, "picture_axes", lambda kind: [np.linspace(-1, 1, 15)] * 2)
+    monkeypatch.setattr(side, "picture_axes", lambda row: [np.linspace(-1, 1, 15)] * 2)
     small = dataclasses.replace(SMALL[0], name="dnn-full", within=within)
     for rows in (EVERY, FULL):
         monkeypatch.setitem(rows, "dnn-full", small)

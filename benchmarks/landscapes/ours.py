@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.landscapes.coordinates import Coordinates, visited
 from benchmarks.landscapes.problem import Problem, values_of
-from benchmarks.landscapes.rows import LINE, PLANE, Kind
+from benchmarks.landscapes.rows import LINE, PLANE, Row
 from lossscape.evaluate import RecomputedStatistics, Subspace, Work, calibrate
 from lossscape.evaluate.engine import blocks_of
 from lossscape.evaluate.predicted import Picture
@@ -98,7 +98,7 @@ class Ours:
         import scipy.interpolate  # what a process loads once is no part of a picture's time
         import scipy.ndimage  # noqa: F401
 
-        axes = picture_axes(self.problem.row.kind)
+        axes = picture_axes(self.problem.row)
         points: list[Coordinates] = list(itertools.product(*(axis.tolist() for axis in axes)))
         begin = time.perf_counter()
         work, picture = self.work_on(samples), Picture(axes, LOSS, tolerance)
@@ -151,9 +151,9 @@ class Ours:
         return found
 
 
-def picture_axes(kind: Kind) -> list[np.ndarray]:
-    """Coordinates of the whole picture, the centre among them: of a line from 0 to 1, of a plane from −1 to 1."""
-    return [np.linspace(0, 1, LINE)] if kind == "line" else [np.linspace(-1, 1, PLANE)] * 2
+def picture_axes(row: Row) -> list[np.ndarray]:
+    """Coordinates of the whole picture, the centre among them: of a line from 0 to 1, of a plane as far as its span."""
+    return [np.linspace(0, 1, LINE)] if row.kind == "line" else [np.linspace(-row.span, row.span, PLANE)] * 2
 
 
 def losses(work: Work, points: Sequence[Coordinates], plan: Plan) -> dict[Coordinates, dict[str, float]]:

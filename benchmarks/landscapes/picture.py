@@ -27,7 +27,8 @@ def measure(name: str, place: Place, effort: Effort) -> Outcome:
         found = ours.ask("picture", tolerance=TOLERANCE, samples=place.samples or row.pictured, limit=effort.limit)
     if found is None:
         return Outcome(name, {}, [f"{name}: not measured, it would take long"], [f"{name}: a picture within the time"])
-    what = f"{name}: {row.what}, {place.samples or row.pictured:,} samples; {described(found['plan'])}"
+    net = f"{row.what} after {row.learned} steps, ±{row.span:g}" if row.learned else row.what
+    what = f"{name}: {net}, {place.samples or row.pictured:,} samples; {described(found['plan'])}"
     missed = [f"{name}: {each}" for each in misses(found, judged=judged)]
     return Outcome(name, {TITLE: [{"row": name} | cells(found, judged=judged)]}, [what], missed, found)
 

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 
 import torch
@@ -49,7 +49,7 @@ class Problem:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = MODELS[self.row.model](self.row.shape, CLASSES, **self.row.options)
-        _give_statistics(net, self.data[0][:SEEN].cpu())
+        give_statistics(net, self.data[0][:SEEN].cpu())
         return net.to(self.device).requires_grad_(False).eval()
 
     @property
@@ -57,10 +57,15 @@ class Problem:
         """The centre's parameters."""
         return values_of(self.centre)
 
+    @property
+    def still(self) -> Collection[str]:
+        """Names of parameters that the directions leave."""
+        return ()
+
     @cached_property
     def ends(self) -> list[nn.Module]:
         """The nets at centre + direction, one for each axis."""
-        directions = random_directions(self.origin, self.row.axes)
+        directions = random_directions(self.origin, self.row.axes, ignored=self.still)
         return [self.at(combine(self.origin, [direction], [1.0])) for direction in directions]
 
     def at(self, parameters: Params) -> nn.Module:
@@ -94,9 +99,10 @@ def values_of(net: nn.Module) -> Params:
 
 
 @torch.no_grad()
-def _give_statistics(net: nn.Module, inputs: Tensor) -> None:
+def give_statistics(net: nn.Module, inputs: Tensor) -> None:
     """Let BatchNorm's running statistics be those of some inputs, as a trained net's would be of its own."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # torch: None is the cumulative average
+            module.reset_running_stats()
     net.train()(inputs)

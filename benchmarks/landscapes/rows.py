@@ -39,6 +39,10 @@ class Row:
     """Whether BatchNorm statistics are recomputed at every point, which takes a second pass."""
     pictured: int = 0
     """Samples of the whole picture to a stated error; 0: none is made."""
+    learned: int = 0
+    """Steps of training before that picture is drawn (`Learned`); 0: of the row's own net and data."""
+    span: float = 1.0
+    """Farthest coordinate of a plane's picture."""
     within: float | None = None
     """Seconds that the whole work may take on a GPU, and ten times what its picture to a stated error may."""
 
@@ -83,6 +87,8 @@ _CIFAR: dict[str, Any] = {
     "shape": _COLOUR,
 }
 _IMAGENET = _CIFAR | {"what": "ResNet-50, ImageNet stem", "options": {"stem": "imagenet"}}
+_CIFAR_LEARNED: dict[str, Any] = {"learned": 24, "span": 0.1}
+_IMAGENET_LEARNED: dict[str, Any] = {"learned": 60, "span": 0.1}
 _MNIST: dict[str, Any] = {
     "what": "MLP 784-100-100-10",
     "model": "mlp",
@@ -105,11 +111,11 @@ ROWS = {
         ),
         Row(
             "resnet-cifar-plane", samples=512, steps=2, at_least={"fp32": 2, "bf16": 6}, tuned_at_least={"fp32": 1.3},
-            pictured=8, **_CIFAR,
+            pictured=64, **_CIFAR_LEARNED, **_CIFAR,
         ),
         Row(
             "resnet-imagenet-plane", samples=2_000, steps=2, at_least={"fp32": 1.1, "bf16": 1.8},
-            tuned_at_least={"fp32": 1.3}, pictured=100, **_IMAGENET,
+            tuned_at_least={"fp32": 1.3}, pictured=250, **_IMAGENET_LEARNED, **_IMAGENET,
         ),
         Row(
             "resnet-recompute-line", samples=1_000, steps=2, at_least={"fp32": 1.1}, kind="line", recomputed=True,
@@ -119,14 +125,14 @@ ROWS = {
         Row("mlp-line-load", at_least={"fp32": 5}, loaded=True, **_LINE),
     )
 }  # fmt: skip
-"""Rows of whole pictures take samples so many that they end within minutes: `pictured`."""
+"""Whole pictures take as many samples as end within minutes, `pictured`; of few samples the kinks of each one show."""
 FULL = {
     row.name: row
     for row in (
         Row("dnn-full", within=5, avoids=True, **_FULL, **_DNN),
         Row("cnn-full", **_FULL, **_CNN),
-        Row("resnet-cifar-full", within=600, **_FULL, **_CIFAR),
-        Row("resnet-imagenet-full", within=120, **_FULL, **_IMAGENET),
+        Row("resnet-cifar-full", within=600, **_FULL, **_CIFAR_LEARNED, **_CIFAR),
+        Row("resnet-imagenet-full", within=120, **_FULL, **_IMAGENET_LEARNED, **_IMAGENET),
     )
 }
 """Planes over as many pictures as CIFAR-10 has for training, which take a GPU."""

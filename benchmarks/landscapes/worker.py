@@ -111,7 +111,7 @@ class Side:
 
     def answer(self, what: str, arguments: dict[str, Any]) -> Any:
         """What any side, or this one alone, can be asked."""
-        return getattr(self if what in ("facts", "memory") else self.inner, what)(**arguments)
+        return getattr(self if what in ("facts", "memory", "picture") else self.inner, what)(**arguments)
 
     def facts(self) -> dict[str, Any]:
         """The digest of the problem, and what a plain forward pass of a sample multiplies and adds."""
@@ -119,6 +119,15 @@ class Side:
 
         work = summarise(self.problem.centre, self.problem.row.shape).multiply_adds
         return {"digest": self.found, "flop": 2 * work}
+
+    def picture(self, **arguments: Any) -> Any:
+        """lossscape's whole picture: of the row's problem, or where it is of one that has learned, of that."""
+        if not self.problem.row.learned:
+            return self.inner.picture(**arguments)
+        from benchmarks.landscapes.learned import Learned
+        from benchmarks.landscapes.ours import Ours
+
+        return Ours(Learned(self.problem.row, str(self.problem.device)), self.inner.precision).picture(**arguments)
 
     def memory(self) -> int:
         """Bytes held at most since the data was there, above the data and torch itself."""
