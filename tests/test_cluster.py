@@ -554,13 +554,13 @@ def test_what_threads_gain_is_timed_where_they_share_a_moment(monkeypatch: pytes
                 next(clock)
 
     plan = Plan(8, channels_last=False, name="factored", points=6, pool=True)
-    assert gain(Timed(), plan, 1e-3) == 1.5  # type: ignore[arg-type]
-    assert threads == [2]
-    assert set(asked) == {(6, 1), (6, 2)}
-    asked.clear()
-    assert gain(Timed(), plan, 1.0) == 2.0  # type: ignore[arg-type]
-    assert gain(Timed(), replace(plan, pool=False), 1e-3) == 2.0  # type: ignore[arg-type]
-    assert not asked
+    for each in (plan, replace(plan, pool=False)):  # torch's own threads wait for one another too
+        assert gain(Timed(), each, 1e-3) == 1.5  # type: ignore[arg-type]
+        assert threads == [2]
+        assert set(asked) == {(6, 1), (6, 2)}
+        asked.clear()
+        assert gain(Timed(), each, 1.0) == 2.0  # type: ignore[arg-type]
+        assert not asked
 
 
 def test_short_work_stays_in_this_process_and_says_so(

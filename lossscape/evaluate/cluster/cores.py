@@ -37,11 +37,11 @@ def threads_each(workers: int, there: int) -> int:
 def gain(work: "Work", plan: "Plan", seconds: float) -> float:
     """How many times as fast as one thread this process's threads are, timed on a block of a work's points.
 
-    Less than their number where a point is so short that they wait for Python's lock. seconds: that a point takes;
-    where a block takes more than a moment, or torch has its own threads, none waits, and it is their number.
+    Less than their number where a point is so short that they wait for Python's lock, or torch's own for one another.
+    seconds: that a point takes; where a block takes more than a moment none waits, and it is their number.
     """
     threads = min(torch.get_num_threads(), cores())
-    if threads == 1 or not plan.pool or plan.points * seconds > MOMENT:
+    if threads == 1 or plan.points * seconds > MOMENT:
         return float(threads)
     block = [tuple(0.1 + 0.01 * index for _ in work.subspace.directions) for index in range(plan.points)]
     before, least = torch.get_num_threads(), {1: math.inf, threads: math.inf}
