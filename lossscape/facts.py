@@ -35,6 +35,7 @@ class Plan(Facts):
     graphed: bool = False
     onednn: bool = False
     by_class: bool = False
+    packed: bool = False
     pool: bool = False
 
 

@@ -62,6 +62,11 @@ class Plan:
     """Whether oneDNN makes the products of linear layers in fp32 on the CPU, where they are large enough."""
     by_class: bool = False
     """Whether losses of class numbers are taken of outputs that lie class by class in memory, where they are enough."""
+    packed: bool = False
+    """Whether weights of convolutions are brought into oneDNN's layout once a point, in place of once a chunk.
+
+    In fp32 on the CPU, in channels_last.
+    """
 
     @property
     def words(self) -> str:
@@ -72,7 +77,9 @@ class Plan:
         pool = ", each on one core" if self.pool else ""
         graphed = ", as a CUDA graph" if self.graphed else ""
         onednn = ", multiplied by oneDNN" if self.onednn else ""
-        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{layout}{compiled}{pool}{graphed}{onednn}"
+        packed = ", weights packed" if self.packed else ""
+        added = f"{layout}{compiled}{pool}{graphed}{onednn}{packed}"
+        return f"{self.name} plan, {self.chunk:,} samples{together} at a time{added}"
 
 
 class Chunk(NamedTuple):

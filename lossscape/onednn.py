@@ -1,7 +1,9 @@
-"""oneDNN's products of matrices, which come with torch beside its own.
+"""oneDNN's products of matrices, which come with torch beside its own, and its convolutions of packed weights.
 
 Torch makes those of float32 with MKL, which does without AVX-512 on processors that are not Intel's: there oneDNN
-takes half the time for all but the smallest. Sums are taken in another order by each.
+takes half the time for all but the smallest. Sums are taken in another order by each. Its convolutions are oneDNN's
+too, but bring the weight into oneDNN's layout at every call, which for the deep layers of a large net takes as long as
+the convolution of a few samples.
 """
 
 import torch
@@ -54,3 +56,44 @@ class Linear(nn.Module):
 def by_onednn(layer: nn.Module) -> nn.Module:
     """A layer of the same values by oneDNN where it is a linear one, else itself."""
     return Linear(layer) if type(layer) is nn.Linear else layer
+
+
+def has_packing() -> bool:
+    """Whether this torch has oneDNN's convolutions of weights in its own layout."""
+    packs = hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
+    return torch.backends.mkldnn.is_available() and packs and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
+
+def can_pack(layer: nn.Conv2d) -> bool:
+    """Whether a convolution pads with zeros, of a number that it says."""
+    return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+
+
+class Convolution(nn.Module):
+    """A convolution with the values of another, made by oneDNN of a weight that `packed` has laid out.
+
+    What follows stays torch's: oneDNN's ReLU in the same pass makes 0 of NaN.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.how = (layer.padding, layer.stride, layer.dilation, layer.groups)
+
+    def packed(self, weight: Tensor, inputs: tuple[int, ...]) -> Tensor:
+        """A weight [o, i, h, w] as oneDNN wants it for inputs [N, C, H, W] of this shape, which only oneDNN reads.
+
+        It is right for inputs of any other shape too, but may be laid out anew for each.
+        """
+        made: Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self.how, inputs)
+        return made
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[N, C, H, W] to [N, o, H', W'], in channels_last."""
+        made: Tensor = torch.ops.mkldnn._convolution_pointwise.default(
+            inputs, self.weight, self.bias, *self.how, "none", [], ""
+        )
+        return made

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from lossscape import onednn
 from lossscape.errors import BadInput
-from lossscape.evaluate import Budget, Subspace, Work, calibrate, evaluate
+from lossscape.evaluate import Budget, Subspace, Work, calibrate, calibration, evaluate
 from lossscape.evaluate.calibration import NAMES, agrees, by_rule, compiler, in_blocks
+from lossscape.evaluate.graph import Net
 from lossscape.objective import Objective, Plan, Precision
+from lossscape.vectors import Params
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +108,9 @@ def test_onednn_is_the_rule_and_raced_where_it_should_pay(
         assert plan.onednn == (offered and name in ("folded", "factored"))
         assert ("oneDNN" in plan.words) == plan.onednn
     race = replace(budget, shortest=0.0)
+    monkeypatch.setattr(
+        calibration, "GAIN", 0.0
+    )  # no plan wins, whatever else runs: so it is the rule's that is varied
     found = calibrate({"data": objective}, line, 2_000, budget=race)
     tried = {(trial["name"], trial["onednn"]) for trial in found.tried}
     assert any(onednn for _, onednn in tried) == offered
@@ -115,6 +120,40 @@ def test_onednn_is_the_rule_and_raced_where_it_should_pay(
     if offered:  # what was found where it was not offered does not stand in its way
         monkeypatch.setattr(onednn, "pays", lambda device: False)
         assert calibrate({"data": objective}, line, 2_000, budget=race).source == "timed"
+
+
+@pytest.mark.cpu
+@pytest.mark.skipif(not onednn.has_packing(), reason="this torch has no oneDNN, or no weights in its layout")
+@pytest.mark.parametrize(("pays", "samples", "rule"), [(True, 40, True), (True, 20, False), (False, 40, False)])
+def test_weights_are_packed_by_rule_for_several_chunks_and_raced(
+    pays: bool, samples: int, rule: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = MODEL_CASES["cnn"]
+    monkeypatch.setattr(onednn, "pays", lambda device: pays)
+    monkeypatch.setattr(calibration, "GAIN", 0.0)
+    inputs, targets = case.inputs(samples), case.targets(samples)
+    objective = Objective(case.model(), "cross_entropy", inputs, targets, plan=Plan(8, channels_last=True))
+    budget = Budget(share=10.0, shortest=0.0, moment=0.001, compiling=1e9)
+    found = calibrate({"data": objective}, line_of(objective), 2_000, budget=budget)
+    assert found.plan.packed == rule
+    assert ("packed" in found.plan.words) == rule
+    assert {(trial["name"], trial["channels_last"]) for trial in found.tried if trial["packed"]} >= {("folded", True)}
+    assert {(trial["name"], trial["packed"]) for trial in found.tried} >= {("folded", False), ("folded", True)}
+    assert not any(trial["packed"] and not trial["channels_last"] for trial in found.tried)
+
+
+def test_what_a_point_takes_beside_its_samples_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, made = MODEL_CASES["cnn"], Net.values
+
+    def slowly(net: Net, given: Params) -> Params:
+        time.sleep(0.03)
+        return made(net, given)
+
+    monkeypatch.setattr(Net, "values", slowly)
+    inputs, targets = case.inputs(320), case.targets(320)
+    objective = Objective(case.model(), "cross_entropy", inputs, targets, plan=Plan(4, channels_last=True))
+    found = calibrate({"data": objective}, line_of(objective), 1, plan="folded", budget=Budget(moment=0.001))
+    assert 0.03 <= found.seconds < 0.5 * 80 * 0.03  # of 80 chunks, the first of which is timed
 
 
 @pytest.mark.parametrize("name", NAMES)

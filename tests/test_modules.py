@@ -94,12 +94,14 @@ def test_every_analysis_is_right(name: str, tmp_path: Path) -> None:
     expected = [float(loss_of(model, values_at(plane, point), inputs, targets)) for point in POINTS]
     refused = set(reasons_against(work.objectives["data"], work.subspace))
     for plan in [each for each in NAMES if each not in refused]:
-        try:
-            found = work.rows(POINTS, replace(by_rule(work, [plan]), chunk=5, points=2))
-        except BadInput:
-            refused.add(plan)
-            continue
-        assert [values["data_loss"] for values in found] == pytest.approx(expected, rel=2e-6), plan
+        usual = replace(by_rule(work, [plan]), chunk=5, points=2)
+        for how in (usual, replace(usual, packed=True)) if plan in ("folded", "factored") else (usual,):
+            try:
+                found = work.rows(POINTS, how)
+            except BadInput:
+                refused.add(plan)
+                break
+            assert [values["data_loss"] for values in found] == pytest.approx(expected, rel=2e-6), how
     assert refused == set(IDIOMS[name].refused)
 
     # the line from the first to the last checkpoint

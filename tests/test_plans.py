@@ -21,7 +21,7 @@ from lossscape.evaluate.plans import is_small, reasons_against
 from lossscape.evaluate.pool import pooled
 from lossscape.evaluate.statistics import RecomputedStatistics
 from lossscape.objective import Objective, Plan, PlanName, Precision
-from lossscape.onednn import has_onednn
+from lossscape.onednn import has_onednn, has_packing
 from lossscape.vectors import Params
 from lossscape.vectors.between import between
 
@@ -68,7 +68,8 @@ def test_every_plan_equals_dense(name: str, case: ModelCase, precision: str) -> 
             continue  # stacks of so many convolutions take a CPU half a minute; other nets have them too
         for keep in (True, False) if plan == "factored" and points is POINTS else (None,):
             work = replace(work, keep=keep)
-            how = Plan(4, channels_last=plan != "dense" and case.shape == (2, 8, 8), name=plan, points=3)
+            last = plan != "dense" and case.shape == (2, 8, 8)
+            how = Plan(4, channels_last=last, name=plan, points=3, packed=keep is not False)
             counted: list[int] = []
             found = [
                 values
@@ -184,6 +185,74 @@ def test_products_by_onednn_have_the_values_of_float64(name: str, monkeypatch: p
     assert not calls
 
 
+class Convolutions(nn.Module):
+    """Convolutions of all kinds, four of which have weights that can be packed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.apart, self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 16, 3, stride=2, groups=2)
+        self.wide = nn.Conv2d(16, 16, (3, 1), dilation=2, padding=(2, 0))
+        self.same, self.mirrored = (
+            nn.Conv2d(16, 16, 3, padding="same"),
+            nn.Conv2d(16, 16, 3, 1, 1, padding_mode="reflect"),
+        )
+        self.again, self.back = nn.Conv2d(16, 16, 1), nn.ConvTranspose2d(16, 8, 2)
+        self.one, self.other, self.out = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1), nn.Linear(8, 5)
+        self.other.weight = self.one.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.grouped(self.apart(torch.relu(self.norm(self.first(x))))))
+        x = x + torch.relu(self.wide(x))
+        x = self.back(self.again(self.again(self.mirrored(self.same(x)))))
+        return self.out(self.other(self.one(x)).mean((2, 3)))
+
+
+PACKED = {(8, 3, 3, 3), (8, 1, 3, 3), (16, 4, 3, 3), (16, 16, 3, 1)}
+"""Shapes of the weights that are: not of those that are read twice or belong to what pads in other ways."""
+needs_packing = pytest.mark.skipif(not has_packing(), reason="this torch has no oneDNN, or no weights in its layout")
+
+
+def convolving(precision: Precision) -> Objective:
+    case = ModelCase(Convolutions, (3, 9, 9), 5)
+    return Objective(case.model(), "cross_entropy", case.inputs(30), case.targets(30), precision=precision)
+
+
+def packed_work() -> tuple[Work, Plan]:
+    """In chunks of eight samples, the last one of six."""
+    objective = convolving("fp32")
+    return Work({"data": objective}, plane_of(objective)), Plan(8, True, "folded", packed=True)
+
+
+@needs_packing
+@pytest.mark.cpu
+def test_packed_weights_have_the_values_of_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    (work, plan), packed, made = packed_work(), list[tuple[int, ...]](), onednn.Convolution.packed
+
+    def noted(layer: onednn.Convolution, weight: Tensor, inputs: tuple[int, ...]) -> Tensor:
+        packed.append(tuple(weight.shape))
+        return made(layer, weight, inputs)
+
+    monkeypatch.setattr(onednn.Convolution, "packed", noted)
+    found, exact = work.rows(POINTS, plan), convolving("fp64")
+    assert set(packed) == PACKED
+    assert len(packed) == len(POINTS) * len(PACKED)  # once a point, not once a chunk
+    for point, row in zip(POINTS, found, strict=True):
+        expected = exact.metrics(*work.subspace.at(point))
+        assert row == pytest.approx({f"data_{key}": value for key, value in expected.items()}, rel=1e-6), point
+    assert isnan(work.rows([(1e30, 1e30)], plan)[0]["data_loss"])  # of which oneDNN's own ReLU would make 0
+    packed.clear()
+    for others in (
+        replace(plan, packed=False),
+        replace(plan, channels_last=False),
+        replace(plan, name="stacked"),
+        replace(plan, name="dense"),
+    ):
+        assert replace(work).rows(POINTS[:2], others)
+    assert replace(Work({"data": exact}, work.subspace)).rows(POINTS[:2], plan)
+    assert not packed
+
+
 def pooled_works() -> dict[str, tuple[Work, Plan]]:
     """Works that threads share in different ways: points, chunks, with products made anew, masks, folded, oneDNN."""
     mlp, norm = objective_of(MODEL_CASES["mlp_dropout"]), objective_of(MODEL_CASES["cnn_max_batch_norm_dropout"])
@@ -197,6 +266,7 @@ def pooled_works() -> dict[str, tuple[Work, Plan]]:
         "folded layers": (Work({"data": norm}, plane_of(norm)), Plan(2, False, "folded", 5)),
         "branches": (Work({"data": branches}, plane_of(branches)), Plan(2, False, "folded", 5)),
         **{f"{name} by oneDNN": wide_work(name) for name in WIDE},
+        "packed weights": packed_work(),
     }
 
 

@@ -28,7 +28,7 @@ from lossscape.evaluate.engine import Work
 from lossscape.evaluate.graph import first_of
 from lossscape.evaluate.plans import reasons_against
 from lossscape.evaluate.rows import Done
-from lossscape.evaluate.subspace import Subspace
+from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.files import cache_folder, read_json, write_text
 from lossscape.modules import has_convolutions
 from lossscape.objective import CACHE_BYTES, Objective, Plan, PlanName
@@ -44,6 +44,8 @@ POINTS_BYTES = 2**28
 TIMINGS = 2 * TURNS + 3
 """That a race of two plans takes, those that make their products among them."""
 SAMPLES_CHECKED = 16
+PACKED_CHUNKS = 4
+"""Chunks of a point from which on packed weights are the rule: to pack them takes as long as a chunk or two save."""
 STACKS = (8, 32, 128)
 NAMES: tuple[PlanName, ...] = ("dense", "folded", "factored", "stacked")
 POOLED: tuple[PlanName, ...] = ("folded", "factored")
@@ -146,8 +148,10 @@ def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
     pool = name in POOLED and objective.device.type == "cpu"
     points = STACKS[0] * (torch.get_num_threads() if pool else 1) if name == "stacked" or not convolutions else 1
     last = objective.habits.channels_last and name != "stacked"  # some operations have no stacked form in this layout
+    by_onednn = name in POOLED and onednn.pays(objective.device)
     return Plan(
-        chunk, last, name, _fitting(work, points), pool=pool, onednn=name in POOLED and may_onednn(objective),
+        chunk, last, name, _fitting(work, points), pool=pool, onednn=by_onednn and may_onednn(objective),
+        packed=by_onednn and last and may_pack(objective) and len(objective) >= PACKED_CHUNKS * chunk,
         by_class=may_by_class(objective),
     )  # fmt: skip
 
@@ -189,7 +193,7 @@ class _Trial:
         """moment: seconds that a timing should take at least; enough: whether a rough time of a point will do."""
         self.work, self.plan, self.done = work, plan, done
         self.longest = len(_largest(work))
-        self.least = math.inf
+        self.forget()
         self._take(shortest := min(_least(plan), self.longest))
         if (took := self._block()) < moment and shortest < self.longest:  # too short to mean something
             if enough and enough(took / plan.points * work.samples / self.samples):
@@ -197,9 +201,18 @@ class _Trial:
             self._take(min(math.ceil(min(moment / took, 64)) * shortest, self.longest))
 
     def seconds(self) -> float:
-        """Seconds that a point of the whole work takes, as short as it was seen so far."""
-        self.least = min(self.least, self._block() / self.plan.points * self.work.samples / self.samples)
-        return self.least
+        """Seconds that a point of the whole work takes, as short as it was seen so far.
+
+        What a point takes beside its samples is told apart: it is a large part of the first chunk of a large net.
+        """
+        self.least = min(self.least, self._block())
+        self.beside = min(self.beside, self._preparation())
+        fixed = min(self.beside, self.least)
+        return (fixed + (self.least - fixed) * self.work.samples / self.samples) / self.plan.points
+
+    def forget(self) -> None:
+        """Begin anew with times as short as they were seen."""
+        self.least = self.beside = math.inf
 
     def _take(self, samples: int) -> None:
         self.samples = samples
@@ -209,12 +222,21 @@ class _Trial:
     def _block(self) -> float:
         if self.done is not None:
             self.done(0)
-        height = self.plan.points
-        block = [tuple(0.1 + 0.01 * index for _ in self.few.subspace.directions) for index in range(height)]
         before = time.perf_counter()
-        (found,) = self.few.per_sample(block, self.plan)[-1].values()
+        (found,) = self.few.per_sample(self._points(), self.plan)[-1].values()
         found["loss"][-1].item()  # waits for a device that works on its own
         return time.perf_counter() - before
+
+    def _preparation(self) -> float:
+        if _largest(self.work).device.type != "cpu":
+            return 0.0  # of a device that works on its own this would time nothing
+        before = time.perf_counter()
+        self.few.prepare(self._points(), self.plan)
+        return time.perf_counter() - before
+
+    def _points(self) -> list[Coordinates]:
+        height = self.plan.points
+        return [tuple(0.1 + 0.01 * index for _ in self.few.subspace.directions) for index in range(height)]
 
 
 class _Race:
@@ -248,7 +270,7 @@ class _Race:
         if not self._room(self.seconds, cost) or not agrees(self.work, plan):
             return False
         other, best = _Trial(self.work, plan, self.budget.moment, self.done), self.best
-        best.least = math.inf
+        best.forget()
         for _ in range(TURNS):
             found, self.seconds = other.seconds(), best.seconds()
         self.tried.append(asdict(plan) | {"seconds": found, "best_seconds": self.seconds})
@@ -266,7 +288,7 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
     """Vary one thing after the other, from the best plan so far, until the budget is used."""
     objective = _largest(race.work)
     if objective.habits.channels_last:
-        race.against(replace(race.plan, channels_last=not race.plan.channels_last))
+        race.against(replace(race.plan, channels_last=not race.plan.channels_last, packed=False))
     for factor in (2.0, 0.5):
         while 4 <= (chunk := int(race.plan.chunk * factor)) <= max(4, 2 * len(objective)):
             if not race.against(replace(race.plan, chunk=chunk)):
@@ -274,21 +296,25 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
     for points in STACKS if "stacked" in names and _stackable(objective) else ():
         chunk = _power(race.plan.chunk * race.plan.points // points, 8, race.plan.chunk)
         height = _fitting(race.work, points)
-        stacked = replace(race.plan, name="stacked", chunk=chunk, points=height, pool=False, onednn=False)
+        stacked = replace(race.plan, name="stacked", chunk=chunk, points=height, pool=False, onednn=False, packed=False)
         if not race.against(stacked):
             break
     for name in names:
         if name not in (race.plan.name, "stacked"):
-            race.against(replace(by_rule(race.work, [name]), channels_last=race.plan.channels_last))
+            other, last = by_rule(race.work, [name]), race.plan.channels_last
+            race.against(replace(other, channels_last=last, packed=other.packed and last))
     if race.plan.pool and torch.get_num_threads() > 1:
         race.against(replace(race.plan, pool=False))
     if race.plan.name in POOLED and may_onednn(objective):
         race.against(replace(race.plan, onednn=not race.plan.onednn))
+    if race.plan.name in POOLED and race.plan.channels_last and may_pack(objective):
+        race.against(replace(race.plan, packed=not race.plan.packed))
     if graphed.recorder_of(objective.device) and race.plan.name != "dense":
         race.against(replace(race.plan, graphed=True, pool=False))
     if compiler(objective.device):
         race.against(
-            replace(race.plan, compiled=True, pool=False, graphed=False, onednn=False), extra=race.budget.compiling
+            replace(race.plan, compiled=True, pool=False, graphed=False, onednn=False, packed=False),
+            extra=race.budget.compiling,
         )
 
 
@@ -322,6 +348,12 @@ def may_by_class(objective: Objective) -> bool:
     return objective.device.type == "cpu" and objective.scoring.may_by_class
 
 
+def may_pack(objective: Objective) -> bool:
+    """Whether there are convolutions whose weights may be packed for oneDNN: the rule where its products pay too."""
+    here = objective.device.type == "cpu" and objective.precision == "fp32"
+    return here and has_convolutions(objective.model) and onednn.has_packing()
+
+
 def _stackable(objective: Objective) -> bool:
     """Whether stacking may pay: stacks of convolutions are grouped ones, which CPUs are slow at."""
     return objective.device.type == "cuda" or not has_convolutions(objective.model)
@@ -352,6 +384,7 @@ def _key(work: Work, names: Sequence[str]) -> str:
         len(work.subspace.directions), work.keeps_products(), len(objective).bit_length(), list(names),
         machine["device"], machine["threads"], machine["versions"], *(["onednn"] if may_onednn(objective) else []),
         *(["by class"] if may_by_class(objective) else []),
+        *(["packed"] if may_pack(objective) else []),
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 

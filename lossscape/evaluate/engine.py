@@ -131,6 +131,14 @@ class Work:
         with pooled(self._shares(plan)) as pool:
             return self._per_sample(block, plan, done, pool)
 
+    def prepare(self, block: Sequence[Coordinates], plan: Plan) -> None:
+        """Do what a block of points takes beside its samples: the values of the net at each, as the plan has them."""
+        with pooled(self._shares(plan)) as pool:
+            networks = self._networks_of(plan, pool)
+            points = self._points(block, None, pool, _unused(networks))
+            for network in networks.values():
+                network.values(points, pool)
+
     def _shares(self, plan: Plan) -> bool:
         """Whether torch has one thread under a plan: where threads of Python share the work, or one is enough."""
         if plan not in self._small:
@@ -153,7 +161,7 @@ class Work:
         wanted = len(block)
         if plan.name == "stacked":  # stacks of one height, so that all blocks are computed alike
             block = [*block, *[block[-1]] * (plan.points - wanted)]
-        points = self._points(block, done, pool, set.intersection(*(set(each.unused) for each in networks.values())))
+        points = self._points(block, done, pool, _unused(networks))
         given: dict[str, list[list[Tensor]] | None] = {
             split: None if self.outputs is None else [[] for _ in block] for split in networks
         }
@@ -217,6 +225,11 @@ class Work:
     def __getstate__(self) -> dict[str, Any]:
         """Without what is made from the rest."""
         return self.__dict__ | {"outputs": None, "_networks": {}, "_references": {}}
+
+
+def _unused(networks: Mapping[str, Network]) -> set[str]:
+    """Parameters that no network takes."""
+    return set.intersection(*(set(each.unused) for each in networks.values()))
 
 
 def blocks_of(points: Sequence[Coordinates], plan: Plan) -> list[list[Coordinates]]:

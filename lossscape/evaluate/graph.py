@@ -9,7 +9,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,7 +19,7 @@ from torch.fx import Graph, GraphModule, Interpreter, Node, Tracer
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lossscape.objective import Objective
-from lossscape.onednn import by_onednn, has_onednn
+from lossscape.onednn import Convolution, by_onednn, can_pack, has_onednn, has_packing
 from lossscape.vectors import Params
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -68,6 +68,9 @@ class Net:
     padded: dict[str, int] = field(default_factory=dict)
     """Linear layers that get outputs of zeros, up to this number of them, which are cut off again."""
 
+    packed: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    """Convolutions whose weights are laid out anew at a point, and what does it."""
+
     @cached_property
     def names(self) -> set[str]:
         """The names of the values that `module` takes."""
@@ -94,6 +97,8 @@ class Net:
                 if key in values:
                     value = values[key]
                     values[key] = nn.functional.pad(value, (0, 0) * (value.ndim - 1) + (0, outputs - len(value)))
+        for name, pack in self.packed.items():
+            values[f"{name}.weight"] = pack(values[f"{name}.weight"])
         return values
 
 
@@ -221,10 +226,11 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     _in_place(module, forms, owned=after_first_layer)
     if takes_onednn(objective):
         _by_onednn(module)
+    packed = _pack(module, forms, objective.plan.chunk) if takes_packed(objective) else {}
     module.graph.lint()
     module.delete_all_unused_submodules()
     module.recompile()
-    return Net(module, folds, padded)
+    return Net(module, folds, padded, packed)
 
 
 class _Seen(Interpreter):
@@ -398,14 +404,45 @@ def takes_onednn(objective: Objective) -> bool:
 
     torch.func.vmap and torch.compile have no form of its product.
     """
-    plan, here = objective.plan, objective.device.type == "cpu" and objective.precision == "fp32"
-    return plan.onednn and plan.name != "stacked" and not plan.compiled and here and has_onednn()
+    return objective.plan.onednn and _allows_onednn(objective) and has_onednn()
+
+
+def takes_packed(objective: Objective) -> bool:
+    """Whether the weights of an objective's convolutions are packed for oneDNN: its plan says so, and it can.
+
+    Its convolutions of packed weights give channels_last whatever they are given.
+    """
+    plan = objective.plan
+    return plan.packed and plan.channels_last and _allows_onednn(objective) and has_packing()
+
+
+def _allows_onednn(objective: Objective) -> bool:
+    plan = objective.plan
+    written = plan.name != "stacked" and not plan.compiled
+    return written and objective.device.type == "cpu" and objective.precision == "fp32"
 
 
 def _by_onednn(module: GraphModule) -> None:
     for node in module.graph.nodes:
         if _is(module, node, (nn.Linear,)):
             module.set_submodule(str(node.target), by_onednn(module.get_submodule(str(node.target))))
+
+
+def _pack(module: GraphModule, forms: Mapping[Node, Form], chunk: int) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Let oneDNN make the convolutions of chunks of so many samples; how their weights are packed, by name.
+
+    Those whose weights nothing else reads, which could not read them any more.
+    """
+    packed: dict[str, Callable[[Tensor], Tensor]] = {}
+    for node in module.graph.nodes:
+        if _is(module, node, (nn.Conv2d,)) and _alone(module, node) and len(forms[node][0]) == 4:
+            name, layer = str(node.target), module.get_submodule(str(node.target))
+            if can_pack(layer):
+                made = Convolution(layer)
+                shape = forms[node.args[0]][0]
+                module.set_submodule(name, made)
+                packed[name] = partial(made.packed, inputs=(chunk, *shape[1:]))
+    return packed
 
 
 def _in_place(module: GraphModule, forms: Mapping[Node, Form], *, owned: bool) -> None:

@@ -110,7 +110,7 @@ class Network:
             with nullcontext() if self.small else pool.aside():
                 return self(block, points, done, outputs)
         with arithmetic(self.objective.device, self.objective.precision):
-            values = pool.map(self._values, points)
+            values = self.values(points, pool)
             here = done if pool.threads == 1 else None
             share = _Share(list(block), points, values, outputs is not None, here)
             if self.plan.name == "stacked":
@@ -126,6 +126,10 @@ class Network:
                 if outputs is not None:
                     outputs[index] += given
         return [part[0] if len(part) == 1 else joined(part) for part in parts]
+
+    def values(self, points: Sequence[Params], pool: Pool = ALONE) -> list[Params]:
+        """What the net takes at each point, from the parameters and buffers there: made once, for all chunks."""
+        return pool.map(self._values, points)
 
     def _cuts(self, points: int, pool: Pool) -> list[tuple[list[slice], range]]:
         """The chunks and the indices of points of each task: chunk by chunk, or a share of the points for each thread.
