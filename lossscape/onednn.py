@@ -6,6 +6,8 @@ too, but bring the weight into oneDNN's layout at every call, which for the deep
 the convolution of a few samples.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -65,7 +67,7 @@ def has_packing() -> bool:
 
 
 def can_pack(layer: nn.Conv2d) -> bool:
-    """Whether a convolution pads with zeros, of a number that it says."""
+    """Whether a convolution pads with zeros, so many as it says."""
     return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 
@@ -88,7 +90,8 @@ class Convolution(nn.Module):
 
         It is right for inputs of any other shape too, but may be laid out anew for each.
         """
-        made: Tensor = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self.how, inputs)
+        reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # whose stub knows fewer arguments
+        made: Tensor = reorder(weight.to_mkldnn(), *self.how, inputs)
         return made
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -193,7 +193,7 @@ class _Trial:
         """moment: seconds that a timing should take at least; enough: whether a rough time of a point will do."""
         self.work, self.plan, self.done = work, plan, done
         self.longest = len(_largest(work))
-        self.forget()
+        self.least = self.beside = math.inf
         self._take(shortest := min(_least(plan), self.longest))
         if (took := self._block()) < moment and shortest < self.longest:  # too short to mean something
             if enough and enough(took / plan.points * work.samples / self.samples):

@@ -437,6 +437,7 @@ def _pack(module: GraphModule, forms: Mapping[Node, Form], chunk: int) -> dict[s
     for node in module.graph.nodes:
         if _is(module, node, (nn.Conv2d,)) and _alone(module, node) and len(forms[node][0]) == 4:
             name, layer = str(node.target), module.get_submodule(str(node.target))
+            assert isinstance(layer, nn.Conv2d)
             if can_pack(layer):
                 made = Convolution(layer)
                 shape = forms[node.args[0]][0]
