@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lossscape import onednn
 from lossscape.errors import BadInput
-from lossscape.evaluate import Budget, Subspace, Work, calibrate, calibration, evaluate
+from lossscape.evaluate import Budget, Subspace, Work, calibrate, evaluate
 from lossscape.evaluate.calibration import NAMES, agrees, by_rule, compiler, in_blocks
 from lossscape.evaluate.graph import Net
 from lossscape.objective import Objective, Plan, Precision
@@ -65,7 +65,7 @@ def test_longer_work_is_timed_within_its_share_and_kept(cache: Path) -> None:
     budget = Budget(moment=0.005, shortest=0.0)
     objective = objective_of("mlp", 5_000)
     line = line_of(objective)
-    points = 20_000
+    points = 60_000
     assert calibrate({"data": objective}, line, points, budget=replace(budget, shortest=math.inf)).source == "rule"
     begin = time.perf_counter()
     found = calibrate({"data": objective}, line, points, budget=budget)
@@ -107,10 +107,7 @@ def test_onednn_is_the_rule_and_raced_where_it_should_pay(
         plan = calibrate({"data": objective}, line, 3, plan=name, budget=budget).plan
         assert plan.onednn == (offered and name in ("folded", "factored"))
         assert ("oneDNN" in plan.words) == plan.onednn
-    race = replace(budget, shortest=0.0)
-    monkeypatch.setattr(
-        calibration, "GAIN", 0.0
-    )  # no plan wins, whatever else runs: so it is the rule's that is varied
+    race = replace(budget, shortest=0.0, better=0.0)  # no plan wins: so it is the rule's that is varied
     found = calibrate({"data": objective}, line, 2_000, budget=race)
     tried = {(trial["name"], trial["onednn"]) for trial in found.tried}
     assert any(onednn for _, onednn in tried) == offered
@@ -130,10 +127,9 @@ def test_weights_are_packed_by_rule_for_several_chunks_and_raced(
 ) -> None:
     case = MODEL_CASES["cnn"]
     monkeypatch.setattr(onednn, "pays", lambda device: pays)
-    monkeypatch.setattr(calibration, "GAIN", 0.0)
     inputs, targets = case.inputs(samples), case.targets(samples)
     objective = Objective(case.model(), "cross_entropy", inputs, targets, plan=Plan(8, channels_last=True))
-    budget = Budget(share=10.0, shortest=0.0, moment=0.001, compiling=1e9)
+    budget = Budget(share=10.0, shortest=0.0, moment=0.001, compiling=1e9, better=0.0)
     found = calibrate({"data": objective}, line_of(objective), 2_000, budget=budget)
     assert found.plan.packed == rule
     assert ("packed" in found.plan.words) == rule

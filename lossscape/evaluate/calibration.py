@@ -33,8 +33,6 @@ from lossscape.files import cache_folder, read_json, write_text
 from lossscape.modules import has_convolutions
 from lossscape.objective import CACHE_BYTES, Objective, Plan, PlanName
 
-GAIN = 0.97
-"""A plan is better where it takes less than this share of the best one's time: timings differ by a few per cent."""
 TURNS = 3
 """Times that each of two plans is timed."""
 BLOCK_SECONDS = 0.5
@@ -56,7 +54,7 @@ TOLERANCE = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 5e-2, "bf16": 1e-1}
 
 @dataclass(frozen=True)
 class Budget:
-    """What timing plans may take; times are in seconds."""
+    """What timing plans may take, and what it must show; times are in seconds."""
 
     share: float = 0.05
     """Of the predicted work, the most that timing may take."""
@@ -68,6 +66,8 @@ class Budget:
     """That torch.compile may need."""
     block: float = BLOCK_SECONDS
     """Longest that a block of points of the plan may take."""
+    better: float = 0.97
+    """Share of the best plan's time, below which another is the better one: timings differ by a few per cent."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,8 @@ class _Trial:
         What a point takes beside its samples is told apart: it is a large part of the first chunk of a large net.
         """
         self.least = min(self.least, self._block())
+        if self.samples == self.work.samples:
+            return self.least / self.plan.points
         self.beside = min(self.beside, self._preparation())
         fixed = min(self.beside, self.least)
         return (fixed + (self.least - fixed) * self.work.samples / self.samples) / self.plan.points
@@ -274,7 +276,7 @@ class _Race:
         for _ in range(TURNS):
             found, self.seconds = other.seconds(), best.seconds()
         self.tried.append(asdict(plan) | {"seconds": found, "best_seconds": self.seconds})
-        if found < GAIN * self.seconds:
+        if found < self.budget.better * self.seconds:
             self.best, self.seconds = other, found
             return True
         return False
