@@ -42,8 +42,10 @@ POINTS_BYTES = 2**28
 TIMINGS = 2 * TURNS + 3
 """That a race of two plans takes, those that make their products among them."""
 SAMPLES_CHECKED = 16
+LARGER = 4
+"""Times the samples of a chunk that weights which are not packed may want: they are laid out anew for each."""
 PACKED_CHUNKS = 4
-"""Chunks of a point from which on packed weights are the rule: to pack them takes as long as a chunk or two save."""
+"""Chunks of a point from which on packed weights are the rule: to pack them takes what a chunk or two of them save."""
 STACKS = (8, 32, 128)
 NAMES: tuple[PlanName, ...] = ("dense", "folded", "factored", "stacked")
 POOLED: tuple[PlanName, ...] = ("folded", "factored")
@@ -309,8 +311,12 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
         race.against(replace(race.plan, pool=False))
     if race.plan.name in POOLED and may_onednn(objective):
         race.against(replace(race.plan, onednn=not race.plan.onednn))
-    if race.plan.name in POOLED and race.plan.channels_last and may_pack(objective):
-        race.against(replace(race.plan, packed=not race.plan.packed))
+    if (packed := race.plan).packed:
+        for factor, last in ((1, True), (LARGER, True), (LARGER, False)):
+            if factor * packed.chunk <= len(objective):
+                race.against(replace(packed, packed=False, chunk=factor * packed.chunk, channels_last=last))
+    elif race.plan.name in POOLED and race.plan.channels_last and may_pack(objective):
+        race.against(replace(race.plan, packed=True))
     if graphed.recorder_of(objective.device) and race.plan.name != "dense":
         race.against(replace(race.plan, graphed=True, pool=False))
     if compiler(objective.device):
