@@ -157,7 +157,23 @@ def check_plain(path: Path) -> None:
             raise BadInput(f"{path}: not a plain file; put its content into one")
 
 
+@contextmanager
+def noted() -> Iterator[set[Path]]:
+    """A set that gains every file which is read within the block, or is looked for in vain."""
+    paths = set[Path]()
+    _noted.append(paths)
+    try:
+        yield paths
+    finally:
+        _noted.pop()
+
+
+_noted: list[set[Path]] = []
+
+
 def _held_against(path: Path, read: Callable[[], T], fits: Callable[[Entry, T], bool]) -> T:
+    for paths in _noted:
+        paths.add(path)
     check_plain(path)
     for _ in range(50):  # a process may be writing: what was read after its manifest is then newer
         known = _found(path)

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lossscape.runs import Run
 from lossscape.unchanged import STAMP, Made, keep, unchanged
 
 
@@ -83,3 +85,70 @@ def test_pictures_are_made_anew_where_they_are_not_as_they_were(change: str, tmp
     assert unchanged(picture.parent, "of other options") is None
     {"cut": lambda: cut(picture), "gone": picture.unlink, "more": lambda: write(tmp_path / "page/a.png", "")}[change]()
     assert unchanged(picture.parent, "stamp") is None
+
+
+COMMAND = ("landscape", "runs/digits@3", "--grid", "3", "--samples", "20", "-q")
+
+
+@pytest.fixture
+def drawn(own_run: Run, tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a landscape that a command drew."""
+    monkeypatch.chdir(tmp_path)
+    assert cli(*COMMAND).code == 0
+    (folder,) = (own_run.path / "landscape").iterdir()
+    return folder
+
+
+def test_a_figure_is_drawn_again_where_what_it_is_made_from_changed(
+    drawn: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by the times of pictures, which are written anew when they are drawn."""
+    picture = drawn / "contour.png"
+    whole, first = picture.read_bytes(), cli(*COMMAND)
+
+    def again(*words: str) -> bool:
+        before = {path: path.stat().st_ctime_ns for path in drawn.glob("contour*.p*")}
+        assert cli(*COMMAND, *words).code == 0
+        return {path: path.stat().st_ctime_ns for path in drawn.glob("contour*.p*")} != before
+
+    assert not again()
+    assert cli(*COMMAND).out == first.out
+    picture.write_bytes(whole[:-9])
+    assert again()
+    assert picture.read_bytes() == whole
+    picture.unlink()
+    assert again()
+    assert picture.read_bytes() == whole
+    for words in (("--title", "Another"), ("--style", "paper")):
+        assert again(*words), words
+        assert not again(*words), words
+    assert again()
+    assert picture.read_bytes() == whole
+    monkeypatch.setattr("lossscape.__file__", str(drawn / "code" / "__init__.py"))
+    assert again()
+    assert not again()
+
+
+def test_a_table_that_was_changed_is_refused_and_accepted_it_is_drawn(drawn: Path, cli: Callable[..., Any]) -> None:
+    table, picture = drawn / "surface.csv", drawn / "contour.png"
+    whole = picture.read_bytes()
+    *lines, last = table.read_text().splitlines()
+    x, y, _, *others = last.split(",")
+    table.write_text("\n".join([*lines, ",".join([x, y, "9.5", *others])]) + "\n")
+    assert "surface.csv: changed since lossscape wrote it" in cli(*COMMAND).err
+    assert cli("verify", "--accept-changed", drawn, "-q").code == 0
+    assert cli(*COMMAND).code == 0
+    assert picture.read_bytes() != whole
+
+
+def test_a_figure_of_what_lies_elsewhere_follows_it(own_run: Run, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    words = ("solutions", own_run.path, "-q")
+    assert cli(*words).code == 0
+    (picture,) = own_run.path.rglob("solutions.png")
+    before = picture.stat().st_ctime_ns
+    assert cli(*words).code == 0
+    assert picture.stat().st_ctime_ns == before
+    rows = own_run.metrics_file.read_text().splitlines()
+    own_run.metrics_file.write_text("\n".join(rows[:-1]) + "\n")
+    assert cli(*words).code == 0
+    assert picture.stat().st_ctime_ns != before

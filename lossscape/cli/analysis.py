@@ -2,8 +2,11 @@
 
 import dataclasses
 import inspect
+import json
 import math
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import typer
@@ -27,11 +30,11 @@ def command_of(analysis: Analysis) -> Callable[..., None]:
     def command(**words: Any) -> None:
         given = {each.key: _value(each, words[each.key]) for each in options if words[each.key] is not None}
         request, drawing, execution = (made_of(kind, given) for kind in kinds)
-        result = analysis.read(analysis.compute(request, execution))
+        lines, found = shown(analysis, analysis.compute(request, execution), drawing, execution.quiet)
         if not execution.quiet:
-            for line in result.lines():
+            for line in lines:
                 say(line)
-        tell(**analysis.draw(result, drawing, execution.quiet))
+        tell(**found)
 
     parameters = [
         inspect.Parameter(each.key, inspect.Parameter.KEYWORD_ONLY, default=_typer_option(each), annotation=_type(each))
@@ -41,6 +44,27 @@ def command_of(analysis: Analysis) -> Callable[..., None]:
     command.__annotations__ = {each.name: each.annotation for each in parameters}
     command.__doc__ = requests.Request.__doc__
     return command
+
+
+def shown(analysis: Analysis, folder: Path, drawing: Any, quiet: bool) -> tuple[list[str], dict[str, str]]:
+    """What is said of a result, and what lies where, drawn.
+
+    One that was drawn so before, and of which nothing has changed since, is neither read nor drawn again.
+    """
+    from lossscape import manifest
+    from lossscape.unchanged import keep, stamp_of, unchanged
+
+    stamp = stamp_of([], [analysis.name, str(folder), repr(drawing), shutil.which("ffmpeg") is not None])
+    if kept := unchanged(folder, stamp):
+        lines, found = json.loads(kept[0])
+        return lines, found
+    with manifest.noted() as read:
+        result = analysis.read(folder)
+        lines = [*map(str, result.lines())]
+        found = {name: str(where) for name, where in analysis.draw(result, drawing, quiet).items()}
+    elsewhere = [path for path in sorted(read) if not path.is_relative_to(folder)]
+    keep(folder, stamp, [json.dumps([lines, found])], beside=elsewhere)
+    return lines, found
 
 
 def examples_of(analysis: Analysis) -> str:
