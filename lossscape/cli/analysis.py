@@ -52,8 +52,10 @@ def shown(analysis: Analysis, folder: Path, drawing: Any, quiet: bool) -> tuple[
     One that was drawn so before, and of which nothing has changed since, is neither read nor drawn again.
     """
     from lossscape import manifest
+    from lossscape.files import sweep
     from lossscape.unchanged import keep, stamp_of, unchanged
 
+    sweep(folder)  # which nobody holds any more, so that a kill's leavings would stay
     stamp = stamp_of([], [analysis.name, str(folder), repr(drawing), shutil.which("ffmpeg") is not None])
     if kept := unchanged(folder, stamp):
         lines, found = json.loads(kept[0])
