@@ -202,7 +202,8 @@ def test_one_run(tmp_path: Path, cli: Callable[..., Answer]) -> None:
     (folder,) = (run.path / "solutions").iterdir()
     assert folder.name.startswith("tolerance-0.01-zero-0.01-window-3-")
     assert {file.name for file in folder.iterdir()} == {
-        ".lock", ".made", "digests.jsonl", "settings.yaml", "epochs.csv", "summary.csv", "solutions.png", "solutions.txt",
+        ".lock", ".made", "digests.jsonl", "settings.yaml",
+        "epochs.csv", "summary.csv", "solutions.png", "solutions.txt",
     }  # fmt: skip
     rows = rows_of(folder / "epochs.csv")
     assert [row["kind"] for row in rows] == ["none", "LM", "none", "none", "none", "GM", "TM", "TM", "", "", ""]
