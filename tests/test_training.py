@@ -158,6 +158,33 @@ def test_a_pass_without_autograds_graph_has_its_bits(plain: bool, sections: dict
         assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("draws", "sections"),
+    [
+        (False, {}),
+        (True, {"model": {"name": "mlp", "hidden": [12], "dropout": 0.2}}),
+        (True, {"optimizer": {"name": "torch.optim:RAdam", "lr": 0.01}}),
+        (True, {"schedule": {"name": "drawn.py:drawn"}}),
+        (True, {"metrics": ["drawn.py:drawn"]}),
+    ],
+    ids=["plain", "dropout", "own optimizer", "own schedule", "own metric"],
+)
+def test_a_step_in_which_numbers_may_be_drawn_is_seeded(
+    draws: bool, sections: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import torch\n\ndef drawn(epoch, epochs):\n    return torch.rand(getattr(epochs, 'shape', ()))\n"
+    (tmp_path / "drawn.py").write_text(code)  # a schedule, and a metric
+    monkeypatch.chdir(tmp_path)
+    setup, state = prepared(tmp_path, **sections)
+    drawn = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state.step = 0
+        loop.take_step(setup, state, torch.arange(50))
+        drawn.append(torch.rand(()))
+    assert (drawn[0] == drawn[1]) == draws
+
+
 needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this torch has no oneDNN, or not its product")
 WIDE: dict[str, Any] = {
     "dataset": {"name": "digits", "train_size": 300, "test_size": 50},

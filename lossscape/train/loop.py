@@ -74,6 +74,11 @@ class Setup:
         return dense_of(self)
 
     @cached_property
+    def draws(self) -> bool:
+        """Whether a step may draw from the device's own generator: of plain MLPs only the user's code may."""
+        return not self.dense or bool(self.experiment.code())
+
+    @cached_property
     def by_onednn(self) -> dict[str, Objective]:
         """The objectives of a run whose products oneDNN makes here, in its steps and between them."""
         return {split: by_onednn(each) for split, each in self.objectives.items()}
@@ -145,7 +150,8 @@ def remaining_batches(setup: Setup, state: State) -> Iterator[Tensor]:
 def take_step(setup: Setup, state: State, batch: Tensor) -> None:
     """One optimizer step on a batch of sample indices."""
     training, seed = setup.experiment.training, setup.experiment.seed
-    seed_device(setup.device, derive(seed, "dropout", state.step, setup.world.rank))
+    if setup.draws:
+        seed_device(setup.device, derive(seed, "dropout", state.step, setup.world.rank))
     spec, epochs = setup.experiment.schedule, training.epochs
     schedule = schedules.factor(spec, state.step, setup.steps_per_epoch, epochs, setup.schedule)
     for group in state.optimizer.param_groups:
@@ -160,7 +166,8 @@ def take_step(setup: Setup, state: State, batch: Tensor) -> None:
     state.step += 1
     every = training.checkpoint_every_steps
     keep = every is not None and state.step % every == 0
-    if setup.device.type == "cpu" or keep:  # on CUDA looking at a number waits for the device: once an epoch
+    wrong = setup.device.type == "cpu" and not math.isfinite(loss.item())
+    if wrong or keep:  # on CUDA looking at a number waits for the device: once an epoch
         check_finite(setup, state)
     if keep and setup.world.writes:
         save_checkpoint(setup.run.step_file(state.step), state)

@@ -40,7 +40,7 @@ def _affine_by_onednn(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _product_by_onednn(left: Tensor, right: Tensor) -> Tensor:
     if len(left) * right.numel() < onednn.ENOUGH:
         return left.mm(right)
-    return onednn.linear(left, right.t(), None)
+    return onednn.linear(left.contiguous(), right.t(), None)  # of what lies across it takes longer than to lay it out
 
 
 def _cross_entropy(outputs: Tensor, targets: Tensor, weight: float) -> tuple[Tensor, Tensor]:
