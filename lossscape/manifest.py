@@ -158,22 +158,21 @@ def check_plain(path: Path) -> None:
 
 
 @contextmanager
-def noted() -> Iterator[set[Path]]:
-    """A set that gains every file which is read within the block, or is looked for in vain."""
-    paths = set[Path]()
-    _noted.append(paths)
+def told(tell: Callable[[Path], None]) -> Iterator[None]:
+    """Call `tell` with every file just before it is read within the block, or looked for in vain."""
+    _told.append(tell)
     try:
-        yield paths
+        yield
     finally:
-        _noted.pop()
+        _told.pop()
 
 
-_noted: list[set[Path]] = []
+_told: list[Callable[[Path], None]] = []
 
 
 def _held_against(path: Path, read: Callable[[], T], fits: Callable[[Entry, T], bool]) -> T:
-    for paths in _noted:
-        paths.add(path)
+    for tell in _told:
+        tell(path)
     check_plain(path)
     for _ in range(50):  # a process may be writing: what was read after its manifest is then newer
         known = _found(path)

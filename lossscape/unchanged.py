@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -55,16 +55,21 @@ def unchanged(folder: Path, stamp: str, but: Sequence[str] = ()) -> list[str] | 
 
 
 def keep(
-    folder: Path, stamp: str = "", said: Sequence[str] = (), *, beside: Iterable[Path] = (), but: Sequence[str] = ()
+    folder: Path,
+    stamp: str = "",
+    said: Sequence[str] = (),
+    *,
+    beside: Mapping[str, str] | None = None,
+    but: Sequence[str] = (),
 ) -> None:
     """Note beside what was written what it was made from and what was said of it.
 
-    beside: files and folders elsewhere that it was made from too; but: as of `unchanged`. Without stamp, only that a
-    file was added since.
+    beside: `facts_of` the files and folders that it was made from too, of before they were read; but: as of
+    `unchanged`. Without stamp, only that a file was added since.
     """
     kept = {"stamp": stamp, "said": list(said)} if stamp else json.loads((folder / STAMP).read_text())
     if stamp:
-        kept["beside"] = {str(path.absolute()): _facts_of(path) for path in beside}
+        kept["beside"] = dict(beside or {})
     facts = {**kept, "files": [*_files(folder, but)]}
     write_text(folder / STAMP, json.dumps(facts) + "\n")
 
@@ -79,18 +84,25 @@ class Made:
     """The one in it where that is noted."""
     asked: Sequence[Any]
     """What is asked for, in words and numbers."""
+    code: str = field(default_factory=lambda: stamp_of([], []))
+    """Tells the code that makes it, of before it is made: that may take hours, in which another is installed."""
 
     def said(self) -> list[str] | None:
         """What was said when it was made; None where it has to be made, or gone on with."""
         return unchanged(self.place, self._stamp(), REMADE) if os.path.exists(self.place / STAMP) else None
 
-    def keep(self, said: Sequence[str], beside: Iterable[Path]) -> None:
-        """Note that it was made; beside: the files and folders elsewhere that it was made from."""
+    def keep(self, said: Sequence[str], beside: Mapping[str, str]) -> None:
+        """Note that it was made; beside: `facts_of` what lies elsewhere and it was made from, of before it was read."""
         keep(self.place, self._stamp(), said, beside=beside, but=REMADE)
 
     def _stamp(self) -> str:
         where = [os.getcwd(), *(os.environ.get(name) for name in PLACES)]  # what paths are looked for from
-        return stamp_of([self.home], [where, *self.asked])
+        return stamp_of([self.home], [where, self.code, *self.asked])
+
+
+def facts_of(paths: Iterable[Path]) -> dict[str, str]:
+    """What tells files, and folders with all that they hold, from what they may become, by their absolute paths."""
+    return {str(path.absolute()): _facts_of(path) for path in paths}
 
 
 def _are_as_before(beside: dict[str, str]) -> bool:

@@ -265,6 +265,23 @@ def test_the_command_called_again_opens_nothing_until_something_changed(
     assert len(called) == 3
 
 
+def test_a_file_that_changes_while_its_sweep_runs_is_gone_through_again(
+    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more: dict[str, Any] = {"set": {"training": {"epochs": 1}}}
+    opened(tmp_path, product={"optimizer.lr": [0.1]}, **more)
+    words = ("sweep", tmp_path / "sweep.yaml", "--runs", tmp_path)
+
+    def changed_within(sweep: Opened, home: Path, execution: Execution) -> list[Any]:
+        opened(tmp_path, product={"optimizer.lr": [0.1, 0.2]}, **more)
+        return run_sweep(sweep, home, execution)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lossscape.sweeps.run_sweep", changed_within)
+        assert "1 of 1 runs finished" in cli(*words).out
+    assert "2 of 2 runs finished" in cli(*words).out
+
+
 @pytest.mark.slow
 def test_a_sweep_that_is_killed_ends_with_the_same_table_with_one_worker_or_two(tmp_path: Path) -> None:
     more: dict[str, Any] = {

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lossscape.runs import Run
-from lossscape.unchanged import STAMP, Made, keep, unchanged
+from lossscape.unchanged import STAMP, Made, facts_of, keep, unchanged
 
 
 def write(path: Path, text: str) -> None:
@@ -51,7 +52,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     ):  # fmt: skip
         write(tmp_path / name, "loss\n1\n")
     found = Made(tmp_path / "home", tmp_path / "home" / "study", ["study", "laptop"])
-    found.keep(["done"], [tmp_path / name for name in ("net.yaml", "data", "more")])
+    found.keep(["done"], facts_of(tmp_path / name for name in ("net.yaml", "data", "more")))
     return found
 
 
@@ -66,6 +67,12 @@ def test_what_is_made_again_from_it_changes_nothing(made: Made) -> None:
     write(made.home / "report" / "index.html", "another page")
     write(made.home / "run" / ".lock", "process 1")
     assert made.said() == ["done"]
+
+
+def test_code_that_was_installed_while_something_was_made_makes_it_anew(made: Made, tmp_path: Path) -> None:
+    CHANGES["the code"](tmp_path)
+    made.keep(["done"], {})
+    assert Made(made.home, made.place, made.asked).said() is None
 
 
 def test_another_call_is_none_of_before(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,3 +159,20 @@ def test_a_figure_of_what_lies_elsewhere_follows_it(own_run: Run, tmp_path: Path
     own_run.metrics_file.write_text("\n".join(rows[:-1]) + "\n")
     assert cli(*words).code == 0
     assert picture.stat().st_ctime_ns != before
+
+
+def test_a_file_that_changes_while_a_figure_of_it_is_drawn_draws_it_again(
+    own_run: Run, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, write_png, drawn = own_run.config_file, FigureCanvasAgg.print_png, list[str]()
+
+    def trained_on(*given: Any, **named: Any) -> None:
+        drawn.append(file.read_text())
+        if len(drawn) == 1:
+            file.write_text(drawn[0] + "# another\n")
+        write_png(*given, **named)
+
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", trained_on)
+    for times in (1, 2, 2):
+        assert cli("solutions", own_run.path, "-q").code == 0
+        assert len(drawn) == times

@@ -53,19 +53,19 @@ def shown(analysis: Analysis, folder: Path, drawing: Any, quiet: bool) -> tuple[
     """
     from lossscape import manifest
     from lossscape.files import sweep
-    from lossscape.unchanged import keep, stamp_of, unchanged
+    from lossscape.unchanged import facts_of, keep, stamp_of, unchanged
 
     sweep(folder)  # which nobody holds any more, so that a kill's leavings would stay
     stamp = stamp_of([], [analysis.name, str(folder), repr(drawing), shutil.which("ffmpeg") is not None])
     if kept := unchanged(folder, stamp):
         lines, found = json.loads(kept[0])
         return lines, found
-    with manifest.noted() as read:
+    read: dict[str, str] = {}  # as it was at first: a run may train on while a film of it is drawn
+    with manifest.told(lambda path: read.update(facts_of([] if str(path.absolute()) in read else [path]))):
         result = analysis.read(folder)
         lines = [*map(str, result.lines())]
         found = {name: str(where) for name, where in analysis.draw(result, drawing, quiet).items()}
-    elsewhere = [path for path in sorted(read) if not path.is_relative_to(folder)]
-    keep(folder, stamp, [json.dumps([lines, found])], beside=elsewhere)
+    keep(folder, stamp, [json.dumps([lines, found])], beside=read)
     return lines, found
 
 

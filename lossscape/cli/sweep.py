@@ -53,6 +53,7 @@ def command(
     else:
         from lossscape.execution import Execution
         from lossscape.sweeps import Opened, run_sweep
+        from lossscape.unchanged import facts_of
 
         opened = Opened(file, settings, name, device)
         if dry_run:
@@ -61,13 +62,15 @@ def command(
             return
         home = folder / opened.sweep.name
         execution = Execution(workers=workers, scheduler=scheduler, overwrite=overwrite, quiet=quiet)
+        sources = opened.sources()
+        before = None if made is None or sources is None else facts_of(sources)  # they may change while it runs
         outcomes = run_sweep(opened, home, execution)
         failed = [each for each in outcomes if each.reason]
         said = [f"{each.run.name} {each.state}: {each.why}" for each in failed[:MOST_SHOWN]]
         said += [f"{len(failed) - MOST_SHOWN} more in the table"] if len(failed) > MOST_SHOWN else []
         said += [f"{len(outcomes) - len(failed)} of {len(outcomes)} runs finished"]
-        if made is not None and not failed and (sources := opened.sources()) is not None:
-            made.keep(said, sources)
+        if made is not None and before is not None and not failed:
+            made.keep(said, before)
     if not quiet:
         for line in said:
             say(line)
