@@ -18,7 +18,7 @@ from lossscape.figures import captions, text
 from lossscape.figures.contours import build_contour, build_surface
 from lossscape.figures.curves import build_curve
 from lossscape.figures.levels import choose_scale
-from lossscape.figures.style import save
+from lossscape.figures.style import save, sheet
 from lossscape.figures.training import build_training
 from lossscape.results import read_curve, read_surface
 from lossscape.text import UNDRAWN, number
@@ -341,6 +341,7 @@ def test_without_a_font_for_it_a_name_is_escaped(tmp_path: Path, monkeypatch: py
     assert text.drawable("実験 θ₁") == "\\u5b9f\\u9a13 θ₁"
     assert {"実", "験"} <= UNDRAWN
     assert_inside(build_training([write_run(tmp_path, "実験")], captioned=False))
+    assert "Sweep \\u5b9f" in words_of(sheet(5, 3, "Sweep 実", None)[0])
 
 
 def test_the_fonts_that_are_installed_are_taken_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,8 +125,7 @@ def sheet(
         MARGIN_INCHES / width, 1 - MARGIN_INCHES / 2 / below, "\n".join(lines),
         size=small, color="0.3", va="top", linespacing=CAPTION_LEADING,
     )  # fmt: skip
-    title = title if given.title is None else drawable(given.title)
-    words, size = _fitting(title, room, dpi)
+    words, size = _fitting(title if given.title is None else given.title, room, dpi)
     panel.suptitle(words, x=MARGIN_INCHES / width, ha="left", size=size)
     if key:
         # matplotlib leaves labels out of a legend that begin with an underscore
@@ -143,7 +142,7 @@ def _dpi(printed: float) -> float:
 
 def _fitting(title: str, room: float, dpi: float) -> tuple[str, float]:
     """A title in one line of so many points with its size, smaller and then cut where it is long."""
-    title = title.replace("\n", " ")
+    title = drawable(title.replace("\n", " "))
     if (wide := text_width(title, TITLE_POINTS, dpi)) <= room:
         return title, TITLE_POINTS
     size = max(LEAST_TITLE, TITLE_POINTS * room / wide)
