@@ -1,16 +1,22 @@
 """The figures that move: their data are the results', rounded; gaps, thinning, scales, colours and words."""
 
 import json
+import math
+import re
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
+import lossscape.report
 from lossscape.analyses import ANALYSES
 from lossscape.analyses.compare.chart import curves_data as groups_data
+from lossscape.analyses.compare.chart import rates_data
 from lossscape.analyses.compare.result import Comparison
 from lossscape.analyses.convexity.chart import map_data
 from lossscape.analyses.convexity.result import COLUMNS, Convexity
@@ -401,6 +407,32 @@ def test_groups_have_bands_of_one_standard_deviation() -> None:
     loss, accuracy = groups_data(found, {"g": "#D55E00"})["lines"]
     assert (loss["y"], loss["low"], loss["colour"]) == ([1, 0.75, 0.5], [0.875, 0.625, 0.375], "#D55E00")
     assert accuracy["high"] == [56.25] * 3
+    assert groups_data(found, {"g": "#D55E00", "lost": "#000000"})["notes"] == ["No run finished of lost."]
+    curves["group"] = ["g", "h", "h"]
+    assert [line["dash"] for line in groups_data(found, dict.fromkeys("gh", "#D55E00"))["lines"]] == [
+        *["solid"] * 2, *["8px,3px"] * 2,
+    ]  # fmt: skip
+
+
+def test_rates_at_which_no_run_finished_are_named() -> None:
+    rows = [["sgd-lr-0.1", "sgd", 0.1, 0.5, 0.0], ["sgd-lr-9", "sgd", 9.0, np.nan, np.nan]]
+    names = ["group", "method", "lr", "final_test_accuracy_mean", "final_test_accuracy_std"]
+    empty = pd.DataFrame()
+    table = pd.DataFrame(rows, columns=names)
+    found = Comparison(Path(), {"metric": "test_accuracy"}, table, empty, empty, empty)
+    data = rates_data(found)
+    assert data["lines"][0]["y"] == [50, None]
+    assert data["notes"] == ["No run finished of sgd-lr-9."]
+    table["final_test_accuracy_mean"] = 0.5
+    assert rates_data(found)["notes"] == []
+
+
+def test_no_two_colours_are_alike_in_the_dark() -> None:
+    """Distances of RGB in bytes, of the palette as the script of the page shows it."""
+    script = (Path(lossscape.report.__file__).parent / "page.js").read_text(encoding="utf-8")
+    lighter = dict(re.findall(r'"(#[0-9a-f]{6})": "(#[0-9a-f]{6})"', script))
+    shown = [to_rgb(lighter.get(each.lower(), each)) for each in COLOURS]
+    assert min(255 * math.dist(a, b) for a, b in combinations(shown, 2)) > 60
 
 
 def test_kinds_of_solution_are_bars_of_epochs(tmp_path: Path) -> None:
@@ -554,6 +586,12 @@ def test_short_trainings_are_means_with_bands(tmp_path: Path) -> None:
     train, test = (line for line in data["lines"] if line["panel"] == "loss relu")
     assert (train["x"], train["y"], train["run"]) == ([0, 1, 2], [2, 1, pytest.approx(2 / 3)], "he (1 diverged)")
     assert test["low"] == test["high"] == [3, 1.5, 1]
+    assert data["notes"] == []
+    trainings.loc[len(trainings)] = ["relu", "one", "failed", "he-0", *[np.nan] * 4]
+    table.loc[1] = ["relu", "one"]
+    result = InitialValues(folder, settings, table, pd.DataFrame(), trainings, pd.DataFrame())
+    data = trainings_data(result, {"he": "he", "one": "one (1 of 1 diverged)"}, log=False)
+    assert data["notes"] == ["No training finished of one (1 of 1 diverged)."]
 
 
 @pytest.fixture(scope="module")

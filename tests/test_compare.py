@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,9 @@ def test_figures_show_means_with_bands_and_rates(runs: list[Path]) -> None:
     found = compared(runs)
     figure = build_curves(found)
     left, right = figure.axes
+    assert left.get_ylabel() == "train loss (cross-entropy, mean per sample)"
+    shutil.rmtree(runs[0].parent / "sgd-lr-0.1-seed-0")  # what is drawn asks for none of the runs
+    assert build_curves(read(found.folder)).axes[0].get_ylabel() == left.get_ylabel()
     lines = {line.get_label(): line for line in right.lines}
     shown = lines["sgd-lr-0.1 test_accuracy"].get_ydata()
     assert np.asarray(shown, dtype=float) == pytest.approx([90, 50, 30, 19])

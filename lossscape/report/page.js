@@ -26,8 +26,8 @@ const lossscape = (() => {
   const root = document.documentElement;
   const PLOTLY = root.dataset.plotly;
   const LIGHTER = {
-    "#000000": "#ffffff", "#0072b2": "#56a9e0", "#d55e00": "#f5853a", "#009e73": "#2cc79b", "#882255": "#d6739f",
-    "#332288": "#9d8ff0", "#aa0000": "#ff6b5e", "#7a3fbf": "#b98cf0", "#5c5c8a": "#a3a3d1",
+    "#000000": "#ffffff", "#0072b2": "#3d8fe0", "#56b4e9": "#7fe3ff", "#d55e00": "#f5853a", "#009e73": "#2cc79b",
+    "#882255": "#d6739f", "#332288": "#9d8ff0", "#aa0000": "#ff6b5e", "#7a3fbf": "#b98cf0", "#5c5c8a": "#a3a3d1",
   };
 
   function element(tag, attributes, ...children) {

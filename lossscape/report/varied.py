@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lossscape.analyses.compare.result import unit_of, value_words
+from lossscape.analyses.compare.result import axis_of, unit_of, value_words
 from lossscape.figures.charts.lines import line, panel
 from lossscape.figures.charts.plain import chosen
 from lossscape.figures.facts import Facts
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import Chart, Page
 from lossscape.figures.style import COLOURS, loss_axis, numbers, sheet, style, value_axis
-from lossscape.figures.text import distinct, finite, numbered
+from lossscape.figures.text import distinct, drawable, finite, numbered
 from lossscape.results import evaluated
 from lossscape.text import number, shortened
 
@@ -81,6 +81,10 @@ class Varied:
     def shown(self) -> list[str]:
         """The columns that are drawn by epoch."""
         return list(dict.fromkeys([self.ranked, "train_loss"]))
+
+    def axis(self, column: str) -> str:
+        """The label of an axis of a column."""
+        return axis_of(column, [facts.loss for facts in self.facts.values()])
 
     @cached_property
     def known(self) -> dict[str, float]:
@@ -224,14 +228,14 @@ def grouped_data(sweep: Varied, grouping: Grouping, log: bool = False) -> dict[s
     step = -(-len(names) // MOST_NAMES)
     ticks = [[place, shortened(name, 20)] for place, name in enumerate(names.values())][::step]
     final = panel(
-        "final", f"final {unit_of(sweep.ranked)}", log=sweep.ranked.endswith("_loss"), x=grouping.words, names=ticks
+        "final", f"final {sweep.axis(sweep.ranked)}", log=sweep.ranked.endswith("_loss"), x=grouping.words, names=ticks
     )
     return {"x": "epoch", "panels": [final, *_panels(sweep)], "lines": lines, "log": log}
 
 
 def _panels(sweep: Varied) -> list[dict[str, Any]]:
     ranked = sweep.ranked
-    return [panel(each, unit_of(each), log=each.endswith("_loss"), shown=each == ranked) for each in sweep.shown]
+    return [panel(each, sweep.axis(each), log=each.endswith("_loss"), shown=each == ranked) for each in sweep.shown]
 
 
 def _factor(sweep: Varied) -> float:
@@ -325,10 +329,10 @@ def build_grouped(sweep: Varied, grouping: Grouping, *, log: bool = False) -> Fi
     left.set_xticks(range(0, len(grouping.groups), step), distinct([shortened(v, 12) for v in grouping.groups])[::step])
     if step > 1 or sum(map(len, grouping.groups)) > 40:
         left.tick_params(axis="x", labelrotation=30)
-    left.set_xlabel(grouping.words)
-    left.set_ylabel(f"final {unit_of(sweep.ranked)}")
+    left.set_xlabel(drawable(grouping.words))
+    left.set_ylabel(f"final {sweep.axis(sweep.ranked)}")
     _value_scale(left, sweep, every, log)
-    _epochs(right, sweep.ranked)
+    _epochs(right, sweep.axis(sweep.ranked))
     _value_scale(right, sweep, curves, log)
     return figure
 
@@ -349,7 +353,7 @@ def build_best(sweep: Varied, *, log: bool = False) -> Figure:
             look = {"color": best[run], "linewidth": 1.6} if run in best else {"color": REST, "linewidth": 0.6}
             axes.plot(epochs, values, label=run, marker="o" if len(epochs) == 1 else "", **look)
             curves.append(values)
-        _epochs(axes, column)
+        _epochs(axes, sweep.axis(column))
         (loss_axis(axes, curves, log) if column.endswith("_loss") else value_axis(axes, curves))
     return figure
 
@@ -361,7 +365,7 @@ def _value_scale(axes: Any, sweep: Varied, values: Sequence[np.ndarray], log: bo
         value_axis(axes, values)
 
 
-def _epochs(axes: Any, column: str) -> None:
+def _epochs(axes: Any, label: str) -> None:
     axes.set_xlabel("epoch")
-    axes.set_ylabel(unit_of(column))
+    axes.set_ylabel(label)
     numbers(axes.xaxis, 8, digits=9, integer=True)

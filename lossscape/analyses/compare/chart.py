@@ -1,15 +1,15 @@
 """A comparison as figures that move: curves with bands, and the metric against the learning rate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from lossscape.analyses.compare.result import Comparison, unit_of
-from lossscape.figures.charts.lines import line, panel
+from lossscape.analyses.compare.result import Comparison
+from lossscape.figures.charts.lines import dashes_of, line, panel
 from lossscape.figures.metrics import metric as shown_metric
 from lossscape.figures.style import COLOURS
-from lossscape.text import number
+from lossscape.text import number, shortened
 
 
 def curves_data(result: Comparison, colours: Mapping[str, str], log: bool = False) -> dict[str, Any]:
@@ -18,24 +18,32 @@ def curves_data(result: Comparison, colours: Mapping[str, str], log: bool = Fals
     colours: of the groups that are drawn
     """
     shown = list(dict.fromkeys(["train_loss", result.metric]))
-    panels = [panel(name, unit_of(name), log=name.endswith("_loss")) for name in shown]
+    panels = [panel(name, result.axis(name), log=name.endswith("_loss")) for name in shown]
     lines = []
-    for group, colour in colours.items():
+    for group, colour, dash in zip(colours, colours.values(), dashes_of([*colours.values()]), strict=True):
         own = result.curves[result.curves["group"] == group]
         for name in shown:
             if f"{name}_mean" in own and len(own):
                 factor = shown_metric(name.partition("_")[2]).scale
                 mean, std = (factor * own[f"{name}_{what}"].to_numpy(dtype=float) for what in ("mean", "std"))
                 ends = {"low": mean - std, "high": mean + std} if np.isfinite(std).any() else {}
-                lines.append(line(name, colour, own["epoch"], mean, run=group, **ends))
-    return {"x": "epoch", "panels": panels, "lines": lines, "log": log}
+                lines.append(line(name, colour, own["epoch"], mean, run=group, dash=dash, **ends))
+    drawn = {each["run"] for each in lines}
+    notes = _lost([group for group in colours if group not in drawn])
+    return {"x": "epoch", "panels": panels, "lines": lines, "log": log, "notes": notes}
+
+
+def _lost(groups: Sequence[str]) -> list[str]:
+    """A sentence of groups that have no line, where there are any."""
+    return [f"No run finished of {', '.join(map(shortened, groups))}."] if groups else []
 
 
 def rates_data(result: Comparison, log: bool = False) -> dict[str, Any]:
     """The final metric against the learning rate, a line for each method, bars of one standard deviation."""
-    lines, name = [], result.metric
+    lines, lost, name = [], [], result.metric
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(result.several_rates))]
     factor = shown_metric(name.partition("_")[2]).scale
-    for place, method in enumerate(result.several_rates):
+    for method, colour, dash in zip(result.several_rates, colours, dashes_of(colours), strict=True):
         rows = result.table[(result.table["method"] == method) & result.table["lr"].notna()].sort_values("lr")
         mean, std = (factor * rows[f"final_{name}_{what}"].to_numpy(dtype=float) for what in ("mean", "std"))
         said = [
@@ -43,6 +51,8 @@ def rates_data(result: Comparison, log: bool = False) -> dict[str, Any]:
             for value, spread in zip(mean, std, strict=True)
         ]
         words = [f"{group}: {value}" for group, value in zip(rows["group"], said, strict=True)]
-        lines.append(line("final", COLOURS[place % len(COLOURS)], rows["lr"], mean, run=method, error=std, text=words))
-    shown = panel("final", f"final {unit_of(name)}", log=name.endswith("_loss"), x="learning rate", xlog=True)
-    return {"x": "learning rate", "panels": [shown], "lines": lines, "log": log}
+        look = {"run": method, "dash": dash, "error": std, "text": words}
+        lines.append(line("final", colour, rows["lr"], mean, **look))
+        lost += rows["group"][~np.isfinite(mean)].tolist()
+    shown = panel("final", f"final {result.axis(name)}", log=name.endswith("_loss"), x="learning rate", xlog=True)
+    return {"x": "learning rate", "panels": [shown], "lines": lines, "log": log, "notes": _lost(lost)}

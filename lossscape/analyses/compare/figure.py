@@ -165,7 +165,7 @@ def _named(row: "pd.Series[Any]") -> str:
 
 
 def _draw_curves(axes: Axes, result: Comparison, lines: Mapping[str, Mapping[str, Any]], name: str, log: bool) -> None:
-    scale, drawn = Scale(name), []
+    scale, drawn = Scale(result, name), []
     log = log or scale.missing
     for group, look in lines.items():
         own = result.curves[result.curves["group"] == group]
@@ -195,9 +195,9 @@ def _epoch_axis(axes: Axes, curves: pd.DataFrame) -> None:
 class Scale:
     """How a column of metrics.csv is drawn: a share of which all is best as what is missing of it, on a log scale."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, result: Comparison, name: str) -> None:
         metric = name.partition("_")[2]
-        self.name, self._scale = name, shown_metric(metric).scale
+        self.name, self._axis, self._scale = name, result.axis(name), shown_metric(metric).scale
         self.missing = metric in ("accuracy", "top5")
 
     def of(self, values: Any) -> np.ndarray:
@@ -220,7 +220,7 @@ class Scale:
     @property
     def label(self) -> str:
         """Of the axis."""
-        return f"100 − {unit_of(self.name)}" if self.missing else unit_of(self.name)
+        return f"100 − {self._axis}" if self.missing else self._axis
 
 
 @style()
@@ -234,7 +234,7 @@ def build_rates(result: Comparison, *, log: bool = False, captioned: bool = True
         key.append(Line2D([], [], linestyle="", marker="x", color="0.35", label="no run finished"))
     figure, panel = sheet(9, 4.6, "Sensitivity to the learning rate", RATES_CAPTION if captioned else None, key)
     axes = panel.subplots()
-    scale, drawn, lost = Scale(result.metric), [], []
+    scale, drawn, lost = Scale(result, result.metric), [], []
     for index, method in enumerate(methods):
         rows = result.table[result.table["method"] == method].sort_values("lr")
         rows = rows[rows["lr"].notna()]

@@ -1,16 +1,21 @@
 """A comparison as read back from its folder, and in words and rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lossscape.errors import BadInput
+from lossscape.figures.captions import loss_label
+from lossscape.figures.facts import facts_of
 from lossscape.figures.metrics import metric as shown_metric
 from lossscape.files import read_json
 from lossscape.results import Result, read_csv, read_settings
+from lossscape.runfiles import RunFiles
 from lossscape.text import aligned, number
 
 RUNS = "runs.json"
@@ -60,6 +65,19 @@ class Comparison(Result):
     def products(self) -> bool:
         """Whether a run has taken products with the Hessian."""
         return bool((self.table["hessian_products_mean"] > 0).any())
+
+    @cached_property
+    def losses(self) -> list[str]:
+        """Names of the losses of the runs, of those that still lie there."""
+        found = []
+        for path in sorted(runs_of(self.folder)) if (self.folder / RUNS).exists() else ():
+            with suppress(BadInput):
+                found.append(facts_of(RunFiles(path)).loss)
+        return found
+
+    def axis(self, name: str) -> str:
+        """The label of an axis of a column of metrics.csv."""
+        return axis_of(name, self.losses)
 
     @property
     def several_rates(self) -> list[str]:
@@ -131,6 +149,12 @@ def unit_of(name: str) -> str:
     """test accuracy (%)"""
     split, _, metric = name.partition("_")
     return f"{split} loss" if metric == "loss" else shown_metric(metric).axis(split)
+
+
+def axis_of(name: str, losses: Iterable[str]) -> str:
+    """As `unit_of`, of a loss also which one it is: train loss (cross-entropy, mean per sample); losses: by name."""
+    split, _, metric = name.partition("_")
+    return loss_label(losses, split) if metric == "loss" else unit_of(name)
 
 
 def costs_of(comparison: Comparison) -> list[str]:

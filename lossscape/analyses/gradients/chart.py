@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lossscape.analyses.gradients.result import GRADIENTS, Gradients
-from lossscape.figures.charts.lines import line, panel
+from lossscape.figures.charts.lines import dashes_of, line, panel
 from lossscape.figures.charts.plain import chosen
 from lossscape.figures.style import COLOURS
 from lossscape.figures.text import numbered
@@ -17,7 +17,6 @@ MOST_LAYERS = 14
 """Lines of a panel, and buttons: of deeper nets evenly spaced layers, the first and the last among them."""
 MOST_NAMES = 28
 """Below an axis of layers."""
-DASHES = ("solid", "8px,3px")
 
 
 def norms_data(result: Gradients, names: Mapping[str, str]) -> dict[str, Any]:
@@ -50,11 +49,13 @@ def _over_training(result: Gradients, shown: Mapping[str, np.ndarray], panels: l
     times = times_of(result.table[result.table["layer"] == result.layers[0]])
     kept = chosen(np.arange(len(result.layers)), MOST_LAYERS)
     names = numbered([shortened(result.layers[index], 22) for index in kept])
-    lines = []
-    for name, values in shown.items():
-        for place, (index, layer) in enumerate(zip(kept, names, strict=True)):
-            look = {"run": layer, "dash": DASHES[place // len(COLOURS) % len(DASHES)]}
-            lines.append(line(name, COLOURS[place % len(COLOURS)], times.values, values[index], **look))
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(kept))]
+    looks = [{"run": layer, "dash": dash} for layer, dash in zip(names, dashes_of(colours), strict=True)]
+    lines = [
+        line(name, colour, times.values, values[index], **look)
+        for name, values in shown.items()
+        for index, colour, look in zip(kept, colours, looks, strict=True)
+    ]
     if times.names:
         panels = [each | {"names": list(zip(times.values.tolist(), times.names, strict=True))} for each in panels]
     left = f"{len(kept)} of {len(result.layers):,} layers, evenly through the net; {GRADIENTS}.csv has all."

@@ -89,7 +89,13 @@ def trainings_data(result: InitialValues, labels: Mapping[str, str], log: bool) 
             for split in SPLITS:
                 if f"{split}_{name}" in columns:
                     lines += [each | {"panel": key} for each in _curves(result, labels, activation, (split, name))]
-    return {"x": "epoch", "panels": panels, "lines": lines, "log": log}
+    lost = [
+        labels[scheme] + (f", {activation}" if len(result.activations) > 1 else "")
+        for activation in result.activations for scheme in result.schemes
+        if not len(curves_of(result, activation, scheme, columns[0])[1])
+    ]  # fmt: skip
+    notes = [f"No training finished of {'; '.join(lost)}."] if lost else []
+    return {"x": "epoch", "panels": panels, "lines": lines, "log": log, "notes": notes}
 
 
 def _curves(

@@ -20,6 +20,7 @@ from lossscape.results import Curve
 from lossscape.text import number, shortened
 
 SPLITS = ("train", "test")
+DASHES = ("solid", "8px,3px", "2px,2px")
 DOT = 4
 """Pixels of an evaluated point among predicted ones."""
 SMALL = 0.05
@@ -32,6 +33,11 @@ def line(panel: str, colour: str, x: Iterable[float], y: Iterable[float], **more
     numbers: dict[str, Any] = {key: rounded(more.pop(key), ERROR + 1) for key in ends}
     points = {"x": rounded(x, 9), "y": rounded(y)}
     return {"run": "", "split": "", "panel": panel, "colour": colour, **points, **numbers, **more}
+
+
+def dashes_of(colours: Sequence[str]) -> list[str]:
+    """Dashes of lines, so that those of the same colour can be told apart."""
+    return [DASHES[[*colours[:place]].count(colour) % len(DASHES)] for place, colour in enumerate(colours)]
 
 
 def panel(key: str, label: str, log: bool = False, shown: bool = True, **more: Any) -> dict[str, Any]:
