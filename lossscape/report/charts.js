@@ -553,7 +553,8 @@ class Surfaces {
         solid.on(event, (change) => change["scene.camera"] && !view.led && this.turn(view, change["scene.camera"]));
       }
       solid.on("plotly_hover", ({ event, points: [{ x, y }] }) => {
-        if (!event?.buttons) this.point(this.closest(panel, x, y));
+        const at = this.closest(panel, x, y);
+        if (!event?.buttons && !(this.at?.x === at.x && this.at.y === at.y)) this.point(at);  // told again after each drawing
       });
     }
     this.placeSolid(view);
@@ -598,7 +599,8 @@ class Surfaces {
 
   /* Turns all views as one was turned; the others at most once a frame, the last time included. */
   turn(from, camera) {
-    if (!this.turned(camera.eye)) return;
+    const { x, y, z } = camera.eye;
+    if (!Number.isFinite(x + y + z) || !this.turned(camera.eye)) return;  // a hand that is ahead of the drawing turns to NaN
     this.camera = camera;
     if (this.follows) return;
     this.follows = requestAnimationFrame(() => {
