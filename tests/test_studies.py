@@ -546,7 +546,7 @@ def test_a_study_called_again_is_not_gone_through_until_something_changed(
     assert again.out.endswith(first.out)
     file = done.home / STUDY / STATEMENTS
     before = file.read_bytes()
-    file.write_bytes(before.replace(b"holds", b"fails"))
+    file.write_bytes(before[:-1])  # cut, as a table of statements none of which "holds" can be too
     assert cli(*words).code == 0
     assert len(called) == 2
     assert file.read_bytes() == before

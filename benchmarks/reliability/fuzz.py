@@ -495,7 +495,9 @@ def ready(place: Path) -> None:
     torch.cuda.is_available = lambda: False  # type: ignore[assignment]
     download.unreachable = lambda *given, **options: "no network"  # type: ignore[assignment]
     import_all(drawn=False)
-    with suppress(ImportError):  # an import that is cut short would leave half a package to the cases after it
+    import torch._dynamo  # what is cut short while it is imported would leave half a package to the cases after it
+
+    with suppress(ImportError):
         import distributed  # noqa: F401
     set_hypothesis_home_dir(place.parent / "hypothesis")
     inputs.make_strange()
