@@ -157,8 +157,10 @@ class Document:
 
 
 def _quickly(text: str) -> tuple[yaml.Node, Any] | None:
-    """The nodes of a text and what they hold, by what is quick; None where that fails, takes
-    a sign otherwise, or has them too deep in one another."""
+    """The nodes of a text and what they hold, by what is quick.
+
+    None where that fails, takes a sign otherwise, or has them too deep in one another.
+    """
     try:
         if _APART.search(text) or _is_deep(text):
             return None
