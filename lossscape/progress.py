@@ -16,7 +16,9 @@ PLAIN_EVERY_SECONDS, BAR_EVERY_SECONDS = 10.0, 0.1
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 0.4 s, 12 s, 3 min 05 s, 2 h 10 min."""
+    """Seconds for people: 88 µs, 2.1 ms, 0.4 s, 12 s, 3 min 05 s, 2 h 10 min."""
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1e6:.3g} µs" if seconds < 0.9995e-3 else f"{seconds * 1e3:.3g} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

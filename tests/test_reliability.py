@@ -16,6 +16,7 @@ from benchmarks.reliability.faults import ARM, Fault, Victim, schedule
 from benchmarks.reliability.fuzz import Answer, Place, ended_badly
 from benchmarks.reliability.outcome import Outcomes, Verdict, class_of, complaint
 from benchmarks.reliability.trees import differences, normal, tree
+from lossscape.figures.certificates import engine_rows
 
 SCRIPT = """\
 import os
@@ -258,6 +259,14 @@ def test_a_place_is_put_back(place: Place) -> None:
     assert place.changed() == []
     (place.folder / "b.json").write_text("{}")  # the same bytes, written again
     assert place.changed() == []
+
+
+@pytest.mark.parametrize("seconds", [2e-7, 8.8e-5, 9.99e-5, 1e-4, 0.0021, 0.24, 31.0, 200.0])
+def test_pages_are_compared_without_times(seconds: float) -> None:
+    pages = [str(engine_rows({"seconds_per_point": each, "threads": 1})).encode() for each in (seconds, 0.5)]
+    assert pages[0] != pages[1]
+    assert normal("index.html", pages[0]) == normal("index.html", pages[1])
+    assert b"threads" in normal("index.html", pages[0])
 
 
 def test_digests_are_compared_by_what_they_say_in_the_end() -> None:

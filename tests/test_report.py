@@ -326,7 +326,7 @@ def test_a_certificate_and_its_engine_are_shown_whole(tmp_path: Path) -> None:
         "How it was computed: plan factored: the first layer's products with the inputs made once for all points; "
         "chunks of 1,024 samples; 8 points together; channels last in memory; compiled",
         "chosen as the fastest of those that were timed (6)",
-        "predicted time 2 min 05 s of it per point 0.046 s threads 2",
+        "predicted time 2 min 05 s of it per point 45.6 ms threads 2",
         "device Some CPU (cpu)", "63 grid points and 1 refined where the surface bends",
         "points checked by dense forward passes in fp64 5 not checked: dᵀHd along x the gradient has kinks",
         "2,000 of 60,000 train samples",

@@ -10,7 +10,7 @@ from typing import Any
 
 Tree = dict[str, bytes | None]
 """Content by path; None of a folder, and of a lock, which says who tried last."""
-DURATION = re.compile(r"\d[\d.,e+-]*\s?(?:µs|ms|s|min|h)\b")
+DURATION = re.compile(r"\d[\d.,e+−-]*\s?(?:µs|ms|s|min|h)\b(?: \d\d (?:min|s)\b)?")
 
 
 def tree(folder: Path) -> Tree:

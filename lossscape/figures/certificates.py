@@ -181,7 +181,7 @@ def engine_rows(engine: Mapping[str, Any]) -> list[list[str]]:
         rows.append(["chosen as", CHOSEN.get(str(chosen), str(chosen)) + many])
     for key, name in (("predicted_seconds", "predicted time"), ("seconds_per_point", "of it per point")):
         if isinstance(seconds := engine.get(key), int | float):
-            rows.append([name, f"{number(seconds, 2)} s" if seconds < 10 else duration(seconds)])
+            rows.append([name, duration(seconds)])
     if threads := engine.get("threads"):
         rows.append(["threads", value_text(threads)])
     device = engine.get("device") or {}
