@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 import lossscape.report
 from lossscape.analyses import ANALYSES
@@ -45,8 +48,12 @@ from lossscape.analyses.solutions.result import Solutions
 from lossscape.figures.charts import plain, scales
 from lossscape.figures.charts.lines import curve_chart, curves_data
 from lossscape.figures.charts.surfaces import layers_of, panel_data, surface_data, surfaces_data
+from lossscape.figures.contours import build_contour, build_surface
+from lossscape.figures.curves import build_curve
+from lossscape.figures.paths import build_path
 from lossscape.figures.section import Chart, Page, chart_text
-from lossscape.figures.style import COLOURS, RUNS, Looks
+from lossscape.figures.style import COLOURS, RUNS, SYMBOLS, Looks, line_style
+from lossscape.figures.training import build_training, training_chart
 from lossscape.results import Curve, Surface, read_curve, read_surface
 from lossscape.results.tables import read_csv
 from lossscape.runs import Run
@@ -244,6 +251,66 @@ def test_lines_of_several_runs_have_these_runs_colours(tmp_path: Path) -> None:
     assert [rule["text"] for rule in data["rules"][:2]] == ["epoch-0001", "epoch-0003"]
 
 
+MANY = [f"run-{number:02}" for number in range(20)]
+
+
+def drawn_trainings(runs: Sequence[Run], looks: Looks) -> tuple[Figure, list[dict[str, Any]]]:
+    page = Page(runs[0].path.parent / "page", looks=looks)
+    return build_training(runs, looks=looks), training_chart(runs, page, "").data["lines"]
+
+
+def drawn_curves(runs: Sequence[Run], looks: Looks) -> tuple[Figure, list[dict[str, Any]]]:
+    curves = [read_curve(write_curve(run)) for run in runs]
+    return build_curve(curves, looks=looks), curves_data(curves, looks=looks)["lines"]
+
+
+def over_a_plane(runs: Sequence[Run]) -> Surface:
+    folder = write_landscape(runs[0])
+    write_paths(folder, MANY)
+    return read_surface(folder)
+
+
+def drawn_paths(runs: Sequence[Run], looks: Looks) -> tuple[Figure, list[dict[str, Any]]]:
+    surface = over_a_plane(runs)
+    (panel,) = surface_data(surface, looks=looks)["panels"]
+    trails = [each | {"run": each["label"].removesuffix(", ")} for each in panel["trails"]]
+    return build_contour(surface, looks=looks), trails
+
+
+def drawn_heights(runs: Sequence[Run], looks: Looks) -> tuple[Figure, list[dict[str, Any]]]:
+    surface = over_a_plane(runs)
+    return build_surface(surface, looks=looks), path_data(surface, looks=looks)["lines"]
+
+
+def drawn_distances(runs: Sequence[Run], looks: Looks) -> tuple[Figure, list[dict[str, Any]]]:
+    surface = over_a_plane(runs)
+    return build_path(surface, looks=looks), path_data(surface, looks=looks)["lines"]
+
+
+@pytest.mark.parametrize("drawn", [drawn_trainings, drawn_curves, drawn_paths, drawn_heights, drawn_distances])
+def test_each_of_twenty_runs_has_a_look_of_its_own_the_same_everywhere(drawn: Any, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, name) for name in MANY]
+    looks = Looks(tuple((run.name, run.path.resolve()) for run in runs))
+    figure, lines = drawn(runs, looks)
+    expected = {
+        name: (RUNS[place % len(RUNS)], [None, *SYMBOLS.values()][place // len(RUNS)])
+        for place, name in enumerate(MANY)
+    }
+    assert len({*expected.values()}) == len(MANY)
+    assert {line["run"]: (line["colour"], line.get("symbol")) for line in lines} == expected
+    (legend,) = figure.findobj(Legend)
+    key = {str(text.get_text()): line for text, line in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+    named = {name: next(line for label, line in key.items() if label.endswith(name)) for name in MANY}
+    assert {name: (line.get_color(), SYMBOLS.get(line.get_marker())) for name, line in named.items()} == expected
+    drawn_so = {
+        (colour, SYMBOLS.get(each.get_marker()))
+        for axes in figure.axes
+        for each in axes.lines
+        for colour in (each.get_color(), each.get_markerfacecolor(), each.get_markeredgecolor())
+    }
+    assert {*expected.values()} <= drawn_so  # as the key says
+
+
 def test_long_names_that_read_the_same_are_told_apart(tmp_path: Path) -> None:
     names = [f"{'a' * 30}_{each}_{'b' * 30}" for each in "12"]
     runs = [write_run(tmp_path, name) for name in names]
@@ -404,14 +471,14 @@ def test_groups_have_bands_of_one_standard_deviation() -> None:
     curves = pd.DataFrame(rows, columns=["group", "epoch", *names])
     empty = pd.DataFrame()
     found = Comparison(Path(), {"metric": "test_accuracy"}, empty, empty, curves, empty)
-    loss, accuracy = groups_data(found, {"g": "#D55E00"})["lines"]
-    assert (loss["y"], loss["low"], loss["colour"]) == ([1, 0.75, 0.5], [0.875, 0.625, 0.375], "#D55E00")
+    look = {"g": line_style(0, 3)}
+    loss, accuracy = groups_data(found, look)["lines"]
+    assert (loss["y"], loss["low"], loss["colour"]) == ([1, 0.75, 0.5], [0.875, 0.625, 0.375], COLOURS[0])
     assert accuracy["high"] == [56.25] * 3
-    assert groups_data(found, {"g": "#D55E00", "lost": "#000000"})["notes"] == ["No run finished of lost."]
+    assert groups_data(found, look | {"lost": line_style(1, 3)})["notes"] == ["No run finished of lost."]
     curves["group"] = ["g", "h", "h"]
-    assert [line["dash"] for line in groups_data(found, dict.fromkeys("gh", "#D55E00"))["lines"]] == [
-        *["solid"] * 2, *["8px,3px"] * 2,
-    ]  # fmt: skip
+    lines = groups_data(found, look | {"h": line_style(len(COLOURS), 3)})["lines"]
+    assert [(line["colour"], line.get("symbol")) for line in lines[1:3]] == [(COLOURS[0], None), (COLOURS[0], "square")]
 
 
 def test_rates_at_which_no_run_finished_are_named() -> None:
@@ -445,7 +512,7 @@ def test_kinds_of_solution_are_bars_of_epochs(tmp_path: Path) -> None:
     settings = {"zero": 0.01, "runs": ["a"]}
     result = Solutions(run.path / "solutions" / "one", settings, table, summary, pd.DataFrame(), pd.DataFrame())
     shades = {"none": "#e4e4e4", "LM": "#b5dfb0", "GM": "#4daf62", "TM": "#00441b", "": "white"}
-    data = solutions_data(result, [None], shades, {"none": "no minimum", "": "not known"})
+    data = solutions_data(result, [line_style(0, 4) | {"color": None}], shades, {"none": "no minimum", "": "not known"})
     bars = {line["text"][0]: line["x"][:2] for line in data["lines"] if line["panel"] == "kind"}
     assert bars == {
         "a: no minimum, epochs 0 to 0": [-0.5, 0.5], "a: GM, epochs 1 to 2": [0.5, 2.5],

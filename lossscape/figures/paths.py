@@ -1,6 +1,6 @@
 """Descent paths: drawn over a surface, and their losses and distances against the epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,22 @@ from matplotlib.text import Text
 from lossscape.directions import sentence
 from lossscape.figures import captions
 from lossscape.figures.levels import Scale
-from lossscape.figures.style import ALONE, RUNS, Looks, label_columns, loss_axis, numbers, sheet, style
+from lossscape.figures.style import (
+    ALONE,
+    RUNS,
+    WHITE_EDGE,
+    Looks,
+    label_columns,
+    loss_axis,
+    marker_of,
+    numbers,
+    sheet,
+    style,
+)
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Surface, Trail
 from lossscape.text import number
 
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 MARKS = 10
 UNLIKE = 1.5
 """Losses that differ by more than this factor are not the same to a reader."""
@@ -48,7 +58,8 @@ def build_path(surface: Surface, *, split: str | None = None, captioned: bool = 
     by = "epoch" if all(np.isfinite(trail.table["epoch"]).all() for trail in surface.trails) else "step"
     for trail, line in zip(surface.trails, _lines(surface.trails, looks), strict=True):
         time = trail.table[by].to_numpy()
-        look = {"color": line["color"], "marker": "" if len(time) > 1 else "o"}
+        look = {"color": line["color"], "marker": line["marker"] or ("" if len(time) > 1 else "o")}
+        look |= {"markersize": 5.5, "markevery": max(len(time) // 12, 1)}
         for axes, solid, dashed in ((left, f"{split}_loss", f"plane_{split}_loss"), (right, "off_plane", "in_plane")):
             for column, dash in ((solid, "-"), (dashed, (0, (2, 1.4)))):
                 values = finite(trail.table[column].to_numpy())
@@ -87,7 +98,7 @@ def path_caption(surface: Surface, split: str) -> str:
 def key(trails: Sequence[Trail], looks: Looks = ALONE) -> list[Artist]:
     """Legend entries, one for each path."""
     return [
-        Line2D([], [], label=f"path of {shortened(trail.name)}", linewidth=1.8, **look)
+        Line2D([], [], label=f"path of {shortened(trail.name)}", linewidth=1.8, markersize=5.5, **WHITE_EDGE, **look)
         for trail, look in zip(trails, _lines(trails, looks), strict=True)
     ]
 
@@ -102,11 +113,12 @@ def over_contour(axes: Axes, surface: Surface, looks: Looks = ALONE) -> list[Tex
     width, height = np.ptp(surface.x), np.ptp(surface.y)
     for trail, look in zip(surface.trails, _lines(surface.trails, looks), strict=True):
         x, y = (trail.table[axis].to_numpy() for axis in ("x", "y"))
-        axes.plot(x, y, label=f"path of {trail.name}", **LINE, **look)
+        axes.plot(x, y, label=f"path of {trail.name}", **LINE, color=look["color"])
         marks = _marks(trail)
         axes.plot(
-            x[marks], y[marks], "o", markersize=4, markerfacecolor=look["color"], markeredgecolor="white",
-            markeredgewidth=0.7, zorder=3.1, label=f"_{trail.name} epochs",
+            x[marks], y[marks], look["marker"] or "o", linestyle="", markersize=_size(look),
+            markerfacecolor=look["color"], markeredgecolor="white", markeredgewidth=0.7, zorder=3.1,
+            label=f"_{trail.name} epochs",
         )  # fmt: skip
         several = len(surface.trails) > 1
         for row in dict.fromkeys((len(x) - 1, 0)):
@@ -143,13 +155,14 @@ def over_solid(axes: Any, surface: Surface, scale: Scale, split: str, looks: Loo
             scale.heights(np.where(gone, np.nan, trail.table[f"{which}{split}_loss"].to_numpy()))
             for which in ("plane_", "")
         )
-        axes.plot(x, y, plane, linewidth=1.8, zorder=5, label=f"path of {trail.name}", path_effects=[_EDGE], **look)
+        line = {"linewidth": 1.8, "zorder": 5, "path_effects": [_EDGE]}
+        axes.plot(x, y, plane, label=f"path of {trail.name}", color=look["color"], **line)
         for row in _marks(trail):
             axes.plot([x[row]] * 2, [y[row]] * 2, [plane[row], true[row]], color=look["color"], lw=0.9, zorder=6)
         marks = _marks(trail)
         axes.plot(
-            x[marks], y[marks], true[marks], "o", linestyle="", markersize=4, markerfacecolor="white",
-            markeredgecolor=look["color"], zorder=7, label=f"_{trail.name} true",
+            x[marks], y[marks], true[marks], look["marker"] or "o", linestyle="", markersize=_size(look),
+            markerfacecolor="white", markeredgecolor=look["color"], zorder=7, label=f"_{trail.name} true",
         )  # fmt: skip
 
 
@@ -188,9 +201,14 @@ def points_of(surface: Surface) -> dict[str, tuple[float, float]]:
 def _lines(trails: Sequence[Trail], looks: Looks) -> list[dict[str, Any]]:
     """How each path is drawn."""
     return [
-        {"color": RUNS[place % len(RUNS)], "linestyle": DASHES[place // len(RUNS) % len(DASHES)]}
+        {"color": RUNS[place % len(RUNS)], "marker": marker_of(place, RUNS)}
         for place in looks.places([trail.name for trail in trails])
     ]
+
+
+def _size(look: Mapping[str, Any]) -> float:
+    """Points of the marks of a path."""
+    return 5.5 if look["marker"] else 4
 
 
 def _marks(trail: Trail) -> list[int]:

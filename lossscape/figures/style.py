@@ -35,7 +35,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too pale on white)."""
 RUNS = ("#D55E00", "#0072B2", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#009E73")
 """The same for runs, those first that stand out on the colours of a surface, with a white edge."""
-MARKERS = ("", "o", "s", "^", "D", "v")
+MARKERS = ("", "s", "X", "D", "P")
+"""Of lines beyond as many as there are colours, again and again as many: 35 looks. Dashes tell splits apart."""
+SYMBOLS = {"s": "square", "X": "x", "D": "diamond", "P": "cross"}
+"""The same as the page's script names them, in two dimensions and in three."""
+WHITE_EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.5}
 NOTHING = "no finite loss"
 DASHES: dict[str, Any] = {"train": "-", "test": (0, (4, 1.6))}
 CAPTION_POINTS, CAPTION_LEADING, MARGIN_INCHES = 8.0, 1.35, 0.12
@@ -244,7 +248,7 @@ WRITERS: dict[str, Callable[[Figure, float], bytes]] = {"png": png, "svg": svg, 
 
 @dataclass(frozen=True)
 class Looks:
-    """Which of RUNS each run has in all figures of a page, and beyond as many runs which marker or dash."""
+    """Which of RUNS each run has in all figures of a page, and beyond as many runs which of MARKERS."""
 
     runs: tuple[tuple[str, Path], ...] = ()
     """Names and folders of the page's runs; none of a figure that is drawn alone."""
@@ -277,14 +281,28 @@ ALONE = Looks()
 
 
 def line_style(index: int, points: int, colours: Sequence[str] = COLOURS) -> dict[str, Any]:
-    """Colour and marker of the line with this index among several, each with so many points."""
-    few = points <= 12  # which a marker each shows
+    """Colour and marker of the line with this index among several, each with so many points.
+
+    The first as many as there are colours have no marker, but of few points, which a dot each shows.
+    """
+    marker = marker_of(index, colours)
     return {
         "color": colours[index % len(colours)],
-        "marker": MARKERS[(index // len(colours) + few) % len(MARKERS)],
-        "markersize": 4 if points > 1 else 6,
+        "marker": marker or ("o" if points <= 12 else ""),
+        "markersize": 5.5 if marker else 4 if points > 1 else 6,
         "markevery": max(points // 12, 1),
+        **(WHITE_EDGE if marker else {}),
     }
+
+
+def marker_of(index: int, colours: Sequence[str] = COLOURS) -> str:
+    """The marker that tells what has this index among several from the others of its colour; "" for the first ones."""
+    return MARKERS[index // len(colours) % len(MARKERS)]
+
+
+def symbol_of(marker: str) -> dict[str, str]:
+    """What a line or path of the page's charts that has this marker gains: its `symbol`, where it has one."""
+    return {"symbol": SYMBOLS[marker]} if marker in SYMBOLS else {}
 
 
 def line_key(lines: Mapping[str, dict[str, Any]], splits: Sequence[str], own: str | None = None) -> list[Line2D]:

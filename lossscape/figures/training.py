@@ -25,6 +25,7 @@ from lossscape.figures.style import (
     numbers,
     sheet,
     style,
+    symbol_of,
     value_axis,
 )
 from lossscape.figures.text import finite
@@ -101,10 +102,12 @@ def training_chart(runs: Sequence[RunFiles], page: Page, alt: str) -> Chart:
                 if f"{split}_{key}" in shown:
                     values = metric(key).scale * shown[f"{split}_{key}"].to_numpy(dtype=float)
                     line = {"run": name, "split": split, "panel": key, "colour": look["color"] or colour}
+                    line |= symbol_of(look["marker"])
                     lines.append(line | {"x": shown["epoch"].to_numpy(dtype=int), "y": values})
         for key in PLAIN_STEPS:
             if key in trained and np.isfinite(values := trained[key].to_numpy(dtype=float)).any():
                 line = {"run": name, "split": "", "panel": key, "colour": look["color"] or COLOURS[0]}
+                line |= symbol_of(look["marker"])
                 lines.append(line | {"x": trained["epoch"].to_numpy(dtype=int), "y": values})
     others = dict.fromkeys(name for each in facts for name in each.others)
     labels = {"loss": loss_label(each.loss for each in facts), **{key: metric(key).axis() for key in others}}

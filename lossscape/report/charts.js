@@ -74,7 +74,8 @@ panels: [{key, label, log: whether its values can be shown on a logarithmic scal
   rows: [names of the values 0, 1, … of y, from the top], range: [low, high] of a linear scale, whatever is shown}]
 lines: [{run, split: "train" | "test" | "", panel: a key, colour, x: [numbers], y: [numbers or null], and where it has them:
   low, high: [numbers or null] the ends of a band, error: [numbers], marks: true for points without a line,
-  open: [true for a point that is drawn open], text: [what stands at each point in words], dash, width, symbol, size,
+  open: [true for a point that is drawn open], text: [what stands at each point in words], dash, width, size,
+  symbol: of its points; a line of three points or more shows it at some of them
   moment: number in `times` of the only one at which it is shown}]
 marks: [{panel, run, split, colour, x, low, high, short, text}] upright strokes with words: barriers
 rules: [{panel, x | y, text, anchor: left | center | right}] lines right across
@@ -90,12 +91,12 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log, times = 
   const shown = { run: new Set(unique("run")), split: new Set(unique("split")), panel: new Set() };
   for (const panel of panels) if (panel.shown) shown.panel.add(panel.key);
   let logarithmic = log;
-  const switches = (name, values, words, colour) => {
+  const switches = (name, values, words, look) => {
     if (values.length < 2) return;
     for (const value of values) {
       frame.toggle(name, value, words(value), shown[name].has(value), (on) => {
         shown[name][on ? "add" : "delete"](value);
-      }, colour && colour(value));
+      }, look && look(value));
     }
   };
   const of = (key) => panels.find((each) => each.key === key);
@@ -106,7 +107,10 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log, times = 
   if (panels.some((each) => each.log)) {
     frame.toggle("log", "log", "log scale", logarithmic, (on) => { logarithmic = on; });
   }
-  switches("run", unique("run"), (run) => run, (run) => lines.find((each) => each.run === run).colour);
+  switches("run", unique("run"), (run) => run, (run) => {
+    const { colour, symbol, dash } = lines.find((each) => each.run === run);
+    return { colour, symbol, dash };
+  });
   let now = times.length - 1;
   if (times.length > 1) addPlayer(frame, time, times, (moment) => { now = moment; });
   const isShown = ({ run, split, moment = now }) => (
@@ -134,13 +138,14 @@ charts.lines = (frame, { x, panels, lines, marks = [], rules = [], log, times = 
       const spread = isLog ? decades(own.flatMap((each) => each.y)) : 0;
       layout[`xaxis${place}`] = {
         title: { text: literal(panel.x || x) }, zeroline: false, type: panel.xlog ? "log" : "linear",
-        ...(panel.xlog && { dtick: decades(own.flatMap((each) => each.x)) > 2 ? 1 : "D2" }),
+        ...(panel.xlog && { dtick: decades(own.flatMap((each) => each.x)) > 2 ? 1 : "D2", tickformat: "~g" }),
         ...(panel.names && namedTicks(panel.names, frame.plot.clientWidth / columns)),
       };
       layout[`yaxis${place}`] = {
         title: { text: literal(panel.label).replaceAll("\n", "<br>") }, zeroline: false, type: isLog ? "log" : "linear",
         ...(panel.rows && { tickvals: panel.rows.map((_, row) => row), ticktext: panel.rows.map(literal), range: [panel.rows.length - 0.4, -0.6] }),
-        ...(spread > 0.9 && spread < 2.1 && { nticks: 3 }),  // else every digit between the decades
+        ...(isLog && { tickformat: "~g" }),  // else a digit alone stands between the decades
+        ...(spread > 0.9 && spread < 2.1 && { nticks: 3 }),  // else every one of them
         ...(panel.range && !isLog && { range: panel.range }),
       };
       for (const line of own) {
@@ -194,16 +199,19 @@ function decades(values) {
   return high ? Math.log10(high / low) : 0;
 }
 
+const MOST_SYMBOLS = 12;  // of a line that has one to be told from others of its colour
+
 /* A line of charts.lines with its band below it. */
 function lineTraces(frame, line, isLog, label) {
-  const colour = frame.colour(line.colour), several = line.x.length > 1;
+  const colour = frame.colour(line.colour), several = line.x.length > 1, each = line.marks || line.open || line.x.length < 3;
   const trace = {
-    type: "scatter", mode: line.marks || !several ? "markers" : line.open || line.x.length < 3 ? "lines+markers" : "lines",
+    type: "scatter", mode: line.marks || !several ? "markers" : each || line.symbol ? "lines+markers" : "lines",
     name: literal([line.run, line.split].filter(Boolean).join(", ")), x: line.x, y: line.y,
     line: { color: colour, dash: line.dash || (line.split === "test" ? "dash" : "solid"), width: line.width || 2 },
     marker: {
-      color: line.open ? line.open.map((each) => (each ? frame.theme.ground : colour)) : colour, size: line.size || 7, symbol: line.symbol,
-      line: { color: colour, width: line.open ? 1.5 : 0 },
+      color: line.open ? line.open.map((each) => (each ? frame.theme.ground : colour)) : colour, size: line.size || (each ? 7 : 8), symbol: line.symbol,
+      maxdisplayed: each ? 0 : MOST_SYMBOLS,
+      line: { color: each ? colour : frame.theme.ground, width: line.open ? 1.5 : each ? 0 : 0.8 },
     },
     hovertemplate: `${literal(label)} %{x}: %{y:.4g}<extra>%{fullData.name}</extra>`,
   };
@@ -256,6 +264,7 @@ const EYE = { x: -0.95, y: -1.45, z: 0.85 }, CENTRE = { x: 0, y: 0, z: -0.13 };
 const HINT = "Point at a picture, or focus one and use the arrow keys, to read its values.";
 const HALO = "0 0 3px white, 0 0 3px white, 0 0 4px white, 0 0 5px white";
 const NARROW = 400;  // px, of a view in three dimensions: a title of its height would be cut
+const MOST_NAMED = 6;  // paths over contours whose ends are named
 const STILL = { displayModeBar: false, scrollZoom: false, responsive: false };
 
 /* A value on a scale: itself or its logarithm, clipped; of differences with their sign. Null where there is none. */
@@ -358,8 +367,10 @@ class Surfaces {
     });
     if (times.length > 1) addPlayer(frame, data.time, times, (moment) => { this.moment = moment; });
     const trails = data.panels.flatMap((panel) => panel.trails || []).filter((trail) => trail.run);
-    for (const [run, colour] of new Map(trails.reverse().map((trail) => [trail.run, trail.colour]))) {  // the last lies on top
-      frame.toggle("run", run, run, true, (on) => this.without[on ? "delete" : "add"](run), faded(colour, 1));  // as drawn
+    if (trails.some((trail) => trail.bare)) trails.reverse();  // the last of these lies on top
+    for (const [run, { colour, dash, symbol }] of new Map(trails.map((trail) => [trail.run, trail]))) {
+      const look = { colour: faded(colour, 1), dash, symbol };  // as drawn, over contours that no theme changes
+      frame.toggle("run", run, run, true, (on) => this.without[on ? "delete" : "add"](run), look);
     }
   }
 
@@ -481,20 +492,27 @@ class Surfaces {
 
   /* Paths over contours: white below, dots at checkpoints, the first and the last named. */
   flatTrails(panel) {
-    return this.trailsOf(panel).filter((trail) => trail.upto).flatMap((trail, index) => {
+    const shown = this.trailsOf(panel).filter((trail) => trail.upto);
+    return shown.flatMap((trail, index) => {
       const [x, y] = [trail.x.slice(0, trail.upto), trail.y.slice(0, trail.upto)], last = trail.upto - 1;
       const ends = last ? [last, 0] : [0];
       const line = { type: "scatter", mode: "lines", x, y, hoverinfo: "skip" };
       return [
         { ...line, line: { color: "white", width: 4.5 } },
         {
-          ...line, mode: trail.run || x.length > 60 ? "lines" : "lines+markers", line: { color: trail.colour, width: 2.2, dash: trail.dash },
-          marker: { color: trail.colour, size: 4.5, line: { color: "white", width: 0.8 } },
+          ...line, mode: trail.bare || (x.length > 60 && !trail.symbol) ? "lines" : "lines+markers", line: { color: trail.colour, width: 2.2, dash: trail.dash },
+          marker: {
+            color: trail.colour, size: trail.symbol ? 7 : 4.5, symbol: trail.symbol, line: { color: "white", width: 0.8 },
+            maxdisplayed: x.length > 60 ? MOST_SYMBOLS : 0,
+          },
         },
         {
           ...line, mode: "markers", x: ends.map((row) => x[row]), y: ends.map((row) => y[row]),
-          marker: { color: "white", size: 8, line: { color: trail.colour, width: 2 } },
-          names: ends.map((row) => (row ? trail.label + trail.when[row] : index ? "" : trail.when[row])),
+          marker: { color: "white", size: 8, symbol: trail.symbol, line: { color: trail.colour, width: 2 } },
+          names: ends.map((row) => {  // of many paths the buttons say which is which
+            if (row) return shown.length <= MOST_NAMED ? trail.label + trail.when[row] : "";
+            return index ? "" : trail.when[row];
+          }),
         },
       ];
     });
@@ -582,7 +600,7 @@ class Surfaces {
       return real ? [
         own,
         { ...line, x: twice(x), y: twice(y), z: plane.flatMap((each, row) => [each, real[row], null]), line: { color: trail.colour, width: 2 } },
-        { ...line, mode: "markers", z: real, marker: { size: 3, color: "white", line: { color: trail.colour, width: 2 } } },
+        { ...line, mode: "markers", z: real, marker: { size: trail.symbol ? 5 : 3, symbol: trail.symbol, color: "white", line: { color: trail.colour, width: 2 } } },
       ] : [own];
     });
   }

@@ -8,7 +8,8 @@ frame.plot            the <div> to draw into; frame.add(class) appends further o
 frame.words           the alternative text
 frame.theme           {dark, text, muted, line, ground}: the colours of the moment, as CSS has them
 frame.colour(c)       a colour of a run or split as this theme shows it (black is white in the dark)
-frame.toggle(name, value, words, on, changed, colour)   a button that is pressed or not; changed(on)
+frame.toggle(name, value, words, on, changed, look)   a button that is pressed or not; changed(on); look: {colour, symbol,
+                      dash} that it shows, those of a line
 frame.choose(name, words, {value: words}, value, changed)   one of several, as buttons in a row or a list
 frame.slide(name, words, {min, max, step, value, text}, changed)   a slider; text(value) is what stands beside it
 frame.act(name, value, words, done)   a button that does something
@@ -29,6 +30,29 @@ const lossscape = (() => {
     "#000000": "#ffffff", "#0072b2": "#3d8fe0", "#56b4e9": "#7fe3ff", "#d55e00": "#f5853a", "#009e73": "#2cc79b",
     "#882255": "#d6739f", "#332288": "#9d8ff0", "#aa0000": "#ff6b5e", "#7a3fbf": "#b98cf0", "#5c5c8a": "#a3a3d1",
   };
+
+  const OUTLINES = {  // of symbols, in a square from 0 to 10
+    circle: "M10 5a5 5 0 1 1-10 0a5 5 0 1 1 10 0z", square: "M1 1h8v8h-8z", diamond: "M5 0l5 5l-5 5l-5-5z",
+    cross: "M3.4 0h3.2v3.4h3.4v3.2h-3.4v3.4h-3.2v-3.4h-3.4v-3.2h3.4z",
+    x: "M2.5 0.2l2.5 2.5l2.5-2.5l2.3 2.3l-2.5 2.5l2.5 2.5l-2.3 2.3l-2.5-2.5l-2.5 2.5l-2.3-2.3l2.5-2.5l-2.5-2.5z",
+  };
+
+  /* The symbol of a line, or a piece of a dashed one, in its colour as the theme shows it. */
+  function swatch({ colour: own, symbol, dash }) {
+    const dashed = /px/.test(dash), shown = OUTLINES[symbol] ? symbol : "circle";
+    const holder = document.createElement("span");
+    holder.innerHTML = '<svg class="swatch" aria-hidden="true"><path></path></svg>';  // parsed as what it is
+    const box = holder.firstChild, path = box.firstChild;
+    box.classList.toggle("dashed", dashed);
+    box.setAttribute("viewBox", dashed ? "0 0 30 10" : "-1 -1 12 12");
+    box.dataset.symbol = dashed ? "dash" : shown;
+    path.setAttribute("d", dashed ? "M0 5h30" : OUTLINES[shown]);
+    if (dashed) path.setAttribute("stroke-dasharray", dash.replaceAll("px", ""));
+    const paint = () => box.style.setProperty("--own", colour(own));
+    paint();
+    document.addEventListener("themed", paint);
+    return box;
+  }
 
   function element(tag, attributes, ...children) {
     const made = document.createElement(tag);
@@ -129,18 +153,12 @@ const lossscape = (() => {
       return found;
     }
 
-    toggle(name, value, words, on, changed, colour) {
+    toggle(name, value, words, on, changed, look) {
       const button = element("button", {
         type: "button", class: "toggle", "data-control": name, "data-value": value, "aria-pressed": String(!!on),
         title: words,
       });
-      if (colour) {
-        const swatch = element("span", { class: "swatch", "aria-hidden": "true" });
-        const paint = () => swatch.style.setProperty("--own", this.colour(colour));
-        paint();
-        document.addEventListener("themed", paint);
-        button.append(swatch);
-      }
+      if (look) button.append(swatch(look));
       button.append(words);
       button.addEventListener("click", () => {
         const pressed = button.getAttribute("aria-pressed") !== "true";

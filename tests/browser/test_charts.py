@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from lossscape.report import write_report
+from tests.report_runs import write_landscape, write_paths, write_run
+
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Any]
 
@@ -109,6 +112,27 @@ def test_paths_follow_the_slider_and_play(report: Path, visit: Visit, pictures: 
     page.mouse.move(*places)
     said = frame.locator(".said").inner_text()
     assert said == "sgd, epoch 2: train loss 0.3333 (plane below it 0.3333); 0.02 off the plane"
+
+
+def test_runs_beyond_the_colours_have_symbols_that_their_buttons_show(tmp_path: Path, visit: Visit) -> None:
+    runs = [write_run(tmp_path, f"run-{number}") for number in range(9)]
+    write_paths(write_landscape(runs[0]), [run.name for run in runs])
+    page = visit(write_report(runs, tmp_path / "report"))
+    symbols = (
+        """(frame, names) => names.map(name => frame.querySelector(`[data-value=${name}] .swatch`).dataset.symbol)"""
+    )
+    drawn = """frame => [...new Set([...frame.querySelectorAll('.plot, .flat, .solid')].flatMap(plot => plot.data || [])
+                 .map(each => each.marker?.symbol))]"""
+    for source in ("training", "plane/surface", "plane/path"):
+        _, frame = shown(page, source)
+        assert frame.evaluate(symbols, ["run-0", "run-6", "run-7"]) == ["circle", "circle", "square"]
+        assert "square" in frame.evaluate(drawn)
+    _, frame = shown(page, "plane/surface")
+    named = frame.locator(".flat .annotation-text")
+    assert set(named.all_text_contents()) == {"epoch 0"}  # nine names would lie on one another
+    for name in ("run-0", "run-2", "run-3"):
+        control(frame, "run", name).click()
+    assert "run-1, epoch 2" in named.all_text_contents()
 
 
 @pytest.mark.parametrize(("source", "panels"), [("pairs/", 6), ("planes-1", 3)])

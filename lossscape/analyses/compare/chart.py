@@ -6,31 +6,32 @@ from typing import Any
 import numpy as np
 
 from lossscape.analyses.compare.result import Comparison
-from lossscape.figures.charts.lines import dashes_of, line, panel
+from lossscape.figures.charts.lines import line, panel
 from lossscape.figures.metrics import metric as shown_metric
-from lossscape.figures.style import COLOURS
+from lossscape.figures.style import COLOURS, marker_of, symbol_of
 from lossscape.text import number, shortened
 
 
-def curves_data(result: Comparison, colours: Mapping[str, str], log: bool = False) -> dict[str, Any]:
+def curves_data(result: Comparison, looks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Training loss, and the metric, by epoch: means over seeds with bands of one standard deviation.
 
-    colours: of the groups that are drawn
+    looks: of the groups that are drawn, their `color` and `marker`
     """
     shown = list(dict.fromkeys(["train_loss", result.metric]))
     panels = [panel(name, result.axis(name), log=name.endswith("_loss")) for name in shown]
     lines = []
-    for group, colour, dash in zip(colours, colours.values(), dashes_of([*colours.values()]), strict=True):
+    for group, look in looks.items():
         own = result.curves[result.curves["group"] == group]
         for name in shown:
             if f"{name}_mean" in own and len(own):
                 factor = shown_metric(name.partition("_")[2]).scale
                 mean, std = (factor * own[f"{name}_{what}"].to_numpy(dtype=float) for what in ("mean", "std"))
                 ends = {"low": mean - std, "high": mean + std} if np.isfinite(std).any() else {}
-                lines.append(line(name, colour, own["epoch"], mean, run=group, dash=dash, **ends))
+                more = {"run": group, **symbol_of(look["marker"]), **ends}
+                lines.append(line(name, look["color"], own["epoch"], mean, **more))
     drawn = {each["run"] for each in lines}
-    notes = _lost([group for group in colours if group not in drawn])
-    return {"x": "epoch", "panels": panels, "lines": lines, "log": log, "notes": notes}
+    notes = _lost([group for group in looks if group not in drawn])
+    return {"x": "epoch", "panels": panels, "lines": lines, "log": True, "notes": notes}
 
 
 def _lost(groups: Sequence[str]) -> list[str]:
@@ -43,7 +44,7 @@ def rates_data(result: Comparison, log: bool = False) -> dict[str, Any]:
     lines, lost, name = [], [], result.metric
     colours = [COLOURS[place % len(COLOURS)] for place in range(len(result.several_rates))]
     factor = shown_metric(name.partition("_")[2]).scale
-    for method, colour, dash in zip(result.several_rates, colours, dashes_of(colours), strict=True):
+    for place, (method, colour) in enumerate(zip(result.several_rates, colours, strict=True)):
         rows = result.table[(result.table["method"] == method) & result.table["lr"].notna()].sort_values("lr")
         mean, std = (factor * rows[f"final_{name}_{what}"].to_numpy(dtype=float) for what in ("mean", "std"))
         said = [
@@ -51,7 +52,8 @@ def rates_data(result: Comparison, log: bool = False) -> dict[str, Any]:
             for value, spread in zip(mean, std, strict=True)
         ]
         words = [f"{group}: {value}" for group, value in zip(rows["group"], said, strict=True)]
-        look = {"run": method, "dash": dash, "error": std, "text": words}
+        look = {"run": method, **symbol_of(marker_of(place)), "error": std, "text": words}
+        look["open"] = [False] * len(words)  # with a dot at each
         lines.append(line("final", colour, rows["lr"], mean, **look))
         lost += rows["group"][~np.isfinite(mean)].tolist()
     shown = panel("final", f"final {result.axis(name)}", log=name.endswith("_loss"), x="learning rate", xlog=True)

@@ -58,7 +58,7 @@ MOST_LINES = 14
 def draw(result: Comparison, drawing: Drawing, quiet: bool) -> dict[str, Path | str]:
     """Write the figures and the tables in Markdown beside the CSVs; returns what lies where."""
     folder = result.folder
-    figure = save(build_curves(result, log=drawing.log), folder / CURVES)
+    figure = save(build_curves(result), folder / CURVES)
     save(build_table(tables(result)[0], f"{len(result.runs)} runs compared"), folder / TABLE)
     rates = save(build_rates(result, log=drawing.log), folder / RATES) if result.several_rates else ""
     write_text(folder / MARKDOWN, words(result))
@@ -129,11 +129,11 @@ def drawn_groups(result: Comparison) -> pd.DataFrame:
 
 
 @style()
-def build_curves(result: Comparison, *, log: bool = False, captioned: bool = True, looks: Looks = ALONE) -> Figure:
+def build_curves(result: Comparison, *, captioned: bool = True, looks: Looks = ALONE) -> Figure:
     """Training loss, and the metric, by epoch: means over seeds with bands of one standard deviation.
 
-    log: a logarithmic axis for the metric too, where it is a loss; captioned: with small print below; looks: those of
-    the page's runs.
+    Losses stand on logarithmic axes: those of methods lie decades apart. captioned: with small print below; looks:
+    those of the page's runs.
     """
     rows = drawn_groups(result)
     names = distinct([_named(row) for _, row in rows.iterrows()])
@@ -144,7 +144,7 @@ def build_curves(result: Comparison, *, log: bool = False, captioned: bool = Tru
     title = f"{len(result.runs)} runs in {len(result.table)} groups"
     figure, panel = sheet(10, 4.4, title, _caption(result) if captioned else None, key)
     for axes, name in zip(panel.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
-        _draw_curves(axes, result, dict(zip(rows["group"], lines, strict=True)), name, log or name == "train_loss")
+        _draw_curves(axes, result, dict(zip(rows["group"], lines, strict=True)), name)
         _epoch_axis(axes, result.curves[result.curves["group"].isin(rows["group"])])
     return figure
 
@@ -164,9 +164,9 @@ def _named(row: "pd.Series[Any]") -> str:
     return f"{row['group']} (failed {row['failed']:.0f} of {row['runs']:.0f})" if row["failed"] else str(row["group"])
 
 
-def _draw_curves(axes: Axes, result: Comparison, lines: Mapping[str, Mapping[str, Any]], name: str, log: bool) -> None:
+def _draw_curves(axes: Axes, result: Comparison, lines: Mapping[str, Mapping[str, Any]], name: str) -> None:
     scale, drawn = Scale(result, name), []
-    log = log or scale.missing
+    log = scale.missing or name.endswith("_loss")
     for group, look in lines.items():
         own = result.curves[result.curves["group"] == group]
         if own.empty or f"{name}_mean" not in own:
@@ -278,9 +278,9 @@ def section(result: Comparison, page: Page) -> Section:
     alt = f"Training loss and {unit_of(result.metric)} by epoch; the best at the end is {best['group']} with {value}."
     caption = _caption(result)
     rows = drawn_groups(result)
-    looks = dict(zip(rows["group"], (line["color"] for line in _lines(result, rows, page.looks)), strict=True))
-    still = page.draw(build_curves(result, log=page.log, captioned=False, looks=page.looks), CURVES, alt, caption)
-    charts = [Chart("curves", "lines", curves_data(result, looks, page.log), still)]
+    looks = dict(zip(rows["group"], _lines(result, rows, page.looks), strict=True))
+    still = page.draw(build_curves(result, captioned=False, looks=page.looks), CURVES, alt, caption)
+    charts = [Chart("curves", "lines", curves_data(result, looks), still)]
     if result.several_rates:
         alt = f"Final {unit_of(result.metric)} against the learning rate of {', '.join(result.several_rates)}."
         still = page.draw(build_rates(result, log=page.log, captioned=False), RATES, alt, RATES_CAPTION)

@@ -10,7 +10,7 @@ from lossscape.densities import Density
 from lossscape.figures import captions
 from lossscape.figures.captions import BAND
 from lossscape.figures.charts.lines import line, panel
-from lossscape.figures.style import COLOURS
+from lossscape.figures.style import COLOURS, marker_of, symbol_of
 from lossscape.figures.times import times_of
 from lossscape.text import number, shortened
 
@@ -40,6 +40,7 @@ def _ranks(result: Curvature) -> dict[str, Any]:
             lost = "" if each["converged"] == 1 else ", not converged"
             words.append(f"{shortened(block)}, rank {number(each['rank'])}: {value}{lost}")
         more = {"run": shortened(block), "error": rows["residual"], "open": _open(rows), "marks": True, "text": words}
+        more |= symbol_of(marker_of(place))
         lines.append(line("ranks", COLOURS[place % len(COLOURS)], range(len(rows)), rows["eigenvalue"], **more))
     first = result.of(result.table, checkpoint, result.blocks[0])["rank"].astype(int).tolist()
     named = [[place, number(rank)] for place, rank in enumerate(first)][:: -(-len(first) // MOST_RANKS)]
@@ -52,7 +53,7 @@ def _ranks(result: Curvature) -> dict[str, Any]:
             row = result.row(checkpoint, block)
             error = [BAND * row["trace_stderr"]]
             traced = line("traces", COLOURS[place % len(COLOURS)], [place], [row["trace"]], error=error)
-            lines.append(traced | {"run": shortened(block), "marks": True})
+            lines.append(traced | {"run": shortened(block), "marks": True, **symbol_of(marker_of(place))})
     return {"x": "", "panels": panels, "lines": lines, "rules": _limit(result, "ranks"), "log": False}
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from lossscape.analyses.gradients.result import GRADIENTS, Gradients
-from lossscape.figures.charts.lines import dashes_of, line, panel
+from lossscape.figures.charts.lines import line, panel
 from lossscape.figures.charts.plain import chosen
-from lossscape.figures.style import COLOURS
+from lossscape.figures.style import COLOURS, marker_of, symbol_of
 from lossscape.figures.text import numbered
 from lossscape.figures.times import times_of
 from lossscape.text import number, shortened
@@ -50,7 +50,7 @@ def _over_training(result: Gradients, shown: Mapping[str, np.ndarray], panels: l
     kept = chosen(np.arange(len(result.layers)), MOST_LAYERS)
     names = numbered([shortened(result.layers[index], 22) for index in kept])
     colours = [COLOURS[place % len(COLOURS)] for place in range(len(kept))]
-    looks = [{"run": layer, "dash": dash} for layer, dash in zip(names, dashes_of(colours), strict=True)]
+    looks = [{"run": layer, **symbol_of(marker_of(place))} for place, layer in enumerate(names)]
     lines = [
         line(name, colour, times.values, values[index], **look)
         for name, values in shown.items()

@@ -10,11 +10,10 @@ from lossscape.figures.captions import loss_label
 from lossscape.figures.charts.lines import SPLITS, line, panel
 from lossscape.figures.charts.plain import chosen
 from lossscape.figures.metrics import metric
-from lossscape.figures.style import COLOURS
+from lossscape.figures.style import COLOURS, marker_of, symbol_of
 from lossscape.figures.text import finite
 from lossscape.text import number, shortened
 
-COLOURS_OF_SCHEMES = (*COLOURS, "#882255", "#7f7f7f")
 MOST_LAYERS = 8
 """With a panel of their histograms: of deeper nets evenly spaced ones."""
 MOST_NAMES = 28
@@ -49,6 +48,7 @@ def starts_data(result: InitialValues, activation: str, prefix: str = "") -> dic
             )
             words = [f"{scheme}, {layer}: {number(value)}" for layer, value in zip(layers, mean, strict=True)]
             more = {"run": scheme, "low": low, "high": high, "open": [False] * len(layers), "text": words}
+            more |= symbol_of(marker_of(place))
             lines.append(line(column, _colour(place), range(len(layers)), mean, **more))
     hidden = result.layers[:-1] or result.layers
     for index in chosen(np.arange(len(layers)), MOST_LAYERS):
@@ -62,7 +62,7 @@ def starts_data(result: InitialValues, activation: str, prefix: str = "") -> dic
                 edges = edges / sigma
                 density = counts / counts.sum() / np.diff(edges)
                 x, y = np.repeat(edges, 2)[1:-1], np.repeat(density, 2)
-                lines.append(line(layer, _colour(place), x, y, run=scheme, width=1.5))
+                lines.append(line(layer, _colour(place), x, y, run=scheme, width=1.5, **symbol_of(marker_of(place))))
     left = len(layers) - len(panels) + len(measures)
     notes = [f"Histograms of {left:,} layers between those that can be chosen are in layers.csv."] if left else []
     return {"x": "layer", "panels": panels, "lines": lines, "log": True, "notes": notes}
@@ -112,9 +112,10 @@ def _curves(
             if len(values) > 1:
                 std = values.std(axis=0, ddof=1)
                 ends = {"low": np.maximum(mean - std, values.min(axis=0)), "high": mean + std}
-            found.append(line("", _colour(place), epochs, mean, run=labels[scheme], split=split, **ends))
+            look = {"run": labels[scheme], "split": split, **symbol_of(marker_of(place))}
+            found.append(line("", _colour(place), epochs, mean, **look, **ends))
     return found
 
 
 def _colour(place: int) -> str:
-    return COLOURS_OF_SCHEMES[place % len(COLOURS_OF_SCHEMES)]
+    return COLOURS[place % len(COLOURS)]

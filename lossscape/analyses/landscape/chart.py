@@ -10,7 +10,7 @@ from lossscape.figures.contours import build_contour, contour_caption
 from lossscape.figures.paths import build_path, path_caption, spans_decades, when
 from lossscape.figures.section import Chart, Page
 from lossscape.figures.several import build_several, several_caption
-from lossscape.figures.style import ALONE, RUNS, Looks
+from lossscape.figures.style import ALONE, RUNS, Looks, marker_of, symbol_of
 from lossscape.figures.text import numbered
 from lossscape.results import Curve, Surface, Trail
 from lossscape.text import number, shortened
@@ -41,10 +41,10 @@ def path_data(surface: Surface, log: bool = False, looks: Looks = ALONE) -> dict
     lines = []
     names = numbered([shortened(trail.name) for trail in trails])
     for trail, name, place in zip(trails, names, looks.places([trail.name for trail in trails]), strict=True):
-        look = (trail, name, RUNS[place % len(RUNS)], by)
+        look, symbol = (trail, name, RUNS[place % len(RUNS)], by), symbol_of(marker_of(place, RUNS))
         for key in (f"{split}_loss" for split in surface.splits):
-            lines += [_line(*look, key, *each) for each in ((key, OWN), (f"plane_{key}", PLANE))]
-        lines += [_line(*look, "distance", *each) for each in (("off_plane", OWN), ("in_plane", PLANE))]
+            lines += [_line(*look, key, *each) | symbol for each in ((key, OWN), (f"plane_{key}", PLANE))]
+        lines += [_line(*look, "distance", *each) | symbol for each in (("off_plane", OWN), ("in_plane", PLANE))]
     losses = [trail.table[f"{split}_loss"].to_numpy() for trail in trails for split in surface.splits]
     return {"x": by, "panels": panels, "lines": lines, "log": log or spans_decades(losses)}
 

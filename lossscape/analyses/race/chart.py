@@ -96,7 +96,7 @@ def _trail(race: Race, of: tuple[str, int], path: pd.DataFrame, moments: np.ndar
         f"{name}{whence}, step {step:,}: {layer.name} {number(loss)}" for step, loss in zip(steps, losses, strict=True)
     ]
     return {
-        "run": name, "label": "", **_look(race, method), "x": rounded(path["x"]), "y": rounded(path["y"]),
+        "run": name, "label": "", "bare": True, **_look(race, method), "x": rounded(path["x"]), "y": rounded(path["y"]),
         "when": [""] * len(path), "moment": np.searchsorted(moments, steps).tolist(), "words": words,
         "real": {}, "plane": {layer.key: rounded(losses)},
     }  # fmt: skip

@@ -7,7 +7,7 @@ import pandas as pd
 from lossscape.analyses.saddles.result import Saddles
 from lossscape.figures.charts.lines import line, panel
 from lossscape.figures.charts.plain import chosen
-from lossscape.figures.style import COLOURS
+from lossscape.figures.style import COLOURS, marker_of, symbol_of
 from lossscape.text import number, shortened
 
 LOST_COLOUR = "#7f7f7f"
@@ -28,7 +28,8 @@ def saddles_data(result: Saddles, lost: pd.DataFrame, labels: tuple[str, str]) -
     groups: list[tuple[str, pd.DataFrame, dict[str, Any]]] = []
     for place, size in enumerate(sorted(set(found["size"].tolist()))):
         name = f"{number(size)} ‖θ‖ away" if size else "the checkpoint itself"
-        groups.append((name, found[found["size"] == size], {"colour": COLOURS[place % len(COLOURS)]}))
+        look: dict[str, Any] = {"colour": COLOURS[place % len(COLOURS)], **symbol_of(marker_of(place))}
+        groups.append((name, found[found["size"] == size], look))
     groups.append(("not converged", lost, {"colour": LOST_COLOUR, "symbol": "circle-open"}))
     every = sum(len(rows) for _, rows, _ in groups)
     lines: list[dict[str, Any]] = []

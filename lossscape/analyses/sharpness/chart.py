@@ -7,7 +7,7 @@ import numpy as np
 from lossscape.analyses.sharpness.result import NAMES, WIDTH, WORST, Sharpness
 from lossscape.figures import captions
 from lossscape.figures.charts.lines import line, panel
-from lossscape.figures.style import COLOURS
+from lossscape.figures.style import COLOURS, marker_of, symbol_of
 from lossscape.figures.times import times_of
 from lossscape.text import number
 
@@ -71,6 +71,7 @@ def _over_training(result: Sharpness) -> dict[str, Any]:
             own = rows if radius is None else rows[rows["rho"] == radius]
             low, high = (own[end] for end in _ends(measure))
             look = {"run": "" if radius is None else f"ρ = {number(radius)}", "low": low, "high": high}
+            look |= symbol_of(marker_of(place))
             lines.append(line(measure, COLOURS[place % len(COLOURS)], times.values, own[_value(measure)], **look))
     losses = np.asarray(result.summary.groupby("checkpoint", sort=False)["loss"].first(), dtype=float)
     panels.append(panel("loss", captions.loss_label([captions.loss_name(result.settings)]), log=True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,18 @@ from lossscape.errors import BadInput
 from lossscape.figures import captions
 from lossscape.figures.certificates import certificate_of, failures
 from lossscape.figures.section import Chart, Page, Section, Sentences, Table
-from lossscape.figures.style import COLOURS, line_style, loss_axis, new_axes, numbers, save, sheet, style, value_axis
+from lossscape.figures.style import (
+    COLOURS,
+    line_style,
+    loss_axis,
+    marker_of,
+    new_axes,
+    numbers,
+    save,
+    sheet,
+    style,
+    value_axis,
+)
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words, times_of
 from lossscape.text import number
@@ -119,9 +131,11 @@ def _shown_column(rows: pd.DataFrame) -> str:
     return "largest" if rows["measure"].iloc[0] in WORST else "mean"
 
 
-def _with_interval(axes: Axes, at: np.ndarray, rows: pd.DataFrame, colour: str, name: str) -> None:
+def _with_interval(axes: Axes, at: np.ndarray, rows: pd.DataFrame, colour: str, name: str, marker: str = "") -> None:
     value, low, high = (finite(rows[column].to_numpy()) for column in (_shown_column(rows), "low", "high"))
-    axes.plot(at, value, color=colour, marker="o", markersize=3.5 if len(at) < 30 else 0, label=f"_{name}")
+    look: dict[str, Any] = {"marker": marker or "o", "markersize": 3.5 if len(at) < 30 else 0}
+    look |= {"markersize": 5.5, "markevery": max(len(at) // 12, 1)} if marker else {}
+    axes.plot(at, value, color=colour, label=f"_{name}", **look)
     axes.fill_between(at, low, high, color=colour, alpha=0.2, linewidth=0, label=f"_{name} interval")
 
 
@@ -178,10 +192,10 @@ def _measure_over(axes: Axes, result: Sharpness, measure: str, at: np.ndarray) -
     drawn, key = [], list[Artist]()
     for index, radius in enumerate(sorted(rows["rho"].unique())):
         of_radius = rows[rows["rho"] == radius]
-        colour = COLOURS[index % len(COLOURS)]
-        _with_interval(axes, at, of_radius, colour, f"{measure} {radius:g}")
+        colour, marker = COLOURS[index % len(COLOURS)], marker_of(index)
+        _with_interval(axes, at, of_radius, colour, f"{measure} {radius:g}", marker)
         drawn.append(finite(of_radius[_shown_column(of_radius)].to_numpy()))
-        key.append(Line2D([], [], color=colour, label=f"ρ = {number(radius)}"))
+        key.append(Line2D([], [], color=colour, marker=marker, label=f"ρ = {number(radius)}"))
     loss_axis(axes, drawn, log=True)
     axes.set_ylabel(NAMES[measure])
     axes.legend(handles=key, fontsize=8)

@@ -9,7 +9,7 @@ from lossscape.analyses.solutions.result import FOUND, Solutions, first_words
 from lossscape.figures.captions import loss_label
 from lossscape.figures.charts.lines import line, panel
 from lossscape.figures.facts import facts_of
-from lossscape.figures.style import COLOURS
+from lossscape.figures.style import COLOURS, symbol_of
 from lossscape.figures.text import numbered
 from lossscape.text import number, shortened
 
@@ -20,11 +20,11 @@ KINDS = "pale: no minimum; light to dark green: LM, GM, TM; grey: not known"
 
 
 def solutions_data(
-    solutions: Solutions, colours: Sequence[str | None], shades: Mapping[str, str], words: Mapping[str, str]
+    solutions: Solutions, looks: Sequence[Mapping[str, Any]], shades: Mapping[str, str], words: Mapping[str, str]
 ) -> dict[str, Any]:
     """Training and test loss by epoch with the first epochs of each kind, and a row of epochs for each run below.
 
-    colours: of the runs, None where splits have them; shades, words: of kinds, "" where the kind is not known
+    looks: of the runs, as Looks.lines gives them; shades, words: of kinds, "" where the kind is not known
     """
     names = numbered([shortened(str(run), 26) for run in solutions.summary["run"]])
     lines: list[dict[str, Any]] = []
@@ -32,8 +32,8 @@ def solutions_data(
         epochs = solutions.table[solutions.table["run"] == row["run"]]
         several = len(names) > 1
         for split, own in zip(("train", "test"), COLOURS, strict=False):
-            look = {"run": names[place] if several else "", "split": split}
-            lines.append(line("loss", colours[place] or own, epochs["epoch"], epochs[f"{split}_loss"], **look))
+            look = {"run": names[place] if several else "", "split": split, **symbol_of(looks[place]["marker"])}
+            lines.append(line("loss", looks[place]["color"] or own, epochs["epoch"], epochs[f"{split}_loss"], **look))
         lines += [_first(row, kind, shades[kind], names[place], several) for kind in FOUND]
         for kind, shade in shades.items():
             held = epochs["epoch"].to_numpy()[(epochs["kind"] == kind).to_numpy()]

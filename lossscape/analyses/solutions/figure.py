@@ -211,7 +211,6 @@ def section(result: Solutions, page: Page) -> Section:
         build_solutions(result, captioned=False, looks=page.looks), "solutions.png", solutions_alt(result), caption
     )
     looks = page.looks.lines([run.path for run in result.runs], [len(result.table)] * len(result.runs))
-    colours = [look["color"] for look in looks]
     tables = [
         Table(first_rows(result), ["run", "epochs", *(f"first {kind}" for kind in FOUND)]),
         Table(mean_rows(result), ["config (mean ± std)", "runs", *FOUND]),
@@ -219,7 +218,7 @@ def section(result: Solutions, page: Page) -> Section:
     return Section(
         title=f"tolerance {number(rule['tolerance'])}, zero {number(rule['zero'])}, window {rule['window']}",
         parts=[
-            Chart("solutions", "lines", solutions_data(result, colours, SHADES, WORDS), still),
+            Chart("solutions", "lines", solutions_data(result, looks, SHADES, WORDS), still),
             *(table for table in tables if table.rows),
             *([Sentences(ratios)] if ratios else []),
         ],

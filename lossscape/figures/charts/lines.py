@@ -14,13 +14,12 @@ from lossscape.figures.charts.plain import ERROR, ERRORS, rounded
 from lossscape.figures.curves import curve_picture, lines_of, names_of
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import Chart, Page
-from lossscape.figures.style import ALONE, COLOURS, Looks
+from lossscape.figures.style import ALONE, COLOURS, Looks, symbol_of
 from lossscape.figures.text import numbered
 from lossscape.results import Curve
 from lossscape.text import number, shortened
 
 SPLITS = ("train", "test")
-DASHES = ("solid", "8px,3px", "2px,2px")
 DOT = 4
 """Pixels of an evaluated point among predicted ones."""
 SMALL = 0.05
@@ -33,11 +32,6 @@ def line(panel: str, colour: str, x: Iterable[float], y: Iterable[float], **more
     numbers: dict[str, Any] = {key: rounded(more.pop(key), ERROR + 1) for key in ends}
     points = {"x": rounded(x, 9), "y": rounded(y)}
     return {"run": "", "split": "", "panel": panel, "colour": colour, **points, **numbers, **more}
-
-
-def dashes_of(colours: Sequence[str]) -> list[str]:
-    """Dashes of lines, so that those of the same colour can be told apart."""
-    return [DASHES[[*colours[:place]].count(colour) % len(DASHES)] for place, colour in enumerate(colours)]
 
 
 def panel(key: str, label: str, log: bool = False, shown: bool = True, **more: Any) -> dict[str, Any]:
@@ -63,7 +57,8 @@ def curves_data(curves: Sequence[Curve], log: bool = False, looks: Looks = ALONE
             colour = look["color"] or COLOURS[SPLITS.index(split)]
             for key in ("loss", *curve.metrics):
                 if f"{split}_{key}" in curve.table:
-                    lines += [made | own for made in _of_curve(curve, split, key, colour)]
+                    whole, *dots = _of_curve(curve, split, key, colour)
+                    lines += [whole | own | symbol_of(look["marker"]), *(each | own for each in dots)]
             marks += [mark | own | {"colour": colour} for mark in _barrier(curve, split)]
     others = list(dict.fromkeys(key for curve in curves for key in curve.metrics))
     labels = {"loss": captions.loss_label([captions.loss_name(curve.settings) for curve in curves])}

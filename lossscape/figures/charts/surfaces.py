@@ -13,9 +13,10 @@ panels          {name, x [X], y [Y], values, marks, trails, notes}: `values` by 
   points        of a surface that is no grid, whose z are then interpolated: {x [N], y [N], values, predicted, error}
   marks         {x, y, text, symbol, colour} and, where it is not as usual, size, fill and below (whether paths lie
                 on it); x, y and fill may be lists
-  trails        paths: {label, colour, dash, x [K], y [K], when [K], moment [K] (number in `times`), words [K], and by
-                key of a layer real [K], the checkpoints' own values or none, and plane [K], those of the plane below
-                them}, with `run` where each can be switched off
+  trails        paths: {label, colour, dash, symbol where it is no circle, x [K], y [K], when [K], moment [K] (number in
+                `times`), words [K], and by key of a layer real [K], the checkpoints' own values or none, and plane [K],
+                those of the plane below them}, with `run` where each can be switched off, and `bare` where no dots
+                and names are wanted and the first lies on top
 times, time     moments of the slider in words, and what stands beside it
 """
 
@@ -32,8 +33,8 @@ from lossscape.figures.charts import scales
 from lossscape.figures.charts.plain import ERROR, ERRORS, LOSS, SHARE, chosen, rounded
 from lossscape.figures.metrics import metric
 from lossscape.figures.paths import points_of, when
-from lossscape.figures.style import ALONE, RUNS, Looks
-from lossscape.figures.text import finite
+from lossscape.figures.style import ALONE, RUNS, Looks, marker_of, symbol_of
+from lossscape.figures.text import finite, numbered
 from lossscape.results import Surface, Trail
 from lossscape.results.surface import DRAWN
 from lossscape.text import number, shortened
@@ -217,11 +218,12 @@ def trails_of(
     trails = surface.trails
     places = looks.places([trail.name for trail in trails])
     order, by, found = list(moments), _clock(trails), []
-    for trail, place in zip(trails, places, strict=True):
+    names = numbered([shortened(trail.name, 24) for trail in trails])
+    for trail, name, place in zip(trails, names, places, strict=True):
         rows = [row for _, row in trail.table.iterrows()]
         found.append({
-            "label": f"{shortened(trail.name, 24)}, " if len(trails) > 1 else "",
-            "colour": RUNS[place % len(RUNS)], "dash": ("solid", "8px,3px", "2px,2px")[place // len(RUNS) % 3],
+            **({"label": f"{name}, ", "run": name} if len(trails) > 1 else {"label": ""}),
+            "colour": RUNS[place % len(RUNS)], "dash": "solid", **symbol_of(marker_of(place, RUNS)),
             "x": rounded(trail.table["x"]), "y": rounded(trail.table["y"]),
             "when": [when(row) for row in rows], "moment": [order.index(float(row[by])) for row in rows],
             "words": [f"{shortened(trail.name)}, {when(row)}: {_row_words(row, layers)}" for row in rows],
