@@ -11,12 +11,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lossscape.figures import certificates
+from lossscape.figures.charts.lines import curves_data
 from lossscape.figures.contours import build_contour, build_surface
 from lossscape.figures.curves import build_curve
-from lossscape.results import read_curve, read_surface
+from lossscape.figures.predictions import off_the_line
+from lossscape.results import Curve, read_curve, read_surface
 from lossscape.results.folder import CERTIFICATE
 from tests.report_runs import write_curve, write_landscape, write_run
-from tests.seeing import assert_inside, words_of
+from tests.seeing import assert_inside, lines_of, words_of
 
 HELD = {
     "points": 64, "over": 1, "tolerance": 0.01, "evaluated": 13, "of": 63,
@@ -96,6 +98,35 @@ def test_a_curve_marks_what_was_evaluated(tmp_path: Path) -> None:
     assert curve.lines()[0] == curve.predictions()[0]
     line = read_curve(write_landscape(run, grid=[5], label="line"))
     assert line.predictions() == line.lines() == []
+
+
+def test_points_that_checked_the_predictions_make_no_spikes(tmp_path: Path) -> None:
+    """The line through the others is the curve of the predictions, in the figure and on the page."""
+    curve = read_curve(write_curve(write_run(tmp_path), points=61, splits=("train",), tolerance=0.01))
+    x, held, knots = curve.positions, np.array([7, 8, 33, 59]), np.arange(0, 61, 5)
+    smooth = {"train_loss": np.exp(-3 * x), "train_accuracy": 0.5 + 0.3 * np.sin(3 * x)}
+    known = np.isin(np.arange(61), [*held, *knots])
+    table = curve.table.assign(predicted=(~known).astype(float), estimated_error=0.0, **smooth)
+    true = Curve(curve.folder, curve.settings, table)
+    assert not off_the_line(smooth["train_loss"], ~known).any()  # as good as predicted: all lie on the line
+    assert [len(line.get_xdata()) for line in lines_of(build_curve([true]).axes[0], "line train")] == [61]
+    off = table.copy()
+    off.loc[held, "train_accuracy"] += np.array([0.02, -0.02, 0.01, 0.02])
+    found = Curve(curve.folder, curve.settings, off)
+    figure = build_curve([found])
+    (line,) = lines_of(figure.axes[1], "line train")
+    kept = np.setdiff1d(np.arange(61), held)
+    np.testing.assert_array_equal(line.get_xdata(), x[kept])
+    np.testing.assert_allclose(line.get_ydata(), 100 * smooth["train_accuracy"][kept])
+    (light,) = [each for each in figure.axes[1].lines if str(each.get_label()).endswith("off the line")]
+    np.testing.assert_array_equal(light.get_xdata(), x[held])
+    assert light.get_alpha() < 1
+    assert "Open dots: evaluated points off the line" in words_of(figure)
+    _, _, drawn, dots = curves_data([found])["lines"]
+    assert (drawn["x"], len(drawn["text"])) == (pytest.approx(x[kept].tolist()), len(kept))
+    assert [at for at, opened in zip(dots["x"], dots["open"], strict=True) if opened] == pytest.approx(x[held].tolist())
+    everything = np.ones(61, bool)
+    assert not off_the_line(off["train_accuracy"].to_numpy(), ~everything).any()
 
 
 def test_a_certificate_shows_its_held_out_check() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from lossscape.directions import line_words, sentence
 from lossscape.figures.metrics import metric
+from lossscape.figures.predictions import off_the_line
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Curve, Result, Surface
 from lossscape.text import code_name, number
@@ -273,13 +274,18 @@ def _of_curve(curve: Curve, *, alone: bool) -> list[str]:
 def _marks(curves: Sequence[Curve], log: bool) -> list[str]:
     bands = any(sampled(curve, split) for curve in curves for split in curve.splits)
     words = [f"Bands: ± {BAND} standard errors of each value."] if bands else []
-    words += (
-        ["Small dots: the points that were evaluated; all others were predicted."]
-        if any(curve.predicted.any() for curve in curves)
-        else []
-    )
+    if any(curve.predicted.any() for curve in curves):
+        words.append("Small dots: the points that were evaluated; all others were predicted.")
+    if any(_leaves_points_out(curve) for curve in curves):
+        words.append("Open dots: evaluated points off the line of the predictions around them, which they check.")
     drawn = [curve.table[f"{split}_loss"].to_numpy() for curve in curves for split in curve.splits]
     return [*words, *gap_words(np.concatenate(drawn), log)]
+
+
+def _leaves_points_out(curve: Curve) -> bool:
+    columns = [f"{split}_{name}" for split in curve.splits for name in ("loss", *curve.metrics)]
+    shown = [curve.table[column].to_numpy() for column in columns if column in curve.table]
+    return any(off_the_line(values, curve.predicted).any() for values in shown)
 
 
 def gap_words(losses: np.ndarray, log: bool) -> list[str]:

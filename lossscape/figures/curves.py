@@ -15,6 +15,7 @@ from lossscape.errors import BadInput
 from lossscape.figures import captions
 from lossscape.figures.captions import BAND
 from lossscape.figures.metrics import metric
+from lossscape.figures.predictions import off_the_line
 from lossscape.figures.section import Page, Picture
 from lossscape.figures.style import (
     ALONE,
@@ -127,11 +128,15 @@ def _draw_split(axes: Axes, curve: Curve, split: str, name: str, look: dict[str,
     values = metric(name).scale * finite(curve.table[f"{split}_{name}"].to_numpy())
     label = f"{curve.folder.name} {split}"
     ends = np.isin(x, (0.0, 1.0) if curve.coordinate == "alpha" else (0.0,))
-    axes.plot(x, values, linestyle=DASHES[split], label=label, **look)
+    off = off_the_line(values, curve.predicted)
+    axes.plot(x[~off], values[~off], linestyle=DASHES[split], label=label, **look)
     axes.plot(x[ends], values[ends], "o", color=look["color"], markersize=4.5, label=f"_{label} ends")
     if curve.predicted.any():
-        known = ~curve.predicted
+        known = ~curve.predicted & ~off
         axes.plot(x[known], values[known], "o", color=look["color"], markersize=2, label=f"_{label} evaluated")
+    if off.any():
+        light = {"markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7, "alpha": 0.6}
+        axes.plot(x[off], values[off], "o", color=look["color"], label=f"_{label} off the line", **light)
     shown: np.ndarray = values[np.isfinite(values)]
     return shown
 

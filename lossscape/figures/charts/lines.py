@@ -13,6 +13,7 @@ from lossscape.figures.captions import BAND
 from lossscape.figures.charts.plain import ERROR, ERRORS, rounded
 from lossscape.figures.curves import curve_picture, lines_of, names_of
 from lossscape.figures.metrics import metric
+from lossscape.figures.predictions import off_the_line
 from lossscape.figures.section import Chart, Page
 from lossscape.figures.style import ALONE, COLOURS, Looks, symbol_of
 from lossscape.figures.text import numbered
@@ -76,18 +77,20 @@ def _ends(curve: Curve) -> tuple[str, ...]:
 
 
 def _of_curve(curve: Curve, split: str, key: str, colour: str) -> list[dict[str, Any]]:
-    """A column as a line, with dots where it was evaluated if other points were predicted."""
+    """A column as a line, with dots where it was evaluated if other points were predicted, open ones off the line."""
     scale, values = metric(key).scale, curve.table[f"{split}_{key}"].to_numpy()
-    found = line(key, colour, curve.positions, scale * values)
+    off = off_the_line(values, curve.predicted)
+    found = line(key, colour, curve.positions[~off], scale * values[~off])
     if (error := f"{split}_{key}_stderr") in curve.table:
         reach = BAND * curve.table[error].to_numpy()
-        found |= {"low": rounded(scale * (values - reach)), "high": rounded(scale * (values + reach))}
+        low, high = (scale * (values + end)[~off] for end in (-reach, reach))
+        found |= {"low": rounded(low), "high": rounded(high)}
     if not curve.predicted.any():
         return [found]
-    words, known = _predicted_words(curve, key, scale * values), ~curve.predicted
-    found["text"] = words
-    said = [each for each, evaluated in zip(words, known, strict=True) if evaluated]
-    more = {"marks": True, "symbol": "circle", "size": DOT, "text": said}
+    words, known = np.array(_predicted_words(curve, key, scale * values)), ~curve.predicted
+    found["text"] = words[~off].tolist()
+    more: dict[str, Any] = {"marks": True, "symbol": "circle", "size": DOT, "text": words[known].tolist()}
+    more |= {"open": off[known].tolist()} if off.any() else {}
     return [found, line(key, colour, curve.positions[known], scale * values[known], **more)]
 
 
