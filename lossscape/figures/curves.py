@@ -135,7 +135,7 @@ def _draw_split(axes: Axes, curve: Curve, split: str, name: str, look: dict[str,
         known = ~curve.predicted & ~off
         axes.plot(x[known], values[known], "o", color=look["color"], markersize=2, label=f"_{label} evaluated")
     if off.any():
-        light = {"markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7, "alpha": 0.6}
+        light: dict[str, Any] = {"markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7, "alpha": 0.6}
         axes.plot(x[off], values[off], "o", color=look["color"], label=f"_{label} off the line", **light)
     shown: np.ndarray = values[np.isfinite(values)]
     return shown
