@@ -36,6 +36,7 @@ class Plan(Facts):
     onednn: bool = False
     by_class: bool = False
     packed: bool = False
+    lowered: bool = False
     pool: bool = False
 
 

@@ -67,6 +67,11 @@ class Plan:
 
     In fp32 on the CPU, in channels_last.
     """
+    lowered: bool = False
+    """Whether convolutions that are products of matrices are made so: kernels of one pixel, and small maps.
+
+    In fp32 on the CPU, in channels_last.
+    """
 
     @property
     def words(self) -> str:
@@ -78,7 +83,8 @@ class Plan:
         graphed = ", as a CUDA graph" if self.graphed else ""
         onednn = ", multiplied by oneDNN" if self.onednn else ""
         packed = ", weights packed" if self.packed else ""
-        added = f"{layout}{compiled}{pool}{graphed}{onednn}{packed}"
+        lowered = ", convolutions as products of matrices" if self.lowered else ""
+        added = f"{layout}{compiled}{pool}{graphed}{onednn}{packed}{lowered}"
         return f"{self.name} plan, {self.chunk:,} samples{together} at a time{added}"
 
 

@@ -38,6 +38,13 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return made
 
 
+def linear_where_large(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same, by oneDNN where that is `ENOUGH`."""
+    if inputs.numel() * len(weight) < ENOUGH:
+        return nn.functional.linear(inputs, weight, bias)
+    return linear(inputs, weight, bias)
+
+
 class Linear(nn.Module):
     """A linear layer with the values of another, multiplied by oneDNN where that is `ENOUGH`."""
 
@@ -50,9 +57,7 @@ class Linear(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[..., inputs] to [..., outputs]."""
-        if inputs.numel() * len(self.weight) < ENOUGH:
-            return nn.functional.linear(inputs, self.weight, self.bias)
-        return linear(inputs, self.weight, self.bias)
+        return linear_where_large(inputs, self.weight, self.bias)
 
 
 def by_onednn(layer: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases_models import MODEL_CASES
+from cases_models import MODEL_CASES, ModelCase
 from torch import Tensor, nn
 
 from lossscape import onednn
@@ -136,6 +136,26 @@ def test_weights_are_packed_by_rule_for_several_chunks_and_raced(
     assert {(trial["name"], trial["channels_last"]) for trial in found.tried if trial["packed"]} >= {("folded", True)}
     assert {(trial["name"], trial["packed"]) for trial in found.tried} >= {("folded", False), ("folded", True)}
     assert not any(trial["packed"] and not trial["channels_last"] for trial in found.tried)
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize(("pays", "channels_last"), [(True, True), (False, True), (True, False)])
+def test_convolutions_are_products_of_matrices_by_rule_where_onednn_pays_and_raced(
+    pays: bool, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onednn, "pays", lambda device: pays)
+    pixels = ModelCase(
+        lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 5, 1), nn.Flatten()), (3, 3, 3), 5
+    )
+    for case, offered in ((pixels, channels_last), (MODEL_CASES["cnn"], False)):
+        objective = Objective(case.model(), "cross_entropy", case.inputs(16), case.targets(16), plan=Plan(8, True))
+        objective.habits = objective.habits._replace(channels_last=channels_last)
+        budget = Budget(share=10.0, shortest=0.0, moment=0.001, compiling=1e9, better=0.0)
+        found = calibrate({"data": objective}, line_of(objective), 2_000, budget=budget)
+        assert found.plan.lowered == ("products of matrices" in found.plan.words) == (pays and offered)
+        tried = {(trial["lowered"], trial["channels_last"]) for trial in found.tried}
+        assert {lowered for lowered, _ in tried} == ({False, True} if offered else {False})
+        assert (True, False) not in tried
 
 
 def test_what_a_point_takes_beside_its_samples_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,8 @@ def test_every_analysis_is_right(name: str, tmp_path: Path) -> None:
     refused = set(reasons_against(work.objectives["data"], work.subspace))
     for plan in [each for each in NAMES if each not in refused]:
         usual = replace(by_rule(work, [plan]), chunk=5, points=2)
-        for how in (usual, replace(usual, packed=True)) if plan in ("folded", "factored") else (usual,):
+        others = (replace(usual, packed=True), replace(usual, packed=True, lowered=True))
+        for how in (usual, *others) if plan in ("folded", "factored") else (usual,):
             try:
                 found = work.rows(POINTS, how)
             except BadInput:

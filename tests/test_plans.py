@@ -16,7 +16,8 @@ from lossscape.dropout import Dropout
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, evaluate, products
 from lossscape.evaluate.calibration import NAMES
-from lossscape.evaluate.graph import first_layer, rewritten
+from lossscape.evaluate.graph import first_layer, lowers, rewritten
+from lossscape.evaluate.lowering import Covering, Pointwise
 from lossscape.evaluate.plans import is_small, reasons_against
 from lossscape.evaluate.pool import pooled
 from lossscape.evaluate.statistics import RecomputedStatistics
@@ -69,7 +70,7 @@ def test_every_plan_equals_dense(name: str, case: ModelCase, precision: str) -> 
         for keep in (True, False) if plan == "factored" and points is POINTS else (None,):
             work = replace(work, keep=keep)
             last = plan != "dense" and case.shape == (2, 8, 8)
-            how = Plan(4, channels_last=last, name=plan, points=3, packed=keep is not False)
+            how = Plan(4, channels_last=last, name=plan, points=3, packed=keep is not False, lowered=keep is not False)
             counted: list[int] = []
             found = [
                 values
@@ -208,9 +209,71 @@ class Convolutions(nn.Module):
         return self.out(self.other(self.one(x)).mean((2, 3)))
 
 
+needs_packing = pytest.mark.skipif(not has_packing(), reason="this torch has no oneDNN, or no weights in its layout")
+
+
+class Pixels(nn.Module):
+    """Convolutions that are products of matrices but for the first: of pixels, one of them with a stride, of all of
+    2 x 2 pixels, with a bias and with BatchNorm in its place, and of one pixel.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.point = nn.Conv2d(3, 24, 3, 2, 1), nn.Conv2d(24, 40, 1, bias=False)
+        self.strided, self.norm = nn.Conv2d(40, 200, 1, 2), nn.BatchNorm2d(200)
+        self.all, self.again = nn.Conv2d(200, 200, 3, padding=1, bias=False), nn.Conv2d(200, 120, 3, padding=1)
+        self.down, self.last, self.out = nn.Conv2d(120, 40, 3, 2, 1), nn.Conv2d(40, 40, 3, 1, 1), nn.Linear(40, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.strided(torch.relu(self.point(torch.relu(self.first(x))))))
+        x = self.again(torch.relu(self.norm(self.all(x))) + x)
+        return self.out(torch.relu(self.last(torch.relu(self.down(x)))).flatten(1))
+
+
+MATRICES = {"point", "strided", "all", "again", "down", "last"}
+
+
+def lowered_work(precision: Precision = "fp32") -> tuple[Work, Plan]:
+    """In chunks of eight samples, the last one of six; some products are large enough for oneDNN."""
+    case, plan = ModelCase(Pixels, (3, 8, 8), 5), Plan(8, True, "folded", onednn=True, lowered=True)
+    inputs, targets = case.inputs(30), case.targets(30)
+    objective = Objective(case.model(), "cross_entropy", inputs, targets, precision=precision, plan=plan)
+    return Work({"data": objective}, plane_of(objective)), plan
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("packed", [False, pytest.param(True, marks=needs_packing)])
+def test_products_of_matrices_have_the_values_of_float64(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work, plan), (exact, _) = lowered_work(), lowered_work("fp64")
+    net = rewritten(work.objectives["data"])
+    assert net is not None
+    assert {name for name, each in net.module.named_modules() if isinstance(each, Pointwise | Covering)} == MATRICES
+    assert lowers(work.objectives["data"])
+    assert not lowers(objective_of(MODEL_CASES["mlp"]))
+    calls: list[int] = []
+    known = onednn.linear
+    monkeypatch.setattr(onednn, "linear", lambda *given: calls.append(len(given[0])) or known(*given))
+    found = work.rows(POINTS, replace(plan, packed=packed))
+    assert set(calls) == {8, 6}  # of maps of 2 x 2 pixels: the others are too small for oneDNN
+    for point, row in zip(POINTS, found, strict=True):
+        expected = exact.objectives["data"].metrics(*work.subspace.at(point))
+        assert row == pytest.approx({f"data_{key}": value for key, value in expected.items()}, rel=1e-6), point
+    assert isnan(work.rows([(1e30, 1e30)], plan)[0]["data_loss"])
+    calls.clear()
+    for others in (
+        {"lowered": False},
+        {"channels_last": False},
+        {"name": "stacked"},
+        {"name": "dense"},
+        {"onednn": False},
+    ):
+        assert replace(work).rows(POINTS[:2], replace(plan, **others))
+    assert exact.rows(POINTS[:2], plan)
+    assert not calls
+
+
 PACKED = {(8, 3, 3, 3), (8, 1, 3, 3), (16, 4, 3, 3), (16, 16, 3, 1)}
 """Shapes of the weights that are: not of those that are read twice or belong to what pads in other ways."""
-needs_packing = pytest.mark.skipif(not has_packing(), reason="this torch has no oneDNN, or no weights in its layout")
 
 
 def convolving(precision: Precision) -> Objective:
@@ -267,6 +330,7 @@ def pooled_works() -> dict[str, tuple[Work, Plan]]:
         "branches": (Work({"data": branches}, plane_of(branches)), Plan(2, False, "folded", 5)),
         **{f"{name} by oneDNN": wide_work(name) for name in WIDE},
         "packed weights": packed_work(),
+        "products of matrices": lowered_work(),
     }
 
 

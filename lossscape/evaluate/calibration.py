@@ -25,7 +25,7 @@ from lossscape.batches import tensors_of
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate import graphed
 from lossscape.evaluate.engine import Work
-from lossscape.evaluate.graph import first_of
+from lossscape.evaluate.graph import first_of, lowers
 from lossscape.evaluate.plans import reasons_against
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
@@ -154,7 +154,7 @@ def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
     return Plan(
         chunk, last, name, _fitting(work, points), pool=pool, onednn=by_onednn and may_onednn(objective),
         packed=by_onednn and last and may_pack(objective) and len(objective) >= PACKED_CHUNKS * chunk,
-        by_class=may_by_class(objective),
+        lowered=by_onednn and last and may_lower(objective), by_class=may_by_class(objective),
     )  # fmt: skip
 
 
@@ -292,7 +292,7 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
     """Vary one thing after the other, from the best plan so far, until the budget is used."""
     objective = _largest(race.work)
     if objective.habits.channels_last:
-        race.against(replace(race.plan, channels_last=not race.plan.channels_last, packed=False))
+        race.against(_laid_out(race.plan, not race.plan.channels_last))
     for factor in (2.0, 0.5):
         while 4 <= (chunk := int(race.plan.chunk * factor)) <= max(4, 2 * len(objective)):
             if not race.against(replace(race.plan, chunk=chunk)):
@@ -300,30 +300,37 @@ def _search(race: _Race, names: Sequence[PlanName]) -> None:
     for points in STACKS if "stacked" in names and _stackable(objective) else ():
         chunk = _power(race.plan.chunk * race.plan.points // points, 8, race.plan.chunk)
         height = _fitting(race.work, points)
-        stacked = replace(race.plan, name="stacked", chunk=chunk, points=height, pool=False, onednn=False, packed=False)
-        if not race.against(stacked):
+        if not race.against(replace(_by_torch(race.plan), name="stacked", chunk=chunk, points=height)):
             break
     for name in names:
         if name not in (race.plan.name, "stacked"):
-            other, last = by_rule(race.work, [name]), race.plan.channels_last
-            race.against(replace(other, channels_last=last, packed=other.packed and last))
+            race.against(_laid_out(by_rule(race.work, [name]), race.plan.channels_last))
     if race.plan.pool and torch.get_num_threads() > 1:
         race.against(replace(race.plan, pool=False))
     if race.plan.name in POOLED and may_onednn(objective):
         race.against(replace(race.plan, onednn=not race.plan.onednn))
+    if race.plan.name in POOLED and race.plan.channels_last and may_lower(objective):
+        race.against(replace(race.plan, lowered=not race.plan.lowered))
     if (packed := race.plan).packed:
         for factor, last in ((1, True), (LARGER, True), (LARGER, False)):
             if factor * packed.chunk <= len(objective):
-                race.against(replace(packed, packed=False, chunk=factor * packed.chunk, channels_last=last))
+                race.against(_laid_out(replace(packed, packed=False, chunk=factor * packed.chunk), last))
     elif race.plan.name in POOLED and race.plan.channels_last and may_pack(objective):
         race.against(replace(race.plan, packed=True))
     if graphed.recorder_of(objective.device) and race.plan.name != "dense":
         race.against(replace(race.plan, graphed=True, pool=False))
     if compiler(objective.device):
-        race.against(
-            replace(race.plan, compiled=True, pool=False, graphed=False, onednn=False, packed=False),
-            extra=race.budget.compiling,
-        )
+        race.against(replace(_by_torch(race.plan), compiled=True, graphed=False), extra=race.budget.compiling)
+
+
+def _laid_out(plan: Plan, last: bool) -> Plan:
+    """The plan in a memory layout, with what needs that."""
+    return replace(plan, channels_last=last, packed=plan.packed and last, lowered=plan.lowered and last)
+
+
+def _by_torch(plan: Plan) -> Plan:
+    """The plan with layers as torch has them, for what calls those."""
+    return replace(plan, pool=False, onednn=False, packed=False, lowered=False)
 
 
 def in_blocks(plan: Plan, seconds: float, longest: float = BLOCK_SECONDS) -> Plan:
@@ -347,7 +354,7 @@ def compiler(device: torch.device) -> bool:
 
 def may_onednn(objective: Objective) -> bool:
     """Whether oneDNN's products of linear layers may be faster than torch's: there they are the rule."""
-    linear = any(type(module) is nn.Linear for module in objective.model.modules())
+    linear = any(type(module) is nn.Linear for module in objective.model.modules()) or may_lower(objective)
     return linear and objective.precision == "fp32" and onednn.pays(objective.device)
 
 
@@ -360,6 +367,11 @@ def may_pack(objective: Objective) -> bool:
     """Whether there are convolutions whose weights may be packed for oneDNN: the rule where its products pay too."""
     here = objective.device.type == "cpu" and objective.precision == "fp32"
     return here and has_convolutions(objective.model) and onednn.has_packing()
+
+
+def may_lower(objective: Objective) -> bool:
+    """Whether there are convolutions that may be made as products of matrices: the rule where oneDNN's pay."""
+    return objective.device.type == "cpu" and objective.precision == "fp32" and lowers(objective)
 
 
 def _stackable(objective: Objective) -> bool:
@@ -392,7 +404,7 @@ def _key(work: Work, names: Sequence[str]) -> str:
         len(work.subspace.directions), work.keeps_products(), len(objective).bit_length(), list(names),
         machine["device"], machine["threads"], machine["versions"], *(["onednn"] if may_onednn(objective) else []),
         *(["by class"] if may_by_class(objective) else []),
-        *(["packed"] if may_pack(objective) else []),
+        *(["packed"] if may_pack(objective) else []), *(["lowered"] if may_lower(objective) else []),
     ]  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 

@@ -7,7 +7,7 @@ to the dense plan; what is rewritten computes the same numbers up to rounding.
 import copy
 import operator
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Interpreter, Node, Tracer
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lossscape.evaluate.lowering import Covering, lowered
+from lossscape.modules import has_convolutions
 from lossscape.objective import Objective
-from lossscape.onednn import Convolution, by_onednn, can_pack, has_onednn, has_packing
+from lossscape.onednn import Convolution, by_onednn, can_pack, has_onednn, has_packing, linear_where_large
 from lossscape.vectors import Params
 
 AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -37,6 +39,8 @@ NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn
 WIDTH = 16
 """Outputs that a matrix product on the CPU should have at least."""
 _TRACED: WeakKeyDictionary[nn.Module, GraphModule | None] = WeakKeyDictionary()
+_LOWERS: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], bool]] = WeakKeyDictionary()
+"""By a model and the shape of a sample."""
 ADDITIONS = (operator.add, torch.add)
 Form = tuple[tuple[int, ...], torch.dtype]
 """Shape and type of a tensor."""
@@ -68,8 +72,8 @@ class Net:
     padded: dict[str, int] = field(default_factory=dict)
     """Linear layers that get outputs of zeros, up to this number of them, which are cut off again."""
 
-    packed: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
-    """Convolutions whose weights are laid out anew at a point, and what does it."""
+    laid_out: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    """Values of convolutions that are laid out anew at a point, by name, and what does it."""
 
     @cached_property
     def names(self) -> set[str]:
@@ -97,8 +101,8 @@ class Net:
                 if key in values:
                     value = values[key]
                     values[key] = nn.functional.pad(value, (0, 0) * (value.ndim - 1) + (0, outputs - len(value)))
-        for name, pack in self.packed.items():
-            values[f"{name}.weight"] = pack(values[f"{name}.weight"])
+        for name, lay_out in self.laid_out.items():
+            values[name] = lay_out(values[name])
         return values
 
 
@@ -226,11 +230,13 @@ def rewritten(objective: Objective, *, after_first_layer: bool = False) -> Net |
     _in_place(module, forms, owned=after_first_layer)
     if takes_onednn(objective):
         _by_onednn(module)
-    packed = _pack(module, forms, objective.plan.chunk) if takes_packed(objective) else {}
+    laid_out = _lower(module, forms, takes_onednn(objective)) if takes_lowered(objective) else {}
+    if takes_packed(objective):
+        laid_out |= _pack(module, forms, objective.plan.chunk)
     module.graph.lint()
     module.delete_all_unused_submodules()
     module.recompile()
-    return Net(module, folds, padded, packed)
+    return Net(module, folds, padded, laid_out)
 
 
 class _Seen(Interpreter):
@@ -416,6 +422,27 @@ def takes_packed(objective: Objective) -> bool:
     return plan.packed and plan.channels_last and _allows_onednn(objective) and has_packing()
 
 
+def takes_lowered(objective: Objective) -> bool:
+    """Whether convolutions of an objective are made as products of matrices: its plan says so, and it can."""
+    return objective.plan.lowered and objective.plan.channels_last and _allows_onednn(objective)
+
+
+def lowers(objective: Objective) -> bool:
+    """Whether some convolution of an objective's model is a product of matrices that could be made as such."""
+    module, inputs = traced(objective.model), objective.inputs[:2]
+    if module is None or not isinstance(inputs, Tensor) or not has_convolutions(objective.model):
+        return False
+    known = _LOWERS.setdefault(objective.model, {})
+    shape = tuple(inputs.shape[1:])
+    if shape not in known:
+        laid_out = objective.laid_out(inputs)
+        assert isinstance(laid_out, Tensor)
+        forms = _forms(module, laid_out)
+        layers = () if forms is None else _convolutions(module, forms)
+        known[shape] = any(lowered(layer, form, nn.functional.linear) for _, layer, form in layers)
+    return known[shape]
+
+
 def _allows_onednn(objective: Objective) -> bool:
     plan = objective.plan
     written = plan.name != "stacked" and not plan.compiled
@@ -428,22 +455,44 @@ def _by_onednn(module: GraphModule) -> None:
             module.set_submodule(str(node.target), by_onednn(module.get_submodule(str(node.target))))
 
 
-def _pack(module: GraphModule, forms: Mapping[Node, Form], chunk: int) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Let oneDNN make the convolutions of chunks of so many samples; how their weights are packed, by name.
+def _lower(module: GraphModule, forms: Mapping[Node, Form], onednn: bool) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Make products of matrices of the convolutions that are; how their values are laid out, by name.
 
-    Those whose weights nothing else reads, which could not read them any more.
+    onednn: whether it multiplies.
     """
-    packed: dict[str, Callable[[Tensor], Tensor]] = {}
+    laid_out: dict[str, Callable[[Tensor], Tensor]] = {}
+    multiply = linear_where_large if onednn else nn.functional.linear
+    for name, layer, shape in _convolutions(module, forms):
+        made = lowered(layer, shape, multiply)
+        if made is not None:
+            module.set_submodule(name, made)
+        if isinstance(made, Covering):
+            laid_out[f"{name}.weight"] = made.matrix
+            if made.bias is not None:
+                laid_out[f"{name}.bias"] = made.repeated
+    return laid_out
+
+
+def _convolutions(module: GraphModule, forms: Mapping[Node, Form]) -> Iterator[tuple[str, nn.Conv2d, tuple[int, ...]]]:
+    """Names, layers and the inputs' shapes [C, H, W] of those whose weights nothing else reads, which it could not
+    any more where they are laid out anew.
+    """
     for node in module.graph.nodes:
         if _is(module, node, (nn.Conv2d,)) and _alone(module, node) and len(forms[node][0]) == 4:
-            name, layer = str(node.target), module.get_submodule(str(node.target))
+            layer = module.get_submodule(str(node.target))
             assert isinstance(layer, nn.Conv2d)
-            if can_pack(layer):
-                made = Convolution(layer)
-                shape = forms[node.args[0]][0]
-                module.set_submodule(name, made)
-                packed[name] = partial(made.packed, inputs=(chunk, *shape[1:]))
-    return packed
+            yield str(node.target), layer, forms[node.args[0]][0][1:]
+
+
+def _pack(module: GraphModule, forms: Mapping[Node, Form], chunk: int) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Let oneDNN make the convolutions of chunks of so many samples; how their weights are packed, by name."""
+    laid_out: dict[str, Callable[[Tensor], Tensor]] = {}
+    for name, layer, shape in _convolutions(module, forms):
+        if can_pack(layer):
+            made = Convolution(layer)
+            module.set_submodule(name, made)
+            laid_out[f"{name}.weight"] = partial(made.packed, inputs=(chunk, *shape))
+    return laid_out
 
 
 def _in_place(module: GraphModule, forms: Mapping[Node, Form], *, owned: bool) -> None:

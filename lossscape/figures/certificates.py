@@ -202,6 +202,7 @@ def plan_words(plan: Mapping[str, Any]) -> str:
     added = {
         "channels_last": "channels last in memory", "compiled": "compiled", "graphed": "as a CUDA graph",
         "onednn": "multiplied by oneDNN", "by_class": "losses class by class", "packed": "weights packed",
+        "lowered": "convolutions as products of matrices",
     }  # fmt: skip
     words += [text for key, text in added.items() if plan.get(key)]
     return "; ".join(words)
