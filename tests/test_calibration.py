@@ -17,7 +17,7 @@ from lossscape import onednn
 from lossscape.errors import BadInput
 from lossscape.evaluate import Budget, Subspace, Work, calibrate, evaluate
 from lossscape.evaluate.calibration import NAMES, agrees, by_rule, compiler, in_blocks
-from lossscape.evaluate.graph import Net
+from lossscape.evaluate.rewriting import Net
 from lossscape.objective import Objective, Plan, Precision
 from lossscape.vectors import Params
 

@@ -16,10 +16,11 @@ from lossscape.dropout import Dropout
 from lossscape.errors import BadInput
 from lossscape.evaluate import Subspace, Work, evaluate, products
 from lossscape.evaluate.calibration import NAMES
-from lossscape.evaluate.graph import first_layer, lowers, rewritten
+from lossscape.evaluate.graph import first_layer
 from lossscape.evaluate.lowering import Covering, Pointwise
 from lossscape.evaluate.plans import is_small, reasons_against
 from lossscape.evaluate.pool import pooled
+from lossscape.evaluate.rewriting import lowers, rewritten
 from lossscape.evaluate.statistics import RecomputedStatistics
 from lossscape.objective import Objective, Plan, PlanName, Precision
 from lossscape.onednn import has_onednn, has_packing

@@ -25,8 +25,9 @@ from lossscape.batches import tensors_of
 from lossscape.errors import BadInput, one_of
 from lossscape.evaluate import graphed
 from lossscape.evaluate.engine import Work
-from lossscape.evaluate.graph import first_of, lowers
+from lossscape.evaluate.graph import first_of
 from lossscape.evaluate.plans import reasons_against
+from lossscape.evaluate.rewriting import lowers
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.files import cache_folder, read_json, write_text

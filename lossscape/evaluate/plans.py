@@ -25,10 +25,11 @@ from torch.fx import GraphModule
 from lossscape.batches import Batch, Inputs, called, has_floats
 from lossscape.errors import BadInput
 from lossscape.evaluate import graphed
-from lossscape.evaluate.graph import AFFINE, Net, copied_graph, first_of, rewritten, traced
+from lossscape.evaluate.graph import AFFINE, copied_graph, first_of, traced
 from lossscape.evaluate.graphed import Forward, Graphed
 from lossscape.evaluate.pool import ALONE, SMALL_PASS, Pool
 from lossscape.evaluate.products import Products
+from lossscape.evaluate.rewriting import Net, rewritten
 from lossscape.evaluate.rows import Done
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.models.summary import summarise

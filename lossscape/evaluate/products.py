@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from lossscape.batches import Inputs
-from lossscape.evaluate.graph import FirstLayer, takes_onednn
+from lossscape.evaluate.graph import FirstLayer
 from lossscape.evaluate.pool import ALONE, Pool
+from lossscape.evaluate.rewriting import takes_onednn
 from lossscape.evaluate.subspace import Coordinates, Subspace
 from lossscape.objective import Objective, arithmetic
 from lossscape.onednn import by_onednn
