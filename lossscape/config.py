@@ -36,7 +36,7 @@ from lossscape.families import (
     named_from,
     whole_message,
 )
-from lossscape.refusals import refusal_of
+from lossscape.refusals import check_kind, refusal_of
 from lossscape.runfiles import RunFiles
 from lossscape.text import shortened
 from lossscape.yamlfile import Location
@@ -345,6 +345,7 @@ def read_config(
     if not isinstance(document.data, dict):
         needed = ", ".join(key for key, field in kind.model_fields.items() if field.is_required())
         raise BadInput(f"{path}:1:1: a config is a mapping with {needed}")
+    check_kind(document.data, Path(path), "config")
     origins = lay_over(document.data, settings or [])
     for key, value in (("name", name), ("device", device)):
         if value is not None:

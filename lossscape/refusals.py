@@ -1,6 +1,9 @@
 """What a config is refused with: every error at once, each with its location and the remedy."""
 
+import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -20,8 +23,38 @@ FAMILIES: dict[str, Family] = {
     "model.init": models.INITIAL_VALUES,
 }
 """By every key of a config that names a member of one."""
+
+
+class FileKind(NamedTuple):
+    """A kind of YAML file, and what tells it from the others."""
+
+    what: str
+    command: str
+    """That takes such a file."""
+    signs: tuple[set[str], ...]
+    """Keys of which only such a file has these together."""
+
+
+KindName = Literal["config", "sweep", "study"]
+KINDS: dict[KindName, FileKind] = {
+    "config": FileKind("the config of a run", "train", ({"dataset"}, {"model"})),
+    "sweep": FileKind("a sweep", "sweep", ({"base"}, {"product"}, {"zip"}, {"cases"})),
+    "study": FileKind("a study", "study", ({"study"}, {"nets", "scales"})),
+}
 SHOWN = 20
 """Errors that are said at once, the first ones of a file: of a file that is no config there are thousands."""
+
+
+def check_kind(data: dict[str, Any], path: Path, wanted: KindName) -> None:
+    """Raise BadInput that names the right command where a file plainly is of another kind than the wanted one."""
+    found = [kind for kind, (_, _, signs) in KINDS.items() if any(keys <= data.keys() for keys in signs)]
+    if not found or wanted in found:
+        return
+    what, command, _ = KINDS[found[0]]
+    raise BadInput(
+        f"{path}:1:1: this is {what}, and {KINDS[wanted].what} is needed here: "
+        f"lossscape {command} {shlex.quote(str(path))} takes it"
+    )
 
 
 def refusal_of(error: ValidationError, root: type[Section], where: Callable[[Location], str]) -> BadInput:

@@ -28,6 +28,7 @@ LAST = "runs/digits/checkpoints/epoch-0003.pt"
 UNTRAINED = "untrained.yaml"
 KNOWN: dict[str, Any] = {UNTRAINED: f"name: adopted\ndataset: {DATASET}\nmodel: {MODEL}\n"}
 """What adoption needs of a config."""
+SWEPT = "name: s\nbase: good.yaml\nproduct: {seed: [0, 1]}\n"
 GOOD = DIGITS.replace("name: digits\n", "name: fresh\n")
 
 
@@ -654,7 +655,64 @@ POINTS = {
         "landscape runs/digits --directions-of runs/digits@1 --towards runs/digits@0", "--directions-of", "leave it"
     ),
     "study_of_no_file": case("study nope.yaml", "nope.yaml: no such file"),
-    "study_of_a_config": case("study good.yaml", "good.yaml", "study None", "interpolation, minimum"),
+    "study_of_a_config": case(
+        "study good.yaml",
+        "good.yaml:1:1: this is the config of a run, and a study is needed",
+        "lossscape train good.yaml takes it",
+    ),
+    "study_of_a_sweep": case(
+        "study s.yaml", "s.yaml:1:1: this is a sweep", "lossscape sweep s.yaml", files={"s.yaml": SWEPT}
+    ),
+    "study_of_no_kind": case(
+        "study a.yaml",
+        "a.yaml:1:1: study: is required; allowed: interpolation, minimum",
+        files={"a.yaml": "nets: {a: good.yaml}\nscales: {small: {}}\n"},
+    ),
+    "study_of_nothing": case(
+        "study a.yaml", "a.yaml:1:1: study: is required", files={"a.yaml": "study:\nseeds: [0]\n"}
+    ),
+    "study_of_a_net_that_is_a_sweep": case(
+        "study a.yaml --scale small",
+        "s.yaml:1:1: this is a sweep, and the config of a run is needed here",
+        files={
+            "a.yaml": "study: minimum\nlearning_rates: [0.1]\nnets: {a: s.yaml}\nscales: {small: {}}\n",
+            "s.yaml": SWEPT,
+        },
+    ),
+    "sweep_of_a_config": case(
+        "sweep good.yaml",
+        "good.yaml:1:1: this is the config of a run, and a sweep is needed",
+        "lossscape train good.yaml takes it",
+    ),
+    "sweep_of_a_study": case(
+        "sweep 'a b.yaml'",
+        "a b.yaml:1:1: this is a study",
+        "lossscape study 'a b.yaml'",
+        files={"a b.yaml": "study: minimum\nname: a\n"},
+    ),
+    "sweep_of_a_base_that_is_a_sweep": case(
+        "sweep t.yaml",
+        "s.yaml:1:1: this is a sweep, and the config of a run",
+        files={"t.yaml": SWEPT.replace("good", "s"), "s.yaml": SWEPT},
+    ),
+    "train_of_a_sweep": case(
+        "train s.yaml",
+        "s.yaml:1:1: this is a sweep, and the config of a run is needed",
+        "lossscape sweep s.yaml takes it",
+        files={"s.yaml": SWEPT},
+    ),
+    "train_of_a_study": case(
+        "train a.yaml",
+        "a.yaml:1:1: this is a study",
+        "lossscape study a.yaml",
+        files={"a.yaml": "study: minimum\nnets: {}\n"},
+    ),
+    "adopt_of_a_sweep": case(
+        "adopt s.yaml good.yaml", "s.yaml:1:1: this is a sweep", "lossscape sweep s.yaml", files={"s.yaml": SWEPT}
+    ),
+    "initial_values_of_a_sweep": case(
+        "initial-values s.yaml", "s.yaml:1:1: this is a sweep", "lossscape sweep s.yaml", files={"s.yaml": SWEPT}
+    ),
     "study_scale": case(
         "study a.yaml --scale tiny",
         "a.yaml",

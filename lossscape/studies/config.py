@@ -11,7 +11,7 @@ from lossscape import yamlfile
 from lossscape.config import Experiment, config_of, lay_over, merged
 from lossscape.errors import BadInput, one_of
 from lossscape.families import FITS, Count, Fraction, NonNegative, Probability, Rate, Section, Seed
-from lossscape.refusals import all_errors
+from lossscape.refusals import all_errors, check_kind
 from lossscape.runs import Run
 from lossscape.studies.again import name_of
 
@@ -296,8 +296,11 @@ class Opened:
         data: Any = document.data
         if not isinstance(data, dict):
             raise BadInput(f"{path}: a study is a mapping with study, nets and scales")
-        if not isinstance(data.get("study"), str) or data["study"] not in STUDIES:
-            raise BadInput(f"{path}: " + one_of("study", data.get("study"), STUDIES))
+        check_kind(data, path, "study")
+        if data.get("study") is None:
+            raise BadInput(f"{document.position(('study',))}: study: is required; allowed: {', '.join(STUDIES)}")
+        if not isinstance(data["study"], str) or data["study"] not in STUDIES:
+            raise BadInput(f"{document.position(('study',))}: " + one_of("study", data["study"], STUDIES))
         scales = data.pop("scales", None)
         if not isinstance(scales, dict) or not scales:
             raise BadInput(f"{path}: a study names its scales: `scales: {{smoke: {{...}}, full: {{}}}}`")
@@ -361,6 +364,7 @@ class Opened:
         data = yamlfile.read(file).data
         if not isinstance(data, dict):
             raise BadInput(f"{file}: a config is a mapping")
+        check_kind(data, file, "config")
         for over in (self.study.experiment, self.study.experiments.get(net, {})):
             data = merged(data, over)
         return data

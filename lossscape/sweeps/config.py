@@ -32,7 +32,7 @@ from lossscape import usercode, yamlfile
 from lossscape.config import Experiment, Name, experiment_from, lay_over, merged, origin_of
 from lossscape.errors import BadInput
 from lossscape.families import Section, whole_message
-from lossscape.refusals import all_errors, refusal_of
+from lossscape.refusals import all_errors, check_kind, refusal_of
 from lossscape.yamlfile import Location
 
 MOST_CELLS = 10_000
@@ -135,6 +135,7 @@ class Opened:
         self.path, self._document = path, yamlfile.read(path)
         if not isinstance(self._document.data, dict):
             raise BadInput(f"{path}:1:1: a sweep is a mapping with name, base and product, zip or cases")
+        check_kind(self._document.data, path, "sweep")
         if name is not None:
             self._document.data["name"] = name
         try:
@@ -158,6 +159,7 @@ class Opened:
         document = yamlfile.read(file)
         if not isinstance(document.data, dict):
             raise BadInput(f"{file}:1:1: a config is a mapping")
+        check_kind(document.data, file, "config")
         return document.data, file.parent, document
 
     def _check_settings(self) -> None:
