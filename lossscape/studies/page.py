@@ -279,7 +279,9 @@ def _race(home: Path, settings: dict[str, Any], measures: pd.DataFrame, page: Pa
 
 
 def _runs_raced(home: Path, measures: pd.DataFrame) -> list[RunFiles]:
-    return [RunFiles(home / name) for name in dict.fromkeys(measures["run"]) if name]
+    """Those that were raced from, and those in which no saddle was found."""
+    there = sorted(file.parent.name for file in home.glob("*/config.yaml"))
+    return [RunFiles(home / name) for name in dict.fromkeys([*measures["run"], *there]) if name]
 
 
 FRONTS = {
