@@ -58,12 +58,15 @@ class Ended(NamedTuple):
 class Processes:
     """Runs the command line in forked processes."""
 
-    def __init__(self, cache: Path, root: Path = REPOSITORY, drawn: bool = False) -> None:
-        """cache: the folder that lossscape keeps plans in; root: where the package lies; drawn: whether figures are."""
+    def __init__(self, cache: Path, root: Path = REPOSITORY, drawn: bool = False, ready: str = "") -> None:
+        """cache: the folder that lossscape keeps plans in; root: where the package lies; drawn: whether figures are.
+
+        ready: a function, as in "module:function", that is called before any command.
+        """
         paths = os.pathsep.join(map(str, dict.fromkeys([root, REPOSITORY])))
         own = {"PYTHONPATH": paths, "LOSSSCAPE_CACHE": str(cache), "LOSSSCAPE_WORKERS": "always"}  # works are short
         self._server = subprocess.Popen(
-            [sys.executable, __file__, *(["drawn"] if drawn else [])],
+            [sys.executable, __file__, "drawn" if drawn else "undrawn", *filter(None, [ready])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD | own,
         )  # fmt: skip
 
@@ -130,9 +133,11 @@ def import_all(drawn: bool) -> None:
         leave_undrawn()
 
 
-def serve(drawn: bool) -> None:
+def serve(drawn: bool, ready: str = "") -> None:
     """Answer the requests of a Processes on stdin."""
     import_all(drawn)
+    if ready:
+        _call(ready)
     gc.freeze()  # else the first collection in a child copies all the memory that it shares
     pipes: dict[int, tuple[int, int]] = {}
     ended: dict[int, int] = {}
@@ -196,8 +201,7 @@ def _be(
     if room is not None:
         _limit(Room(*room))
     if first is not None:
-        module, _, function = first[0].partition(":")
-        getattr(importlib.import_module(module), function)(**first[1])
+        _call(first[0], **first[1])
     moment = None if at is None else At(*at)
     ticks = _arm(moment) if moment else None
     code = 0
@@ -221,6 +225,11 @@ def _be(
         with suppress(OSError):  # what the command could not write, it has said
             stream.flush()
     os._exit(code)
+
+
+def _call(name: str, **options: Any) -> None:
+    module, _, function = name.partition(":")
+    getattr(importlib.import_module(module), function)(**options)
 
 
 def _limit(room: Room) -> None:
@@ -316,4 +325,4 @@ def _arm(at: At) -> "itertools.count[int]":
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    serve("drawn" in sys.argv)
+    serve(sys.argv[1] == "drawn", *sys.argv[2:])

@@ -17,6 +17,7 @@ from benchmarks.reliability.fuzz import Answer, Place, ended_badly
 from benchmarks.reliability.outcome import Outcomes, Verdict, class_of, complaint
 from benchmarks.reliability.trees import differences, normal, tree
 from lossscape.figures.certificates import engine_rows
+from lossscape.runs import Run
 
 SCRIPT = """\
 import os
@@ -28,6 +29,15 @@ with open("a", "w") as file:
 os.replace("a", "b")
 Path("made").mkdir()
 Path("b").unlink()
+"""
+OTHERWISE = """\
+import sys
+from benchmarks.reliability import clock
+from lossscape.cli import main
+if sys.argv.pop(1) == "untimed":
+    clock.leave_untimed()
+clock.run_otherwise(1e6)
+main()
 """
 OPERATIONS = ["open", "before the write", "half of the write", "fsync", "replace", "mkdir", "unlink"]
 
@@ -90,9 +100,7 @@ def victim(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Vi
     folder = tmp_path_factory.mktemp("victim")
     (folder / "fresh").mkdir()
     (folder / "fresh" / "micro.yaml").write_text(works.CONFIGS["micro"])
-    found = Victim(
-        processes, "train micro-batch", works.WORKS["train micro-batch"], folder / "fresh", folder / "place", 0
-    )
+    found = Victim(processes, "train micro-batch", works.WORKS["train micro-batch"], folder / "fresh", folder / "place")
     found.measure()
     return found
 
@@ -267,6 +275,65 @@ def test_pages_are_compared_without_times(seconds: float) -> None:
     assert pages[0] != pages[1]
     assert normal("index.html", pages[0]) == normal("index.html", pages[1])
     assert b"threads" in normal("index.html", pages[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("timed landscape runs/digits --grid 3 --samples 40 --quiet", ["engine.json differs in plan"]),
+        ("untimed landscape runs/digits --grid 3 --samples 40 --quiet", []),
+        ("untimed train digits.yaml --set training.epochs=1 --set name=new", []),
+    ],
+)
+def test_work_is_done_alike_by_any_clock_where_nothing_is_timed(
+    words: str, said: list[str], own_run: Run, config: Path, processes: Processes, tmp_path: Path
+) -> None:
+    first, *rest = words.split()
+    (tmp_path / "otherwise.py").write_text(OTHERWISE)
+    before, found = tree(tmp_path), []
+    for command in (rest, ["otherwise.py", first, *rest]):
+        assert processes.run(*command, cwd=tmp_path).code == 0
+        found.append(tree(tmp_path))
+        for name in sorted(found[-1].keys() - before.keys(), reverse=True):
+            path = tmp_path / name
+            path.rmdir() if path.is_dir() else path.unlink()
+    assert found[0] != found[1]
+    assert [each.rpartition("/")[2] for each in differences(*found)] == said
+
+
+COMPARED = "| group | runs | seconds |\n| --- | --- | --- |\n| a | {runs} | {seconds} |\n\nUntil 5 | {runs} |\n"
+PAGE = (
+    "<table><thead><tr><th rowspan=2>group</th><th colspan=3></th></tr>\n"
+    "<tr><th>runs</th><th>seconds</th><th>loss</th></tr></thead>"
+    "<tr><th>a</th><td>{runs}</td><td>{seconds}</td><td>2</td></tr></table><table><tr><td>{runs}</td></tr></table>"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("table.md", COMPARED),
+        ("groups.csv", "group,runs,seconds_mean,loss 0.1 seconds\na,{runs},{seconds},{seconds}\n"),
+        ("index.html", PAGE),
+        ("index.html", PAGE.replace("{runs}</td><td>{s", "1</td><td>{s")),
+    ],
+)
+def test_tables_are_compared_without_seconds(name: str, text: str) -> None:
+    one, other, wrong = (
+        normal(name, text.format(runs=runs, seconds=seconds).encode())
+        for runs, seconds in ((1, 0.25), (1, 8e-5), (2, 0.25))
+    )
+    assert one == other != wrong
+
+
+def test_a_digit_of_a_long_tensor_is_seen() -> None:
+    buffers = [io.BytesIO() for _ in range(3)]
+    for seconds, (buffer, digit) in enumerate(zip(buffers, (0.0, 1e-7, 0.0), strict=True)):
+        values = torch.zeros(5000)
+        values[2000] = digit
+        torch.save({"model": {"weight": values}, "epoch": 1, "seconds": float(seconds)}, buffer)
+    one, other, same = (normal("resume.pt", buffer.getvalue()) for buffer in buffers)
+    assert one == same != other
 
 
 def test_digests_are_compared_by_what_they_say_in_the_end() -> None:

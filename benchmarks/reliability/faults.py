@@ -12,6 +12,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -31,11 +32,17 @@ COLUMNS = ("missed", "refused", "told", "healed", "wrong")
 it was killed; in the three latter cases the rerun then gave the undisturbed bytes."""
 SIGNALS = {"SIGKILL": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES")
-SECONDS = 60.0
-"""After which a process hangs."""
+SECONDS, TIMES = 60.0, 20
+"""After which a process hangs; times those that the undisturbed work took, where that is more."""
+LONGEST = 600.0
+"""That undisturbed work may take."""
+PORTS = (20_000, 32_000)
+"""Below those that systems give to connections."""
 TICK = 0.005
 ARM = "benchmarks.reliability.disk:arm"
 STAND = "benchmarks.reliability.disk:stand"
+MEASURED = "benchmarks.reliability.clock:arm"
+UNTIMED = "benchmarks.reliability.clock:leave_untimed"
 
 
 @dataclass(frozen=True)
@@ -72,16 +79,15 @@ class Victim:
     """The folder that the work begins in."""
     place: Path
     """Where it is disturbed."""
-    port: int
     whole: Tree = field(default_factory=dict)
     seconds: float = 0.0
     operations: int = 0
 
     def measure(self) -> None:
-        """Do the work undisturbed, and count and time it."""
+        """Do the work undisturbed, by another clock, and count and time it."""
         self._fresh()
         begin = time.perf_counter()
-        ended = self._wait(self._start((ARM, {"below": str(self.place)})), SECONDS)
+        ended = self._wait(self._start((MEASURED, {"below": str(self.place)})))
         told = re.search(r"^operations (\d+)$", ended.err, re.MULTILINE)
         if ended.code or not told:
             raise RuntimeError(f"lossscape {self.work.words} ended with exit code {ended.code}: {ended.err}")
@@ -89,12 +95,17 @@ class Victim:
         self.operations = int(told[1])
         self.whole = tree(self.place)
 
+    @property
+    def patience(self) -> float:
+        """Seconds after which a process of this work hangs: on a machine that is slow or busy all takes longer."""
+        return max(SECONDS, TIMES * self.seconds) if self.seconds else LONGEST
+
     def case(self, seed: int, index: int) -> list[tuple[Fault, Verdict]]:
         """Strike the work as the numbers say, complete it, and compare."""
         self._fresh()
         found = [(fault, self._struck(fault)) for fault in self._faults(random.Random(f"{seed}/{self.name}/{index}"))]
         kept = self._kept()
-        ended = self._wait(self._start(), SECONDS)
+        ended = self._wait(self._start())
         if why := complaint(ended.code, ended.err, (0,)):
             return [*found[:-1], (found[-1][0], Verdict("wrong", f"the rerun of {self.work.command}: {why}"))]
         said = differences(tree(self.place), self.whole)
@@ -143,7 +154,7 @@ class Victim:
             })  # fmt: skip
         else:
             first = (STAND, {"stdout": fault.kind.partition("stdout ")[2], "home": fault.kind != "no home"})
-        ended = self._wait(self._start(first, fault.rank), SECONDS, fault.rank)
+        ended = self._wait(self._start(first, fault.rank), fault.rank)
         if fault.kind in SIGNALS:
             return self._verdict(ended, fault)
         return self._answered(ended, fault.kind)
@@ -157,13 +168,13 @@ class Victim:
             time.sleep(min(left, TICK))
         else:
             os.kill(process, SIGNALS[fault.kind])
-        return self._verdict(self._wait(processes, SECONDS, fault.rank), fault)
+        return self._verdict(self._wait(processes, fault.rank), fault)
 
     def _doubled(self, fault: Fault) -> Verdict:
         """The same command twice at a time: one does the work, the other is refused or finds it done."""
         first = self._start()
         time.sleep(fault.share * self.seconds)
-        both = [self._wait(self._start(), SECONDS), self._wait(first, SECONDS)]
+        both = [self._wait(self._start()), self._wait(first)]
         for ended in both:
             if why := complaint(ended.code, ended.err, (0, 2)):
                 return Verdict("wrong", f"of two processes: {why}")
@@ -175,7 +186,7 @@ class Victim:
     def _bereft(self, fault: Fault) -> Verdict:
         """A worker process is killed; the command goes on."""
         processes = self._start()
-        deadline = time.perf_counter() + SECONDS
+        deadline = time.perf_counter() + self.patience
         while not (children := children_of(processes[0])) and time.perf_counter() < deadline:
             if self.processes.has_ended(processes[0]):
                 break
@@ -186,7 +197,7 @@ class Victim:
                 os.kill(child, signal.SIGKILL)
             except ProcessLookupError:
                 children = []
-        ended = self._wait(processes, SECONDS)
+        ended = self._wait(processes)
         if why := complaint(ended.code, ended.err, (0,)):
             return Verdict("wrong", f"a worker was killed: {why}")
         return Verdict("healed" if children else "missed")
@@ -219,8 +230,8 @@ class Victim:
     def _start(self, first: tuple[str, dict[str, Any]] | None = None, rank: int = 0) -> list[int]:
         """Start the work; returns the ids of its processes."""
         ranks = self.work.ranks
-        self.port += ranks > 1
-        ports = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(self.port), "WORLD_SIZE": str(ranks)}
+        ports = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": str(ranks)}
+        ports |= {"MASTER_PORT": str(free_port())} if ranks > 1 else {}
         return [
             self.processes.start(
                 *self.work.in_words(), cwd=self.place, first=first if number == rank else None,
@@ -229,14 +240,14 @@ class Victim:
             for number in range(ranks)
         ]  # fmt: skip
 
-    def _wait(self, processes: Sequence[int], seconds: float, rank: int = 0) -> Ended:
+    def _wait(self, processes: Sequence[int], rank: int = 0) -> Ended:
         """How the process of a rank ended; one that does not is killed, and so are the others, as torchrun does."""
-        deadline = time.perf_counter() + seconds
+        deadline = time.perf_counter() + self.patience
         while not self.processes.has_ended(processes[rank]):
             if time.perf_counter() > deadline:
                 os.kill(processes[rank], signal.SIGKILL)
                 self.processes.wait(processes[rank])
-                return Ended(1, "", f"Traceback: it hung for {seconds:.0f} s")
+                return Ended(1, "", f"Traceback: it hung for {self.patience:.0f} s")
             time.sleep(TICK)
         ended = self.processes.wait(processes[rank])
         for number, process in enumerate(processes):
@@ -257,6 +268,15 @@ class Victim:
         return max(tables[0].read_bytes().count(b"\n") - 1, 0) if len(tables) == 1 else None
 
 
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+
+
 def children_of(process: int) -> list[int]:
     """The processes that a process has started."""
     found = []
@@ -272,9 +292,9 @@ def children_of(process: int) -> list[int]:
 
 
 def schedule(names: Sequence[str], seed: int) -> Iterator[str]:
-    """The works in turn, each as often as its share says, in a seeded order."""
+    """The works in turn, each as often as its share says, in a seeded order; which come first is drawn, too."""
     draw = random.Random(seed)
-    debts = dict.fromkeys(names, 0.0)
+    debts = {name: draw.random() for name in names}
     while True:
         turn = list(names)
         draw.shuffle(turn)
@@ -308,7 +328,7 @@ def main(words: list[str] | None = None) -> int:
         given.works = [given.only.rpartition(":")[0]]
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        processes = Processes(Path(folder) / "cache", drawn=given.drawn)
+        processes = Processes(Path(folder) / "cache", drawn=given.drawn, ready=UNTIMED)
         try:
             with suppress(KeyboardInterrupt):  # the table of what was tried comes all the same
                 strike_all(Path(folder), processes, given, outcomes)
@@ -329,8 +349,7 @@ def strike_all(folder: Path, processes: Processes, given: argparse.Namespace, ou
     order = [given.works[0]] if given.only else schedule(given.works, given.seed)
     for name in order:
         if name not in victims:
-            port = 20000 + random.randrange(20000)
-            victims[name] = Victim(processes, name, WORKS[name], bases[WORKS[name].base], folder / "place", port)
+            victims[name] = Victim(processes, name, WORKS[name], bases[WORKS[name].base], folder / "place")
             victims[name].measure()
         number = int(given.only.rpartition(":")[2]) if given.only else numbers[name]
         numbers[name] += 1

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability import inputs
+from benchmarks.reliability import clock, inputs
 from benchmarks.reliability.damage import damage, same_meaning
 from benchmarks.reliability.outcome import Outcomes, Verdict, complaint
 from benchmarks.reliability.trees import normal
@@ -372,7 +372,7 @@ def damaged_file(place: Place, names: Sequence[str], seed: int, number: int, mad
 
 def prepared(folder: Path) -> Place:
     """The folder that cases run in, with every command's results in it."""
-    processes = Processes(folder / "first-cache")
+    processes = Processes(folder / "first-cache", ready="benchmarks.reliability.clock:leave_untimed")
     try:
         bases = prepare(folder / "bases", processes)
         place = folder / "place"
@@ -495,6 +495,7 @@ def ready(place: Path) -> None:
     torch.cuda.is_available = lambda: False  # type: ignore[assignment]
     download.unreachable = lambda *given, **options: "no network"  # type: ignore[assignment]
     import_all(drawn=False)
+    clock.leave_untimed()
     import torch._dynamo  # what is cut short while it is imported would leave half a package to the cases after it
 
     with suppress(ImportError):

@@ -47,9 +47,34 @@ def _without(*keys: str) -> Callable[[bytes], Any]:
     return read
 
 
-def _metrics(content: bytes) -> Any:
-    rows = list(csv.DictReader(io.StringIO(content.decode(errors="replace"))))
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+def _untimed(content: bytes) -> Any:
+    """A table without its columns of seconds."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(content.decode(errors="replace"))))
+    except csv.Error:  # damaged, it is compared as it is
+        return content
+    return [{key: value for key, value in row.items() if "seconds" not in str(key)} for row in rows]
+
+
+def _untimed_lines(content: bytes) -> Any:
+    """A text whose tables have no last column of seconds."""
+    lines, timed = [], False
+    for line in content.decode(errors="replace").splitlines():
+        timed = line.startswith("|") and (timed or line.endswith("| seconds |"))
+        lines.append(line.rpartition(" | ")[0] if timed else line)
+    return lines
+
+
+def _untimed_table(found: re.Match[str]) -> str:
+    """A table of a page, without its columns of seconds."""
+    rows = [re.findall(r"<t[dh]\b.*?</t[dh]>", row, re.DOTALL) for row in found[0].split("</tr>")]
+    heads = [row for row in rows if row and all(cell.startswith("<th") for cell in row)]
+    last = heads[-1] if heads else []
+    timed = {number - len(last) for number, cell in enumerate(last) if "seconds" in cell}
+    if not timed:
+        return found[0]
+    # told from the right: the head of the first column may stand in another row
+    return "".join(cell for row in rows for number, cell in enumerate(row) if number - len(row) not in timed)
 
 
 def _resume(content: bytes) -> Any:
@@ -60,11 +85,23 @@ def _resume(content: bytes) -> Any:
         state.pop("seconds")
     except Exception:  # damaged, it is compared as it is
         return content
-    return repr(sorted(state.items(), key=str))
+    return _plain(state)
+
+
+def _plain(value: Any) -> Any:
+    """What is equal where it has the same bits: the repr of a large tensor leaves most of it out, and rounds."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype), tuple(value.shape), value.reshape(-1).view(torch.uint8).numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else repr(value)
 
 
 def _page(content: bytes) -> bytes:
     text = re.sub(r'<details class="machine">.*?</details>', "", content.decode(errors="replace"), flags=re.DOTALL)
+    text = re.sub(r"<table.*?</table>", _untimed_table, text, flags=re.DOTALL)
     return DURATION.sub("", text).encode()
 
 
@@ -77,10 +114,10 @@ def _digests(content: bytes) -> Any:
 
 
 OWN_TO_A_CALL: dict[str, Callable[[bytes], Any]] = {
-    "environment.json": _without("started", "command", "resumed"),
+    "environment.json": _without("started", "command", "resumed", "git_commit"),
     "engine.json": _without("seconds_per_point", "predicted_seconds", "tried", "chosen"),
-    "metrics.csv": _metrics,
-    "seconds.csv": _metrics,
+    **dict.fromkeys(("metrics.csv", "seconds.csv", "runs.csv", "groups.csv"), _untimed),
+    "table.md": _untimed_lines,
     "resume.pt": _resume,
     "index.html": _page,
     "digests.jsonl": _digests,

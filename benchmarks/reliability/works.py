@@ -78,6 +78,54 @@ learning_rates: [0.5]
 experiment: {optimizer: {name: sgd, lr: 0.5}, model: {dropout: 0.0}}
 scales: {tiny: {experiment: {training: {epochs: 2, batch_size: 120}}}}
 """
+OPTIMIZERS = """\
+study: optimizers
+nets: {a: b.yaml, c: b.yaml}
+compared: a
+seeds: [0]
+judged_seeds: [0]
+until: [test_accuracy=0.1]
+methods:
+  sgd: {optimizer: {name: sgd}, learning_rates: [0.1]}
+  lbfgs: {optimizer: {name: lbfgs}, training: {batch_size: all}}
+experiment: {model: {dropout: 0.0}}
+scales: {tiny: {experiment: {training: {epochs: 1}}}}
+"""
+INITIAL = """\
+study: initial
+nets: {a: b.yaml}
+schemes: [constant=1, he]
+activations: [tanh]
+seeds: 1
+samples: 40
+epochs: 1
+scales: {tiny: {}}
+"""
+DISTILL = """\
+study: distill
+nets: {large: b.yaml, small: b.yaml}
+seeds: [0]
+temperatures: [2.0]
+experiments: {small: {model: {hidden: [4]}}}
+scales: {tiny: {experiment: {training: {epochs: 1}}}}
+"""
+RACE = """\
+study: race
+nets: {a: toy.yaml}
+seeds: [0]
+methods: [{name: sgd, lr: 0.1}, {name: adam, lr: 0.01}]
+steps: 20
+surface_noise: [0.0]
+noise: [0.0]
+displacements: 1
+experiment: {model: {hidden: [2], activation: tanh}}
+scales: {tiny: {experiment: {training: {checkpoint_every: 0}}}}
+"""
+STUDIES = {
+    "interpolation": INTERPOLATION, "minimum": MINIMUM, "curvature": CURVATURE, "optimizers": OPTIMIZERS,
+    "initial": INITIAL, "distill": DISTILL, "race": RACE,
+}  # fmt: skip
+"""By name, each with a scale called tiny."""
 SWEEP = """\
 name: swept
 base: b.yaml
@@ -160,9 +208,7 @@ WORKS = {
     "gradcheck": Work("gradcheck runs/a --samples 4 --directions 1 --coordinates 1 --output slopes.csv", share=0.25),
     "report": Work("report runs/a", "analysed", share=0.5),
     "report of runs": Work("report runs/a runs/b", "analysed", share=0.5),
-    "study interpolation": Work("study interpolation.yaml --scale tiny", "fresh", share=0.5),
-    "study minimum": Work("study minimum.yaml --scale tiny", "fresh", share=0.25),
-    "study curvature": Work("study curvature.yaml --scale tiny", "fresh", share=0.25),
+    **{f"study {name}": Work(f"study {name}.yaml --scale tiny", "fresh", share=0.12) for name in STUDIES},
     "sweep": Work("sweep swept.yaml", "fresh"),
     "sweep workers": Work("sweep swept.yaml --workers 2", "fresh", workers=True, share=0.25),
     "runs": Work("runs", share=0.25),
@@ -196,8 +242,7 @@ def prepare(folder: Path, processes: Processes) -> dict[str, Path]:
     fresh.mkdir(parents=True)
     texts: dict[str, Any] = {f"{name}.yaml": text for name, text in CONFIGS.items()}
     texts |= {"own.py": OWN, "adopted.yaml": ADOPTED}
-    texts |= {"interpolation.yaml": INTERPOLATION, "minimum.yaml": MINIMUM, "curvature.yaml": CURVATURE}
-    texts |= {"swept.yaml": SWEEP}
+    texts |= {f"{name}.yaml": text for name, text in STUDIES.items()} | {"swept.yaml": SWEEP}
     for name, text in texts.items():
         (fresh / name).write_text(text)
     shutil.copytree(fresh, trained)

@@ -393,11 +393,11 @@ def mean_over_samples(setup: Setup, losses: Tensor) -> float:
 class Clock:
     """Adds the time since it was last looked at to the state's seconds."""
 
-    def __init__(self, state: State, now: Callable[[], float] = time.perf_counter) -> None:
-        self._state, self._now, self._last = state, now, now()
+    def __init__(self, state: State) -> None:
+        self._state, self._last = state, time.perf_counter()
 
     def stop(self) -> None:
         """Bring the state's seconds up to now."""
-        now = self._now()
+        now = time.perf_counter()
         self._state.seconds += now - self._last
         self._last = now
