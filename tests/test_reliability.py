@@ -280,9 +280,13 @@ def test_pages_are_compared_without_times(seconds: float) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("timed landscape runs/digits --grid 3 --samples 40 --quiet", ["engine.json differs in plan"]),
+        pytest.param(
+            "timed landscape runs/digits --grid 3 --samples 40 --quiet",
+            ["engine.json differs in plan"],
+            marks=pytest.mark.slow,
+        ),
         ("untimed landscape runs/digits --grid 3 --samples 40 --quiet", []),
-        ("untimed train digits.yaml --set training.epochs=1 --set name=new", []),
+        pytest.param("untimed train digits.yaml --set training.epochs=1 --set name=new", [], marks=pytest.mark.slow),
     ],
 )
 def test_work_is_done_alike_by_any_clock_where_nothing_is_timed(

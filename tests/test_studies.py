@@ -36,7 +36,7 @@ from lossscape.studies.initial import keeps_size, learn_less, stay_equal
 from lossscape.studies.interpolation import Line, bends, falls, likeness
 from lossscape.studies.minimum import judge_epochs, judge_surfaces, together, train_net
 from lossscape.studies.page import write_study_report
-from lossscape.studies.race import leaves
+from lossscape.studies.race import leaves, rows_of
 from lossscape.studies.run import run_study
 from lossscape.studies.statements import (
     FAILS,
@@ -455,6 +455,21 @@ class Done(NamedTuple):
     home: Path
     statements: list[Statement]
     page: Path
+
+
+def test_a_race_in_whose_net_no_saddle_was_found_has_a_page(own_run: Run, undrawn: None) -> None:
+    home = own_run.path.parent
+    rows = rows_of(
+        SimpleNamespace(  # type: ignore[arg-type]
+            settings={"starts": [(0.0, 0.0)], "noise": 0.0}, methods=["sgd"], title="saddle",
+            outcomes=pd.DataFrame([{"method": "sgd", "start": 0, "outcome": "left", "steps": 3.0}]),
+        ), 0, "", 0.0,
+    )  # fmt: skip
+    begin_study(home, {"study": "race", "scale": "smoke", "steps": 20})
+    end_study(home, [leaves(rows, "saddle", 0.0)], rows)
+    page = write_study_report(home)
+    assert "saddle, noise 0, sgd" in page.read_text()
+    assert [file.name for file in page.parent.glob("files/*/training.png")] == ["training.png"]
 
 
 STATED = {"interpolation": 11, "minimum": 11, "curvature": 4, "distill": 4, "initial": 3, "race": 3}
