@@ -37,7 +37,7 @@ from lossscape.families import (
     whole_message,
 )
 from lossscape.refusals import check_kind, refusal_of
-from lossscape.runfiles import RunFiles
+from lossscape.runfiles import RunFiles, files_of_point
 from lossscape.text import shortened
 from lossscape.yamlfile import Location
 
@@ -269,10 +269,17 @@ class RunConfig(Section):
         return {key: trust.digest_of(codes) for key, codes in self.code().items()}
 
     def sources(self) -> list[Path] | None:
-        """The files and folders that its data and the user's code are read from; None where not all are known."""
+        """The files and folders that its data, the user's code and other nets are read from; None where not all are
+        known.
+        """
         code = [file for codes in self.code().values() for _, file in codes]
         of_data = data.sources(self.dataset)
-        return None if of_data is None or None in code else [*of_data, *filter(None, code)]
+        if of_data is None or None in code:
+            return None
+        origin = [] if self.init_from is None else [self.init_from.run]
+        points = [*origin, *([] if self.teacher is None else self.teacher.runs)]
+        nets = [path for point in points for path in files_of_point(point)]
+        return [*of_data, *filter(None, code), *nets]
 
 
 class Experiment(RunConfig):

@@ -86,6 +86,13 @@ class RunFiles:
         return read_json(self.state_file)
 
 
+def files_of_point(given: str) -> list[Path]:
+    """What RUN[@CHECKPOINT], or the name of a file of weights, is read from: it may be another once it has changed."""
+    before, at, _ = given.rpartition("@")
+    run = RunFiles(before if at and "/" not in given[len(before) :] else given)
+    return [Path(given)] if Path(given).is_file() else [run.config_file, run.epoch_file(0).parent]
+
+
 def is_sweep(folder: Path) -> bool:
     """Whether a folder is that of a sweep."""
     return (folder / SWEEP).is_file()

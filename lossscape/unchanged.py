@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import lossscape
+from lossscape import usercode
 from lossscape.files import write_text
 from lossscape.manifest import REMADE
 
@@ -94,6 +95,17 @@ class Made:
     def keep(self, said: Sequence[str], beside: Mapping[str, str]) -> None:
         """Note that it was made; beside: `facts_of` what lies elsewhere and it was made from, of before it was read."""
         keep(self.place, self._stamp(), said, beside=beside, but=REMADE)
+
+    def beside(self, sources: Iterable[Path] | None) -> dict[str, str] | None:
+        """`facts_of` what it will be made from, and what code among it imports, but for what lies in its own folder.
+
+        None where that is not known.
+        """
+        if sources is None:
+            return None
+        known, home = list(dict.fromkeys(sources)), self.home.absolute()
+        every = [*known, *usercode.imported_by(path for path in known if path.suffix == ".py")]
+        return facts_of(path for path in every if not path.absolute().is_relative_to(home))
 
     def _stamp(self) -> str:
         where = [os.getcwd(), *(os.environ.get(name) for name in PLACES)]  # what paths are looked for from

@@ -1,12 +1,14 @@
 """The user's own Python, as configs name it: `package.module:function` or `path/to/file.py:function`."""
 
+import ast
 import importlib
 import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,6 +82,64 @@ def blamed(what: str, own: bool = True) -> Iterator[None]:
 def loaded() -> list[ModuleType]:
     """The modules that another process cannot import by name: users' files, and what they import beside them."""
     return [module for name, module in sys.modules.items() if name.startswith(PREFIX) or name in _NEIGHBOURS]
+
+
+def imported_by(files: Iterable[Path]) -> list[Path]:
+    """What the user's code in some files imports from its own folders and the working directory, and these in turn.
+
+    Found in the text, so that it is told before it is run, also where a function imports; and in what was imported
+    below these folders. Files are among them that are not there, and would be imported if they were.
+    """
+    found = dict.fromkeys(file.resolve() for file in files)
+    if not found:
+        return []
+    folders = list(dict.fromkeys([*(file.parent for file in found), Path.cwd()]))
+    todo = [*found, *_imported_below(folders)]
+    looked = set[Path]()
+    while todo:
+        file = todo.pop()
+        if _is_installed(file):
+            continue
+        found.setdefault(file)
+        if file not in looked and file.is_file():
+            looked.add(file)
+            todo += [each for name, above in _names_imported(file) for each in _places(name, above or folders)]
+    return list(found)
+
+
+def _imported_below(folders: list[Path]) -> list[Path]:
+    """The files of modules that this process has imported from some folders, or from what lies in them."""
+    known = [Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))]
+    return [file for file in known if any(file.is_relative_to(folder) for folder in folders)]
+
+
+def _is_installed(file: Path) -> bool:
+    """Whether a file is of this package or another one, whose environment may lie in the user's folder."""
+    return any(file.is_relative_to(folder) for folder in (str(Path(__file__).parent), *sysconfig.get_paths().values()))
+
+
+def _names_imported(file: Path) -> Iterator[tuple[str, list[Path]]]:
+    """The modules that the text of a file imports, and where those with leading dots lie; none of what is no Python."""
+    nodes: Iterable[ast.AST] = ()
+    with suppress(OSError, SyntaxError, ValueError):
+        nodes = ast.walk(ast.parse(file.read_bytes()))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((each.name, []) for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = [file.parents[node.level - 1]] if 0 < node.level <= len(file.parents) else []
+            yield from ((".".join(filter(None, (node.module, each.name))), above) for each in node.names)
+
+
+def _places(name: str, folders: list[Path]) -> Iterator[Path]:
+    """The files that `import a.b` runs, a package before what is in it, or would run if they were there."""
+    for folder in folders:
+        place = folder
+        for part in name.split("."):
+            yield from (place / f"{part}.py", place / part / "__init__.py")
+            place = place / part
+            if not place.is_dir():
+                break
 
 
 def see_working_directory() -> None:

@@ -1,6 +1,8 @@
 """What was made and lies there unchanged is not made again, and anything that changed makes it anew."""
 
+import importlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,10 @@ from typing import Any
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from lossscape import usercode
 from lossscape.runs import Run
+from lossscape.studies.config import Opened as Study
+from lossscape.sweeps import Opened
 from lossscape.unchanged import STAMP, Made, facts_of, keep, unchanged
 
 
@@ -92,6 +97,103 @@ def test_pictures_are_made_anew_where_they_are_not_as_they_were(change: str, tmp
     assert unchanged(picture.parent, "of other options") is None
     {"cut": lambda: cut(picture), "gone": picture.unlink, "more": lambda: write(tmp_path / "page/a.png", "")}[change]()
     assert unchanged(picture.parent, "stamp") is None
+
+
+NET = """\
+from torch import nn
+import layers.inner
+from helper import width
+try:
+    import more
+except ImportError:
+    pass
+def net(shape, classes):
+    import late
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))
+"""
+SWEEP = """\
+name: swept
+base:
+  dataset: {name: digits, train_size: 30, test_size: 10}
+  model: {name: 'nets/own.py:net'}
+  optimizer: {name: sgd, lr: 0.1}
+  training: {epochs: 1}
+  teacher: {run: [runs/digits@1, runs/other]}
+  init_from: {run: weights.pt}
+product: {seed: [0, 1]}
+"""
+OWN = {
+    "nets/own.py": NET, "nets/helper.py": "from layers.inner import width\n", "nets/layers/__init__.py": "",
+    "nets/layers/inner.py": "from . import deep\nwidth = 3\n", "nets/layers/deep.py": "", "late.py": "import lazy\n",
+    "nets/lazy.py": "", "swept.yaml": SWEEP, "weights.pt": "w", "runs/other/config.yaml": "a: 1\n",
+}  # fmt: skip
+REFERRED = [
+    *(name for name in OWN if name != "swept.yaml"), "nets/more.py", "more/__init__.py", "nets/torch.py",
+    "runs/digits/config.yaml", "runs/digits/checkpoints/epoch-0001.pt", "runs/other/checkpoints/epoch-0009.pt",
+]  # fmt: skip
+"""What a sweep is made from beside its own file, and what it would be if it were there."""
+
+
+@pytest.fixture
+def swept(own_run: Run, tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Calls a sweep of a net of the user's own that learns from others; tells whether it was gone through."""
+    for name, text in OWN.items():
+        write(tmp_path / name, text)
+    monkeypatch.chdir(tmp_path)
+    called = list[Path]()
+
+    def run_sweep(opened: Opened, home: Path, execution: Any) -> list[Any]:
+        called.append(home)
+        home.mkdir(parents=True, exist_ok=True)
+        return []
+
+    monkeypatch.setattr("lossscape.sweeps.run_sweep", run_sweep)
+
+    def call() -> bool:
+        before = len(called)
+        assert cli("sweep", "swept.yaml").code == 0
+        return len(called) > before
+
+    assert call()
+    return call
+
+
+@pytest.mark.slow
+def test_what_a_sweep_refers_to_has_it_looked_at_again(swept: Callable[[], bool], tmp_path: Path) -> None:
+    assert not swept()
+    for name in REFERRED:
+        path = tmp_path / name
+        write(path, path.read_text(errors="replace") + "\n" if path.exists() else "")
+        assert swept(), name
+    assert not swept()
+    for name in ("runs/digits/metrics.csv", "runs/digits/landscape/a/surface.csv", "nets/unused.py", "runs/c/a.csv"):
+        write(tmp_path / name, "1\n")
+    assert not swept()
+
+
+def test_a_study_is_made_from_what_its_nets_refer_to(swept: Callable[[], bool], tmp_path: Path) -> None:
+    write(tmp_path / "net.yaml", "name: a\n" + "\n".join(line[2:] for line in SWEEP.splitlines()[2:-1]))
+    write(tmp_path / "study.yaml", "study: race\nnets: {a: net.yaml}\nseeds: [0]\nmethods: [{}, {}]\n"
+          "surface_noise: [0.0]\nnoise: [0.0]\nscales: {tiny: {}}\n")  # fmt: skip
+    beside = Made(tmp_path / "runs", tmp_path / "runs", []).beside(Study(Path("study.yaml"), "tiny").sources())
+    assert beside is not None
+    assert not any("runs" in Path(path).parts for path in beside)
+    beside |= Made(tmp_path / "home", tmp_path / "home", []).beside(Study(Path("study.yaml"), "tiny").sources()) or {}
+    names = {str(Path(path).relative_to(tmp_path)) for path in beside}
+    assert names >= {"study.yaml", "net.yaml", "nets/helper.py", "nets/layers/deep.py", "late.py", "weights.pt",
+                     "runs/digits/config.yaml", "runs/other/checkpoints"}  # fmt: skip
+
+
+def test_modules_that_were_imported_in_other_ways_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("own.py", "elsewhere/odd.py"):
+        write(tmp_path / name, "value = 1\n")
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    importlib.import_module("odd")
+    found = usercode.imported_by([tmp_path / "own.py"])
+    assert found == [tmp_path / "own.py", tmp_path / "elsewhere" / "odd.py"]
+    assert usercode.imported_by([]) == []
 
 
 COMMAND = ("landscape", "runs/digits@3", "--grid", "3", "--samples", "20", "-q")

@@ -54,13 +54,11 @@ def command(
     else:
         from lossscape.studies.config import Opened
         from lossscape.studies.run import run_study
-        from lossscape.unchanged import facts_of
 
         opened = Opened(file, scale, settings, workers)
         home = runs / opened.name
         check_writable(home)
-        sources = opened.sources()
-        before = None if made is None or sources is None else facts_of(sources)  # they may change while it runs
+        before = None if made is None else made.beside(opened.sources())  # they may change while it runs
         statements = run_study(opened, home, device=device, say=announce, quiet=quiet)
         if made is not None and before is not None:
             made.keep([], before)

@@ -53,7 +53,6 @@ def command(
     else:
         from lossscape.execution import Execution
         from lossscape.sweeps import Opened, run_sweep
-        from lossscape.unchanged import facts_of
 
         opened = Opened(file, settings, name, device)
         if dry_run:
@@ -62,8 +61,7 @@ def command(
             return
         home = folder / opened.sweep.name
         execution = Execution(workers=workers, scheduler=scheduler, overwrite=overwrite, quiet=quiet)
-        sources = opened.sources()
-        before = None if made is None or sources is None else facts_of(sources)  # they may change while it runs
+        before = None if made is None else made.beside(opened.sources())  # they may change while it runs
         outcomes = run_sweep(opened, home, execution)
         failed = [each for each in outcomes if each.reason]
         said = [f"{each.run.name} {each.state}: {each.why}" for each in failed[:MOST_SHOWN]]
