@@ -37,6 +37,7 @@ from lossscape.reading import samples_of
 from lossscape.results import Curve, Surface
 from lossscape.results.folder import CERTIFICATE
 from lossscape.runs import Checkpoint, Point, Run, check_state
+from lossscape.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -330,7 +331,7 @@ class Shown(Kept):
 
     def __repr__(self) -> str:
         folder = self.result.folder
-        return f"{self.analysis} {folder.name}, {len(self.table):,} points\n{summary(folder)}"
+        return f"{self.analysis} {folder.name}, {counted(len(self.table), 'point')}\n{summary(folder)}"
 
 
 def landscape(

@@ -10,7 +10,7 @@ from lossscape import yamlfile
 from lossscape.errors import BadInput
 from lossscape.files import is_held, whole_lines
 from lossscape.runfiles import SWEEP, RunFiles, cells_of
-from lossscape.text import code_name
+from lossscape.text import code_name, counted
 
 SHOWN = 8
 """Runs that a refusal lists."""
@@ -53,7 +53,7 @@ def list_sweeps(folder: Path) -> list[str]:
         states = Counter(
             _standing(run) if run.config_file.exists() else "to train" for run in (RunFiles(home / n) for n in names)
         )
-        words = ", ".join([f"{len(names)} runs", *(f"{count} {word}" for word, count in states.items())])
+        words = ", ".join([f"{counted(len(names), 'run')}", *(f"{count} {word}" for word, count in states.items())])
         lines.append(f"sweep {home.name}: {words} (lossscape runs --runs {shlex.quote(str(home))})")
     return lines
 

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from lossscape import data, losses, models, optimizers, schedules
 from lossscape.errors import LONGEST, BadInput, one_of, short
 from lossscape.families import Family, Section
-from lossscape.text import shortened
+from lossscape.text import counted, shortened
 from lossscape.yamlfile import Location
 
 FAMILIES: dict[str, Family] = {
@@ -85,7 +85,7 @@ def all_errors(lines: Sequence[str]) -> BadInput:
     """The errors of a file, the first SHOWN of them at once."""
     if len(lines) > SHOWN:
         return BadInput(f"more than {SHOWN} errors in the config, the first of them", *lines[:SHOWN])
-    return BadInput(f"{len(lines)} error{'s' * (len(lines) > 1)} in the config", *lines)
+    return BadInput(f"{counted(len(lines), 'error')} in the config", *lines)
 
 
 def _says_less(detail: ErrorDetails, others: list[ErrorDetails]) -> bool:

@@ -55,6 +55,11 @@ def number(value: float, digits: int = 4) -> str:
     return (f"{mantissa}e{int(exponent)}" if e else mantissa).replace("-", "−")
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """How many there are of something: 1 seed, 1,000 seeds; plural: where that is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def percent(share: float) -> str:
     """A share of 1 in percent, two significant digits."""
     return f"{number(100 * share, 2)} %"

@@ -63,6 +63,11 @@ def faces_of(figure: Figure) -> np.ndarray:
     return faces
 
 
+ONE_OF_MANY = (
+    r"(?<![\w.,/@×-])1 (?:more |other )?"
+    r"(?:runs|seeds|epochs|points|steps|groups|losses|checks|checkpoints|layers|nets|curves|frames|starts|planes)\b.{0,40}"
+)
+"""A plural of one."""
 OUTSIDE = r"""://|["'(=]//\w"""
 """An address of another machine, in markup, styles or scripts."""
 
@@ -119,4 +124,5 @@ def assert_stands_alone(page: Page) -> None:
     assert all(len(image["alt"]) > 20 for image in page.all("img"))
     written = [page.source, *(file.read_text() for file in files if file.suffix == ".js" and "plotly" not in file.name)]
     assert not [text for text in written if re.search(OUTSIDE, text)]
+    assert not re.findall(ONE_OF_MANY, page.source)
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")

@@ -188,7 +188,7 @@ def test_a_sound_result_passes_and_says_so(result: Result) -> None:
     assert summary(result.folder.parent) == ""
     check = {"name": "train loss", "value": 1.0, "reference": 1.0, "passed": True}  # as older versions wrote it
     (result.folder / "certificate.json").write_text(json.dumps({"passed": True, "checks": [check]}))
-    assert summary(result.folder) == "1 checks passed"
+    assert summary(result.folder) == "1 check passed"
 
 
 def test_a_stored_value_that_is_off(result: Result) -> None:

@@ -21,7 +21,7 @@ from lossscape.figures.levels import choose_scale
 from lossscape.figures.style import save, sheet
 from lossscape.figures.training import build_training
 from lossscape.results import read_curve, read_surface
-from lossscape.text import UNDRAWN, number
+from lossscape.text import UNDRAWN, counted, number
 from tests.report_runs import write_curve, write_landscape, write_run
 from tests.seeing import INF, NAN, SURFACES, assert_inside, lines_of, png_size, words_of
 
@@ -389,6 +389,8 @@ def test_text_for_people() -> None:
     assert [number(value) for value in (0.0, -0.0, 1e-5, -1234567.0, 0.123456, 100.0)] == [
         "0", "0", "1e−5", "−1.235e6", "0.1235", "100",
     ]  # fmt: skip
+    assert [counted(count, "seed") for count in (0, 1, 2, 1000)] == ["0 seeds", "1 seed", "2 seeds", "1,000 seeds"]
+    assert [counted(count, "loss is", "losses are") for count in (1, 2)] == ["1 loss is", "2 losses are"]
     assert text.distinct(["a", "b", "a"]) == ["a (1)", "b", "a (2)"]
     assert text.shortened("x" * 30 + "y" * 30, 21) == "x" * 10 + "…" + "y" * 10
     lines = text.wrapped("short words and one_" + "very" * 60 + " long\nnext", 200, 8)

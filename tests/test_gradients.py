@@ -126,8 +126,8 @@ def test_layers_without_gradients_are_told_of(small: Run) -> None:
     dead = replace(found, table=found.table.assign(gradient_norm=slopes))
     first, second = found.layers[:2]
     assert dead.doubts() == [
-        f"The gradient is 0 at 1 of 1 checkpoints in {first}.",
-        f"The gradient is not finite at 1 of 1 checkpoints in {second}.",
+        f"The gradient is 0 at 1 of 1 checkpoint in {first}.",
+        f"The gradient is not finite at 1 of 1 checkpoint in {second}.",
     ]
     figure = build_gradients(dead)
     assert_inside(figure)

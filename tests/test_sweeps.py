@@ -278,7 +278,7 @@ def test_a_file_that_changes_while_its_sweep_runs_is_gone_through_again(
 
     with monkeypatch.context() as patched:
         patched.setattr("lossscape.sweeps.run_sweep", changed_within)
-        assert "1 of 1 runs finished" in cli(*words).out
+        assert "1 of 1 run finished" in cli(*words).out
     assert "2 of 2 runs finished" in cli(*words).out
 
 

@@ -11,6 +11,7 @@ from lossscape.certificate.check import Certified, Check
 from lossscape.evaluate.engine import Values
 from lossscape.evaluate.subspace import Coordinates
 from lossscape.results.stored import column_of
+from lossscape.text import counted
 
 
 def lost(values: Mapping[Coordinates, Values]) -> list[Coordinates]:
@@ -35,7 +36,7 @@ def facts(result: Certified, checks: Sequence[Check]) -> dict[str, Any]:
 
 
 def _words(found: Mapping[str, int], precision: str) -> str:
-    where = f"at {found['points']:,} of {found['of']:,} points"
+    where = f"at {found['points']:,} of {counted(found['of'], 'point')}"
     known, compared = found["finite_in_float64"], found["compared"]
     if not known:
         neither = ", nor in float64" if compared and precision != "fp64" else ""

@@ -9,6 +9,7 @@ from lossscape.certificate.by_hand import BY_HAND
 from lossscape.certificate.check import SMALLEST
 from lossscape.files import read_json
 from lossscape.results.folder import CERTIFICATE
+from lossscape.text import counted
 
 
 def is_done(folder: Path) -> bool:
@@ -29,14 +30,14 @@ def summary(folder: Path) -> str:
         if against := check.get("against", check.get("kind")):  # older certificates have the kind alone
             errors[against] = max(errors.get(against, 0.0), _relative(check))
     words = [f"{against} {error:.0e}" for against, error in errors.items()]
-    verdict = f"{len(checks)} checks passed" if content.get("passed") else "FAILED"
+    verdict = f"{counted(len(checks), 'check')} passed" if content.get("passed") else "FAILED"
     lines = [f"{verdict}; largest relative differences: {', '.join(words)}" if words else verdict]
     if (cosine := content.get("cosine")) is not None:
         lines[0] += f"; cosine {cosine:.0e}"
     if error := content.get("precision_check"):
         lines.append(
-            f"{error['points']} points in fp32 again: relative error {error['largest_relative_error']:.1e} at most, "
-            f"{error['mean_relative_error']:.1e} in the mean"
+            f"{counted(error['points'], 'point')} in fp32 again: relative error "
+            f"{error['largest_relative_error']:.1e} at most, {error['mean_relative_error']:.1e} in the mean"
         )
     if lost := content.get("not_finite"):
         lines.append(lost["words"])

@@ -1,6 +1,7 @@
 """lossscape doctor"""
 
 from lossscape.cli.common import say
+from lossscape.text import counted
 
 EXAMPLES = """\b
 Examples:
@@ -23,7 +24,7 @@ def command() -> None:
         say(f"  {name:<12} {version}")
     say(f"  {'platform':<12} {facts['platform']}")
     say("devices")
-    say(f"  {'cpu':<12} {devices.name_of(cpu)}, {facts['threads']} threads (OMP_NUM_THREADS sets them)")
+    say(f"  {'cpu':<12} {devices.name_of(cpu)}, {counted(facts['threads'], 'thread')} (OMP_NUM_THREADS sets them)")
     say(f"  {'':<12} fp32 yes, bf16 {'yes' if devices.fast_bf16('cpu') else 'emulated: slower than fp32'}")
     for number in range(torch.cuda.device_count()):
         device = torch.device("cuda", number)

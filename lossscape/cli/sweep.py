@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lossscape.cli.common import QUIET, say, tell
+from lossscape.text import counted
 
 if TYPE_CHECKING:
     from lossscape.unchanged import Made
@@ -66,7 +67,7 @@ def command(
         failed = [each for each in outcomes if each.reason]
         said = [f"{each.run.name} {each.state}: {each.why}" for each in failed[:MOST_SHOWN]]
         said += [f"{len(failed) - MOST_SHOWN} more in the table"] if len(failed) > MOST_SHOWN else []
-        said += [f"{len(outcomes) - len(failed)} of {len(outcomes)} runs finished"]
+        said += [f"{len(outcomes) - len(failed)} of {counted(len(outcomes), 'run')} finished"]
         if made is not None and before is not None and not failed:
             made.keep(said, before)
     if not quiet:

@@ -6,6 +6,7 @@ import typer
 
 from lossscape.cli.common import say
 from lossscape.cli.complete import points
+from lossscape.text import counted
 
 EXAMPLES = """\b
 Examples:
@@ -48,6 +49,6 @@ def command(
             changed = changed or (folder if state == manifest.CHANGED else None)
             if not quiet or state != manifest.OK:
                 say(f"{state:<8}  {path}")
-    say(f"{counts.total():,} files: " + (", ".join(f"{n:,} {state}" for state, n in counts.items()) or "none"))
+    say(f"{counted(counts.total(), 'file')}: " + (", ".join(f"{n:,} {state}" for state, n in counts.items()) or "none"))
     if changed:
         raise RunFailed(f"{counts[manifest.CHANGED]:,} changed since lossscape wrote them: {manifest.remedy(changed)}")

@@ -10,7 +10,7 @@ from lossscape.directions.direction import Claim, Direction, Plane, point_name, 
 from lossscape.errors import BadInput
 from lossscape.progress import Progress
 from lossscape.signals import Interrupted, stop_on_signals
-from lossscape.text import shortened
+from lossscape.text import counted, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ class PrincipalComponents(Direction):
         every = [moment for moments in self.moments for moment in moments]
         check_values(every, problem.model)
         loaders = [loader(problem, moment) for moment in every]
-        title = f"principal components of {len(loaders)} checkpoints"
+        title = f"principal components of {counted(len(loaders), 'checkpoint')}"
         with (
             stop_on_signals() as stop,
             Progress(title, loadings(origin, len(loaders)), "checkpoints", quiet=quiet) as progress,
@@ -135,7 +135,7 @@ class PrincipalComponents(Direction):
         each = [f"{name} {_percents(own)}" for name, own in shares]
         own = f" (of each run's own: {', '.join(each)})" if each else ""
         return (
-            f"The {which} of the {sum(run['checkpoints'] for run in runs):,} checkpoints θₖ of {whose} around "
+            f"The {which} of the {counted(sum(run['checkpoints'] for run in runs), 'checkpoint')} θₖ of {whose} around "
             f"{around} (of θₖ − {it}, no mean taken away): {_percents(made['explained'])} of Σ‖θₖ − {it}‖²{own}; "
             f"{unit_words(count)}."
         )

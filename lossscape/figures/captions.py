@@ -10,7 +10,7 @@ from lossscape.figures.metrics import metric
 from lossscape.figures.predictions import off_the_line
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Curve, Result, Surface
-from lossscape.text import code_name, number
+from lossscape.text import code_name, counted, number
 
 Settings = Mapping[str, Any]
 
@@ -91,7 +91,7 @@ def title_extras(settings: Settings) -> list[str]:
     """What tells a result from others of the same points: a subset, another precision."""
     extras = []
     if settings.get("population"):
-        extras.append(f"{max(settings['samples'].values()):,} samples")
+        extras.append(f"{counted(max(settings['samples'].values()), 'sample')}")
     return extras + ([str(settings["precision"])] if settings["precision"] != "fp32" else [])
 
 
@@ -102,7 +102,7 @@ def grid_words(result: Result) -> str:
         return f"{len(result.table) - added:,} grid points and {added:,} refined where the {shape} bends"
     if isinstance(result, Surface) and result.regular:
         return f"{len(result.x)} × {len(result.y)} points"
-    return f"{len(result.table):,} points"
+    return counted(len(result.table), "point")
 
 
 def range_words(result: Result) -> list[str]:
@@ -187,7 +187,7 @@ def precision_words(result: Result) -> str:
     worst, mean = (
         number(each, 2) if isinstance(each, int | float) and np.isfinite(each) else "undefined" for each in errors
     )
-    points = f"{check['points']:,} point{'s'[: check['points'] != 1]}"
+    points = counted(check["points"], "point")
     return f"Precision: {precision}; against fp32 at {points}: largest relative error {worst}, mean {mean}."
 
 
@@ -292,9 +292,10 @@ def gap_words(losses: np.ndarray, log: bool) -> list[str]:
     """Sentences about the losses that lines leave out, on a logarithmic axis those that are not positive too."""
     losses, words = finite(losses), []
     if lost := int(np.isnan(losses).sum()):
-        words.append(f"Gaps: {lost:,} losses are infinite, undefined or above 1e30.")
+        words.append(f"Gaps: {counted(lost, 'loss is', 'losses are')} infinite, undefined or above 1e30.")
     if log and (below := int((losses <= 0).sum())) and (losses > 0).any():
-        words.append(f"{below:,} losses are not positive and cannot be shown on the logarithmic axis.")
+        are = counted(below, "loss is", "losses are")
+        words.append(f"{are} not positive and cannot be shown on the logarithmic axis.")
     return words
 
 

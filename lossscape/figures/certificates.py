@@ -7,7 +7,7 @@ from typing import Any
 from lossscape.certificate.by_hand import BY_HAND
 from lossscape.figures.section import Certificate, Table, flat_rows, value_text
 from lossscape.progress import duration
-from lossscape.text import number, percent, shortened
+from lossscape.text import counted, number, percent, shortened
 
 OUTCOMES = {True: "passed", False: "FAILED", None: "for comparison only: other BatchNorm statistics"}
 UNDEFINED = "not compared: not finite"
@@ -54,7 +54,7 @@ def verdict(certificate: Mapping[str, Any]) -> str:
     if not count:
         return "passed: the model is unchanged; there was nothing to compare the losses with" + lost
     since = "; but files were changed by hand" if certificate.get(BY_HAND) else ""
-    return f"passed: {count:,} {'check' if count == 1 else 'checks'}, and the model is unchanged{lost}{since}"
+    return f"passed: {counted(count, 'check')}, and the model is unchanged{lost}{since}"
 
 
 def failures(certificate: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from lossscape.errors import BadInput
 from lossscape.figures.text import distinct
 from lossscape.results import metrics_of, read_csv
 from lossscape.runfiles import RunFiles, names_apart
-from lossscape.text import code_name
+from lossscape.text import code_name, counted
 
 COLUMNS = ("epoch", "lr", "train_loss", "test_loss", "grad_norm")
 STATES = {"running": "not finished (running or killed)", "": "unknown"}
@@ -50,6 +50,11 @@ class Facts:
 
 HINT = "squared error of a hidden layer"
 """The loss of a run that learns what a hidden layer of its teacher says, whatever its config calls the loss."""
+
+
+def epochs_words(done: int, planned: int | None) -> str:
+    """How many epochs a run has, and of how many where that is known."""
+    return counted(done, "epoch") if planned is None else f"{done:,} of {counted(planned, 'epoch')}"
 
 
 def facts_of(run: RunFiles) -> Facts:

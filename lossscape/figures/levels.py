@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from lossscape.errors import BadInput
 from lossscape.figures.how import How, how
 from lossscape.figures.text import finite
-from lossscape.text import digits_of, number
+from lossscape.text import counted, digits_of, number
 
 MOST_LEVELS = 18
 WIDE = 100.0
@@ -84,7 +84,7 @@ class Scale:
 
     def lost_words(self, where: str) -> list[str]:
         """A sentence about the losses that are missing, where there are any."""
-        of = f"{self.missing:,} of {self.points:,} points"
+        of = f"{self.missing:,} of {counted(self.points, 'point')}"
         return [f"{where}: {of}, whose loss is infinite, undefined or above 1e30."] if self.missing else []
 
 
@@ -140,7 +140,7 @@ def _clipped(values: np.ndarray, low: float, high: float) -> list[str]:
     notes = []
     for count, where, end in ((int((values < low).sum()), "below", low), (int((values > high).sum()), "above", high)):
         if count:
-            notes.append(f"{count:,} point{'s' * (count != 1)} with a loss {where} {number(end)} drawn at that value.")
+            notes.append(f"{counted(count, 'point')} with a loss {where} {number(end)} drawn at that value.")
     return notes
 
 

@@ -29,7 +29,7 @@ from lossscape.figures.style import (
 )
 from lossscape.figures.text import finite, shortened
 from lossscape.results import Surface, Trail
-from lossscape.text import number
+from lossscape.text import counted, number
 
 MARKS = 10
 UNLIKE = 1.5
@@ -260,7 +260,9 @@ def outside(surface: Surface, trail: Trail) -> np.ndarray:
 
 def _of_trail(surface: Surface, trail: Trail, split: str) -> list[str]:
     table = trail.table
-    size = f"{len(table):,} checkpoints, {when(table.iloc[0])} to {when(table.iloc[-1]).removeprefix('epoch ')}"
+    size = (
+        f"{counted(len(table), 'checkpoint')}, {when(table.iloc[0])} to {when(table.iloc[-1]).removeprefix('epoch ')}"
+    )
     words = [f"Path of {shortened(trail.name)}: {size}"]
     length, squares = (trail.facts.get(f"share_of_{what}") for what in ("length", "squares"))
     if length is not None and squares is not None:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from lossscape.figures.style import numbers
 from lossscape.figures.text import shortened
+from lossscape.text import counted
 
 
 @dataclass(frozen=True)
@@ -43,4 +44,4 @@ def ends_words(checkpoints: Sequence[str]) -> str:
     """A checkpoint, or several from the first to the last, in a title."""
     if len(checkpoints) == 1:
         return checkpoints[0]
-    return f"{len(checkpoints)} checkpoints, {checkpoints[0]} to {checkpoints[-1]}"
+    return f"{counted(len(checkpoints), 'checkpoint')}, {checkpoints[0]} to {checkpoints[-1]}"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lossscape.errors import BadInput
 from lossscape.figures.captions import loss_label
-from lossscape.figures.facts import Facts, facts_of, full_names, names_of
+from lossscape.figures.facts import Facts, epochs_words, facts_of, full_names, names_of
 from lossscape.figures.metrics import metric, value_words
 from lossscape.figures.section import Chart, Page, Picture
 from lossscape.figures.style import (
@@ -130,8 +130,7 @@ def training_caption(facts: Sequence[Facts], names: Sequence[str]) -> str:
     """Data, net, optimizer and epochs of each run, and what the values are."""
     parts = ["Means over whole splits in eval mode, epoch 0 before training."]
     for each, name in zip(facts, names, strict=True):
-        planned = "" if each.epochs is None else f" of {each.epochs}"
-        parts.append(f"{name}: {each.words}; {each.epochs_done}{planned} epochs{_evaluated(each)}.")
+        parts.append(f"{name}: {each.words}; {epochs_words(each.epochs_done, each.epochs)}{_evaluated(each)}.")
     return (" " if len(facts) == 1 else "\n").join(parts)
 
 

@@ -41,6 +41,7 @@ from lossscape.report.sections import UNREADABLE, LeftOut, Results, by_hand, fin
 from lossscape.report.single import single_path
 from lossscape.report.sweep import SweepPart, sweep_part
 from lossscape.runfiles import OF_THE_CALL, RunFiles, is_sweep
+from lossscape.text import counted
 from lossscape.unchanged import keep, stamp_of, unchanged
 
 PLOTLY = "files/plotly.min.js"
@@ -249,7 +250,7 @@ def _comparison(runs: Sequence[RunFiles], parts: Sequence[RunPart], page: Page) 
         if len(readable) > 1:
             chosen = [run for run, _ in readable]
             shown = shown_words([facts for _, facts in readable])
-            alt = f"{shown} by epoch of {len(chosen)} runs; the table has their last values."
+            alt = f"{shown} by epoch of {counted(len(chosen), 'run')}; the table has their last values."
             pictures.append(training_chart(chosen, page, alt))
         for name, analysis in ANALYSES.items():
             results = {part.name: part.found.results[name] for part in parts if name in part.found.results}

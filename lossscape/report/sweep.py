@@ -17,6 +17,7 @@ from lossscape.report.sections import Results, find
 from lossscape.report.varied import Varied, best_chart, grouped_chart
 from lossscape.results import metrics_of, read_csv
 from lossscape.runfiles import SWEEP, SWEEP_TABLE, RunFiles, cells_of, with_cells
+from lossscape.text import counted
 
 FINISHED = "finished"
 SHOWN = 50
@@ -53,7 +54,9 @@ def sweep_part(home: Path, page: Page, anchor: str, hidden: set[Path]) -> SweepP
     sweep = Varied(home.resolve().name, cells, facts, ranked)
     counts = Counter(table["state"])
     parts: list[Part] = [
-        Sentences([f"{len(table)} runs: {', '.join(f'{count} {state}' for state, count in counts.items())}."]),
+        Sentences(
+            [f"{counted(len(table), 'run')}: {', '.join(f'{count} {state}' for state, count in counts.items())}."]
+        ),
         *_shared([*facts.values()]),
     ]
     rows = table.loc[table["state"] != FINISHED, ["run", "state", "reason"]].head(SHOWN).to_numpy().tolist()
@@ -84,7 +87,7 @@ def _table(sweep: Varied, table: pd.DataFrame, varied: Sequence[str], columns: S
         made["state"] = [str(state) for state in table["state"]]
         worded.append(len(made))
     done = ["–" if math.isnan(epoch) else f"{epoch:.0f}" for epoch in table.get("epoch", [])]
-    after = f"{done[0]} epochs" if len(set(done)) == 1 else "the last epoch"
+    after = counted(int(done[0]), "epoch") if len(set(done)) == 1 and done[0].isdecimal() else "the last epoch"
     if len(set(done)) > 1:
         made["epochs"] = done
     made |= {unit_of(column): [_metric(column, value) for value in table[column]] for column in columns}
@@ -115,5 +118,5 @@ def _charts(home: Path, sweep: Varied, page: Page) -> list[Chart]:
     if len(sweep.facts) > DRAWN:
         return [*charts, best_chart(sweep, page)]
     facts = [*sweep.facts.values()]
-    alt = f"{shown_words(facts)} by epoch of {len(facts)} runs; the table has their last values."
+    alt = f"{shown_words(facts)} by epoch of {counted(len(facts), 'run')}; the table has their last values."
     return [*charts, training_chart([RunFiles(home / name) for name in sweep.facts], page, alt)]

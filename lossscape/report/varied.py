@@ -21,7 +21,7 @@ from lossscape.figures.section import Chart, Page
 from lossscape.figures.style import COLOURS, loss_axis, numbers, sheet, style, value_axis
 from lossscape.figures.text import distinct, drawable, finite, numbered
 from lossscape.results import evaluated
-from lossscape.text import number, shortened
+from lossscape.text import counted, number, shortened
 
 REST = "#8c959f"
 """Of what is not among the best."""
@@ -174,7 +174,7 @@ def grouped_chart(sweep: Varied, grouping: Grouping, page: Page) -> Chart:
     medians = {value: sweep.median(runs) for value, runs in grouping.groups.items()}
     best = (max if sweep.higher else min)(medians, key=lambda each: medians[each])
     alt = (
-        f"Final {unit_of(sweep.ranked)} of {len(sweep.known)} runs by {grouping.words}; the best median is "
+        f"Final {unit_of(sweep.ranked)} of {counted(len(sweep.known), 'run')} by {grouping.words}; the best median is "
         f"{number(medians[best])} of {best}."
     )
     figure = build_grouped(sweep, grouping, log=page.log)
@@ -190,9 +190,9 @@ def grouped_caption(sweep: Varied, grouping: Grouping) -> str:
         "By epoch: medians, with bands from the first to the third quartile of the runs that were evaluated then.",
     ]
     if lacking := len(sweep.cells) - len(sweep.known):
-        words.append(f"{lacking} of {len(sweep.cells)} runs did not finish and are left out.")
+        words.append(f"Left out: {lacking:,} of {counted(len(sweep.cells), 'run')}, not finished.")
     if (more := len(grouping.groups) - MOST) > 0:
-        words.append(f"Coloured: the {MOST} values with the best medians; the {more} others in grey.")
+        words.append(f"Coloured: the {MOST} values with the best medians; {_others(more, 'value')} in grey.")
     return " ".join(words)
 
 
@@ -200,7 +200,7 @@ def grouped_data(sweep: Varied, grouping: Grouping, log: bool = False) -> dict[s
     """The chart of a grouping: a column of dots for each value, then the columns by epoch."""
     coloured, lines = dict(zip(sweep.best(grouping), TELLING, strict=False)), []
     names = dict(zip(grouping.groups, numbered([shortened(value, 36) for value in grouping.groups]), strict=True))
-    others = _others(len(grouping.groups) - len(coloured), "values")
+    others = _others(len(grouping.groups) - len(coloured), "value")
     for place, (value, runs) in enumerate(grouping.groups.items()):
         look = {"run": names[value] if value in coloured else others}
         colour, median = coloured.get(value, REST), sweep.median(runs)
@@ -208,7 +208,7 @@ def grouped_data(sweep: Varied, grouping: Grouping, log: bool = False) -> dict[s
         dots = [sweep.known[run] for run in runs]
         dot = {"marks": True, "size": DOT if len(sweep.known) <= FEW else SMALL_DOT}
         lines.append(line("final", colour, _columns(place, len(runs)), dots, text=said, **dot, **look))
-        text = [f"{names[value]}: median {number(median)} of {len(runs)} run{'s'[: len(runs) != 1]}"] * 2
+        text = [f"{names[value]}: median {number(median)} of {counted(len(runs), 'run')}"] * 2
         lines.append(
             line(
                 "final",
@@ -248,16 +248,17 @@ def _columns(place: int, count: int) -> np.ndarray:
 
 
 def _others(count: int, what: str) -> str:
-    return f"the {count} other {what}"
+    return f"the {counted(count, f'other {what}')}"
 
 
 def best_chart(sweep: Varied, page: Page) -> Chart:
     """The best runs by epoch, each with a colour of its own, and all others in grey behind them."""
     best = [*sweep.known][:MOST]
-    alt = f"{unit_of(sweep.ranked)} by epoch of {len(sweep.known)} runs; the best at the end is {best[0]}."
+    alt = f"{unit_of(sweep.ranked)} by epoch of {counted(len(sweep.known), 'run')}; the best at the end is {best[0]}."
     caption = (
-        f"The {len(best)} runs with the best final {unit_of(sweep.ranked)} in colours, the "
-        f"{len(sweep.known) - len(best)} others that finished in grey{_thinned(sweep)}; the table has all last values."
+        f"The {counted(len(best), 'run')} with the best final {unit_of(sweep.ranked)} in colours, "
+        f"{_others(len(sweep.known) - len(best), 'run')} that finished in grey{_thinned(sweep)}; the table has all "
+        "last values."
     )
     still = page.draw(build_best(sweep, log=page.log), "runs.png", alt, caption)
     return Chart("runs", "lines", best_data(sweep, page.log), still)
@@ -273,7 +274,7 @@ def best_data(sweep: Varied, log: bool = False) -> dict[str, Any]:
             epochs, values = _curve(sweep, run, column, _most(len(rest)))
             x, y = [*x, epochs, np.array([np.nan])], [*y, values, np.array([np.nan])]
             text += [run] * (len(epochs) + 1)
-        grey = {"run": _others(len(rest), "runs"), "width": 1}
+        grey = {"run": _others(len(rest), "run"), "width": 1}
         lines.append(line(column, REST, np.concatenate(x), np.concatenate(y), text=text, **grey))
         for run, name, colour in zip(best, numbered([shortened(run) for run in best]), TELLING, strict=False):
             epochs, values = _curve(sweep, run, column, MOST_EPOCHS)
@@ -308,7 +309,7 @@ def build_grouped(sweep: Varied, grouping: Grouping, *, log: bool = False) -> Fi
     names = distinct([*coloured])
     key: list[Any] = [Line2D([], [], color=c, label=n) for n, c in zip(names, coloured.values(), strict=True)]
     if others := len(grouping.groups) - len(coloured):
-        key.append(Line2D([], [], color=REST, label=_others(others, "values"), linestyle="", marker="o", markersize=4))
+        key.append(Line2D([], [], color=REST, label=_others(others, "value"), linestyle="", marker="o", markersize=4))
     key.append(Patch(color="0.35", alpha=0.25, linewidth=0, label="quartiles"))
     figure, drawn = sheet(10, 4.2, f"Sweep {sweep.name} by {grouping.key or 'configuration'}", None, key)
     left, right = drawn.subplots(1, 2)
@@ -344,7 +345,7 @@ def build_best(sweep: Varied, *, log: bool = False) -> Figure:
     best = dict(zip(runs[:MOST], TELLING, strict=False))
     names = distinct([*best])
     key = [Line2D([], [], color=colour, label=name) for name, colour in zip(names, best.values(), strict=True)]
-    key.append(Line2D([], [], color=REST, linewidth=0.8, label=_others(len(runs) - len(best), "runs")))
+    key.append(Line2D([], [], color=REST, linewidth=0.8, label=_others(len(runs) - len(best), "run")))
     figure, drawn = sheet(10, 4.2, f"The runs of {sweep.name}", None, key)
     for axes, column in zip(drawn.subplots(1, len(sweep.shown), squeeze=False).flat, sweep.shown, strict=True):
         curves = []

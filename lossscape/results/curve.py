@@ -14,7 +14,7 @@ from lossscape.errors import BadInput
 from lossscape.files import read_json
 from lossscape.results.folder import CERTIFICATE, ENGINE, MEASURES, POINTS, RANGE, read_settings
 from lossscape.results.tables import EVALUATED, PREDICTED, SOURCE, read_csv
-from lossscape.text import number, percent
+from lossscape.text import counted, number, percent
 
 SAME_STEP = 1e-6
 """Within this part of a grid's step, a point lies on the grid."""
@@ -61,8 +61,8 @@ class Result:
             for name, own in errors.items()
         ]
         words = (
-            f"{int((~self.predicted).sum()):,} of {len(self.table):,} points evaluated, the others predicted to within "
-            f"{percent(self.settings['tolerance'])}{least}"
+            f"{int((~self.predicted).sum()):,} of {counted(len(self.table), 'point')} evaluated, the others predicted "
+            f"to within {percent(self.settings['tolerance'])}{least}"
         )
         words += f"; of {held['points']:,} held out the {' and the '.join(found)}" if found else ""
         return [f"{words}."]

@@ -23,6 +23,7 @@ from lossscape.results.folder import POINTS
 from lossscape.results.stored import Stored
 from lossscape.results.tables import write_csv
 from lossscape.signals import Interrupted, StopRequest, stop_on_signals
+from lossscape.text import counted
 
 if TYPE_CHECKING:
     from lossscape.evaluate.engine import Work
@@ -309,7 +310,8 @@ def watched(
             left = max(number() - begun, 0)
             about = f", about {duration(left * seconds)}" if seconds else ""
             count = f"{left:,} of {number():,}" if foreseen.among is None else f"about {left:,} of {foreseen.among:,}"
-            progress.announce(f"{count} {unit}s x {cost:,} samples to evaluate{about} ({foreseen.words})")
+            units = unit if count == "1 of 1" else f"{unit}s"
+            progress.announce(f"{count} {units} x {counted(cost, 'sample')} to evaluate{about} ({foreseen.words})")
 
         def text() -> str:
             where = max(1, min(-(-progress.done // cost), number()))

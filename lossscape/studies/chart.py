@@ -13,7 +13,7 @@ from lossscape.figures.charts.lines import line, panel
 from lossscape.figures.style import COLOURS
 from lossscape.studies.errors import errors_of
 from lossscape.studies.stability import ratios
-from lossscape.text import number, percent, shortened
+from lossscape.text import counted, number, percent, shortened
 
 GREY = "#8c959f"
 
@@ -76,7 +76,7 @@ def errors_data(measures: pd.DataFrame) -> dict[str, Any]:
             lines.append(line(net, GREY, places, row, run="seeds", open=[True] * len(row), width=1, text=words))
         for place, (way, values) in enumerate(table.items()):
             spread = f" ± {number(values.std(), 2)}" if len(values) > 1 else ""
-            words = [f"{way}: mean {number(values.mean())}{spread} % of {len(values)} seeds"] * 2
+            words = [f"{way}: mean {number(values.mean())}{spread} % of {counted(len(values), 'seed')}"] * 2
             ends: dict[str, Any] = {"run": "means", "width": 3, "symbol": "line-ns", "text": words}
             lines.append(line(net, COLOURS[0], [place - 0.2, place + 0.2], [values.mean()] * 2, **ends))
     return {"x": "", "panels": panels, "lines": lines, "log": False}

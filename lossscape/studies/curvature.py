@@ -27,6 +27,7 @@ from lossscape.studies.config import Critical, CurvatureStudy, Opened
 from lossscape.studies.stability import ratios
 from lossscape.studies.statements import Say, Statement, judged, spread
 from lossscape.studies.training import trained
+from lossscape.text import counted
 
 COHEN, DAUPHIN = "Cohen et al.", "Dauphin et al."
 
@@ -90,7 +91,7 @@ def run_curvature(
         )
         for net, rate, seed in wanted
     ]
-    say(f"training {len(experiments)} runs")
+    say(f"training {counted(len(experiments), 'run')}")
     found: list[Descent] = []
     runs = trained(opened, experiments, home, quiet)
     for count, ((net, rate, seed), run) in enumerate(zip(wanted, runs, strict=True), 1):
@@ -222,7 +223,7 @@ def falls(descents: Sequence[Descent], study: CurvatureStudy, where: str) -> Sta
 
 
 def _counted(outcomes: Sequence[bool]) -> str:
-    return f"{sum(outcomes)} of {len(outcomes)} seeds"
+    return f"{sum(outcomes)} of {counted(len(outcomes), 'seed')}"
 
 
 def _row(each: Descent, study: CurvatureStudy) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from lossscape.runs import Run
 from lossscape.studies.config import LARGE, DistillStudy, Opened
 from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, spread
 from lossscape.studies.training import trained
-from lossscape.text import number
+from lossscape.text import counted, number
 
 SOURCE = "Hinton et al."
 ALONE = "alone"
@@ -55,7 +55,7 @@ def run_distill(
         ways = [None] if net == LARGE else [None, *study.temperatures]
         plan = [(way, seed, _experiment(opened, study, home, device, (net, way, seed)))
                 for way in ways for seed in study.seeds]  # fmt: skip
-        say(f"training {len(plan)} nets {net}")
+        say(f"training {counted(len(plan), 'net')} {net}")
         runs = trained(opened, [experiment for _, _, experiment in plan], home, quiet)
         found += [_at_its_end(net, way, seed, run) for (way, seed, _), run in zip(plan, runs, strict=True)]
     return judge_distillation(found, study), [_row(each) for each in found]
@@ -107,7 +107,7 @@ def _judge(claim: str, own: Sequence[Trained], alone: Sequence[Trained], level: 
     evidence = (
         f"test errors {spread([100 * each.errors for each in own])} % against "
         f"{spread([100 * each.errors for each in alone])} %; {mean:.2f} points fewer, {100 * level:g} % interval "
-        f"{low:.2f} to {high:.2f} (paired t over {len(gains)} seeds); fewer with {better} of {len(gains)} seeds"
+        f"{low:.2f} to {high:.2f} (paired t over {counted(len(gains), 'seed')}); fewer with {better}"
     )
     return Statement(SOURCE, claim, verdict, evidence)
 

@@ -18,6 +18,7 @@ from lossscape.analyses.initial_values.result import FINISHED, InitialValues
 from lossscape.files import write_text
 from lossscape.studies.config import InitialStudy, Opened
 from lossscape.studies.statements import OPEN, Say, Statement, judged, spread
+from lossscape.text import counted
 
 COURSE, HE = "Deep Learning, 8.4", "He et al."
 KEEPS = 2.0
@@ -30,7 +31,10 @@ def run_initial(
     """Look at every net and train what is missing; returns the statements, judged, and a row for each training."""
     found = {}
     for net in study.nets:
-        say(f"initial values of {net}: {len(study.schemes)} schemes, {study.seeds} seeds, {study.epochs} epochs")
+        say(
+            f"initial values of {net}: {counted(len(study.schemes), 'scheme')}, {counted(study.seeds, 'seed')}, "
+            f"{counted(study.epochs, 'epoch')}"
+        )
         file = home / f"{net}.yaml"
         write_text(file, yamlfile.dump(opened.experiment(net, {"name": net, "device": device}).resolved(home)))
         folder = ANALYSES["initial_values"].run(
@@ -104,7 +108,7 @@ def keeps_size(result: InitialValues) -> Statement:
     outcomes = [1 / KEEPS < kept < KEEPS and other < 1 / KEEPS for kept, other in zip(he, xavier, strict=True)]
     evidence = (
         f"from {result.layers[0]} to {result.layers[-2]} by a factor {spread(he)} with he, {spread(xavier)} with "
-        f"xavier ({len(he)} seeds; kept: within a factor {KEEPS:g})"
+        f"xavier ({counted(len(he), 'seed')}; kept: within a factor {KEEPS:g})"
     )
     return Statement(HE, claim, judged(outcomes), evidence)
 
@@ -123,4 +127,4 @@ def _size(rows: pd.DataFrame) -> np.ndarray:
 def _of(rows: Sequence[dict[str, Any]]) -> str:
     seeds = len({row["seed"] for row in rows})
     names = [", ".join(dict.fromkeys(row[key] for row in rows)) for key in ("scheme", "activation")]
-    return "; ".join([f"{seeds} seeds", *names])
+    return "; ".join([counted(seeds, "seed"), *names])

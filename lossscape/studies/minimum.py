@@ -26,6 +26,7 @@ from lossscape.results.resolution import UNRESOLVED
 from lossscape.runs import Point, Run, point_of
 from lossscape.studies.config import MinimumStudy, Opened
 from lossscape.studies.statements import FAILS, HOLDS, OPEN, Say, Statement, judged, rough_words, spread
+from lossscape.text import counted
 from lossscape.train import train
 
 SOURCE = "Wang and Thawonmas"
@@ -95,7 +96,7 @@ def _draw(
     study: MinimumStudy, centres: Sequence[Point], device: str, say: Say, quiet: bool
 ) -> tuple[Path, Path | None]:
     execution, measured = Execution(device, quiet=quiet), Measured(samples=study.samples)
-    say(f"surfaces of {', '.join(map(str, centres))} over {study.planes} planes")
+    say(f"surfaces of {', '.join(map(str, centres))} over {counted(study.planes, 'plane')}")
     common: dict[str, Any] = {"targets": study.targets, "levels": LEVELS, "measured": measured}
     if study.surface_tolerance is not None:
         common["tolerance"] = study.surface_tolerance
@@ -123,7 +124,7 @@ def train_net(
         experiment = opened.begun(net, more, home, device)
         epochs = experiment.training.epochs
         last = rate == study.learning_rates[-1]
-        say(f"training {experiment.name}, {epochs} epochs")
+        say(f"training {experiment.name}, {counted(epochs, 'epoch')}")
         run = Run(home / experiment.name)
         trains = False
         try:
@@ -167,7 +168,9 @@ def _trained(tried: Sequence[Tried]) -> list[Statement]:
 
 def _trained_words(own: Sequence[Tried]) -> str:
     last = read_csv(own[-1].run.metrics_file, live=True).iloc[-1]
-    rates = "; ".join(f"{each.rate:g} {'trains' if each.trains else 'does not'} ({each.epochs} epochs)" for each in own)
+    rates = "; ".join(
+        f"{each.rate:g} {'trains' if each.trains else 'does not'} ({counted(each.epochs, 'epoch')})" for each in own
+    )
     return (
         f"{rates}; at the end training loss {last['train_loss']:.3g}, accuracy {100 * last['train_accuracy']:.1f} %, "
         f"test accuracy {100 * last['test_accuracy']:.1f} %"
@@ -205,7 +208,7 @@ def judge_surfaces(
         outcomes = [plane[own] == best(plane) and plane.count(plane[own]) == 1 for plane in known]
         evidence = f"{measure}: " + ", ".join(f"{each} {spread(values[each][key])}" for each in values)
         seeds = f" of {len(pairs)} seeds" if len(pairs) > 1 else ""
-        evidence += f"; so on {sum(outcomes)} of {len(planes)} planes{seeds}"
+        evidence += f"; so on {sum(outcomes)} of {counted(len(planes), 'plane')}{seeds}"
         for each, own_words in unclear.items():
             evidence += rough_words([key in words for words in own_words], f"of {each}", "planes")
         evidence += "".join(f"; {each} did not train" for each in idle)

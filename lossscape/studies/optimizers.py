@@ -17,6 +17,7 @@ from lossscape.execution import Execution
 from lossscape.results import read_csv
 from lossscape.studies.config import Opened, OptimizersStudy
 from lossscape.studies.statements import Say, Statement, judged, spread
+from lossscape.text import counted
 from lossscape.train.several import FINISHED, Outcome, train_all
 
 SOURCE = "a series on layers"
@@ -30,13 +31,13 @@ def run_optimizers(
         each["name"]: (each, opened.begun(each["net"], each["more"] | {"name": each["name"]}, home, device))
         for each in [*_judged_runs(study), *_compared_runs(study)]
     }
-    say(f"training {len(wanted)} runs")
+    say(f"training {counted(len(wanted), 'run')}")
     execution = Execution(workers=opened.workers, quiet=quiet)
     experiments: list[Experiment] = [experiment for _, experiment in wanted.values()]
     outcomes = train_all(experiments, home, execution, title=opened.name)
     rows = [_row(wanted[each.run.name][0], each) for each in outcomes]
     compared = [each.run for each, row in zip(outcomes, rows, strict=True) if row["net"] == study.compared]
-    say(f"comparing {len(compared)} runs")
+    say(f"comparing {counted(len(compared), 'run')}")
     begun = tuple(run for run in compared if run.metrics_file.exists())
     draw(read(compare.compute(Request(begun, tuple(study.until)), Execution(quiet=True))), Drawing(), True)
     return [reaches(net, [row for row in rows if row["net"] == net], study) for net in study.judged], rows
@@ -84,9 +85,11 @@ def reaches(net: str, rows: Sequence[dict[str, Any]], study: OptimizersStudy) ->
     values = [float(row["test_accuracy"]) for row in rows]
     outcomes = [value >= low for value in values]
     evidence = (
-        f"test accuracy after the last epoch {spread([100 * value for value in values], '.2f')} % over {len(values)} "
-        f"seeds, {100 * min(values):.2f} to {100 * max(values):.2f} %; {sum(value > high for value in values)} of them "
-        f"above {100 * high:g} %; a seed counts from {100 * low:g} %: {sum(outcomes)} of {len(outcomes)} seeds"
+        f"test accuracy after the last epoch {spread([100 * value for value in values], '.2f')} % over "
+        f"{counted(len(values), 'seed')}, {100 * min(values):.2f} to {100 * max(values):.2f} %; "
+        f"{sum(value > high for value in values)} of them "
+        f"above {100 * high:g} %; a seed counts from {100 * low:g} %: {sum(outcomes)} of "
+        f"{counted(len(outcomes), 'seed')}"
     )
     claim = f"a small net reaches {100 * low:g} to {100 * high:g} % on MNIST ({net})"
     return Statement(SOURCE, claim, judged(outcomes), evidence)

@@ -26,7 +26,7 @@ from lossscape.studies.chart import errors_data, points_data, stability_data
 from lossscape.studies.errors import ERRORS_CAPTION, build_errors
 from lossscape.studies.stability import POINTS_CAPTION, build_points, build_stability, stability_caption
 from lossscape.studies.statements import STATEMENTS, STUDY, spread
-from lossscape.text import number
+from lossscape.text import counted, number
 
 STARTS = {"first": "the initial values", "1": "epoch 1"}
 LINE_MEASURES = {
@@ -97,8 +97,8 @@ def _interpolation(home: Path, settings: dict[str, Any], measures: pd.DataFrame,
     ]
     seeds = measures["seed"].nunique()
     caption = (
-        f"Measures of the training loss along the lines, mean ± std over {seeds} seed{'s'[: seeds != 1]}, in units of "
-        "the loss. The figures show the first seed."
+        f"Measures of the training loss along the lines, mean ± std over {counted(seeds, 'seed')}, in units of the "
+        "loss. The figures show the first seed."
     )
     if any(ROUGH in cell for row in rows for cell in row[3:]):
         caption += f" {ROUGH_NOTE}"
@@ -156,7 +156,7 @@ def _curvature(home: Path, settings: dict[str, Any], measures: pd.DataFrame, pag
     figure = build_stability(groups, band, late, captioned=False)
     still = page.draw(figure, "stability.png", alt, stability_caption(band, late))
     seeds = measures["seed"].nunique()
-    caption = f"Mean ± std over {seeds} seed{'s'[: seeds != 1]}; late: the last {number(100 * late)} % of the epochs."
+    caption = f"Mean ± std over {counted(seeds, 'seed')}; late: the last {number(100 * late)} % of the epochs."
     return Section(
         title=f"Study of curvature, scale {settings['scale']}",
         parts=[
@@ -228,7 +228,7 @@ def _optimizers(home: Path, settings: dict[str, Any], measures: pd.DataFrame, pa
         for net, own in judged.groupby("net", sort=False)
     ]
     failed = measures.loc[measures["state"] != "finished", "run"].tolist()
-    said = f"{len(measures) - len(failed)} of {len(measures)} runs finished"
+    said = f"{len(measures) - len(failed)} of {counted(len(measures), 'run')} finished"
     said += f"; not: {', '.join(failed)}." if failed else "."
     return Section(
         title=f"Study of optimizers, scale {settings['scale']}",

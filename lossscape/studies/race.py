@@ -15,6 +15,7 @@ from lossscape.runs import Run
 from lossscape.studies.config import Opened, RaceStudy
 from lossscape.studies.statements import OPEN, Say, Statement, judged
 from lossscape.studies.training import trained
+from lossscape.text import counted
 
 SOURCE = "a course's animation"
 SURFACE, BESIDE = "saddle", (-1.0, 1e-3)
@@ -27,7 +28,7 @@ def run_race(
     """Train what is missing, find saddles, race from them; returns the statements, judged, and a row for each."""
     rows = []
     for noise in study.surface_noise:
-        say(f"{SURFACE}, noise {noise:g}: {len(study.seeds)} seeds")
+        say(f"{SURFACE}, noise {noise:g}: {counted(len(study.seeds), 'seed')}")
         for seed in study.seeds if noise else study.seeds[:1]:
             folder = ANALYSES["race"].run(
                 surface=SURFACE, start=(BESIDE,), noise=noise, seed=seed, steps=study.steps, runs=str(home),
@@ -98,4 +99,4 @@ def leaves(rows: Sequence[dict[str, Any]], where: str, noise: float) -> Statemen
     for method, of in [(plain, own[own["method"] == plain]), *others.groupby("method", sort=False)]:
         steps = f", median {of['steps'].median():,.0f} steps" if of["left"].any() else ""
         words.append(f"{method} left {of['left'].sum():,} of {of['saddles'].sum():,}{steps}")
-    return Statement(SOURCE, claim, judged(outcomes), f"{'; '.join(words)}; {len(outcomes)} seeds")
+    return Statement(SOURCE, claim, judged(outcomes), f"{'; '.join(words)}; {counted(len(outcomes), 'seed')}")

@@ -20,6 +20,7 @@ from lossscape.optimizers import CONVERGED, STUCK
 from lossscape.outputs import logits_of
 from lossscape.runfiles import CODE
 from lossscape.runs import Run
+from lossscape.text import counted
 from lossscape.train.loop import Setup
 from lossscape.train.state import STOPPED_EARLY
 
@@ -113,7 +114,7 @@ def check_data(run: Run, facts: Mapping[str, Any]) -> None:
 def check_extension(run: Run, before: int, experiment: Experiment) -> None:
     """Raise BadInput where more epochs than `before` would not give the run that they give from the beginning."""
     epochs = experiment.training.epochs
-    remedy = f"train {epochs} epochs under another --name"
+    remedy = f"train {counted(epochs, 'epoch')} under another --name"
     ended = str(run.state().get("message"))
     if ended.startswith((CONVERGED, STUCK)):
         raise BadInput(

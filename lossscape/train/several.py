@@ -17,6 +17,7 @@ from lossscape.progress import Progress
 from lossscape.results.table import AGAIN, computed, raise_if_stopped
 from lossscape.runs import Run
 from lossscape.signals import Interrupted, stop_on_signals
+from lossscape.text import counted
 from lossscape.train.checks import FINISHED, check_folder, is_done
 from lossscape.train.start import train
 from lossscape.train.threads import torch_threads
@@ -92,7 +93,7 @@ def train_all(
                 progress.say(f"run {finished + 1} of {len(pending)}")
                 progress.advance(amount)
 
-        progress.announce(f"{title}: {len(pending)} of {len(runs)} runs to train in {home}")
+        progress.announce(f"{title}: {len(pending)} of {counted(len(runs), 'run')} to train in {home}")
         with computed(source, None, None, execution, done, threads) as compute:
             for index, (row,) in compute(blocks):
                 finished += 1

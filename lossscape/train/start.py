@@ -21,6 +21,7 @@ from lossscape.objective import cache_chunk
 from lossscape.progress import Progress
 from lossscape.runs import Run, metrics_columns
 from lossscape.signals import Interrupted, stop_on_signals
+from lossscape.text import counted
 from lossscape.train import parallel
 from lossscape.train.checks import (
     FINISHED,
@@ -278,9 +279,9 @@ def begin(setup: Setup, state: State, others: dict[str, Any], quiet: bool) -> Pr
     progress = Progress(run.name, total, "samples", done=min(state.step * setup.step_size, total), quiet=quiet)
     progress.announce(
         f"{run.path}: {experiment.dataset.name} ({samples:,} train, {len(setup.data.test):,} test), "
-        f"{experiment.model.name} ({summary.parameters:,} parameters, {summary.layers} layers, "
+        f"{experiment.model.name} ({summary.parameters:,} parameters, {counted(summary.layers, 'layer')}, "
         f"{summary.multiply_adds:,} multiply-adds a sample), {experiment.optimizer.name}, "
-        f"{devices.name_of(setup.device)}, {experiment.precision}, {threads} thread{'s'[: threads != 1]}"
+        f"{devices.name_of(setup.device)}, {experiment.precision}, {counted(threads, 'thread')}"
     )
     if experiment.training.frozen:
         parts = [value.numel() for value in state.model.parameters() if not value.requires_grad]

@@ -45,7 +45,7 @@ from lossscape.figures.style import (
 from lossscape.figures.tables import build_table
 from lossscape.figures.text import distinct, finite
 from lossscape.files import write_text
-from lossscape.text import number
+from lossscape.text import counted, number
 
 CURVES, RATES, TABLE, MARKDOWN = "curves.png", "rates.png", "table.png", "table.md"
 RATES_CAPTION = "Means over seeds, bars of one standard deviation; crosses where no run finished."
@@ -59,7 +59,7 @@ def draw(result: Comparison, drawing: Drawing, quiet: bool) -> dict[str, Path | 
     """Write the figures and the tables in Markdown beside the CSVs; returns what lies where."""
     folder = result.folder
     figure = save(build_curves(result), folder / CURVES)
-    save(build_table(tables(result)[0], f"{len(result.runs)} runs compared"), folder / TABLE)
+    save(build_table(tables(result)[0], f"{counted(len(result.runs), 'run')} compared"), folder / TABLE)
     rates = save(build_rates(result, log=drawing.log), folder / RATES) if result.several_rates else ""
     write_text(folder / MARKDOWN, words(result))
     return {
@@ -141,7 +141,7 @@ def build_curves(result: Comparison, *, captioned: bool = True, looks: Looks = A
     key: list[Artist] = [Line2D([], [], label=name, **look) for name, look in zip(names, lines, strict=True)]
     key.append(Patch(color="0.35", alpha=0.25, linewidth=0, label="± 1 standard deviation"))
     shown = list(dict.fromkeys(["train_loss", result.metric]))
-    title = f"{len(result.runs)} runs in {len(result.table)} groups"
+    title = f"{counted(len(result.runs), 'run')} in {counted(len(result.table), 'group')}"
     figure, panel = sheet(10, 4.4, title, _caption(result) if captioned else None, key)
     for axes, name in zip(panel.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
         _draw_curves(axes, result, dict(zip(rows["group"], lines, strict=True)), name)
@@ -266,6 +266,8 @@ def _caption(result: Comparison) -> str:
     seeds = sorted({int(count) for count in rows["runs"]})
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     words = [f"Means over {over} runs of different seeds a group, after each epoch; failed runs are left out of means."]
+    if seeds == [1]:
+        words = ["One run a group, after each epoch."]
     if len(rows) < len(result.table):
         words.append(f"Curves: each method at the learning rate with the best mean final {unit_of(result.metric)}.")
     return " ".join(words)

@@ -27,7 +27,7 @@ from lossscape.figures.section import Chart, Page, Part, Section, Sentences, Tab
 from lossscape.figures.style import COLOURS, line_style, loss_axis, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import Times, ends_words, times_of
-from lossscape.text import number
+from lossscape.text import counted, number
 
 SPECTRUM_PNG, DENSITY_PNG = "spectrum.png", "density.png"
 PANELS, CURVES = 6, 4
@@ -282,8 +282,8 @@ def _converged_words(result: Curvature) -> str:
     if not lost:
         return words
     return (
-        f"{lost:,} of {len(result.table):,} eigenvalues have a residual above "
-        f"{number(result.settings['tolerance'])} |λ| (open marks): they are within their residual of an eigenvalue."
+        f"{lost:,} of {counted(len(result.table), 'eigenvalue')} with a residual above "
+        f"{number(result.settings['tolerance'])} |λ| (open marks): within their residual of an eigenvalue."
     )
 
 
@@ -307,14 +307,15 @@ def _density_caption(result: Curvature) -> str:
     settings = result.settings
     words = [
         _objective_words(result),
-        f"Stochastic Lanczos quadrature, {settings['vectors']} random vectors of {settings['steps']} steps, seed "
-        f"{settings['seed']}; each eigenvalue as a Gaussian of standard deviation {WIDTH:.0%} of the axis' range.",
+        f"Stochastic Lanczos quadrature, {counted(settings['vectors'], 'random vector')} of "
+        f"{counted(settings['steps'], 'step')}, seed {settings['seed']}; each eigenvalue as a Gaussian of standard "
+        f"deviation {WIDTH:.0%} of the axis' range.",
     ]
     if settings["vectors"] > 1:
         words.append(f"Bands: ± {BAND} standard errors over the vectors.")
     words.append("Marks at the bottom: the eigenvalues of the table. An estimate: the index is not taken from it.")
     if left := len(result.blocks) - PANELS:
-        words += [f"{left:,} more blocks in {DENSITY}.csv."] if left > 0 else []
+        words += [f"{counted(left, 'more block')} in {DENSITY}.csv."] if left > 0 else []
     return " ".join([*words, *_conditions(result)])
 
 

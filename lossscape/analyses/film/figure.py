@@ -28,7 +28,7 @@ from lossscape.figures.text import finite, shortened
 from lossscape.files import read_json
 from lossscape.results import Surface
 from lossscape.results.folder import CERTIFICATE, FILMS
-from lossscape.text import number
+from lossscape.text import counted, number
 
 LEFT, BOTTOM, TITLE = 0.75, 0.55, 0.5
 """Where the contours stand, in inches, and what the title takes above them."""
@@ -230,7 +230,7 @@ def plane_caption(film: Film, scale: Scale) -> str:
     surfaces, rows = film.surfaces("plane"), film.rows("plane")
     first, last = surfaces[0], surfaces[-1]
     failed = [words for surface in surfaces for words in captions.failure_words(surface)][:1]
-    span = f"{len(rows):,} frames, {when(rows.iloc[0])} to {when(rows.iloc[-1]).removeprefix('epoch ')}"
+    span = f"{counted(len(rows), 'frame')}, {when(rows.iloc[0])} to {when(rows.iloc[-1]).removeprefix('epoch ')}"
     words = [
         *failed,
         f"Loss at θₖ + x·d₁ + y·d₂, θₖ a checkpoint of {shortened(film.run)} (★): {span}, {captions.grid_words(last)} "
@@ -252,7 +252,7 @@ def alt(film: Film, kind: str) -> str:
     rows = film.rows(kind)
     first, last = (loss_words(film, rows.iloc[frame]) for frame in (0, -1))
     return (
-        f"{title(film, kind)}, {len(rows):,} frames: from {first} at {when(rows.iloc[0])} to {last} at "
+        f"{title(film, kind)}, {counted(len(rows), 'frame')}: from {first} at {when(rows.iloc[0])} to {last} at "
         f"{when(rows.iloc[-1])}."
     )
 
@@ -309,7 +309,7 @@ DATA: dict[str, Callable[[Film, Page], dict[str, Any]]] = {
 def _section_title(film: Film) -> str:
     """The centre, the frames, and what tells the film from others."""
     settings = film.settings
-    extras = [" and ".join(f"{len(film.rows(kind)):,} frames of {kind}" for kind in film.kinds)]
+    extras = [" and ".join(f"{counted(len(film.rows(kind)), 'frame')} of {kind}" for kind in film.kinds)]
     extras += [f"{film.split} data"] if film.split != "train" else []
     extras += captions.targets_extra(settings)
     return ", ".join([str(settings["centre"]["checkpoint"]), *extras, *captions.title_extras(settings)])

@@ -7,7 +7,7 @@ import numpy as np
 
 from lossscape.errors import BadInput
 from lossscape.results import Result, read_csv, read_settings
-from lossscape.text import number
+from lossscape.text import counted, number
 
 GRADIENTS = "gradients"
 KEYS = ("checkpoint", "layer")
@@ -68,7 +68,9 @@ class Gradients(Result):
                 names = list(dict.fromkeys(self.table[mask]["layer"]))
                 shown = ", ".join(names[:MOST]) + (f" and {len(names) - MOST:,} more" if len(names) > MOST else "")
                 at = self.table[mask]["checkpoint"].nunique()
-                words.append(f"The gradient {told} at {at:,} of {len(self.checkpoints):,} checkpoints in {shown}.")
+                words.append(
+                    f"The gradient {told} at {at:,} of {counted(len(self.checkpoints), 'checkpoint')} in {shown}."
+                )
         return words
 
 

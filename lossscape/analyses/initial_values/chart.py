@@ -12,7 +12,7 @@ from lossscape.figures.charts.plain import chosen
 from lossscape.figures.metrics import metric
 from lossscape.figures.style import COLOURS, marker_of, symbol_of
 from lossscape.figures.text import finite
-from lossscape.text import number, shortened
+from lossscape.text import counted, number, shortened
 
 MOST_LAYERS = 8
 """With a panel of their histograms: of deeper nets evenly spaced ones."""
@@ -64,7 +64,9 @@ def starts_data(result: InitialValues, activation: str, prefix: str = "") -> dic
                 x, y = np.repeat(edges, 2)[1:-1], np.repeat(density, 2)
                 lines.append(line(layer, _colour(place), x, y, run=scheme, width=1.5, **symbol_of(marker_of(place))))
     left = len(layers) - len(panels) + len(measures)
-    notes = [f"Histograms of {left:,} layers between those that can be chosen are in layers.csv."] if left else []
+    notes = (
+        [f"layers.csv has the histograms of {counted(left, 'layer')} between those that can be chosen."] if left else []
+    )
     return {"x": "layer", "panels": panels, "lines": lines, "log": True, "notes": notes}
 
 

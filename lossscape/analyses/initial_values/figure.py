@@ -28,7 +28,7 @@ from lossscape.figures.paths import spans_decades
 from lossscape.figures.section import Chart, Page, Section, Table
 from lossscape.figures.style import COLOURS, asked_ends, line_style, loss_axis, numbers, save, sheet, style, value_axis
 from lossscape.figures.text import finite, shortened
-from lossscape.text import number
+from lossscape.text import counted, number
 
 KINDS = {"activations": "", "gradients": "gradient_"}
 """Figures of distributions, and what the names of their columns begin with."""
@@ -137,11 +137,12 @@ def distributions_caption(result: InitialValues, kind: str) -> str:
     }[kind]
     left = len(result.layers) - len(_shown(result.layers))
     words = [
-        what, f"Each over its own range; σ: standard deviation, mean over {made['seeds']} seeds; what is exactly 0 is "
-        "left out of the histogram, and its share said; saturated: within 1 % of the range of an end of it.",
+        what, f"Each over its own range; σ: standard deviation, mean over {counted(made['seeds'], 'seed')}; what is "
+        "exactly 0 is left out of the histogram, and its share said; saturated: within 1 % of the range of an end of "
+        "it.",
         f"{made['samples']:,} training inputs of {made['experiment']['dataset']['name']}"
         + (f" ({made['data_note']})" if made["data_note"] else "") + ", without dropout.",
-        *([f"{left} layers between those shown are in layers.csv."] if left else []),
+        *([f"layers.csv has {counted(left, 'layer')} between those shown."] if left else []),
     ]  # fmt: skip
     return " ".join(words)
 
@@ -207,8 +208,9 @@ def trainings_caption(result: InitialValues) -> str:
     """What the trainings are."""
     made = result.settings["experiment"]
     return (
-        f"Mean over the trainings that finished of {result.settings['seeds']} seeds, and ± one standard deviation "
-        f"(n − 1), no lower than the least; {result.settings['epochs']} epochs of {made['optimizer']['name']}, lr "
+        f"Mean over the trainings that finished of {counted(result.settings['seeds'], 'seed')}, and ± one standard "
+        f"deviation (n − 1), no lower than the least; {counted(result.settings['epochs'], 'epoch')} of "
+        f"{made['optimizer']['name']}, lr "
         f"{made['optimizer'].get('lr', 'none')}, batches of "
         f"{made['training']['batch_size']}; {made['dataset']['name']}."
     )
@@ -234,7 +236,14 @@ def section(result: InitialValues, page: Page) -> Section:
         parts += [Chart("trainings", "lines", trainings_data(result, labels, page.log), still), ends_table(result)]
     made = result.settings
     return Section(
-        title=f"{_name(result)}, {len(result.schemes)} schemes, {made['seeds']} seeds, {made['epochs']} epochs",
+        title=", ".join(
+            [
+                _name(result),
+                counted(len(result.schemes), "scheme"),
+                counted(made["seeds"], "seed"),
+                counted(made["epochs"], "epoch"),
+            ]
+        ),
         parts=parts,
         files=page.copy_result(result.folder),
     )

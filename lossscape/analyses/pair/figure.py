@@ -21,7 +21,7 @@ from lossscape.figures.text import finite
 from lossscape.files import read_json
 from lossscape.results import Pair
 from lossscape.results.folder import CERTIFICATE
-from lossscape.text import number
+from lossscape.text import counted, number
 
 CONTOURS, SOLIDS = "contours.png", "surfaces.png"
 MEANINGS = (
@@ -210,7 +210,7 @@ def _title(pairs: Pairs, settings: captions.Settings, size: str) -> str:
     if made["normalize"] != "filter":
         how = NORMALIZATIONS[made["normalize"]][0]
         extras.append(f"directions {how}")
-    extras.append(f"{pairs.planes} plane{'s'[: pairs.planes != 1]}")
+    extras.append(counted(pairs.planes, "plane"))
     return ", ".join([" and ".join(nets), *extras, *captions.title_extras(settings)])
 
 

@@ -9,6 +9,7 @@ from lossscape.analyses.race.descents import Descents
 from lossscape.analyses.race.methods import Method, plain
 from lossscape.analyses.race.request import Request
 from lossscape.errors import BadInput
+from lossscape.text import counted
 
 MOST_ROWS = 5_000_000
 
@@ -30,8 +31,8 @@ def settings_of(request: Request, methods: Sequence[Method], starts: Sequence[An
     """What every race's settings.yaml says. Raises BadInput where there are too many rows."""
     if len(methods) * len(starts) * (steps + 1) > MOST_ROWS:
         raise BadInput(
-            f"{len(methods)} methods x {len(starts):,} starts x {steps:,} steps are more than the {MOST_ROWS:,} rows "
-            "that a race has: take fewer"
+            f"{counted(len(methods), 'method')} x {counted(len(starts), 'start')} x {counted(steps, 'step')} are more "
+            f"than the {MOST_ROWS:,} rows that a race has: take fewer"
         )
     return {
         "methods": [{"label": each.label, **plain(each.spec)} for each in methods],

@@ -24,7 +24,7 @@ from lossscape.figures.panels import colour_bar, contours
 from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import loss_axis, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
-from lossscape.text import number
+from lossscape.text import counted, number
 
 CONTOUR, SOLID, LOSSES, FILM = "contour.png", "surface.png", "losses.png", "race"
 SIDE, LEFT, BOTTOM, LONGEST = 4.6, 0.75, 0.55, 5.6
@@ -195,7 +195,7 @@ def caption(race: Race) -> str:
     """What is drawn, from where and with which noise, and what counts as arrived."""
     settings = race.settings
     starts, steps = len(settings["starts"]), settings["steps"]
-    words = [f"{len(race.methods)} methods from {starts:,} start{'s' * (starts > 1)}, {steps:,} steps each."]
+    words = [f"{counted(len(race.methods), 'method')} from {counted(starts, 'start')}, {counted(steps, 'step')} each."]
     if not race.whole and starts < FAINT and (below := hidden(race)):
         words.append(f"Paths below those of others: {', '.join(below)}.")
     words.append(

@@ -12,7 +12,7 @@ import pandas as pd
 from lossscape.errors import BadInput
 from lossscape.files import read_json
 from lossscape.results import Result, Surface, check_begun, read_csv, read_settings, read_surface
-from lossscape.text import columns_of, number
+from lossscape.text import columns_of, counted, number
 
 PATHS_CSV, OUTCOMES_CSV, SURFACE_CSV, GOAL = "paths.csv", "race.csv", "surface.csv", "goal.json"
 KEYS = ("method", "start", "step")
@@ -160,7 +160,7 @@ class Race(Result):
 
     def rule(self) -> str:
         """When a minimum counts as reached, or a saddle as left, as a sentence."""
-        goal, steps = self.goal, f"{self.settings['steps']:,} steps"
+        goal, steps = self.goal, counted(self.settings["steps"], "step")
         if goal.leave is None:
             if not len(goal.minima):
                 return f"No minimum is known within the window; {steps}."

@@ -19,7 +19,7 @@ from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import asked_ends, new_axes, numbers, save, sheet, style
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words
-from lossscape.text import number
+from lossscape.text import counted, number
 
 PNG = "saddles.png"
 COLOURS = "viridis"
@@ -43,7 +43,9 @@ def draw(result: Saddles, drawing: Drawing, quiet: bool) -> dict[str, Path | str
 def build_saddles(result: Saddles, *, captioned: bool = True) -> Figure:
     """Index fraction against loss: critical points coloured by the gradient's norm, others as open grey circles."""
     caption = _caption(result) if captioned else None
-    title = f"Critical points near {len(set(result.table['checkpoint'])):,} checkpoints of {shortened(result.run)}"
+    title = (
+        f"Critical points near {counted(len(set(result.table['checkpoint'])), 'checkpoint')} of {shortened(result.run)}"
+    )
     figure, panel = sheet(7.2, 4.8, title, caption, _key(result))
     axes = panel.subplots()
     saddles_axes(result, axes)
@@ -122,11 +124,14 @@ def _objective_words(result: Saddles) -> str:
 def _caption(result: Saddles) -> str:
     settings = result.settings
     sizes = ", ".join(number(size) for size in settings["sizes"])
-    starts = f"{settings['displacements']:,} random displacements each of {sizes} ‖θ‖ (seed {settings['seed']})"
+    starts = (
+        f"{counted(settings['displacements'], 'random displacement')} each of {sizes} ‖θ‖ (seed {settings['seed']})"
+    )
     words = [
         _objective_words(result),
         f"Starts: each checkpoint and {starts}." if settings["displacements"] else "Starts: the checkpoints.",
-        f"At most {settings['descent_steps']:,} steps of L-BFGS on ‖∇L‖², then {settings['newton_steps']:,} of Newton.",
+        f"At most {counted(settings['descent_steps'], 'step')} of L-BFGS on ‖∇L‖², then "
+        f"{settings['newton_steps']:,} of Newton.",
         result.correlation_words(), result.threshold(),
     ]  # fmt: skip
     if len(result.gradient_flat):

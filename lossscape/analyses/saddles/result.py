@@ -11,7 +11,7 @@ import pandas as pd
 
 from lossscape.errors import BadInput
 from lossscape.results import Result, read_csv, read_settings
-from lossscape.text import number
+from lossscape.text import counted, number
 
 FILE, SUMMARY, POINTS = "saddles.csv", "summary.json", "points"
 KEYS = ("checkpoint", "size", "displacement")
@@ -117,9 +117,9 @@ class Saddles(Result):
     def counts(self) -> str:
         """Starts, critical points, and starts that led to none."""
         return (
-            f"{len(self.table):,} starts: {len(self.converged):,} critical points, {len(self.distinct):,} of them "
-            f"distinct; {len(self.lost):,} not converged, {len(self.gradient_flat):,} of these gradient-flat "
-            "(∇L along directions with hardly any curvature)"
+            f"{counted(len(self.table), 'start')}: {counted(len(self.converged), 'critical point')}, "
+            f"{len(self.distinct):,} of them distinct; {len(self.lost):,} not converged, "
+            f"{len(self.gradient_flat):,} of these gradient-flat (∇L along directions with hardly any curvature)"
         )
 
     def correlation_words(self) -> str:

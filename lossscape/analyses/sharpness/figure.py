@@ -42,7 +42,7 @@ from lossscape.figures.style import (
 )
 from lossscape.figures.text import finite, shortened
 from lossscape.figures.times import ends_words, times_of
-from lossscape.text import number
+from lossscape.text import counted, number
 
 PNG = "sharpness.png"
 PLAIN, ADAPTIVE = ("worst", "average"), ("adaptive_worst", "adaptive_average")
@@ -206,11 +206,13 @@ def _caption(result: Sharpness) -> str:
     words = ["Rises of the mean loss over that at θ, weight decay not included."]
     if set(measures) & set(WORST):
         words.append(
-            f"Worst: the greatest that {settings['ascent_steps']} steps of gradient ascent from {settings['seeds']} "
-            "starts find in the ball of radius ρ, a lower bound."
+            f"Worst: the greatest that {counted(settings['ascent_steps'], 'step')} of gradient ascent from "
+            f"{counted(settings['seeds'], 'start')} find in the ball of radius ρ, a lower bound."
         )
     if set(measures) & {"average", "adaptive_average"}:
-        words.append(f"Average: over {settings['pairs']} pairs of Gaussian noise and its negative, σ = ρ/√n.")
+        words.append(
+            f"Average: over {counted(settings['pairs'], 'pair')} of Gaussian noise and its negative, σ = ρ/√n."
+        )
     if set(measures) & set(ADAPTIVE):
         words.append("Adaptive: displacements |θ|·u with u in the ball, or noise.")
     if set(measures) != {WIDTH}:
@@ -219,11 +221,11 @@ def _caption(result: Sharpness) -> str:
             if settings["seeds"] > 1
             else "no bands"
         )
-        words.append(f"{settings['seeds']} seeds; {bands}.")
+        words.append(f"{counted(settings['seeds'], 'seed')}; {bands}.")
     if WIDTH in measures:
         words.append(
-            f"Width: distance along each of {settings['seeds']} filter-normalised random directions (biases and "
-            "normalisation layers at rest); median and quartiles."
+            f"Width: distance along each of {counted(settings['seeds'], 'filter-normalised random direction')} (biases "
+            "and normalisation layers at rest); median and quartiles."
         )
     words += result.doubts()
     return " ".join([*words, *captions.conditions(result, [settings["split"]], "each checkpoint")])

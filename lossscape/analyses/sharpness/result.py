@@ -11,7 +11,7 @@ import pandas as pd
 from lossscape.certificate.check import RELATIVE
 from lossscape.errors import BadInput
 from lossscape.results import Result, read_csv, read_settings
-from lossscape.text import number
+from lossscape.text import counted, number
 
 SHARPNESS, SUMMARY = "sharpness", "summary"
 KEYS = ("checkpoint", "measure", "rho", "seed")
@@ -102,7 +102,9 @@ class Sharpness(Result):
             )
         widths = table[table["measure"] == WIDTH]
         if lost := int((widths["converged"] == 0).sum()):
-            words.append(f"Along {lost:,} of {len(widths):,} directions the loss does not rise so far, or at once.")
+            words.append(
+                f"Along {lost:,} of {counted(len(widths), 'direction')} the loss does not rise so far, or at once."
+            )
         return words
 
 

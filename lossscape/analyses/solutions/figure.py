@@ -15,7 +15,7 @@ from lossscape.analyses.solutions.chart import solutions_data
 from lossscape.analyses.solutions.request import Drawing
 from lossscape.analyses.solutions.result import FOUND, NEVER, Solutions, first_rows, first_words, mean_rows, ratio_words
 from lossscape.figures.captions import LOSS_UNITS, gap_words, loss_label
-from lossscape.figures.facts import Facts, facts_of
+from lossscape.figures.facts import Facts, epochs_words, facts_of
 from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import (
     ALONE,
@@ -32,7 +32,7 @@ from lossscape.figures.style import (
     style,
 )
 from lossscape.figures.text import distinct, finite, shortened
-from lossscape.text import number
+from lossscape.text import counted, number
 
 SHADES = {"none": "#e4e4e4", "LM": "#b5dfb0", "GM": "#4daf62", "TM": "#00441b", "": "white"}
 """Darker for stronger kinds, so that they can be told apart without colours; "" where the kind is not known."""
@@ -170,7 +170,10 @@ def solutions_caption(solutions: Solutions, facts: Sequence[Facts]) -> str:
     """The definitions with their tolerances, the spread over seeds, and data, net and optimizer of each run."""
     rule = solutions.settings
     unit = LOSS_UNITS.get(facts[0].loss, "") if len({each.loss for each in facts}) == 1 else ""
-    window = f"Each must hold for {rule['window']} epochs in succession; of the last {rule['window']} it is not known."
+    window = (
+        f"Each must hold for {counted(rule['window'], 'epoch')} in succession; of the last {rule['window']} it is not "
+        "known."
+    )
     zero = f"{number(rule['zero'])} {unit}".strip()
     together = [
         "T, V: training and test loss after each epoch, means over whole splits in eval mode.",
@@ -188,8 +191,8 @@ def solutions_caption(solutions: Solutions, facts: Sequence[Facts]) -> str:
         parts.append(f"{shortened(config)}, mean ± std over its {runs} runs: {cells}.")
     same: dict[str, list[str]] = {}
     for (_, row), each in zip(solutions.summary.iterrows(), facts, strict=True):
-        planned = "" if each.epochs is None else f" of {each.epochs}"
-        same.setdefault(f"{each.words}; {row['epochs']:.0f}{planned} epochs.", []).append(shortened(row["run"]))
+        epochs = epochs_words(int(row["epochs"]), each.epochs)
+        same.setdefault(f"{each.words}; {epochs}.", []).append(shortened(row["run"]))
     parts += [f"{', '.join(names)}: {words}" for words, names in same.items()]
     return "\n".join(parts)
 

@@ -37,7 +37,7 @@ from lossscape.figures.style import ALONE, RUNS, Looks, marker_of, symbol_of
 from lossscape.figures.text import finite, numbered
 from lossscape.results import Surface, Trail
 from lossscape.results.surface import DRAWN
-from lossscape.text import number, shortened
+from lossscape.text import counted, number, shortened
 
 MOST_NUMBERS = 90_000
 """Values that a chart carries: about 600 kB of text. A larger grid is thinned."""
@@ -177,7 +177,7 @@ def _between(surface: Surface, name: str, layers: Sequence[Layer]) -> dict[str, 
     points = _columns(
         surface, layers, lambda column, factor, digits: rounded(factor * surface.table[column].to_numpy(), digits)
     )
-    note = f"Interpolated linearly between {len(surface.table):,} points, whose own values the pointer finds."
+    note = f"Interpolated linearly between {counted(len(surface.table), 'point')}, whose own values the pointer finds."
     return {
         "name": name, "x": rounded(x, 9), "y": rounded(y, 9), "values": values, "notes": [note],
         "points": {"x": rounded(surface.table["x"], 9), "y": rounded(surface.table["y"], 9), **points},
