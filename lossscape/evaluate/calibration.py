@@ -155,7 +155,7 @@ def by_rule(work: Work, names: Sequence[PlanName]) -> Plan:
     return Plan(
         chunk, last, name, _fitting(work, points), pool=pool, onednn=by_onednn and may_onednn(objective),
         packed=by_onednn and last and may_pack(objective) and len(objective) >= PACKED_CHUNKS * chunk,
-        lowered=by_onednn and last and may_lower(objective), by_class=may_by_class(objective),
+        lowered=name in POOLED and last and may_lower(objective), by_class=may_by_class(objective),
     )  # fmt: skip
 
 
@@ -371,7 +371,7 @@ def may_pack(objective: Objective) -> bool:
 
 
 def may_lower(objective: Objective) -> bool:
-    """Whether there are convolutions that may be made as products of matrices: the rule where oneDNN's pay."""
+    """Whether there are convolutions that may be made as products of matrices, which is the rule."""
     return objective.device.type == "cpu" and objective.precision == "fp32" and lowers(objective)
 
 
