@@ -268,6 +268,11 @@ class RunConfig(Section):
         """SHA-256 of that code as it is now, by section."""
         return {key: trust.digest_of(codes) for key, codes in self.code().items()}
 
+    def points(self) -> list[tuple[str, str]]:
+        """The nets that it learns or begins from: the key of each, and RUN[@CHECKPOINT] or a file of weights."""
+        origin = [] if self.init_from is None else [("init_from.run", self.init_from.run)]
+        return [*origin, *(("teacher.run", run) for run in (self.teacher.runs if self.teacher else ()))]
+
     def sources(self) -> list[Path] | None:
         """The files and folders that its data, the user's code and other nets are read from; None where not all are
         known.
@@ -276,9 +281,7 @@ class RunConfig(Section):
         of_data = data.sources(self.dataset)
         if of_data is None or None in code:
             return None
-        origin = [] if self.init_from is None else [self.init_from.run]
-        points = [*origin, *([] if self.teacher is None else self.teacher.runs)]
-        nets = [path for point in points for path in files_of_point(point)]
+        nets = [path for _, point in self.points() for path in files_of_point(point)]
         return [*of_data, *filter(None, code), *nets]
 
 

@@ -654,6 +654,18 @@ POINTS = {
     "directions_of_through": case(
         "landscape runs/digits --directions-of runs/digits@1 --towards runs/digits@0", "--directions-of", "leave it"
     ),
+    "overwrite_of_its_origin": case(
+        "train good.yaml --overwrite --set init_from.run=runs/digits",
+        "--overwrite would delete runs/digits, which init_from.run names: choose another --name",
+    ),
+    "overwrite_of_its_own_weights": case(
+        f"train good.yaml --overwrite --set init_from.run={LAST}",
+        f"--overwrite would delete {LAST}, which init_from.run",
+    ),
+    "overwrite_of_its_teacher": case(
+        "train good.yaml --overwrite --set teacher.run=[runs/other,./runs/digits@1]",
+        "--overwrite would delete ./runs/digits@1, which teacher.run names",
+    ),
     "study_of_no_file": case("study nope.yaml", "nope.yaml: no such file"),
     "study_of_a_config": case(
         "study good.yaml",

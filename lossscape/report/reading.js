@@ -76,7 +76,13 @@
     return first - second;
   }
 
-  /* Tables sort by any column; a column that has been chosen once more turns round, then as it was. */
+  /* Whether a cell says nothing that could be compared: among numbers all that is none, elsewhere a dash. */
+  function isMissing(text, among) {
+    return among ? Number.isNaN(numberIn(text)) : /^[–—-]?$/.test(text.trim());
+  }
+
+  /* Tables sort by any column; a column that has been chosen once more turns round, then as it was. What is missing stays
+     behind the rest, whichever way it is sorted. */
   function makeSortable(table) {
     const rows = all("tbody tr", table);
     const [first, second] = table.tHead.rows;
@@ -89,8 +95,10 @@
         for (const each of heads) each.removeAttribute("aria-sort");
         if (next !== "none") head.setAttribute("aria-sort", next);
         const text = (row) => (row.cells[column] || row.cells[0]).textContent;
-        const sorted = next === "none" ? rows : [...rows].sort((a, b) => compared(text(a), text(b)));
-        table.tBodies[0].append(...(next === "descending" ? sorted.reverse() : sorted));
+        const behind = (row) => isMissing(text(row), head.classList.contains("number"));
+        const sign = next === "descending" ? -1 : 1;
+        const order = (a, b) => behind(a) - behind(b) || (behind(a) ? 0 : sign * compared(text(a), text(b)));
+        table.tBodies[0].append(...(next === "none" ? rows : [...rows].sort(order)));
       });
     });
   }

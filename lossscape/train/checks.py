@@ -18,7 +18,7 @@ from lossscape.modules import copied
 from lossscape.objective import Objective
 from lossscape.optimizers import CONVERGED, STUCK
 from lossscape.outputs import logits_of
-from lossscape.runfiles import CODE
+from lossscape.runfiles import CODE, files_of_point
 from lossscape.runs import Run
 from lossscape.text import counted
 from lossscape.train.loop import Setup
@@ -49,7 +49,10 @@ def holds_run(run: Run) -> bool:
 
 def check_folder(run: Run, experiment: Experiment, overwrite: bool) -> None:
     """Raise BadInput where the run's folder holds another experiment, something else, or cannot be written."""
-    if not holds_run(run) or overwrite:
+    if not holds_run(run):
+        return
+    if overwrite:
+        check_apart(run, experiment)
         return
     if ADOPTED in run.environment():
         raise BadInput(
@@ -62,6 +65,13 @@ def check_folder(run: Run, experiment: Experiment, overwrite: bool) -> None:
         check_extension(run, old.epochs, experiment)
     else:
         refuse_different(run, different)
+
+
+def check_apart(run: Run, experiment: Experiment) -> None:
+    """Raise BadInput where a run that is to be deleted is one that it learns or begins from: a kill would lose it."""
+    for key, point in experiment.points():
+        if files_of_point(point)[0].resolve().is_relative_to(run.path.resolve()):
+            raise BadInput(f"--overwrite would delete {point}, which {key} names: choose another --name")
 
 
 def is_done(run: Run, experiment: Experiment, until: int | None = None) -> bool:
