@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from seeing import assert_inside
 
@@ -187,6 +188,17 @@ def test_groups_of_one_run_have_the_colours_of_the_page(runs: list[Path]) -> Non
     places = [sorted(each.name for each in chosen).index(run.name) for run in chosen]
     assert [line.get_color() for line in lines] == [RUNS[place] for place in places]
     assert build_curves(compared(runs), looks=looks).axes[0].lines[0].get_color() == COLOURS[0]  # of several runs each
+
+
+def test_losses_that_are_too_large_to_be_drawn_are_said(runs: list[Path]) -> None:
+    table = pd.read_csv(runs[0] / "metrics.csv")
+    table.loc[1, ["train_loss", "test_loss"]] = 9e30
+    table.to_csv(runs[0] / "metrics.csv", index=False)
+    found = compared(runs, metric="test_loss")
+    assert "Left out: 2 values above 1e30." in str(build_curves(found).caption)  # means of a group at an epoch
+    assert "Left out" not in str(build_rates(found).caption)  # after the last epoch there are none
+    found.table.loc[0, "final_test_loss_mean"] = 1e31
+    assert "Left out: 1 value above 1e30." in str(build_rates(found).caption)
 
 
 def test_names_of_groups() -> None:

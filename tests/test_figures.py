@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import Answer
 from matplotlib.colors import to_hex
@@ -18,11 +19,12 @@ from lossscape.figures import captions, text
 from lossscape.figures.contours import build_contour, build_surface
 from lossscape.figures.curves import build_curve
 from lossscape.figures.levels import choose_scale
+from lossscape.figures.paths import build_path
 from lossscape.figures.style import save, sheet
 from lossscape.figures.training import build_training
 from lossscape.results import read_curve, read_surface
 from lossscape.text import UNDRAWN, counted, number
-from tests.report_runs import write_curve, write_landscape, write_run
+from tests.report_runs import write_curve, write_landscape, write_paths, write_run
 from tests.seeing import INF, NAN, SURFACES, assert_inside, lines_of, png_size, words_of
 
 
@@ -321,6 +323,23 @@ def test_training_of_several_runs_in_one_figure(tmp_path: Path) -> None:
     assert "no epoch yet" in words_of(build_training([runs[2]]))
     with pytest.raises(BadInput, match="no run"):
         build_training([])
+
+
+def test_losses_of_training_that_are_too_large_to_be_drawn_are_said(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path, name) for name in "ab"]
+    assert "Left out" not in str(build_training(runs).caption)
+    table = pd.read_csv(runs[1].metrics_file)
+    table.loc[0, "train_loss"] = 2e30
+    table.to_csv(runs[1].metrics_file, index=False)
+    of_a, of_b = str(build_training(runs).caption).splitlines()[1:]
+    assert ("Left out" in of_a, of_b.endswith("Left out: 1 value above 1e30.")) == (False, True)
+    folder = write_landscape(runs[0])
+    write_paths(folder, ["a"])
+    path = pd.read_csv(folder / "path.csv")
+    path.loc[0, "train_loss"] = 1e31
+    path.to_csv(folder / "path.csv", index=False)
+    said = "At 1 of its checkpoints a loss is infinite, undefined or above 1e30."
+    assert said in str(build_path(read_surface(folder)).caption)
 
 
 def test_names_of_any_kind_can_be_drawn(tmp_path: Path) -> None:

@@ -46,6 +46,16 @@ def test_a_value_has_the_median_and_the_quartiles_of_its_runs(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("unseen")
+def test_what_is_too_large_to_be_drawn_is_said(tmp_path: Path) -> None:
+    home = write_sweep(tmp_path / "s", varied(2, 2))
+    file = home / "r1-s1" / "metrics.csv"
+    file.write_text(file.read_text().replace("\n0,0,,2,", "\n0,0,,3e30,"))
+    part = part_of(home)
+    captions = {each.name: each.picture.caption for each in part.section.parts if isinstance(each, Chart)}
+    assert "Left out: 1 value above 1e30." in captions["by-optimizer-lr"]
+
+
+@pytest.mark.usefixtures("unseen")
 def test_many_values_and_runs_keep_the_best_in_colour(tmp_path: Path) -> None:
     home = write_sweep(tmp_path / "s", varied(9, 2))
     part = part_of(home)

@@ -317,6 +317,6 @@ def _warnings(trail: Trail, split: str, off: np.ndarray, extent: float) -> list[
             )
         elif ratios[worst] > 1e-4:
             words.append(f"Its true {split} losses are the plane's within a factor {UNLIKE:g}, at worst {pair}.")
-    if lost := int((~np.isfinite(true) | ~np.isfinite(plane)).sum()):
-        words.append(f"At {lost:,} of its checkpoints a loss is infinite or undefined.")
+    if lost := int(np.isnan(finite(true) + finite(plane)).sum()):
+        words.append(f"At {lost:,} of its checkpoints a loss is infinite, undefined or above 1e30.")
     return words

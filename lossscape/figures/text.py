@@ -4,13 +4,14 @@ import functools
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 from lossscape import text as text_of
-from lossscape.text import UNDRAWN
+from lossscape.text import UNDRAWN, counted
 
 LIMIT = 1e30
 """Losses beyond this are treated like infinite ones: an axis up to them shows nothing else."""
@@ -69,6 +70,16 @@ def finite(values: np.ndarray | list[float]) -> np.ndarray:
     """The values with NaN for those that cannot be drawn."""
     values = np.asarray(values, dtype=float)
     return np.where(np.isfinite(values) & (np.abs(values) <= LIMIT), values, np.nan)
+
+
+def beyond_words(*values: Any) -> list[str]:
+    """A sentence about the values [any shape] each of which `finite` leaves out for its size, where there are any.
+
+    Undefined ones are none of them: they were not taken, or not evaluated.
+    """
+    every = [np.asarray(each, dtype=float) for each in values]
+    count = sum(int((np.abs(each) > LIMIT).sum()) for each in every)
+    return [f"Left out: {counted(count, 'value')} above 1e30."] if count else []
 
 
 SENTENCE = re.compile(r"(?<=[.!?]) +(?=[^a-z ])")

@@ -28,7 +28,7 @@ from lossscape.figures.style import (
     symbol_of,
     value_axis,
 )
-from lossscape.figures.text import finite
+from lossscape.figures.text import beyond_words, finite
 from lossscape.results import evaluated
 from lossscape.runfiles import RunFiles
 from lossscape.text import number
@@ -131,6 +131,9 @@ def training_caption(facts: Sequence[Facts], names: Sequence[str]) -> str:
     parts = ["Means over whole splits in eval mode, epoch 0 before training."]
     for each, name in zip(facts, names, strict=True):
         parts.append(f"{name}: {each.words}; {epochs_words(each.epochs_done, each.epochs)}{_evaluated(each)}.")
+        shown = [f"{split}_{key}" for split in SPLITS for key in ("loss", *each.others)]
+        left = beyond_words(*(each.metrics[column] for column in (*shown, *PLAIN_STEPS) if column in each.metrics))
+        parts[-1] = " ".join([parts[-1], *left])
     return (" " if len(facts) == 1 else "\n").join(parts)
 
 

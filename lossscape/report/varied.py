@@ -19,7 +19,7 @@ from lossscape.figures.facts import Facts
 from lossscape.figures.metrics import metric
 from lossscape.figures.section import Chart, Page
 from lossscape.figures.style import COLOURS, loss_axis, numbers, sheet, style, value_axis
-from lossscape.figures.text import distinct, drawable, finite, numbered
+from lossscape.figures.text import beyond_words, distinct, drawable, finite, numbered
 from lossscape.results import evaluated
 from lossscape.text import counted, number, shortened
 
@@ -193,7 +193,7 @@ def grouped_caption(sweep: Varied, grouping: Grouping) -> str:
         words.append(f"Left out: {lacking:,} of {counted(len(sweep.cells), 'run')}, not finished.")
     if (more := len(grouping.groups) - MOST) > 0:
         words.append(f"Coloured: the {MOST} values with the best medians; {_others(more, 'value')} in grey.")
-    return " ".join(words)
+    return " ".join([*words, *_beyond(sweep)])
 
 
 def grouped_data(sweep: Varied, grouping: Grouping, log: bool = False) -> dict[str, Any]:
@@ -247,6 +247,12 @@ def _columns(place: int, count: int) -> np.ndarray:
     return place + (np.linspace(-0.22, 0.22, count) if count > 1 else np.zeros(1))
 
 
+def _beyond(sweep: Varied) -> list[str]:
+    """A sentence about what of the runs is too large to be drawn, where there is any."""
+    tables = [sweep.facts[run].metrics for run in sweep.known]
+    return beyond_words(*(table[column] for table in tables for column in sweep.shown if column in table))
+
+
 def _others(count: int, what: str) -> str:
     return f"the {counted(count, f'other {what}')}"
 
@@ -260,6 +266,7 @@ def best_chart(sweep: Varied, page: Page) -> Chart:
         f"{_others(len(sweep.known) - len(best), 'run')} that finished in grey{_thinned(sweep)}; the table has all "
         "last values."
     )
+    caption = " ".join([caption, *_beyond(sweep)])
     still = page.draw(build_best(sweep, log=page.log), "runs.png", alt, caption)
     return Chart("runs", "lines", best_data(sweep, page.log), still)
 

@@ -43,7 +43,7 @@ from lossscape.figures.style import (
     value_axis,
 )
 from lossscape.figures.tables import build_table
-from lossscape.figures.text import distinct, finite
+from lossscape.figures.text import beyond_words, distinct, finite
 from lossscape.files import write_text
 from lossscape.text import counted, number
 
@@ -232,7 +232,8 @@ def build_rates(result: Comparison, *, log: bool = False, captioned: bool = True
     values = result.table.loc[result.table["method"].isin(methods), f"final_{result.metric}_mean"]
     if values.isna().any():
         key.append(Line2D([], [], linestyle="", marker="x", color="0.35", label="no run finished"))
-    figure, panel = sheet(9, 4.6, "Sensitivity to the learning rate", RATES_CAPTION if captioned else None, key)
+    caption = _rates_caption(result) if captioned else None
+    figure, panel = sheet(9, 4.6, "Sensitivity to the learning rate", caption, key)
     axes = panel.subplots()
     scale, drawn, lost = Scale(result, result.metric), [], []
     for index, method in enumerate(methods):
@@ -270,7 +271,14 @@ def _caption(result: Comparison) -> str:
         words = ["One run a group, after each epoch."]
     if len(rows) < len(result.table):
         words.append(f"Curves: each method at the learning rate with the best mean final {unit_of(result.metric)}.")
-    return " ".join(words)
+    own = result.curves[result.curves["group"].isin(rows["group"])]
+    drawn = [f"{name}_mean" for name in dict.fromkeys(["train_loss", result.metric])]
+    return " ".join([*words, *beyond_words(*(own[name] for name in drawn if name in own))])
+
+
+def _rates_caption(result: Comparison) -> str:
+    drawn = result.table.loc[result.table["method"].isin(result.several_rates), f"final_{result.metric}_mean"]
+    return " ".join([RATES_CAPTION, *beyond_words(drawn)])
 
 
 def section(result: Comparison, page: Page) -> Section:
@@ -285,7 +293,7 @@ def section(result: Comparison, page: Page) -> Section:
     charts = [Chart("curves", "lines", curves_data(result, looks), still)]
     if result.several_rates:
         alt = f"Final {unit_of(result.metric)} against the learning rate of {', '.join(result.several_rates)}."
-        still = page.draw(build_rates(result, log=page.log, captioned=False), RATES, alt, RATES_CAPTION)
+        still = page.draw(build_rates(result, log=page.log, captioned=False), RATES, alt, _rates_caption(result))
         charts.append(Chart("rates", "lines", rates_data(result, page.log), still))
     title = ", ".join([unit_of(result.metric), *(f"until {until}" for until in result.until)])
     return Section(title=title, parts=[*charts, *tables(result)], files=page.copy_result(result.folder))

@@ -25,7 +25,7 @@ from lossscape.figures import captions
 from lossscape.figures.captions import BAND
 from lossscape.figures.section import Chart, Page, Part, Section, Sentences, Table
 from lossscape.figures.style import COLOURS, line_style, loss_axis, new_axes, numbers, save, sheet, style
-from lossscape.figures.text import finite, shortened
+from lossscape.figures.text import beyond_words, finite, shortened
 from lossscape.figures.times import Times, ends_words, times_of
 from lossscape.text import counted, number
 
@@ -290,7 +290,7 @@ def _converged_words(result: Curvature) -> str:
 def _spectrum_caption(result: Curvature) -> str:
     return " ".join([
         _objective_words(result), _converged_words(result), *result.thresholds(), *_stability_words(result),
-        *_conditions(result),
+        *beyond_words(result.table["eigenvalue"], result.traces["trace"]), *_conditions(result),
     ])  # fmt: skip
 
 

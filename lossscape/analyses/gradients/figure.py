@@ -16,7 +16,7 @@ from lossscape.figures import captions
 from lossscape.figures.certificates import certificate_of, failures
 from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import COLOURS, decades, loss_axis, numbers, save, sheet, style
-from lossscape.figures.text import finite, shortened
+from lossscape.figures.text import beyond_words, finite, shortened
 from lossscape.figures.times import ends_words, times_of
 from lossscape.text import number
 
@@ -113,7 +113,8 @@ def _caption(result: Gradients) -> str:
             "Update: what the weights moved by since the checkpoint before. Grey, or a gap: 0, not finite or not known."
         )
     return " ".join([
-        *words, *result.doubts(), *captions.conditions(result, [settings["split"]], "each checkpoint")
+        *words, *result.doubts(), *beyond_words(*(result.matrix(name) for name in MEASURED)),
+        *captions.conditions(result, [settings["split"]], "each checkpoint")
     ])  # fmt: skip
 
 

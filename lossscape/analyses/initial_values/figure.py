@@ -27,7 +27,7 @@ from lossscape.figures.metrics import metric
 from lossscape.figures.paths import spans_decades
 from lossscape.figures.section import Chart, Page, Section, Table
 from lossscape.figures.style import COLOURS, asked_ends, line_style, loss_axis, numbers, save, sheet, style, value_axis
-from lossscape.figures.text import finite, shortened
+from lossscape.figures.text import beyond_words, finite, shortened
 from lossscape.text import counted, number
 
 KINDS = {"activations": "", "gradients": "gradient_"}
@@ -206,14 +206,16 @@ def _bands(axes: Axes, result: InitialValues, activation: str, column: str, look
 
 def trainings_caption(result: InitialValues) -> str:
     """What the trainings are."""
-    made = result.settings["experiment"]
-    return (
+    made, trained = result.settings["experiment"], result.trainings
+    words = (
         f"Mean over the trainings that finished of {counted(result.settings['seeds'], 'seed')}, and ± one standard "
         f"deviation (n − 1), no lower than the least; {counted(result.settings['epochs'], 'epoch')} of "
         f"{made['optimizer']['name']}, lr "
         f"{made['optimizer'].get('lr', 'none')}, batches of "
         f"{made['training']['batch_size']}; {made['dataset']['name']}."
     )
+    drawn = [name for name in trained if str(name).startswith(("train_", "test_"))]
+    return " ".join([words, *beyond_words(trained[drawn])])
 
 
 def section(result: InitialValues, page: Page) -> Section:

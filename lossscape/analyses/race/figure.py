@@ -23,7 +23,7 @@ from lossscape.figures.movies import files_of
 from lossscape.figures.panels import colour_bar, contours
 from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import loss_axis, new_axes, numbers, save, sheet, style
-from lossscape.figures.text import finite, shortened
+from lossscape.figures.text import beyond_words, finite, shortened
 from lossscape.text import counted, number
 
 CONTOUR, SOLID, LOSSES, FILM = "contour.png", "surface.png", "losses.png", "race"
@@ -204,7 +204,7 @@ def caption(race: Race) -> str:
     )  # fmt: skip
     if settings["clip_norm"]:
         words.append(f"Gradients of first-order methods are clipped to the norm {number(settings['clip_norm'])}.")
-    words.append(race.rule())
+    words += [race.rule(), *beyond_words(*(path["loss"] for *_, path in race.paths()))]
     if not race.whole:
         known = {"★ minima": race.goal.minima, "crosses: other critical points": race.goal.others}
         spots = [name for name, spots in known.items() if len(spots)]

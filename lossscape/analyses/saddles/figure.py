@@ -17,7 +17,7 @@ from lossscape.analyses.saddles.result import FILE, GRADIENT_FLAT, POINTS, SUMMA
 from lossscape.figures import captions
 from lossscape.figures.section import Chart, Page, Section, Sentences, Table
 from lossscape.figures.style import asked_ends, new_axes, numbers, save, sheet, style
-from lossscape.figures.text import finite, shortened
+from lossscape.figures.text import beyond_words, finite, shortened
 from lossscape.figures.times import ends_words
 from lossscape.text import counted, number
 
@@ -141,6 +141,7 @@ def _caption(result: Saddles) -> str:
         )
     if left := int((~_drawn(result)).sum()):
         words.append(f"{left:,} not converged at larger losses are not drawn.")
+    words += beyond_words(result.table["loss"])
     return " ".join([*words, *captions.conditions(result, [settings["split"]], "each checkpoint")])
 
 

@@ -40,7 +40,7 @@ from lossscape.figures.style import (
     style,
     value_axis,
 )
-from lossscape.figures.text import finite, shortened
+from lossscape.figures.text import beyond_words, finite, shortened
 from lossscape.figures.times import ends_words, times_of
 from lossscape.text import counted, number
 
@@ -227,7 +227,7 @@ def _caption(result: Sharpness) -> str:
             f"Width: distance along each of {counted(settings['seeds'], 'filter-normalised random direction')} (biases "
             "and normalisation layers at rest); median and quartiles."
         )
-    words += result.doubts()
+    words += [*result.doubts(), *beyond_words(result.table["value"], result.summary["loss"])]
     return " ".join([*words, *captions.conditions(result, [settings["split"]], "each checkpoint")])
 
 
