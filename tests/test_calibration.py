@@ -20,6 +20,7 @@ from lossscape.evaluate.calibration import NAMES, agrees, by_rule, compiler, in_
 from lossscape.evaluate.rewriting import Net
 from lossscape.objective import Objective, Plan, Precision
 from lossscape.vectors import Params
+from tests.needs import needs_packing
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,7 @@ def test_onednn_is_the_rule_and_raced_where_it_should_pay(
 
 
 @pytest.mark.cpu
-@pytest.mark.skipif(not onednn.has_packing(), reason="this torch has no oneDNN, or no weights in its layout")
+@needs_packing
 @pytest.mark.parametrize(("pays", "samples", "rule"), [(True, 40, True), (True, 20, False), (False, 40, False)])
 def test_weights_are_packed_by_rule_for_several_chunks_and_raced(
     pays: bool, samples: int, rule: bool, monkeypatch: pytest.MonkeyPatch

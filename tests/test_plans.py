@@ -23,9 +23,9 @@ from lossscape.evaluate.pool import pooled
 from lossscape.evaluate.rewriting import lowers, rewritten
 from lossscape.evaluate.statistics import RecomputedStatistics
 from lossscape.objective import Objective, Plan, PlanName, Precision
-from lossscape.onednn import has_onednn, has_packing
 from lossscape.vectors import Params
 from lossscape.vectors.between import between
+from tests.needs import needs_onednn, needs_packing
 
 SAMPLES = 11
 POINTS = [(0.0, 0.0), (0.3, -0.7), (-1.0, 1.0), (0.5, 0.0), (0.1, 0.2)]
@@ -145,7 +145,6 @@ WIDE: dict[str, tuple[ModelCase, PlanName, set[tuple[int, ...]]]] = {
     "sequences": (ModelCase(Positions, (4, 96), 10), "folded", {(150, 4, 96, 96)}),
 }
 """Nets and plans, and the products that are enough for oneDNN: shape of the inputs, and outputs."""
-needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this torch has no oneDNN, or not its product")
 
 
 def wide_objective(name: str, precision: Precision) -> Objective:
@@ -208,9 +207,6 @@ class Convolutions(nn.Module):
         x = x + torch.relu(self.wide(x))
         x = self.back(self.again(self.again(self.mirrored(self.same(x)))))
         return self.out(self.other(self.one(x)).mean((2, 3)))
-
-
-needs_packing = pytest.mark.skipif(not has_packing(), reason="this torch has no oneDNN, or no weights in its layout")
 
 
 class Pixels(nn.Module):

@@ -33,6 +33,7 @@ from lossscape.signals import Interrupted, StopRequest
 from lossscape.train import dense, loop, start, threads, train
 from lossscape.train.parallel import World, world
 from lossscape.train.products import ONEDNN, TORCH, products_here
+from tests.needs import needs_onednn
 
 CPU = torch.device("cpu")
 
@@ -185,7 +186,6 @@ def test_a_step_in_which_numbers_may_be_drawn_is_seeded(
     assert (drawn[0] == drawn[1]) == draws
 
 
-needs_onednn = pytest.mark.skipif(not has_onednn(), reason="this torch has no oneDNN, or not its product")
 WIDE: dict[str, Any] = {
     "dataset": {"name": "digits", "train_size": 300, "test_size": 50},
     "model": {"name": "mlp", "hidden": [130, 130]},
