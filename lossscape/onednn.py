@@ -6,6 +6,7 @@ too, but bring the weight into oneDNN's layout at every call, which for the deep
 the convolution of a few samples.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -71,6 +72,12 @@ def has_packing() -> bool:
     return torch.backends.mkldnn.is_available() and packs and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
+def both_of(option: int | Sequence[int]) -> tuple[int, int]:
+    """A 2-D convolution's option for rows and columns, of which torch takes one number too (`layer.stride = 1`)."""
+    numbers = (option,) if isinstance(option, int) else tuple(option)
+    return numbers[0], numbers[-1]
+
+
 def can_pack(layer: nn.Conv2d) -> bool:
     """Whether a convolution pads with zeros, so many as it says."""
     return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
@@ -88,7 +95,8 @@ class Convolution(nn.Module):
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
-        self.how = (layer.padding, layer.stride, layer.dilation, layer.groups)
+        assert not isinstance(layer.padding, str)
+        self.how = (both_of(layer.padding), both_of(layer.stride), both_of(layer.dilation), layer.groups)
 
     def packed(self, weight: Tensor, inputs: tuple[int, ...]) -> Tensor:
         """A weight [o, i, h, w] as oneDNN wants it for inputs [N, C, H, W] of this shape, which only oneDNN reads.

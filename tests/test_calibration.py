@@ -159,6 +159,28 @@ def test_convolutions_are_products_of_matrices_by_rule_and_raced(
         assert (True, False) not in tried
 
 
+class Viewed(nn.Module):
+    """Views what a convolution gives as rows, which fits the layout that torch gives a kernel of one pixel here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.point = nn.Linear(6, 16), nn.Conv2d(4, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.point(torch.relu(self.first(x)).view(-1, 4, 2, 2)).view(-1, 12)
+
+
+@pytest.mark.cpu
+def test_a_net_that_wants_torchs_own_convolutions_keeps_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "pays", lambda device: True)
+    case = ModelCase(Viewed, (6,), 12)
+    objective = Objective(case.model(), "cross_entropy", case.inputs(40), case.targets(40), plan=Plan(8, True))
+    work = Work({"data": objective}, line_of(objective))
+    assert by_rule(work, ["folded"]).lowered
+    found = calibrate(work.objectives, work.subspace, 3, plan="folded")
+    assert (found.plan.name, found.plan.channels_last, found.plan.lowered) == ("folded", True, False)
+
+
 def test_what_a_point_takes_beside_its_samples_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     case, made = MODEL_CASES["cnn"], Net.values
 

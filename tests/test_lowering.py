@@ -1,5 +1,6 @@
 """Convolutions as products of matrices: which they are, and their values."""
 
+import copy
 from itertools import product
 
 import pytest
@@ -26,6 +27,16 @@ def covers(layer: nn.Conv2d, size: tuple[int, int]) -> bool:
     return bool((met == 1).all()) and met.numel() <= GROWTH * layer.weight[0, 0].numel()
 
 
+def with_values(made: Pointwise | Covering | None) -> nn.Module:
+    """A convolution as a product, with its values as that wants them."""
+    assert made is not None
+    made = copy.deepcopy(made)
+    if isinstance(made, Covering):
+        made.weight = nn.Parameter(made.matrix(made.weight))
+        made.bias = None if made.bias is None else nn.Parameter(made.repeated(made.bias))
+    return made
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 2), (1, 4), (4, 4)])
 @torch.no_grad()
 def test_convolutions_that_are_products_of_matrices_have_the_same_values_as_such(size: tuple[int, int]) -> None:
@@ -42,11 +53,8 @@ def test_convolutions_that_are_products_of_matrices_have_the_same_values_as_such
         pointwise = layer.kernel_size == (1, 1) and layer.padding == (0, 0)
         assert isinstance(made, Pointwise) == pointwise
         assert isinstance(made, Covering) == (not pointwise and covers(layer, size)), options
-        if isinstance(made, Covering):
-            made.weight = nn.Parameter(made.matrix(layer.weight))
-            made.bias = None if layer.bias is None else nn.Parameter(made.repeated(layer.bias))
         for form in (torch.contiguous_format, torch.channels_last) if made else ():
-            found = made(inputs.contiguous(memory_format=form))
+            found = with_values(made)(inputs.contiguous(memory_format=form))
             torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
             assert found.is_contiguous(memory_format=torch.channels_last)
     assert kinds == ({Pointwise, Covering, type(None)} if max(size) < 3 else {Pointwise, type(None)})
@@ -63,12 +71,18 @@ def test_convolutions_that_are_more_than_products_stay(options: dict[str, object
 
 @pytest.mark.parametrize("kernel", [1, 3])
 @torch.no_grad()
+def test_options_of_one_number_are_those_of_rows_and_columns(kernel: int) -> None:
+    layer, inputs = nn.Conv2d(2, 3, kernel).double(), torch.randn(4, 2, 2, 2, dtype=torch.float64)
+    layer.padding, layer.stride, layer.dilation = kernel // 2, 2, [1]  # type: ignore[assignment]
+    made = with_values(lowered(layer, (2, 2, 2), linear))
+    torch.testing.assert_close(made(inputs), layer(inputs), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@torch.no_grad()
 def test_nan_and_infinity_stay_what_they_are(kernel: int) -> None:
     layer, inputs = nn.Conv2d(2, 3, kernel, padding=kernel // 2), torch.randn(3, 2, 2, 2)
     inputs[0, 0, 0, 0], inputs[1, 1, 1, 1] = torch.nan, torch.inf
-    made, expected = lowered(layer, (2, 2, 2), linear), layer(inputs)
-    assert made is not None
-    if isinstance(made, Covering):
-        made.weight, made.bias = nn.Parameter(made.matrix(layer.weight)), nn.Parameter(made.repeated(made.bias))
+    made, expected = with_values(lowered(layer, (2, 2, 2), linear)), layer(inputs)
     torch.testing.assert_close(made(inputs), expected, equal_nan=True)
     assert not expected[:2].isfinite().all()

@@ -4,6 +4,8 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from math import isnan
 
 import pytest
@@ -267,6 +269,85 @@ def test_products_of_matrices_have_the_values_of_float64(packed: bool, monkeypat
         assert replace(work).rows(POINTS[:2], replace(plan, **others))
     assert exact.rows(POINTS[:2], plan)
     assert not calls
+
+
+class ByName(nn.Module):
+    """Layers and functions that are called with input=, a linear layer that is widened among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.relu, self.drop = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Dropout()
+        self.along, self.point, self.all = nn.Linear(6, 2), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, (6, 2))
+        self.norm, self.pool, self.out = nn.BatchNorm2d(8), nn.AdaptiveAvgPool2d(1), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.along(input=self.drop(input=self.relu(input=self.norm(input=self.first(input=x)))))
+        x = self.all(input=torch.relu(input=self.point(input=x)))
+        return self.out(input=self.pool(input=x).flatten(1))
+
+
+def with_options_of_one_number() -> nn.Module:
+    """Convolutions whose options were set after they were made, as one number, of which torch takes them too."""
+    strided, padded = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 5, 3)
+    strided.stride, strided.dilation, padded.padding = 4, 1, 1  # type: ignore[assignment]
+    last = nn.Conv2d(5, 5, 3, padding=(1,))
+    return nn.Sequential(strided, nn.ReLU(), padded, nn.ReLU(), last, nn.Flatten(), nn.Linear(20, 5))
+
+
+class Doubled(nn.Module):
+    """Layers that were given a forward of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.point, self.out = nn.Linear(8, 8), nn.Conv2d(3, 8, 1), nn.Linear(8, 5)
+        for layer in (self.first, self.point, self.out):
+            layer.forward = partial(twice, layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.point(self.first(x))).mean((2, 3)))
+
+
+def twice(layer: nn.Module, inputs: Tensor) -> Tensor:
+    return 2 * type(layer).forward(layer, inputs)
+
+
+class Frozen(nn.Module):
+    """Layers whose weights or biases are buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.point, self.all = nn.Conv2d(3, 6, 4, 4), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 6, 3, padding=1)
+        self.biased, self.out = nn.Conv2d(6, 6, 1), nn.Linear(6, 5)
+        for layer, key in ((self.first, "weight"), (self.point, "weight"), (self.all, "weight"), (self.biased, "bias")):
+            value = layer.get_parameter(key).detach()
+            delattr(layer, key)
+            layer.register_buffer(key, value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.biased(self.all(torch.relu(self.point(self.first(x))))).mean((2, 3)))
+
+
+AS_PEOPLE_WRITE = {"by name": ByName, "one number": with_options_of_one_number, "doubled": Doubled, "frozen": Frozen}
+
+
+@pytest.mark.cpu
+@pytest.mark.parametrize("net", AS_PEOPLE_WRITE)
+def test_layers_as_people_write_them_have_the_values_of_float64(net: str) -> None:
+    case = ModelCase(AS_PEOPLE_WRITE[net], (3, 8, 8), 5)
+    objective, exact = (objective_of(case, precision, Plan(4, channels_last=True)) for precision in ("fp32", "fp64"))
+    plane = plane_of(objective)
+    moved = replace(plane, buffers={name: 1.5 * value for name, value in plane.buffers.items()})
+    against = reasons_against(objective, plane)
+    assert "folded" not in against
+    for names, subspace in ((POINTS[:2], plane), (POINTS[1:2], moved)):
+        for name, onednn_too, lowered in product(NAMES[1:3], (False, True), (False, True)):
+            if name in against:
+                continue
+            plan = Plan(4, True, name, 2, onednn=onednn_too, packed=True, lowered=lowered)
+            found = Work({"data": objective}, subspace).rows(names, plan)
+            for point, row in zip(names, found, strict=True):
+                expected = exact.metrics(*subspace.at(point))["loss"]
+                assert row["data_loss"] == pytest.approx(expected, rel=1e-5), (plan, point)
 
 
 PACKED = {(8, 3, 3, 3), (8, 1, 3, 3), (16, 4, 3, 3), (16, 16, 3, 1)}

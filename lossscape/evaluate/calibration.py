@@ -114,7 +114,10 @@ def calibrate(
         source = "asked for" if plan else "cached"
         return replace(known, seconds=known.seconds * work.samples, source=source)
     best = by_rule(work, names)
-    if why := disagreement(work, best):
+    if why := disagreement(work, best):  # what a view of a convolution's output takes may be torch's layout alone
+        best = replace(best, packed=False, lowered=False)
+        why = disagreement(work, best)
+    if why:
         if plan is not None:
             raise BadInput(f"{why}; leave it out, or take dense")
         best, names = replace(objective.plan, name="dense", points=1), ["dense"]

@@ -56,6 +56,7 @@ def _trace(model: nn.Module) -> GraphModule | None:
         return None  # the trace is of its forward, without the hooks around it
     try:
         graph = _Tracer().trace(model)
+        _position_inputs(graph)
         _flatten_inputs(model, graph)
         return GraphModule(model, graph)
     except Exception:  # a forward may do anything that a trace cannot follow
@@ -68,6 +69,15 @@ class _Tracer(Tracer):
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
         """The forward and its arguments: the module, and what stands for the input."""
         return super().create_args_for_root(lambda module, inputs: root_fn(module, inputs), is_module)
+
+
+def _position_inputs(graph: Graph) -> None:
+    """Torch's modules that are called by name, layer(input=x), are called as all others are, layer(x)."""
+    for node in graph.nodes:
+        if node.op == "call_module" and not node.args and "input" in node.kwargs:
+            others = dict(node.kwargs)
+            node.args = (others.pop("input"),)
+            node.kwargs = others
 
 
 def _flatten_inputs(model: nn.Module, graph: Graph) -> None:
@@ -212,13 +222,19 @@ def is_alone(module: GraphModule, node: Node) -> bool:
 
 
 def is_one_of(module: GraphModule, node: Any, kinds: tuple[type[nn.Module], ...]) -> bool:
-    """Whether a node calls a module of one of these kinds, which does nothing else."""
+    """Whether a node calls a module of one of these kinds, which does nothing else, with parameters of its own.
+
+    Weights that are buffers or plain tensors are not among the values that layers in its place would be given.
+    """
     if not isinstance(node, Node) or node.op != "call_module":
         return False
     child = module.get_submodule(str(node.target))
-    return type(child) in kinds and is_plain(child)
+    own = all(key in child._parameters for key in ("weight", "bias") if hasattr(child, key))
+    return type(child) in kinds and is_plain(child) and own
 
 
 def is_plain(module: nn.Module) -> bool:
-    """Whether a module has no hooks, which change what it gives, or (weight_norm of old, pruning) make its weight."""
-    return not module._forward_hooks and not module._forward_pre_hooks
+    """Whether a module does what its class does: it has no forward of its own, and no hooks, which change what it
+    gives, or (weight_norm of old, pruning) make its weight.
+    """
+    return not module._forward_hooks and not module._forward_pre_hooks and "forward" not in vars(module)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lossscape.onednn import both_of
+
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Of inputs [N, i], weight [o, i] and bias [o] or None: [N, o]."""
 Taps = list[list[int]]
@@ -28,7 +30,7 @@ class Pointwise(nn.Module):
     def __init__(self, layer: nn.Conv2d, multiply: Product) -> None:
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
-        self.stride, self.multiply = layer.stride, multiply
+        self.stride, self.multiply = both_of(layer.stride), multiply
 
     def forward(self, inputs: Tensor) -> Tensor:
         """[N, C, H, W] to [N, o, H', W'], in channels_last."""
@@ -70,9 +72,10 @@ def lowered(layer: nn.Conv2d, shape: tuple[int, ...], multiply: Product) -> Poin
     """A convolution of pictures [C, H, W] as a product of matrices; None where it is more than one."""
     if layer.groups > 1 or isinstance(layer.padding, str) or layer.padding_mode != "zeros":
         return None
-    if layer.kernel_size == (1, 1) and layer.padding == (0, 0):
+    kernel, padding = tuple(layer.weight.shape[2:]), both_of(layer.padding)
+    if kernel == (1, 1) and padding == (0, 0):
         return Pointwise(layer, multiply)
-    along = zip(shape[1:], layer.kernel_size, layer.stride, layer.padding, layer.dilation, strict=True)
+    along = zip(shape[1:], kernel, both_of(layer.stride), padding, both_of(layer.dilation), strict=True)
     rows, columns = (_taps(*each) for each in along)
     if rows is None or columns is None:
         return None
