@@ -39,7 +39,7 @@ file was changed; unread: the command does not read it, or reads the same in it,
 `verify` names it."""
 MEMORY = 2 * 2**30
 SECONDS = 10.0
-"""Of CPU for one case; of the clock, six times as many."""
+"""Of CPU for one case; of the clock, six times as many. Both are longer where `Place.slow` is."""
 MOMENT, LONGER = 0.12, 2.0
 """Seconds of CPU after which what was accepted is stopped; one case in twenty goes on for longer."""
 FEW = 400
@@ -65,6 +65,8 @@ class Place:
     folder: Path
     contents: dict[str, bytes] = field(default_factory=dict)
     stats: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    slow: float = 1.0
+    """Times as long that cases may take: the seconds of CPU of the longest command that nothing disturbs, from 1 on."""
 
     def keep(self) -> None:
         """Take what is there as what belongs there."""
@@ -290,13 +292,14 @@ def made_undamaged(place: Place) -> Made:
     child = os.fork()
     if not child:
         try:
-            file.write_bytes(pickle.dumps(_made(place)))
+            file.write_bytes(pickle.dumps((_made(place), place.slow)))
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    found: Made = pickle.loads(file.read_bytes())
+    found: Made
+    found, place.slow = pickle.loads(file.read_bytes())
     place.put_back(place.changed())
     return found
 
@@ -307,7 +310,9 @@ def _made(place: Place) -> Made:
     for name in files_of_runs(place.folder):
         for words in readers(name):
             if tuple(words) not in found:
-                answer = call(words, LONGER * 10)
+                begin = time.process_time()
+                answer = call(words, LONGER * 50)
+                place.slow = max(place.slow, time.process_time() - begin)
                 if answer.code:
                     raise RuntimeError(f"lossscape {' '.join(words)} ended with exit code {answer.code}: {answer.err}")
                 changed = place.changed()
@@ -332,7 +337,7 @@ def damaged_file(place: Place, names: Sequence[str], seed: int, number: int, mad
     done = damage(draw, path, [place.folder / each for each in names])
     hurt = path.read_bytes()
     _watched, _opened = str(path), False
-    answer = call(words, LONGER * 4)
+    answer = call(words, LONGER * 4 * place.slow)
     opened, _watched = _opened, ""
     changed = {each: content_of(place.folder / each) for each in place.changed()}
     now = content_of(path)
@@ -439,14 +444,16 @@ def _in_a_process(cases: Sequence[Case], place: Place, made: Made, seed: int) ->
                 begin, used = time.monotonic(), _cpu_seconds(child)
             if not got:
                 break
-        elif _cpu_seconds(child) - used > SECONDS or time.monotonic() - begin > 6 * SECONDS:
+        elif max(_cpu_seconds(child) - used, (time.monotonic() - begin) / 6) > SECONDS * place.slow:
             os.kill(child, signal.SIGKILL)
             break
     os.close(reader)
     _, status = os.waitpid(child, 0)
     if done < len(cases):
         code = os.waitstatus_to_exitcode(status)
-        why = f"it hung for {SECONDS:.0f} s" if code == -signal.SIGKILL else f"its process ended with {code}"
+        why = (
+            f"it hung for {SECONDS * place.slow:.0f} s" if code == -signal.SIGKILL else f"its process ended with {code}"
+        )
         yield cases[done], Verdict("wrong", f"{why}: {_told(cases[done], seed)}")
 
 
