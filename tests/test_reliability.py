@@ -1,6 +1,7 @@
 """The campaigns see what is wrong: what they strike, what they compare, what they draw, what they say of it."""
 
 import io
+import itertools
 import json
 import random
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from processes import Ended, Processes
 
-from benchmarks.reliability import inputs, works
+from benchmarks.reliability import fuzz, inputs, works
 from benchmarks.reliability.damage import damage, same_meaning
 from benchmarks.reliability.faults import ARM, Fault, Victim, schedule
 from benchmarks.reliability.fuzz import Answer, Place, ended_badly
@@ -338,6 +339,19 @@ def test_a_digit_of_a_long_tensor_is_seen() -> None:
         torch.save({"model": {"weight": values}, "epoch": 1, "seconds": float(seconds)}, buffer)
     one, other, same = (normal("resume.pt", buffer.getvalue()) for buffer in buffers)
     assert one == same != other
+
+
+@pytest.mark.parametrize(("seconds", "slow"), [(0.2, 1.0), (3.5, 3.5)])
+def test_cases_have_as_much_longer_as_commands_take(
+    place: Place, seconds: float, slow: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(fuzz, "files_of_runs", lambda folder: ["b.json"])
+    monkeypatch.setattr(fuzz, "readers", lambda name: [["runs"]])
+    monkeypatch.setattr(fuzz, "call", lambda words, moment: Answer(0, "", "", cut=False))
+    monkeypatch.setattr("time.process_time", lambda: seconds * next(clock))
+    assert fuzz.made_undamaged(place) == {("runs",): {}}
+    assert place.slow == slow
 
 
 def test_digests_are_compared_by_what_they_say_in_the_end() -> None:
