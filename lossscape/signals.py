@@ -34,6 +34,14 @@ class Stopped(BaseException):
         self.number, self.exit_code = number, 128 + number
 
 
+def stop_behind(error: BaseException) -> Stopped | None:
+    """The Stopped that an error was made of by a library which takes whatever its callbacks raise for an error."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Stopped):
+        cause = cause.__cause__
+    return cause
+
+
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
     """Raise Stopped on SIGINT and SIGTERM, wherever the main thread then is and does not wait for them itself.

@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import forget
+from conftest import Answer, forget
 from processes import At, Ended, Processes, Room
+from pydantic import BaseModel, model_serializer
 
 from benchmarks.reliability.faults import STAND
 from benchmarks.reliability.trees import normal
@@ -697,3 +699,20 @@ def test_without_a_home(processes: Processes, place: Path) -> None:
     assert (
         answer.err == "lossscape: ~/.cache/lossscape: there is no home folder; set LOSSSCAPE_CACHE and LOSSSCAPE_DATA\n"
     )
+
+
+def test_a_signal_while_a_library_calls_back_ends_the_command_as_any(
+    cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pydantic makes an error of its own of whatever a serializer raises."""
+
+    class Section(BaseModel):
+        @model_serializer
+        def struck(self) -> dict[str, int]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return {}
+
+    monkeypatch.setattr("lossscape.config.json_schema", lambda: Section().model_dump())
+    answer = cli("schema")
+    assert answer.code == 143
+    assert answer.err == "lossscape: interrupted; what was written is kept, continue with: lossscape schema\n"

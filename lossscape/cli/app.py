@@ -16,7 +16,7 @@ from lossscape.cli import adopt, doctor, gradcheck, new, report, runs, schema, s
 from lossscape.cli.analysis import command_of, examples_of
 from lossscape.cli.common import Command
 from lossscape.errors import LONGEST, BadInput, RunFailed
-from lossscape.signals import Interrupted
+from lossscape.signals import Interrupted, stop_behind
 from lossscape.text import printable, shortened
 from lossscape.trust import granted
 
@@ -97,6 +97,8 @@ def run() -> None:
             finally:
                 _flush()
     except Exception as error:  # the last stop: every error becomes a message and an exit code
+        if stop := stop_behind(error):
+            raise stop from None
         if debug:
             traceback.print_exc()
         code, message = outcome_of(error)
