@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.legend import Legend
 from seeing import assert_inside
 
 from lossscape import yamlfile
@@ -184,7 +185,11 @@ def test_groups_of_one_run_have_the_colours_of_the_page(runs: list[Path]) -> Non
     chosen = [runs[6], runs[0], runs[3]]
     looks = Looks(tuple((run.name, run.resolve()) for run in (runs[0], runs[3], runs[6])))
     found = compared(chosen)
-    lines = build_curves(found, looks=looks).axes[0].lines
+    figure = build_curves(found, looks=looks)
+    lines = figure.axes[0].lines
+    assert "One run a group" in str(figure.caption)
+    (legend,) = figure.findobj(Legend)
+    assert len(legend.get_texts()) == len(chosen)  # no band
     places = [sorted(each.name for each in chosen).index(run.name) for run in chosen]
     assert [line.get_color() for line in lines] == [RUNS[place] for place in places]
     assert build_curves(compared(runs), looks=looks).axes[0].lines[0].get_color() == COLOURS[0]  # of several runs each

@@ -139,7 +139,8 @@ def build_curves(result: Comparison, *, captioned: bool = True, looks: Looks = A
     names = distinct([_named(row) for _, row in rows.iterrows()])
     lines = _lines(result, rows, looks)
     key: list[Artist] = [Line2D([], [], label=name, **look) for name, look in zip(names, lines, strict=True)]
-    key.append(Patch(color="0.35", alpha=0.25, linewidth=0, label="± 1 standard deviation"))
+    if result.curves.filter(regex="_std$").notna().any(axis=None):  # of one run there is none
+        key.append(Patch(color="0.35", alpha=0.25, linewidth=0, label="± 1 standard deviation"))
     shown = list(dict.fromkeys(["train_loss", result.metric]))
     title = f"{counted(len(result.runs), 'run')} in {counted(len(result.table), 'group')}"
     figure, panel = sheet(10, 4.4, title, _caption(result) if captioned else None, key)
