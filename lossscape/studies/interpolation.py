@@ -171,7 +171,7 @@ def falls(lines: Sequence[Line], source: str, claim: str) -> Statement:
     evidence += f"; barrier against the chord {spread([100 * line.barrier for line in lines])} % of the fall"
     evidence += f"; convex fraction {spread(_convex(lines))}"
     rough = [any(key in line.unresolved for key in ("bump_height", "barrier_chord")) for line in lines]
-    evidence += rough_words(rough, "the rise or the barrier", "lines")
+    evidence += rough_words(rough, "the rise or the barrier", "line")
     return Statement(source, claim, judged(outcomes), evidence)
 
 

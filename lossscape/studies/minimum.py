@@ -210,7 +210,7 @@ def judge_surfaces(
         seeds = f" of {len(pairs)} seeds" if len(pairs) > 1 else ""
         evidence += f"; so on {sum(outcomes)} of {counted(len(planes), 'plane')}{seeds}"
         for each, own_words in unclear.items():
-            evidence += rough_words([key in words for words in own_words], f"of {each}", "planes")
+            evidence += rough_words([key in words for words in own_words], f"of {each}", "plane")
         evidence += "".join(f"; {each} did not train" for each in idle)
         return Statement(SOURCE, f"{claim} ({form})", OPEN if idle else judged(outcomes), evidence)
 

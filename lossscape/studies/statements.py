@@ -12,6 +12,7 @@ from lossscape.files import remove, write_text
 from lossscape.manifest import read_bytes
 from lossscape.results import read_csv, write_csv
 from lossscape.results.folder import MEASURES_CSV, SETTINGS
+from lossscape.text import counted
 
 HOLDS, PARTLY, FAILS, OPEN = "holds", "holds in part", "does not hold", "cannot be judged"
 Say = Callable[[str], None]
@@ -47,8 +48,11 @@ def spread(values: Sequence[float], form: str = ".3g") -> str:
 
 
 def rough_words(rough: Sequence[bool], measure: str, where: str) -> str:
-    """What evidence says of a measure that the points of some lines or planes do not resolve; nothing of none."""
-    return f"; {measure} not resolved on {sum(rough)} of {len(rough)} {where}" if any(rough) else ""
+    """What evidence says of a measure that the points of some lines or planes do not resolve; nothing of none.
+
+    where: what has those points, in the singular.
+    """
+    return f"; {measure} not resolved on {sum(rough)} of {counted(len(rough), where)}" if any(rough) else ""
 
 
 def begin_study(home: Path, settings: Mapping[str, Any]) -> None:
