@@ -85,7 +85,7 @@ study-optimizers: $(VENV)/.dev  ## methods side by side, and MNIST at 95 to 97 %
 
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable . --requirement benchmarks/requirements.txt
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cluster]' --requirement benchmarks/requirements.txt
 	@touch $@
 
 bench: bench-landscapes bench-curvature  ## both of the next two: make -k bench does the second where the first misses

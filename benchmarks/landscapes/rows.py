@@ -111,7 +111,7 @@ ROWS = {
         ),
         Row(
             "resnet-cifar-plane", samples=512, steps=2, at_least={"fp32": 2, "bf16": 6}, tuned_at_least={"fp32": 1.3},
-            pictured=64, **_CIFAR_LEARNED, **_CIFAR,
+            pictured=128, **_CIFAR_LEARNED, **_CIFAR,
         ),
         Row(
             "resnet-imagenet-plane", samples=2_000, steps=2, at_least={"fp32": 1.1, "bf16": 1.8},
