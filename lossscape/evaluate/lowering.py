@@ -1,7 +1,7 @@
 """Convolutions as products of matrices, where they are nothing else.
 
 A kernel of one pixel multiplies every pixel by its weight; one whose windows all cover the whole of a small map has a
-weight for every pair of pixels, in and out. oneDNN's convolutions of maps of a few pixels take two to ten times as
+weight for every pair of pixels, in and out. oneDNN's convolutions of maps of a few pixels take up to ten times as
 long as the product of the pixels of all pictures. (Chellapilla, Puri and Simard, "High performance convolutional
 neural networks for document processing", 2006, call this unrolling.)
 """
