@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import signal
 import sys
 import threading
@@ -35,11 +36,15 @@ class Stopped(BaseException):
 
 
 def stop_behind(error: BaseException) -> Stopped | None:
-    """The Stopped that an error was made of by a library which takes whatever its callbacks raise for an error."""
+    """The Stopped that an error was made of by a library which takes whatever its callbacks raise for an error.
+
+    Where callbacks are within one another, what such a library keeps of it may be its words alone.
+    """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, Stopped):
         cause = cause.__cause__
-    return cause
+    words = re.search(rf"\b{Stopped.__name__}: (\d+)", str(error))
+    return cause or (Stopped(int(words[1])) if words else None)
 
 
 @contextmanager

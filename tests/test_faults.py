@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import Answer, forget
 from processes import At, Ended, Processes, Room
-from pydantic import BaseModel, model_serializer
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 from benchmarks.reliability.faults import STAND
 from benchmarks.reliability.trees import normal
@@ -701,10 +701,11 @@ def test_without_a_home(processes: Processes, place: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("within", [False, True])
 def test_a_signal_while_a_library_calls_back_ends_the_command_as_any(
-    cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+    within: bool, cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pydantic makes an error of its own of whatever a serializer raises."""
+    """Pydantic makes an error of its own of whatever a serializer raises, and of one within another its words alone."""
 
     class Section(BaseModel):
         @model_serializer
@@ -712,7 +713,15 @@ def test_a_signal_while_a_library_calls_back_ends_the_command_as_any(
             os.kill(os.getpid(), signal.SIGTERM)
             return {}
 
-    monkeypatch.setattr("lossscape.config.json_schema", lambda: Section().model_dump())
+    class Whole(BaseModel):
+        section: Section
+
+        @model_serializer(mode="wrap")
+        def passed_on(self, serialize: SerializerFunctionWrapHandler) -> Any:
+            return serialize(self)
+
+    model = Whole(section=Section()) if within else Section()
+    monkeypatch.setattr("lossscape.config.json_schema", lambda: model.model_dump())
     answer = cli("schema")
     assert answer.code == 143
     assert answer.err == "lossscape: interrupted; what was written is kept, continue with: lossscape schema\n"
